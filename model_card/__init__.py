@@ -1,0 +1,1 @@
+"""Turn the report of a training run into figures and a model card for the Hub."""

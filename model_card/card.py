@@ -1,0 +1,136 @@
+"""Turn a report into the README.md of a model on the Hugging Face Hub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from model_card import wording
+from model_card.front_matter import card_data
+from model_card.report import ClassResult, Report, TestResult
+
+CARD_FILE = "README.md"
+TEMPLATE_FILE = "card.md.jinja"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the images of one class, and which others were taken for it."""
+
+    result: ClassResult
+    found: int
+    missed: list[tuple[str, int]]
+    """What its images were called instead, and how many; the most frequent first."""
+    alarms: list[tuple[str, int]]
+    """What the images wrongly called so really were, and how many."""
+
+    @property
+    def wrong(self) -> int:
+        """How many images were missed or wrongly called so."""
+        return self.result.images + self.result.predicted - 2 * self.found
+
+
+def write_card(folder: Path, repo_id: str | None = None) -> None:
+    """Write README.md beside the report.json in `folder`; see `render_card`.
+
+    Raises:
+        FileNotFoundError: the folder holds no report.
+        pydantic.ValidationError: a fact of the report is missing, unknown or out of range.
+    """
+    card = render_card(Report.read(folder), repo_id)
+    (folder / CARD_FILE).write_text(card, encoding="utf-8", newline="\n")
+
+
+def render_card(report: Report, repo_id: str | None = None) -> str:
+    """Return the card as Markdown with YAML front matter.
+
+    Args:
+        report: the facts; every number of the card is one of them or follows from them.
+        repo_id: where the model is published, as `user/name`; without it, the card's example
+            loads the model from the folder that it stands in.
+
+    Raises:
+        jinja2.UndefinedError: the template asks for something that the report does not hold.
+        ValueError: a fact that the template shows is None.
+    """
+    name = repo_id.rpartition("/")[2] if repo_id else report.model.architecture
+    body = (
+        _environment()
+        .get_template(TEMPLATE_FILE)
+        .render(
+            **{part: getattr(report, part) for part in Report.model_fields if part != "figures"},
+            figures={PurePosixPath(figure.file).stem: figure for figure in report.figures},
+            splits={split.name: split for split in report.data.splits},
+            outcomes=_outcomes(report.test),
+            kept=next(epoch for epoch in report.training.epochs if epoch.kept),
+            decimals=wording.decimals_for(report.test.images),
+            name=name,
+            model_id=f"hf-hub:{repo_id}" if repo_id else "local-dir:.",
+        )
+    )
+    return f"---\n{card_data(report, name).to_yaml()}\n---\n\n{body}"
+
+
+@cache
+def _environment() -> Environment:
+    """Return Jinja that escapes all that the template shows and refuses what is missing.
+
+    huggingface_hub's own `ModelCard.from_template` does neither.
+    """
+    environment = Environment(
+        loader=PackageLoader("model_card", package_path=""),
+        undefined=StrictUndefined,
+        # What `finalize` and the macros return counts as escaped; nothing is escaped twice.
+        autoescape=True,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        function.__name__: function
+        for function in (
+            wording.area,
+            wording.area_interval,
+            wording.counted,
+            wording.duration,
+            wording.enumeration,
+            wording.fenced,
+            wording.interval,
+            wording.megabytes,
+            wording.percent,
+            wording.percent_interval,
+        )
+    }
+    return environment
+
+
+def _finalize(value: object) -> Markup:
+    """Escape what a template expression yields, unless it is Markdown already."""
+    if value is None:
+        raise ValueError("The card's template shows a fact that is not known (None).")
+    return value if isinstance(value, Markup) else wording.escaped(str(value))
+
+
+def _outcomes(test: TestResult) -> list[Outcome]:
+    """Return the outcome of each class in the model's order."""
+    labels = [result.label for result in test.classes]
+
+    def others(counts: list[int], own: int) -> list[tuple[str, int]]:
+        pairs = [(labels[i], n) for i, n in enumerate(counts) if n and i != own]
+        return sorted(pairs, key=lambda pair: -pair[1])
+
+    columns = [list(column) for column in zip(*test.confusion, strict=True)]
+    return [
+        Outcome(
+            result=result,
+            found=test.confusion[i][i],
+            missed=others(test.confusion[i], i),
+            alarms=others(columns[i], i),
+        )
+        for i, result in enumerate(test.classes)
+    ]

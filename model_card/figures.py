@@ -1,0 +1,151 @@
+"""Write the figures into a folder and say in words what each shows, for those who can't see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import itemgetter
+from pathlib import Path
+
+from matplotlib.figure import Figure as Drawing
+from PIL import Image
+
+from model_card import charts, photos
+from model_card.photos import Sample
+from model_card.report import Epoch, Figure, TestResult
+from model_card.style import save_figure
+from model_card.wording import area, counted, enumeration, percent
+
+__all__ = ["Sample", "write_image_figures", "write_report_figures"]
+
+FIGURES_FOLDER = "figures"
+
+
+def write_report_figures(epochs: Sequence[Epoch], test: TestResult, folder: Path) -> list[Figure]:
+    """Write learning curves, confusion matrix and ROC curves to `folder/figures/`.
+
+    Returns:
+        An entry of `Report.figures` for each.
+    """
+    return [
+        _write(
+            folder,
+            "learning_curves",
+            charts.learning_curves(epochs),
+            "Loss and accuracy by epoch",
+            _describe_learning(epochs),
+        ),
+        _write(
+            folder,
+            "confusion_matrix",
+            charts.confusion_matrix(test),
+            "Confusion matrix",
+            _describe_confusion(test),
+        ),
+        _write(folder, "roc_curves", charts.roc_curves(test), "ROC curves", _describe_curves(test)),
+    ]
+
+
+def write_image_figures(
+    samples: Sequence[Sample],
+    original: Image.Image,
+    augmented: Sequence[Image.Image],
+    folder: Path,
+) -> list[Figure]:
+    """Write the figures that show images, test predictions and augmentation, likewise.
+
+    Args:
+        samples: test images with truth and prediction.
+        original: an image of the training part.
+        augmented: random variants of it.
+        folder: where `figures/` is or will be.
+    """
+    variants = counted(len(augmented), "random variant")
+    return [
+        _write(
+            folder,
+            "sample_predictions",
+            photos.sample_predictions(samples),
+            "Test images and what the model called them",
+            _describe_samples(samples),
+        ),
+        _write(
+            folder,
+            "augmentations",
+            photos.augmentations(original, augmented),
+            "Augmentation of one image",
+            f"One image and {variants} of it, as the network sees them in training.",
+        ),
+    ]
+
+
+def _write(folder: Path, name: str, drawing: Drawing, title: str, alt: str) -> Figure:
+    file = f"{FIGURES_FOLDER}/{name}.png"
+    save_figure(drawing, folder / file)
+    return Figure(file=file, title=title, alt=alt)
+
+
+def _describe_learning(epochs: Sequence[Epoch]) -> str:
+    first, last = epochs[0], epochs[-1]
+    kept = next(epoch for epoch in epochs if epoch.kept)
+    kept_values = (
+        f"training loss {kept.train_loss:.4f} and accuracy {percent(kept.train_accuracy)}, "
+        f"validation loss {kept.validation_loss:.4f} "
+        f"and accuracy {percent(kept.validation_accuracy)}"
+    )
+    if len(epochs) == 1:
+        return f"Loss and accuracy after the only epoch: {kept_values}."
+    return (
+        f"Loss and accuracy over {len(epochs)} epochs. Training loss goes from "
+        f"{first.train_loss:.4f} to {last.train_loss:.4f}, validation loss from "
+        f"{first.validation_loss:.4f} to {last.validation_loss:.4f}; validation accuracy goes from "
+        f"{percent(first.validation_accuracy)} to {percent(last.validation_accuracy)}. "
+        f"Epoch {kept.epoch} was kept: {kept_values}."
+    )
+
+
+def _describe_confusion(test: TestResult) -> str:
+    labels = [result.label for result in test.classes]
+    right = test.images - len(test.mistakes)
+    start = (
+        f"Confusion matrix of {counted(len(labels), 'class', 'classes')}: "
+        f"{right:,} of {counted(test.images, 'test image')} lie on the diagonal"
+    )
+    off_diagonal = (
+        (count, i, j)
+        for i, row in enumerate(test.confusion)
+        for j, count in enumerate(row)
+        if i != j
+    )
+    count, i, j = max(off_diagonal, key=itemgetter(0))
+    if count == 0:
+        return f"{start}, none beside it."
+    return (
+        f"{start}. Confused most often: of {counted(test.classes[i].images, 'image')} "
+        f"of {labels[i]}, {count:,} {'was' if count == 1 else 'were'} called {labels[j]}."
+    )
+
+
+def _describe_curves(test: TestResult) -> str:
+    ranked = sorted(test.classes, key=lambda result: result.scores.auc.value)
+    lowest, highest = ranked[0], ranked[-1]
+    start = f"ROC curve of each of {len(ranked)} classes against the rest. Area under the curve"
+    if lowest.scores.auc.value == highest.scores.auc.value:
+        return f"{start}: {area(lowest.scores.auc.value)} for each class."
+    return (
+        f"{start}: lowest {area(lowest.scores.auc.value)} ({lowest.label}), "
+        f"highest {area(highest.scores.auc.value)} ({highest.label}), "
+        f"mean {area(test.scores.auc.value)}."
+    )
+
+
+def _describe_samples(samples: Sequence[Sample]) -> str:
+    wrong = [
+        f"{sample.label} called {sample.prediction} with {percent(sample.confidence)} confidence"
+        for sample in samples
+        if not sample.right
+    ]
+    start = (
+        f"{counted(len(samples), 'test image')}, {len(samples) - len(wrong)} called rightly "
+        f"and {len(wrong)} wrongly"
+    )
+    return f"{start}: {enumeration(wrong)}." if wrong else f"{start}."

@@ -1,0 +1,269 @@
+"""The measured facts of one trained model, as `report.json` holds them and the card shows them.
+
+A report is checked when it is built and when it is read: a missing, unknown or non-finite value is
+an error here, so that no card can show a blank.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+REPORT_FILE = "report.json"
+
+
+class Facts(BaseModel):
+    """Base of every part of the report: frozen, complete, finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Score(Facts):
+    """A measured value with its 95 % interval, all as fractions of 1."""
+
+    value: float = Field(ge=0, le=1)
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _interval_holds_value(self) -> Score:
+        if not self.low <= self.value <= self.high:
+            raise ValueError(f"{self.value} is outside its interval {self.low}–{self.high}")
+        return self
+
+
+class Scores(Facts):
+    """The seven measures, of all classes together (macro means) or of one against the rest."""
+
+    accuracy: Score
+    error_rate: Score
+    sensitivity: Score
+    specificity: Score
+    precision: Score
+    f1: Score
+    auc: Score
+
+
+class RocCurve(Facts):
+    """Points of a ROC curve, from (0, 0) to (1, 1); both lists have the same length."""
+
+    false_positive_rate: list[float]
+    true_positive_rate: list[float]
+
+    @model_validator(mode="after")
+    def _same_length(self) -> RocCurve:
+        if len(self.false_positive_rate) != len(self.true_positive_rate):
+            raise ValueError("a ROC curve needs as many true as false positive rates")
+        return self
+
+
+class ClassResult(Facts):
+    """How one class, against the rest, came out on the test images."""
+
+    label: str
+    images: int = Field(gt=0, description="test images whose true class this is")
+    predicted: int = Field(ge=0, description="test images that the model called this class")
+    scores: Scores
+    roc: RocCurve
+
+
+class Mistake(Facts):
+    """One wrongly classified test image."""
+
+    file: str = Field(description="path inside the data folder")
+    label: str
+    prediction: str
+    confidence: float = Field(ge=0, le=1)
+
+
+class TestResult(Facts):
+    """Scores of the published folder on the test images, which were looked at once."""
+
+    __test__ = False  # not a test case, whatever pytest thinks of the name
+
+    images: int = Field(gt=0)
+    scores: Scores
+    classes: list[ClassResult]
+    confusion: list[list[int]] = Field(description="rows: true class; columns: predicted class")
+    mistakes: list[Mistake] = Field(description="all of them, the most confident first")
+    images_per_second: float = Field(gt=0, description="reading, pre-processing and forward pass")
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> TestResult:
+        rows = [sum(row) for row in self.confusion]
+        columns = [sum(column) for column in zip(*self.confusion, strict=True)]
+        right = sum(row[i] for i, row in enumerate(self.confusion))
+        if rows != [result.images for result in self.classes]:
+            raise ValueError("the rows of the confusion matrix don't add up to the classes' images")
+        if columns != [result.predicted for result in self.classes]:
+            raise ValueError("its columns don't add up to how often each class was predicted")
+        if self.images != sum(rows) or len(self.mistakes) != self.images - right:
+            raise ValueError("images, confusion matrix and mistakes contradict each other")
+        return self
+
+
+class Split(Facts):
+    """One part of the data."""
+
+    name: Literal["train", "validation", "test"]
+    images: int = Field(ge=0)
+    images_by_class: dict[str, int]
+    origin: str = Field(description="half a sentence: how this part came about")
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Split:
+        if sum(self.images_by_class.values()) != self.images:
+            raise ValueError(f"the classes of {self.name} don't add up to {self.images} images")
+        return self
+
+
+class SkippedImage(Facts):
+    """An image that was left out because it could not be read."""
+
+    file: str
+    reason: str
+
+
+class Data(Facts):
+    """Where the images came from and how they were divided."""
+
+    source: str = Field(description="name of the folder, or id of the dataset on the Hub")
+    kind: Literal["folder", "hub", "drawn"]
+    splits: list[Split]
+    seed: int
+    overlaps_checked: bool = Field(
+        description="whether images that share pixels were kept out of different parts"
+    )
+    skipped: list[SkippedImage]
+    smallest_px: tuple[int, int] = Field(description="width, height")
+    largest_px: tuple[int, int] = Field(description="width, height")
+    images_shared: bool = Field(description="whether photographs are part of the published folder")
+
+
+class Model(Facts):
+    """The network and where its first weights came from."""
+
+    architecture: str = Field(description="timm's name, without the tag of pretrained weights")
+    labels: list[str]
+    parameters: int = Field(gt=0)
+    trained_parameters: int = Field(gt=0)
+    weights_origin: Literal["hub", "file", "random"]
+    base_model: str | None = Field(description="Hub id of the base weights; None if not from there")
+    weights_file: str | None = Field(description="name of the local file of base weights, if any")
+    licence: str | None = Field(description="Hub licence id of the base weights; None: not known")
+    input_size_px: int = Field(gt=0)
+    resize: str = Field(description="timm's crop_mode: squash, center or border")
+    interpolation: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+class Setting(Facts):
+    """One resolved setting of the run, as its command line flag."""
+
+    flag: str
+    value: str
+    default: str
+
+    @property
+    def differs(self) -> bool:
+        """Whether the run departed from the default."""
+        return self.value != self.default
+
+
+class Epoch(Facts):
+    """What one epoch of training came to; losses in nats."""
+
+    epoch: int = Field(ge=1)
+    lr: float = Field(ge=0)
+    train_loss: float
+    train_accuracy: float = Field(ge=0, le=1)
+    validation_loss: float
+    validation_accuracy: float = Field(ge=0, le=1)
+    seconds: float = Field(ge=0)
+    kept: bool = Field(description="whether the published weights are those of this epoch")
+
+
+class Training(Facts):
+    """How the model was trained."""
+
+    command: str = Field(description="the command line that repeats the run")
+    settings: list[Setting]
+    epochs: list[Epoch]
+    stopped_early: bool
+    weights_averaged: bool = Field(
+        description="published weights are an exponential moving average"
+    )
+
+    @model_validator(mode="after")
+    def _one_epoch_kept(self) -> Training:
+        if sum(epoch.kept for epoch in self.epochs) != 1:
+            raise ValueError("exactly one epoch must be marked as kept")
+        return self
+
+
+class Machine(Facts):
+    """Where and when the run took place."""
+
+    processor: str
+    cores: int = Field(gt=0)
+    accelerator: str | None
+    processes: int = Field(gt=0)
+    precision: str
+    started: str = Field(description="ISO 8601, UTC")
+    training_seconds: float = Field(ge=0)
+    versions: dict[str, str] = Field(description="package name → version, Python among them")
+
+
+class Export(Facts):
+    """Proof that the published folder computes what the trained model computed."""
+
+    compared_images: int = Field(gt=0)
+    largest_logit_difference: float = Field(ge=0)
+    weights_bytes: int = Field(gt=0)
+
+
+class Figure(Facts):
+    """A picture in the published folder."""
+
+    file: str = Field(description="path inside the published folder, with forward slashes")
+    title: str
+    alt: str = Field(description="what a reader who can't see the picture needs to know")
+
+
+class Report(Facts):
+    """Everything that is known of one trained model."""
+
+    model: Model
+    data: Data
+    training: Training
+    machine: Machine
+    export: Export
+    test: TestResult
+    figures: list[Figure]
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Report:
+        if self.model.labels != [result.label for result in self.test.classes]:
+            raise ValueError("model and test result don't name the same classes in the same order")
+        tested = {result.label: result.images for result in self.test.classes}
+        if [s.images_by_class for s in self.data.splits if s.name == "test"] != [tested]:
+            raise ValueError("data and test result don't hold the same test images")
+        return self
+
+    def write(self, folder: Path) -> None:
+        """Write `report.json` into `folder`."""
+        text = self.model_dump_json(indent=2)
+        (folder / REPORT_FILE).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> Report:
+        """Read `report.json` from `folder`.
+
+        Raises:
+            FileNotFoundError: the folder holds no report.
+            pydantic.ValidationError: a fact is missing, unknown or out of range.
+        """
+        return cls.model_validate_json((folder / REPORT_FILE).read_text(encoding="utf-8"))

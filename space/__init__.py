@@ -1,0 +1,1 @@
+"""The web demo and the inference code that it shares with the evaluation."""

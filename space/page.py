@@ -1,0 +1,169 @@
+"""The words and the HTML of the page; everything that comes from outside is escaped here."""
+
+from __future__ import annotations
+
+import base64
+import io
+from html import escape
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageOps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from space.predictor import Prediction
+    from space.published import Report, Score
+
+TITLE = "Which surface defect is this?"
+THUMBNAIL_PX = 240
+MAX_ROWS = 10
+MEASURES = {
+    "accuracy": ("Accuracy", "images that were named correctly"),
+    "error_rate": ("Error rate", "images that were not"),
+    "sensitivity": ("Sensitivity", "of a class's images, those that were found; mean of classes"),
+    "specificity": ("Specificity", "of all other images, those left alone; mean of classes"),
+    "precision": ("Precision", "of the images given a class's name, those of that class; mean"),
+    "f1": ("F1", "harmonic mean of precision and sensitivity; mean of classes"),
+    "auc": ("AUC", "area under the ROC curve, one class against the rest; mean"),
+}
+
+
+def percent(fraction: float, decimals: int = 0) -> str:
+    """Write a fraction as a percentage that claims neither 0 nor 100 unless that is exact."""
+    smallest = 10.0**-decimals
+    share = 100 * fraction
+    if 0 < share < smallest / 2:
+        return f"&lt;&nbsp;{smallest:.{decimals}f}&nbsp;%"
+    if 100 - smallest / 2 <= share < 100:
+        return f"&gt;&nbsp;{100 - smallest:.{decimals}f}&nbsp;%"
+    return f"{share:.{0 if share in (0, 100) else decimals}f}&nbsp;%"
+
+
+def header(model_id: str, address: str | None, labels: Sequence[str], report: Report | None) -> str:
+    """Return title, what the model can tell apart, which model it is and how good.
+
+    Args:
+        model_id: as the operator gave it.
+        address: of the model's page, if it has one.
+        labels: the model's classes.
+        report: its test result, if known.
+    """
+    name = escape(model_id)
+    link = f'<a href="{escape(address)}" target="_blank">{name}</a>' if address else name
+    facts = [f'<span class="fact">Model <b>{link}</b></span>']
+    if report:
+        score = report.test.scores.accuracy
+        facts.append(
+            f'<span class="fact">Test accuracy <b>{percent(score.value, 1)}</b> '
+            f"(95&nbsp;% interval {_range(score)}, {report.test.images:,}&nbsp;images)</span>"
+        )
+        if report.data.kind == "drawn":
+            facts.append('<span class="fact">Trained on drawings, for trying out only</span>')
+    return (
+        f'<header class="intro"><h1>{TITLE}</h1>'
+        f"<p>Show a photograph of a surface; the model says which of its {len(labels)} classes "
+        f"it looks most like.</p><p class='facts'>{''.join(facts)}</p></header>"
+    )
+
+
+def waiting(labels: Sequence[str]) -> str:
+    """Return the answer panel before there is an image."""
+    rows = [(label, None) for label in labels[:MAX_ROWS]]
+    return _answer(
+        '<p class="verdict quiet">No image yet</p>'
+        '<p class="advice">Drop, paste or photograph one, or pick an example.</p>',
+        _probabilities(rows),
+        len(labels),
+    )
+
+
+def verdict(prediction: Prediction) -> str:
+    """Return the answer panel for a prediction: the verdict in words, then all probabilities."""
+    sure = percent(prediction.confidence).replace("&gt;", "more than")
+    ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+    rows = _probabilities(ranked[:MAX_ROWS])
+    if len(ranked) > MAX_ROWS:
+        rest = percent(sum(share for _, share in ranked[MAX_ROWS:]))
+        count = len(ranked) - MAX_ROWS
+        rows += f'<p class="advice">{count} more class{"es" * (count > 1)}: {rest}</p>'
+    words = f'<p class="verdict">{escape(prediction.label)} <span>— {sure} sure</span></p>'
+    return _answer(words, rows, len(ranked))
+
+
+def problem(file: str | None, message: str) -> str:
+    """Return the answer panel for a file that can't be judged."""
+    name = f'<p class="file">{escape(file)}</p>' if file else ""
+    return (
+        '<div class="answer problem"><p class="verdict">This file can’t be judged</p>'
+        f'{name}<p class="advice">{escape(message)}</p></div>'
+    )
+
+
+def example_buttons(examples: Sequence[tuple[str, Image.Image]], origin: str) -> str:
+    """Return a strip of buttons, each with a small picture and its name."""
+    buttons = "".join(
+        f'<button type="button" data-index="{index}"><img src="{_data_url(image)}" alt="">'
+        f"<span>{escape(name)}</span></button>"
+        for index, (name, image) in enumerate(examples)
+    )
+    return (
+        f'<h2 id="examples-title">Examples <small>{origin}</small></h2>'
+        f'<div class="examples" role="group" aria-labelledby="examples-title">{buttons}</div>'
+    )
+
+
+def scores_table(report: Report | None) -> str:
+    """Return the test scores with their intervals, or a sentence that there are none."""
+    if report is None:
+        return '<p class="advice">This model was published without test results.</p>'
+    rows = []
+    for key, (name, meaning) in MEASURES.items():
+        score: Score = getattr(report.test.scores, key)
+        if key == "auc":
+            cells = f"<td>{score.value:.3f}</td><td>{score.low:.3f}–{score.high:.3f}</td>"
+        else:
+            cells = f"<td>{percent(score.value, 1)}</td><td>{_range(score)}</td>"
+        rows.append(f'<tr><th scope="row">{name}<small>{meaning}</small></th>{cells}</tr>')
+    return (
+        f'<table class="scores"><caption>Measured on {report.test.images:,} test images that '
+        "played no part in training.</caption><thead><tr>"
+        '<th scope="col">Measure</th><th scope="col">Value</th><th scope="col">95&nbsp;% interval'
+        f"</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def figure_title(title: str) -> str:
+    """Return the heading of a figure."""
+    return f'<h2 class="figure-title">{escape(title)}</h2>'
+
+
+def _answer(words: str, rows: str, classes: int) -> str:
+    return (
+        f'<div class="answer">{words}{rows}<p class="note">The model always picks one of its '
+        f"{classes} classes, whatever the image shows, and its confidence is not calibrated yet."
+        "</p></div>"
+    )
+
+
+def _probabilities(rows: Sequence[tuple[str, float | None]]) -> str:
+    """Return a list of classes with a bar and a percentage each; empty bars for None."""
+    items = "".join(
+        f'<li><span class="label">{escape(label)}</span>'
+        f'<span class="bar" aria-hidden="true"><i style="width:{100 * (share or 0):.1f}%"></i>'
+        f'</span><span class="share">{"" if share is None else percent(share)}</span></li>'
+        for label, share in rows
+    )
+    return f'<ul class="probabilities" aria-label="Class probabilities">{items}</ul>'
+
+
+def _range(score: Score) -> str:
+    low, high = (percent(end, 1).removesuffix("&nbsp;%") for end in (score.low, score.high))
+    return f'<span class="range">{low}–{high}&nbsp;%</span>'
+
+
+def _data_url(image: Image.Image) -> str:
+    """Return a small square picture as part of the page, so that no file has to be served."""
+    buffer = io.BytesIO()
+    ImageOps.fit(image, (THUMBNAIL_PX, THUMBNAIL_PX)).save(buffer, "WEBP", quality=80)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

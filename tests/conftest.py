@@ -1,0 +1,83 @@
+"""Fixtures of all tests; first of all, nothing that a test does can reach the real Hub.
+
+`huggingface_hub` reads its environment when it is imported. So the one hub of the session starts
+here, before anything imports that library; commands that a test starts inherit the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.loopback_hub import LoopbackHub
+
+if "huggingface_hub" in sys.modules:
+    raise RuntimeError("huggingface_hub was imported before tests/conftest.py could set it up")
+
+# Settings of the machine: tokens, caches, offline switches, proxies.
+FOREIGN = ("HF_", "HUGGING", "TRANSFORMERS_", "GRADIO_")
+PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
+for variable in list(os.environ):
+    if variable.startswith(FOREIGN) or variable.lower() in PROXIES:
+        del os.environ[variable]
+
+HUB = LoopbackHub()
+HF_HOME = Path(tempfile.mkdtemp(prefix="hf-home-"))
+os.environ |= {
+    "HF_ENDPOINT": HUB.url,
+    "HF_HOME": str(HF_HOME),
+    # The loopback hub speaks LFS, not Xet.
+    "HF_HUB_DISABLE_XET": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "MPLBACKEND": "Agg",
+    "NO_PROXY": "127.0.0.1,localhost",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pass what the client does in every upload over LFS, with its own HTTP library."""
+    config.addinivalue_line(
+        "filterwarnings", "ignore:Use 'content=<...>' to upload raw bytes:DeprecationWarning"
+    )
+
+
+def pytest_unconfigure() -> None:
+    """Stop the hub and delete what the session stored."""
+    HUB.stop()
+    shutil.rmtree(HF_HOME, ignore_errors=True)
+
+
+@pytest.fixture
+def hub() -> Iterator[LoopbackHub]:
+    """An empty hub with users: ada (of the organisation mill), bob, and eve, who pays nothing."""
+    HUB.reset()
+    for cache in HF_HOME.iterdir():
+        shutil.rmtree(cache) if cache.is_dir() else cache.unlink()
+    HUB.add_user("ada", organisations=("mill",))
+    HUB.add_user("bob")
+    HUB.add_user("eve", pays=False)
+    yield HUB
+    assert HUB.defects == []
+    assert not HUB.faults_pending, "an ordered fault never happened: the test tests nothing"
+
+
+@pytest.fixture
+def token(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The token of ada, who may write, in the environment."""
+    token = hub.add_token("ada")
+    monkeypatch.setenv("HF_TOKEN", token)
+    return token
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the client repeat failed requests at once, instead of after 1, 2, 4, 8 and 8 s."""
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)

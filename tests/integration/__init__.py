@@ -1,0 +1,1 @@
+"""Tests of parts that work together, over HTTP or on disk."""

@@ -1,0 +1,35 @@
+"""The example in the card, copied and pasted, answers as the model does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import timm
+import torch
+from PIL import Image
+from timm.models import save_for_hf
+
+from model_card.card import render_card
+from space.predictor import Predictor
+from tests.reports import LABELS, example_report
+
+
+def test_the_example_runs_in_the_published_folder(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = timm.create_model("test_convnext", num_classes=len(LABELS)).eval()
+    save_for_hf(model, tmp_path, {"label_names": LABELS}, safe_serialization=True)
+    pixels = torch.randint(0, 256, (90, 120, 3), dtype=torch.uint8, generator=torch.Generator())
+    image = Image.fromarray(pixels.numpy())
+    image.save(tmp_path / "image.png")
+
+    card = render_card(example_report())
+    code = card.split("```python\n")[1].split("```")[0]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    [prediction] = Predictor(tmp_path).predict([image])
+    assert done.stdout == f"{prediction.label}: {prediction.confidence:.1%}\n"

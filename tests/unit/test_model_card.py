@@ -1,0 +1,429 @@
+"""The card says what the report says, all of it, and nothing else.
+
+After a wanted change of the template, write the golden card anew and read the difference:
+`python -m tests.unit.test_model_card`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from huggingface_hub import ModelCard, ModelCardData
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jinja2 import UndefinedError
+from markdown_it import MarkdownIt
+from pydantic import ValidationError
+
+from model_card.card import CARD_FILE, render_card, write_card
+from model_card.report import Report
+from model_card.wording import one_line
+from tests.reports import (
+    CONFUSION,
+    LABELS,
+    example_data,
+    example_epochs,
+    example_figures,
+    example_machine,
+    example_model,
+    example_report,
+    example_training,
+)
+
+GOLDEN = Path(__file__).parent / "golden" / "card.md"
+REPO_ID = "mill/strip-defects"
+FLAWLESS = [[48 if i == j else 0 for j in range(6)] for i in range(6)]
+TWO, TWO_LABELS = [[95, 5], [2, 198]], ["good", "defect"]
+THIRTY = [[20 if i == j else int(j == i + 1) for j in range(30)] for i in range(30)]
+THIRTY_LABELS = [f"Kind {i}" for i in range(30)]
+
+
+def words(card: str) -> str:
+    """The card with its special spaces made plain, to be searched by people's words."""
+    return card.replace("\u00a0", " ").replace("\u2060", "")
+
+
+def front_matter(card: str) -> ModelCardData:
+    return cast(ModelCardData, ModelCard(card).data)
+
+
+def section(card: str, title: str) -> str:
+    return words(card).split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def reports() -> dict[str, Report]:
+    """Reports of every kind that the template tells apart."""
+    random = example_model(weights_origin="random", base_model=None, licence=None)
+    from_file = example_model(
+        labels=THIRTY_LABELS,
+        weights_origin="file",
+        base_model=None,
+        weights_file="base.safetensors",
+        licence=None,
+        trained_parameters=4614,
+    )
+    skipped = [{"file": f"Pitted/{i}.jpg", "reason": "cut off"} for i in range(11)]
+    return {
+        "six": example_report(),
+        "two": example_report(TWO, TWO_LABELS),
+        "flawless": example_report(FLAWLESS, model=random),
+        "one mistake": example_report([[48, 0], [1, 47]], TWO_LABELS),
+        "thirty": example_report(THIRTY, THIRTY_LABELS, model=from_file),
+        "never predicted": example_report([[10, 0], [3, 0]], TWO_LABELS),
+        "drawn": example_report(data=example_data(kind="drawn", images_shared=True)),
+        "hub": example_report(
+            data=example_data(kind="hub", source="mill/strip", smallest_px=(64, 48))
+        ),
+        "unchecked": example_report(data=example_data(overlaps_checked=False, skipped=skipped)),
+        "one epoch": example_report(
+            training=example_training(epochs=example_epochs(1, 1), settings=[])
+        ),
+        "stopped": example_report(
+            training=example_training(
+                epochs=example_epochs(18, 12), stopped_early=True, weights_averaged=True
+            ),
+            machine=example_machine(accelerator="NVIDIA H200"),
+        ),
+    }
+
+
+@pytest.fixture(params=list(reports()))
+def any_report(request: pytest.FixtureRequest) -> Report:
+    return reports()[request.param]
+
+
+def test_golden_card() -> None:
+    assert render_card(example_report(), REPO_ID) == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_no_fact_is_blank(any_report: Report) -> None:
+    card = render_card(any_report, REPO_ID)
+    assert not re.search(r"\b(None|Undefined|nan|inf)\b", card)
+    assert not re.search(r"\| *\|| \(\)|: \.|\n\n\n\n|,,", card)
+
+
+def test_every_table_has_as_many_cells_as_its_head(any_report: Report) -> None:
+    card = render_card(any_report, REPO_ID)
+    for table in re.findall(r"(?:^\|.*\n)+", card, flags=re.MULTILINE):
+        assert len({row.count("|") for row in table.splitlines()}) == 1, table
+    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(card)
+    assert not [t.content for t in tokens if t.type == "inline" and "| ---" in t.content]
+
+
+def test_front_matter_reads_back() -> None:
+    report = example_report()
+    data = front_matter(render_card(report, REPO_ID))
+    assert data.library_name == "timm"
+    assert data.pipeline_tag == "image-classification"
+    assert data.license == "apache-2.0"
+    assert data.base_model == "timm/convnext_atto.d2_in1k"
+    assert data["base_model_relation"] == "finetune"
+    assert data.datasets is None
+    assert data.metrics == ["accuracy", "recall", "precision", "f1", "roc_auc"]
+    assert (data.tags or [])[:2] == ["image-classification", "timm"]
+    assert data.model_name == "strip-defects"
+    scores = report.test.scores
+    assert {result.metric_type: result.metric_value for result in data.eval_results or []} == {
+        "accuracy": scores.accuracy.value,
+        "recall": scores.sensitivity.value,
+        "specificity": scores.specificity.value,
+        "precision": scores.precision.value,
+        "f1": scores.f1.value,
+        "roc_auc": scores.auc.value,
+        "error_rate": scores.error_rate.value,
+    }
+    [result] = {(r.task_type, r.dataset_name, r.dataset_split) for r in data.eval_results or []}
+    assert result == ("image-classification", "strip-photographs", "test")
+
+
+def test_front_matter_leaves_out_what_is_not_known() -> None:
+    card = render_card(reports()["flawless"])
+    head = card.split("---")[1]
+    assert not re.search("license|base_model|datasets", head)
+    assert front_matter(card).model_name == "convnext_atto"
+    assert "No licence is stated. The training started from random weights" in section(
+        card, "Licence"
+    )
+    unknown = render_card(reports()["thirty"])
+    assert "license" not in unknown.split("---")[1]
+    assert "licence of the base weights is not known" in section(unknown, "Licence")
+
+
+def test_dataset_of_the_hub_is_named_in_the_front_matter() -> None:
+    card = render_card(reports()["hub"], REPO_ID)
+    data = front_matter(card)
+    assert data.datasets == ["mill/strip"]
+    assert {r.dataset_type for r in data.eval_results or []} == {"mill/strip"}
+    assert "[mill/strip](https://huggingface.co/datasets/mill/strip)" in card
+    assert "smallest has 64 × 48 pixels, the largest 200 × 200" in card
+
+
+@given(source=st.text(st.characters(exclude_categories=["Cs"])))
+@settings(max_examples=25, deadline=None)
+def test_any_name_of_the_data_keeps_the_front_matter_whole(source: str) -> None:
+    card = render_card(example_report(data=example_data(source=source)), REPO_ID)
+    assert {r.dataset_name for r in front_matter(card).eval_results or []} == {one_line(source)}
+    assert ModelCard(card).text.lstrip("\n").startswith("# strip-defects\n")
+
+
+def test_no_label_or_file_name_can_change_the_page() -> None:
+    plain = ["Alpha", "Beta"]
+    wicked = ["a|b <b>\n# *c* `d`", "[x](y) $$z$$ __"]
+    html = [
+        MarkdownIt("commonmark", {"html": True})
+        .enable("table")
+        .render(ModelCard(render_card(example_report(TWO, labels))).text)
+        for labels in (plain, wicked)
+    ]
+    tags = [re.findall(r"</?[a-z0-9]+", page) for page in html]
+    assert tags[0] == tags[1]
+    assert "a|b &lt;b&gt; # *c* `d`" in html[1]
+
+
+def leaves(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Paths of all single facts in a dumped report."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from leaves(item, (*path, key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from leaves(item, (*path, index))
+    else:
+        yield path
+
+
+def with_another_fact(report: Report, path: tuple[str | int, ...]) -> Iterator[Report]:
+    """The report with one fact changed, wherever it can change without the others."""
+    dump = report.model_dump(mode="json")
+    place: Any = dump
+    for key in path[:-1]:
+        place = place[key]
+    old = place[path[-1]]
+    candidates: list[object]
+    if isinstance(old, bool):
+        candidates = [not old]
+    elif isinstance(old, int):
+        candidates = [old + 1, 2 * old]
+    elif isinstance(old, float):
+        candidates = [old * 0.97, old * 1.03, old * 0.997, old * 0.9995, 1.0, 0.5]
+    else:
+        candidates = [f"{old}-other", "hub", "random"]
+    for new in candidates:
+        place[path[-1]] = new
+        try:
+            changed = Report.model_validate(dump)
+        except ValidationError:
+            continue
+        if changed != report:
+            yield changed
+
+
+def test_each_fact_of_the_report_reaches_the_card() -> None:
+    report = example_report(data=example_data(skipped=[{"file": "a.jpg", "reason": "empty"}]))
+    card = render_card(report, REPO_ID)
+    paths = {
+        ".".join("#" if isinstance(key, int) else key for key in path): path
+        for path in leaves(report.model_dump(mode="json"))
+    }
+    hidden, fixed = set(), set()
+    for name, path in paths.items():
+        changed = list(with_another_fact(report, path))
+        if not changed:
+            fixed.add(name)
+        elif all(render_card(other, REPO_ID) == card for other in changed):
+            hidden.add(name)
+    assert hidden == {
+        # These numbers of one class against the rest say less than those that are shown.
+        *(f"test.classes.#.scores.accuracy.{end}" for end in ("value", "low", "high")),
+        *(f"test.classes.#.scores.error_rate.{end}" for end in ("value", "low", "high")),
+        # These are drawn.
+        "test.classes.#.roc.false_positive_rate.#",
+        "test.classes.#.roc.true_positive_rate.#",
+        # The demo shows titles; the card has headings.
+        "figures.#.title",
+        # The base model on the Hub says it all.
+        "model.weights_origin",
+        "model.weights_file",
+    }
+    assert fixed == {
+        # Names of parts and classes, which must agree, and counts, which must add up.
+        "data.splits.#.name",
+        "data.splits.#.images",
+        *(f"data.splits.#.images_by_class.{label}" for label in LABELS),
+        "model.labels.#",
+        "test.images",
+        "test.confusion.#.#",
+        "test.classes.#.label",
+        "test.classes.#.images",
+        "test.classes.#.predicted",
+        "training.epochs.#.kept",
+    }
+
+
+def test_counts_come_from_the_confusion_matrix() -> None:
+    card = words(render_card(example_report([[90, 10], [25, 175]], TWO_LABELS)))
+    assert (
+        "Of 300 test images that were kept aside from training, it named the class of 265" in card
+    )
+    assert "88.3 % (95 % interval 84.2–91.5 %)" in card
+    wrong = section(card, "Where it goes wrong")
+    assert "**good**: of 100 images it found 90 (90.0 %, 95 % interval 82.6–94.5 %)" in wrong
+    assert "and called 10 defect instead." in wrong
+    assert "It wrongly called 25 other images good: 25 defect." in wrong
+    assert "And 25 more: `report.json` lists them all." in wrong
+    assert wrong.count(".jpg") == 10
+
+
+def test_worst_class_comes_first() -> None:
+    wrong = section(render_card(example_report()), "Where it goes wrong")
+    assert re.findall(r"^- \*\*(\w+)", wrong, re.MULTILINE) == [
+        "Inclusion",
+        "Pitted",
+        "Scratches",
+        "Patches",
+    ]
+    assert "called 1 Inclusion and 1 Patches instead" in wrong
+    assert "No mistake on the test images: Crazing and Rolled." in wrong
+
+
+def test_a_flawless_test_is_no_promise() -> None:
+    card = render_card(reports()["flawless"])
+    assert "named the class of all 288 test images" in words(card)
+    assert "an error rate of up to 1.3 % would still agree" in section(card, "Where it goes wrong")
+
+
+def test_thirty_classes_are_summed_up() -> None:
+    card = render_card(reports()["thirty"], REPO_ID)
+    wrong = section(card, "Where it goes wrong")
+    assert wrong.count("- **Kind") == 10
+    assert "20 more classes had fewer or as many mistakes" in wrong
+    assert "of its 30 classes" in section(card, "Limits")
+    assert "Of its 3,376,870 parameters, 4,614 were trained" in section(card, "Training")
+
+
+def test_precision_of_a_class_that_is_never_predicted_is_not_a_number() -> None:
+    card = words(render_card(reports()["never predicted"]))
+    [row] = [line for line in card.splitlines() if line.startswith("| **defect**")]
+    assert "undefined: never predicted" in row
+
+
+def test_drawn_images_are_announced_before_anything_else() -> None:
+    card = render_card(reports()["drawn"], REPO_ID)
+    assert (
+        ModelCard(card)
+        .text.strip()
+        .startswith("# strip-defects\n\n> ⚠️ **A demonstration, not for use.**")
+    )
+    assert "synthetic-images" in (front_matter(card).tags or [])
+    assert "demonstration" not in render_card(example_report(), REPO_ID)
+
+
+def test_unchecked_overlaps_are_a_warning() -> None:
+    card = render_card(reports()["unchecked"])
+    assert card.index("**The scores may be too good.**") < card.index("## Use it")
+    images = section(card, "Images")
+    assert "**Whether images of different parts share pixels was not checked.**" in images
+    assert "11 files could not be read and were left out" in images
+    assert images.count(": cut off") == 10
+    assert "and 1 more, listed in `report.json`" in images
+    assert "too good" not in render_card(example_report())
+    # What is drawn is announced as worth nothing already.
+    drawn = example_report(data=example_data(kind="drawn", overlaps_checked=False))
+    assert "too good" not in render_card(drawn)
+    assert "share pixels was not checked." in section(render_card(drawn), "Images")
+
+
+def test_settings_that_differ_come_first() -> None:
+    training = section(render_card(example_report()), "Training")
+    before, inside = training.split("<details>", 1)
+    assert re.findall("<code>(.*?)</code>", before) == ["--model", "--epochs"]
+    assert "--lr" in inside
+    assert "All settings are the defaults." in render_card(reports()["one epoch"])
+
+
+def test_the_kept_epoch_is_bold() -> None:
+    card = render_card(reports()["stopped"])
+    training = section(card, "Training")
+    assert re.findall(r"^\| \*\*(.*?)\*\*", training, re.MULTILINE) == ["12 (kept)"]
+    assert "<summary>All 18 epochs (epoch 12 was kept)</summary>" in training
+    assert "stopped early, after 18 epochs" in training
+    assert "moving average" in training
+    assert "NVIDIA H200" in card
+
+
+def test_rare_classes_are_named_only_where_there_are_some() -> None:
+    report = example_report()
+    dump = report.model_dump()
+    train = dump["data"]["splits"][0]
+    train["images_by_class"]["Pitted"] -= 100
+    train["images"] -= 100
+    limits = section(render_card(Report.model_validate(dump)), "Limits")
+    assert "Pitted had 73 training images, Crazing 173" in limits
+    assert "rarer" not in section(render_card(report), "Limits")
+
+
+def test_a_missing_fact_is_an_error() -> None:
+    with pytest.raises(UndefinedError, match="roc_curves"):
+        render_card(example_report(figures=example_figures()[:2]))
+    with pytest.raises(UndefinedError, match="timm"):
+        render_card(example_report(machine=example_machine(versions={"Python": "3.11.14"})))
+    with pytest.raises(ValueError, match="not known"):
+        render_card(example_report(model=example_model(base_model=None, weights_origin="file")))
+
+
+@pytest.mark.parametrize("repo_id", [REPO_ID, None])
+def test_the_example_is_python_that_names_the_model(repo_id: str | None) -> None:
+    code = render_card(example_report(), repo_id).split("```python\n")[1].split("```")[0]
+    strings = {n.value for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Constant)}
+    assert (f"hf-hub:{REPO_ID}" if repo_id else "local-dir:.") in strings
+
+
+def test_write_card_reads_the_report(tmp_path: Path) -> None:
+    report = example_report()
+    report.write(tmp_path)
+    write_card(tmp_path, REPO_ID)
+    written = (tmp_path / CARD_FILE).read_bytes()
+    assert written == render_card(report, REPO_ID).encode()
+    assert b"\r" not in written
+    with pytest.raises(FileNotFoundError, match=r"report\.json"):
+        write_card(tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("test", "images"), 289, "contradict"),
+        (("test", "mistakes"), [], "contradict"),
+        (("test", "confusion"), FLAWLESS, "add up|contradict"),
+        (("data", "splits", 0, "images"), 1, "don't add up"),
+        (("model", "labels"), LABELS[::-1], "same classes"),
+        (("training", "epochs", 0, "kept"), True, "exactly one"),
+        (("data", "splits"), [], "same test images"),
+        (("test", "classes", 0, "roc", "true_positive_rate"), [0, 1], "as many"),
+    ],
+)
+def test_a_report_that_contradicts_itself_is_refused(
+    path: tuple[str | int, ...], value: object, message: str
+) -> None:
+    dump = example_report().model_dump(mode="json")
+    place: Any = dump
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(ValidationError, match=message):
+        Report.model_validate(dump)
+
+
+def test_the_example_adds_up() -> None:
+    report = example_report()
+    assert report.test.images == sum(map(sum, CONFUSION)) == 288
+    assert len(report.test.mistakes) == 4
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(render_card(example_report(), REPO_ID), encoding="utf-8", newline="\n")

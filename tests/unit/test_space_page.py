@@ -1,0 +1,222 @@
+"""The words and HTML of the web page, and what it finds in a published folder."""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+from packaging.requirements import Requirement
+from PIL import Image
+
+import space
+from space import page, published
+from space.predictor import Prediction
+from tests.reports import LABELS, example_data, example_report
+
+SPACE = Path(space.__path__[0])
+ROOT = SPACE.parent
+HOSTILE = "<img src=x onerror=alert(1)>&\"'"
+
+
+def _text(html: str) -> str:
+    """Return what a reader sees, on one line."""
+    words = re.sub(r"<[^>]+>", " ", html.replace("&nbsp;", " ").replace("&lt;", "<"))
+    return re.sub(r"\s+", " ", words.replace("&gt;", ">")).strip()
+
+
+@pytest.mark.parametrize(
+    ("fraction", "decimals", "written"),
+    [
+        (0.974, 0, "97 %"),
+        (0.994, 0, "99 %"),
+        (0.995, 0, "> 99 %"),
+        (0.99999, 0, "> 99 %"),
+        (1, 0, "100 %"),
+        (0.006, 0, "1 %"),
+        (0.004, 0, "< 1 %"),
+        (0, 0, "0 %"),
+        (0.98611, 1, "98.6 %"),
+        (0.9996, 1, "> 99.9 %"),
+        (1, 1, "100 %"),
+        (0.0004, 1, "< 0.1 %"),
+    ],
+)
+def test_percentages_claim_certainty_only_where_it_is_exact(
+    fraction: float, decimals: int, written: str
+) -> None:
+    assert _text(page.percent(fraction, decimals)) == written
+
+
+def test_the_verdict_comes_first_and_the_classes_by_probability() -> None:
+    prediction = Prediction({"Crazing": 0.02, "Scratches": 0.97, "Pitted": 0.01})
+    assert _text(page.verdict(prediction)).startswith(
+        "Scratches — 97 % sure Scratches 97 % Crazing 2 % Pitted 1 % The model always picks one"
+    )
+
+
+def test_a_confidence_near_1_is_said_in_words() -> None:
+    prediction = Prediction({"Crazing": 0.9999, "Pitted": 0.0001})
+    assert _text(page.verdict(prediction)).startswith("Crazing — more than 99 % sure")
+
+
+def test_of_many_classes_the_least_probable_are_summed_up() -> None:
+    shares = {"first": 0.5, **{f"class {number}": 0.05 for number in range(10)}}
+    text = _text(page.verdict(Prediction(shares)))
+    assert text.count("class ") == 9
+    assert "1 more class: 5 %" in text
+    shares["last"] = 0.0
+    assert "2 more classes: 5 %" in _text(page.verdict(Prediction(shares)))
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        page.verdict(Prediction({HOSTILE: 1.0})),
+        page.waiting([HOSTILE]),
+        page.problem(HOSTILE, HOSTILE),
+        page.header(HOSTILE, HOSTILE, [HOSTILE], None),
+        page.figure_title(HOSTILE),
+        page.example_buttons([(HOSTILE, Image.new("RGB", (4, 4)))], HOSTILE),
+    ],
+)
+def test_names_from_outside_are_shown_and_not_obeyed(html: str) -> None:
+    assert "<img src=x" not in html
+    assert "&lt;img src=x onerror=alert(1)&gt;&amp;&quot;&#x27;" in html
+
+
+def test_the_header_gives_the_accuracy_with_its_interval() -> None:
+    report = published.Report.model_validate(example_report().model_dump())
+    text = _text(page.header("hf-hub:ada/steel", "https://hub/ada/steel", LABELS, report))
+    assert "Model hf-hub:ada/steel" in text
+    assert "Test accuracy 98.6 % (95 % interval 96.5–99.5 % , 288 images)" in text
+    assert "drawings" not in text
+
+
+def test_a_model_of_drawings_says_so() -> None:
+    drawn = example_report(data=example_data(kind="drawn"))
+    report = published.Report.model_validate(drawn.model_dump())
+    assert "Trained on drawings" in _text(page.header("local-dir:x", None, LABELS, report))
+
+
+def test_the_table_holds_every_score_with_its_interval() -> None:
+    report = published.Report.model_validate(example_report().model_dump())
+    text = _text(page.scores_table(report))
+    scores = report.test.scores
+    assert "Measured on 288 test images" in text
+    assert "Accuracy images that were named correctly 98.6 % 96.5–99.5 %" in text
+    assert "Error rate images that were not 1.4 % 0.5–3.5 %" in text
+    assert f"{scores.auc.value:.3f} {scores.auc.low:.3f}–{scores.auc.high:.3f}" in text
+    names = ["Sensitivity", "Specificity", "Precision", "F1", "AUC"]
+    assert all(f" {name} " in text for name in names)
+
+
+def test_a_perfect_score_is_written_as_such() -> None:
+    confusion = [[5 if row == column else 0 for column in range(6)] for row in range(6)]
+    report = published.Report.model_validate(example_report(confusion).model_dump())
+    assert "correctly 100 % 88.6–100 %" in _text(page.scores_table(report))
+
+
+# What a folder holds.
+
+
+def _put_pictures(folder: Path, *names: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        Image.new("RGB", (4, 4)).save(folder / name)
+
+
+def test_a_folder_without_extras_has_none(tmp_path: Path) -> None:
+    assert published.read_report(tmp_path) is None
+    assert published.find_figures(tmp_path, None) == []
+    assert page.scores_table(None).count("without test results") == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1", b'{"test": NaN}', b"\xff\xfe"])
+def test_a_report_that_cannot_be_read_is_left_out_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
+) -> None:
+    (tmp_path / "report.json").write_bytes(content)
+    assert published.read_report(tmp_path) is None
+    assert str(tmp_path / "report.json") in caplog.text
+
+
+def test_the_report_of_this_project_is_read(tmp_path: Path) -> None:
+    example_report().write(tmp_path)
+    report = published.read_report(tmp_path)
+    assert report is not None
+    assert report.test.scores.accuracy.value == pytest.approx(284 / 288)
+
+
+def test_figures_come_in_the_order_of_the_report_then_by_name(tmp_path: Path) -> None:
+    example_report().write(tmp_path)
+    _put_pictures(
+        tmp_path / "figures", "a_new_one.png", "confusion_matrix.png", "learning_curves.png"
+    )
+    (tmp_path / "figures" / "notes.txt").write_text("no picture")
+    figures = published.find_figures(tmp_path, published.read_report(tmp_path))
+    assert [(figure.path.name, figure.title) for figure in figures] == [
+        ("learning_curves.png", "Learning curves"),
+        ("confusion_matrix.png", "Confusion matrix"),
+        ("a_new_one.png", "A new one"),
+    ]
+    assert figures[0].alt == "What the picture of Learning curves shows"
+
+
+def test_a_report_cannot_lead_out_of_its_folder(tmp_path: Path) -> None:
+    _put_pictures(tmp_path, "secret.png")
+    folder = tmp_path / "published"
+    _put_pictures(folder / "figures")
+    report = example_report()
+    astray = report.figures[0].model_copy(update={"file": "figures/../../secret.png"})
+    report.model_copy(update={"figures": [astray]}).write(folder)
+    assert published.find_figures(folder, published.read_report(folder)) == []
+
+
+def test_the_examples_of_the_model_go_before_the_bundled_ones(tmp_path: Path) -> None:
+    bundled = published.find_examples(tmp_path, [*LABELS[:3], "Rust"], None)
+    assert [path.stem for path in bundled.files] == LABELS[:3]
+    assert bundled.origin == "drawn, not photographed"
+    _put_pictures(tmp_path / "examples", *(f"{number:02}.png" for number in range(20)))
+    own = published.find_examples(tmp_path, LABELS, None)
+    assert [path.stem for path in own.files] == [f"{number:02}" for number in range(12)]
+    assert own.origin == "published with the model"
+
+
+@pytest.mark.parametrize(
+    ("kind", "origin"),
+    [("folder", "from the test images"), ("drawn", "from the test images, drawn by a program")],
+)
+def test_examples_say_where_they_come_from(tmp_path: Path, kind: str, origin: str) -> None:
+    example_report(data=example_data(kind=kind)).write(tmp_path)
+    _put_pictures(tmp_path / "examples", "Rolled.png")
+    report = published.read_report(tmp_path)
+    assert published.find_examples(tmp_path, LABELS, report).origin == origin
+
+
+# What the Hub reads.
+
+
+def test_the_versions_of_the_space_are_those_under_test() -> None:
+    lines = (SPACE / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    required = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    for requirement in required:
+        assert requirement.specifier.contains(version(requirement.name)), str(requirement)
+    front_matter = yaml.safe_load((SPACE / "README.md").read_text(encoding="utf-8").split("---")[1])
+    assert f"gradio=={front_matter['sdk_version']}\n" in (ROOT / "constraints.txt").read_text()
+    assert (SPACE / front_matter["app_file"]).is_file()
+    assert len(front_matter["short_description"]) <= 60, "the Hub refuses longer ones"
+
+
+def test_every_import_of_the_space_is_required() -> None:
+    code = "\n".join(path.read_text(encoding="utf-8") for path in SPACE.glob("*.py"))
+    imported = set(re.findall(r"^(?:from|import) (\w+)", code, re.MULTILINE))
+    own = {path.stem for path in SPACE.glob("*.py")}
+    lines = (SPACE / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    required = {Requirement(line).name for line in lines if line and not line.startswith("#")}
+    modules = {"pillow": "PIL"}
+    third_party = imported - own - set(sys.stdlib_module_names)
+    assert third_party <= {modules.get(name, name) for name in required}

@@ -1,0 +1,1 @@
+"""From a folder of defect images to a published classifier."""

@@ -1,0 +1,105 @@
+"""Score the published folder on the test images, through the code that serves it."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+from sklearn.metrics import confusion_matrix, roc_curve
+from tqdm import tqdm
+
+from model_card.report import ClassResult, Mistake, RocCurve, Score, Scores, TestResult
+from space.predictor import Prediction, Predictor
+from trainer.imagefolder import open_image
+
+METRICS_DIR = Path(__file__).parent / "metrics"
+PREDICTIONS_FILE = "predictions.csv"
+BATCH_SIZE = 16
+
+
+def predict_part(predictor: Predictor, part: datasets.Dataset) -> tuple[list[Prediction], float]:
+    """Return the prediction for each image of a part, and images a second all in all."""
+    predictions: list[Prediction] = []
+    start = time.monotonic()
+    for first in tqdm(range(0, len(part), BATCH_SIZE), "testing", unit="batch", disable=None):
+        rows = part.select(range(first, min(first + BATCH_SIZE, len(part))))
+        predictions += predictor.predict([open_image(row) for row in rows])
+    return predictions, len(part) / (time.monotonic() - start)
+
+
+def score(
+    part: datasets.Dataset, predictions: list[Prediction], images_per_second: float
+) -> TestResult:
+    """Compute every measure of the report; `part` and `predictions` are in the same order."""
+    labels: list[str] = part.features["label"].names
+    truth = np.asarray(part["label"])
+    probabilities = np.asarray([[p.probabilities[name] for name in labels] for p in predictions])
+    predicted = probabilities.argmax(axis=1)
+    overall, by_class = _scores(truth, probabilities)
+    confusion = confusion_matrix(truth, predicted, labels=range(len(labels)))
+    classes = []
+    for index, name in enumerate(labels):
+        false_rate, true_rate, _ = roc_curve(truth == index, probabilities[:, index])
+        classes.append(
+            ClassResult(
+                label=name,
+                images=int(confusion[index].sum()),
+                predicted=int(confusion[:, index].sum()),
+                scores=by_class[index],
+                roc=RocCurve(
+                    false_positive_rate=false_rate.tolist(), true_positive_rate=true_rate.tolist()
+                ),
+            )
+        )
+    return TestResult(
+        images=len(truth),
+        scores=overall,
+        classes=classes,
+        confusion=confusion.tolist(),
+        mistakes=_mistakes(part["file"], [labels[t] for t in truth], predictions),
+        images_per_second=images_per_second,
+    )
+
+
+def _scores(truth: np.ndarray, probabilities: np.ndarray) -> tuple[Scores, list[Scores]]:
+    """Run the project's `evaluate` modules; return the scores of all and of each class."""
+    classes = probabilities.shape[1]
+    overall: dict[str, Score] = {}
+    by_class: list[dict[str, Score]] = [{} for _ in range(classes)]
+    for name in Scores.model_fields:
+        metric = evaluate.load(str(METRICS_DIR / name))
+        given: dict[str, Any] = {"references": truth}
+        if name == "auc":
+            given["predictions"] = probabilities
+        else:
+            given |= {"predictions": probabilities.argmax(axis=1), "num_classes": classes}
+        result = metric.compute(**given)
+        for scores, estimate in zip(by_class, result.pop("by_class"), strict=True):
+            scores[name] = Score(**estimate)
+        overall[name] = Score(**result)
+    return Scores(**overall), [Scores(**scores) for scores in by_class]
+
+
+def _mistakes(files: list[str], truth: list[str], predictions: list[Prediction]) -> list[Mistake]:
+    found = [
+        Mistake(file=file, label=label, prediction=p.label, confidence=p.confidence)
+        for file, label, p in zip(files, truth, predictions, strict=True)
+        if p.label != label
+    ]
+    return sorted(found, key=lambda mistake: -mistake.confidence)
+
+
+def write_predictions(part: datasets.Dataset, predictions: list[Prediction], folder: Path) -> None:
+    """Write `predictions.csv`: a row an image, with the probability of each class."""
+    names: list[str] = part.features["label"].names
+    with (folder / PREDICTIONS_FILE).open("w", newline="", encoding="utf-8") as opened:
+        writer = csv.writer(opened)
+        writer.writerow(["file", "label", "prediction", "confidence", *names])
+        for file, label, p in zip(part["file"], part["label"], predictions, strict=True):
+            probabilities = [f"{p.probabilities[name]:.6f}" for name in names]
+            writer.writerow([file, names[label], p.label, f"{p.confidence:.6f}", *probabilities])

@@ -1,0 +1,143 @@
+"""The timm model: first weights, a head for our classes, what is trained of it."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import timm
+import torch
+from timm.data import resolve_model_data_config
+
+from trainer.config import ModelConfig
+from trainer.errors import ConfigError, HubError
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A model ready to be trained, and what the card says of its first weights.
+
+    Attributes:
+        architecture: timm's name, without the tag of pretrained weights.
+        data_config: timm's description of pre-processing: input_size, mean, std, crop_mode, …
+        base_model: Hub id of the base weights, if they are from there.
+        licence: Hub licence id of the base weights, if known.
+    """
+
+    model: torch.nn.Module
+    architecture: str
+    data_config: dict[str, Any]
+    weights_origin: Literal["hub", "file", "random"]
+    base_model: str | None
+    licence: str | None
+
+
+def build(config: ModelConfig, classes: int) -> Backbone:
+    """Create the model with a fresh head for `classes` classes.
+
+    Raises:
+        ConfigError: timm has no such model or weights, or the file does not fit the model.
+        HubError: the pretrained weights could not be had.
+    """
+    _check_name(config.model)
+    origin: Literal["hub", "file", "random"] = "hub" if config.pretrained else "random"
+    options: dict[str, Any] = {"num_classes": classes}
+    if config.drop_path:
+        options["drop_path_rate"] = config.drop_path
+    if config.weights is not None:
+        origin = "file"
+        options["pretrained_cfg_overlay"] = {"file": str(_checked_file(config.weights))}
+    known = timm.get_pretrained_cfg(config.model, allow_unregistered=True)
+    if known is not None and known.fixed_input_size:
+        options["img_size"] = config.image_size
+    model: Any = _create(config, origin, options)
+    data_config = resolve_model_data_config(model)
+    # A defect can sit at the edge: the whole image is scaled, none of it is cut off.
+    size = (3, config.image_size, config.image_size)
+    data_config |= {"input_size": size, "crop_pct": 1.0, "crop_mode": "squash"}
+    base: dict[str, Any] = model.pretrained_cfg if origin == "hub" else {}
+    return Backbone(
+        model=model,
+        architecture=model.pretrained_cfg["architecture"],
+        data_config=data_config,
+        weights_origin=origin,
+        base_model=base.get("hf_hub_id"),
+        licence=config.licence or base.get("license"),
+    )
+
+
+def _check_name(name: str) -> None:
+    if name.startswith(("hf-hub:", "local-dir:")):
+        return
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        close = difflib.get_close_matches(architecture, timm.list_models(), n=3)
+        hint = f" Did you mean {', '.join(close)}?" if close else ""
+        raise ConfigError(f"--model {name}: timm has no model {architecture}.{hint}")
+    known = timm.list_pretrained(f"{architecture}.*")
+    if tag and name not in known:
+        raise ConfigError(
+            f"--model {name}: timm has no weights {tag} for it; known: {', '.join(known)}."
+        )
+
+
+def _checked_file(weights: Path) -> Path:
+    if weights.suffix != ".safetensors" or not weights.is_file():
+        raise ConfigError(
+            f"--weights {weights}: there is no such safetensors file. Other kinds of weights are "
+            "pickled and can run code when they are read; convert them first."
+        )
+    return weights
+
+
+def _create(
+    config: ModelConfig, origin: Literal["hub", "file", "random"], options: dict[str, Any]
+) -> torch.nn.Module:
+    """Call timm, and turn its errors into advice."""
+    try:
+        model: torch.nn.Module = timm.create_model(
+            config.model, pretrained=origin != "random", **options
+        )
+        return model
+    except TypeError as error:
+        raise ConfigError(
+            f"--model {config.model} does not take these settings: {error}. "
+            "Leave out --drop-path, or choose another model."
+        ) from error
+    # timm, safetensors and the Hub's client each raise their own kinds here.
+    except Exception as error:
+        if origin == "file":
+            raise ConfigError(
+                f"--weights {config.weights} does not fit --model {config.model}: "
+                f"{type(error).__name__} {error}"
+            ) from error
+        if origin == "random" or "No pretrained weights exist" in str(error):
+            raise ConfigError(
+                f"--model {config.model} could not be built: {error} "
+                "Models without published weights need --no-pretrained."
+            ) from error
+        raise HubError(
+            f"The pretrained weights of {config.model} did not come from the Hub: {error}\n"
+            "Check the network and try again, give a local safetensors file with --weights FILE, "
+            "or start from random weights with --no-pretrained."
+        ) from error
+
+
+def choose_trained(model: Any, tune: Literal["all", "head"]) -> None:
+    """Freeze what `tune` does not name; "head" leaves the last linear layer."""
+    if tune == "head":
+        model.requires_grad_(False)
+        model.get_classifier().requires_grad_(True)
+
+
+def set_training_mode(model: torch.nn.Module, tune: Literal["all", "head"]) -> None:
+    """Switch to training; a frozen backbone keeps its batch statistics and drops nothing."""
+    model.train(tune == "all")
+
+
+def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
+    """Return how many parameters the model has, and how many of them are trained."""
+    counts = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    return sum(n for n, _ in counts), sum(n for n, trained in counts if trained)

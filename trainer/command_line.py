@@ -1,0 +1,91 @@
+"""What the commands share: reading flags, messages on stderr, errors in words, exit codes."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import datasets
+import tyro
+from huggingface_hub.utils.tqdm import disable_progress_bars
+
+from trainer.config import CONFIG_FILE, PushConfig, TrainConfig
+from trainer.errors import ConfigError, DefectError
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+def run_command(command: Callable[[list[str]], None]) -> int:
+    """Run a command on this process's arguments and return its exit code.
+
+    What a user can mend is told without a traceback.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("trainer").setLevel(logging.INFO)
+    # It prints its warnings itself; without this they would appear twice.
+    logging.getLogger("huggingface_hub").propagate = False
+    # Bars belong on a terminal; in a log file they are noise.
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+        disable_progress_bars()
+    try:
+        command(sys.argv[1:])
+    except DefectError as error:
+        print(f"Error: {error}", file=sys.stderr)  # noqa: T201 – to people, before the exit
+        return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def read_train_config(arguments: list[str]) -> TrainConfig:
+    """Read the flags of `train.py`; with --resume, the settings of the run that goes on.
+
+    Raises:
+        ConfigError: settings can't work, or are not those that the run was started with.
+    """
+    config = tyro.cli(TrainConfig, args=arguments)
+    run_dir = config.run.run_dir
+    if not config.run.resume or run_dir is None:
+        return config
+    saved = TrainConfig.read(run_dir)
+    return _continued(tyro.cli(TrainConfig, args=arguments, default=saved), saved, run_dir)
+
+
+def read_push_config(arguments: list[str]) -> PushConfig:
+    """Read the flags of `push.py`; where the run folder holds a run, that one goes on.
+
+    Raises:
+        ConfigError: as for `read_train_config`.
+    """
+    config = tyro.cli(PushConfig, args=arguments)
+    # A fixed name, so that the same command finds what it trained when it is given again.
+    name = (config.hub.repo_id or config.train.model.model).rpartition("/")[2]
+    run_dir = config.train.run.run_dir or Path("runs") / name
+    if not (run_dir / CONFIG_FILE).exists():
+        train = replace(config.train, run=replace(config.train.run, run_dir=run_dir))
+        return replace(config, train=train)
+    saved = TrainConfig.read(run_dir)
+    given = tyro.cli(PushConfig, args=arguments, default=replace(config, train=saved))
+    return replace(given, train=_continued(given.train, saved, run_dir))
+
+
+def _continued(given: TrainConfig, saved: TrainConfig, run_dir: Path) -> TrainConfig:
+    """Return the settings of a run that goes on; how many processes load images may change."""
+    run = replace(saved.run, run_dir=run_dir, resume=True, workers=given.run.workers)
+    going_on = replace(saved, run=run)
+    changed = [
+        f"  {flag} is {now}, was {before}"
+        for (flag, now, _), (_, before, _) in zip(given.flags(), saved.flags(), strict=True)
+        if now != before and flag not in ("--run-dir", "--resume", "--workers")
+    ]
+    if changed:
+        raise ConfigError(
+            f"The run in {run_dir} was started with other settings:\n" + "\n".join(changed) + "\n"
+            "Leave these flags out to go on with it, or name another folder with --run-dir."
+        )
+    return going_on

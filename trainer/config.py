@@ -1,0 +1,254 @@
+"""All settings of a run: frozen, checked when built, saved beside the run as `config.json`."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field, fields
+from pathlib import Path, PureWindowsPath
+from typing import Annotated, Literal
+
+import tyro
+from pydantic import TypeAdapter, ValidationError
+
+from trainer.errors import ConfigError
+
+CONFIG_FILE = "config.json"
+# The spelling is that of the reference work; whoever repeats it has such a folder.
+REFERENCE_DATA_DIR = "custom_dateset"
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Images."""
+
+    data_dir: str | None = None
+    """Folder with train/<Class>/ and test/<Class>/ (and val/), or with <Class>/ alone; or the id
+    of a dataset on the Hub. Default: ./custom_dateset if it exists, else drawn images."""
+    test_fraction: float = 0.2
+    """Share of each class kept for the one final test, where the data has no test part."""
+    validation_fraction: float = 0.1
+    """Share of each training class that decides which epoch is kept, where the data has no val."""
+    skip_bad_images: bool = False
+    """Leave out files that are no readable image (they are named) instead of stopping."""
+    share_images: bool = False
+    """Put pictures of test images into the published folder. Drawn images always are."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Network."""
+
+    model: str = "convnext_base.fb_in22k_ft_in1k"
+    """Name of any timm model, with the tag of its pretrained weights."""
+    pretrained: bool = True
+    """Start from the pretrained weights on the Hub; --no-pretrained starts from random ones."""
+    weights: Path | None = None
+    """Start from this safetensors file instead of the Hub."""
+    tune: Literal["all", "head"] = "all"
+    """Train all layers, or the linear head on a frozen backbone."""
+    image_size: int = 224
+    """Side, in pixels, to which each image is scaled."""
+    drop_path: float = 0.0
+    """Stochastic depth rate, for models that have it."""
+    licence: str | None = None
+    """Licence id for the card, where the base weights carry none (a local file, random weights)."""
+
+
+@dataclass(frozen=True)
+class RecipeConfig:
+    """Training. The defaults are the reference recipe."""
+
+    epochs: int = 50
+    """Passes over the training images."""
+    batch_size: int = 16
+    """Images in one step, over all processes."""
+    lr: float = 1e-4
+    """Learning rate of AdamW; the peak, where there is a schedule."""
+    weight_decay: float = 1e-2
+    """Weight decay of AdamW; biases and norms are spared."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """How the learning rate goes on after warm-up."""
+    warmup_epochs: int = 0
+    """Epochs in which the learning rate rises from near zero; needs --schedule cosine."""
+    label_smoothing: float = 0.0
+    """Share of each target that is spread over all classes."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """Weigh the loss by the inverse frequency of the classes."""
+    early_stopping: int = 0
+    """Stop after this many epochs without a better validation result; 0 never stops."""
+    ema_decay: float = 0.0
+    """Decay a step of an average of the weights, which is then published; 0 for none."""
+    clip_grad: float = 0.0
+    """Largest norm of the gradient; 0 does not clip."""
+    rotation: float = 45.0
+    """Augmentation: random rotation up to this angle, in degrees, either way."""
+    shear: float = 5.0
+    """Augmentation: random shear up to this angle, in degrees, in x and y."""
+    translation: float = 0.1
+    """Augmentation: random shift up to this share of the side."""
+    flip: bool = True
+    """Augmentation: random horizontal and vertical flips."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Run."""
+
+    run_dir: Path | None = None
+    """Folder of the run. Default: a new one under runs/."""
+    resume: bool = False
+    """Go on with the run in --run-dir, with its own settings."""
+    seed: int = 0
+    """Seed of split, weights, order and augmentation."""
+    workers: int = 0
+    """Processes that load images. 0 loads in the main process, right for a CPU."""
+    mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
+    """Arithmetic; auto takes bf16 where the processor or GPU computes it natively."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of `trainer/train.py`.
+
+    Raises:
+        ConfigError: one message that lists all settings that can't work.
+    """
+
+    data: Annotated[DataConfig, tyro.conf.arg(name="")] = field(default_factory=DataConfig)
+    model: Annotated[ModelConfig, tyro.conf.arg(name="")] = field(default_factory=ModelConfig)
+    recipe: Annotated[RecipeConfig, tyro.conf.arg(name="")] = field(default_factory=RecipeConfig)
+    run: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
+
+    def __post_init__(self) -> None:
+        problems = [message for bad, message in self._rules() if bad]
+        if problems:
+            count = f"{len(problems)} settings" if len(problems) > 1 else "A setting"
+            raise ConfigError(f"{count} can't work:\n" + "\n".join(f"  {p}" for p in problems))
+
+    def _rules(self) -> list[tuple[bool, str]]:
+        data, model, recipe, run = self.data, self.model, self.recipe, self.run
+        return [
+            (not 0 < data.test_fraction < 1, "--test-fraction must be between 0 and 1"),
+            (
+                not 0 < data.validation_fraction < 1,
+                "--validation-fraction must be between 0 and 1",
+            ),
+            (model.image_size < 32, "--image-size must be at least 32 pixels"),
+            (not 0 <= model.drop_path < 1, "--drop-path must be at least 0 and below 1"),
+            (
+                model.weights is not None and not model.pretrained,
+                "--weights and --no-pretrained exclude each other",
+            ),
+            (recipe.epochs < 1, "--epochs must be at least 1"),
+            (recipe.batch_size < 1, "--batch-size must be at least 1"),
+            (not 0 < recipe.lr < float("inf"), "--lr must be above 0"),
+            (not recipe.weight_decay >= 0, "--weight-decay must be at least 0"),
+            (
+                not 0 <= recipe.warmup_epochs < recipe.epochs,
+                "--warmup-epochs must be at least 0 and fewer than --epochs",
+            ),
+            (
+                recipe.warmup_epochs > 0 and recipe.schedule == "constant",
+                "--warmup-epochs needs --schedule cosine",
+            ),
+            (not 0 <= recipe.label_smoothing < 1, "--label-smoothing must be in [0, 1)"),
+            (recipe.early_stopping < 0, "--early-stopping must be at least 0"),
+            (not 0 <= recipe.ema_decay < 1, "--ema-decay must be in [0, 1)"),
+            (not recipe.clip_grad >= 0, "--clip-grad must be at least 0"),
+            (not 0 <= recipe.rotation <= 180, "--rotation must be in [0, 180] degrees"),
+            (not 0 <= recipe.shear < 90, "--shear must be in [0, 90) degrees"),
+            (not 0 <= recipe.translation < 1, "--translation must be in [0, 1)"),
+            (not 0 <= run.seed < 2**31, "--seed must be at least 0 and below 2^31"),
+            (run.workers < 0, "--workers must be at least 0"),
+            (run.resume and run.run_dir is None, "--resume needs --run-dir"),
+        ]
+
+    def flags(self) -> list[tuple[str, str, str]]:
+        """Return (flag, value, default) of each setting, as text, in the order of `--help`."""
+        rows = []
+        for group in (self.data, self.model, self.recipe, self.run):
+            for item in fields(group):
+                flag = f"--{item.name.replace('_', '-')}"
+                rows.append((flag, _text(getattr(group, item.name)), _text(item.default)))
+        return rows
+
+    def command(self) -> str:
+        """Return the command line that starts a run with these settings."""
+        words = ["python trainer/train.py"]
+        for flag, value, default in self.flags():
+            if value == default or flag in ("--resume", "--run-dir"):
+                continue
+            if value in ("yes", "no") and default in ("yes", "no"):
+                words.append(flag if value == "yes" else flag.replace("--", "--no-", 1))
+            else:
+                words.append(f"{flag} {shlex.quote(value)}")
+        return " ".join(words)
+
+    def write(self, run_dir: Path) -> None:
+        """Save the resolved settings as `config.json` in `run_dir`, whole or not at all."""
+        partial = run_dir / (CONFIG_FILE + ".partial")
+        partial.write_bytes(_JSON.dump_json(self, indent=2) + b"\n")
+        partial.replace(run_dir / CONFIG_FILE)
+
+    @classmethod
+    def read(cls, run_dir: Path) -> TrainConfig:
+        """Read the settings that `write` saved.
+
+        Raises:
+            ConfigError: there is no such file, or it is from another version of this program.
+        """
+        file = run_dir / CONFIG_FILE
+        try:
+            return _JSON.validate_json(file.read_bytes())
+        except FileNotFoundError as error:
+            raise ConfigError(
+                f"{run_dir} holds no run: there is no {CONFIG_FILE}. Start one without --resume."
+            ) from error
+        except ValidationError as error:
+            raise ConfigError(f"{file} can't be read: {error}\nStart a new run.") from error
+
+
+@dataclass(frozen=True)
+class HubConfig:
+    """Hugging Face Hub."""
+
+    repo_id: str | None = None
+    """USER/NAME of the model on the Hub. Without it, nothing is uploaded."""
+    space_id: str | None = None
+    """USER/NAME of a Space that serves the model; uploaded too."""
+    private: bool = False
+    """Make new repositories private."""
+
+
+@dataclass(frozen=True)
+class PushConfig:
+    """Settings of `trainer/push.py`: where to publish, and how to train if there is no run yet.
+
+    Raises:
+        ConfigError: a Space is named without a model.
+    """
+
+    hub: Annotated[HubConfig, tyro.conf.arg(name="")] = field(default_factory=HubConfig)
+    train: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        if self.hub.space_id and not self.hub.repo_id:
+            raise ConfigError("--space-id needs --repo-id: a Space serves a model from the Hub")
+
+
+_JSON = TypeAdapter(TrainConfig)
+
+
+def _text(value: object) -> str:
+    """Return a setting as a person would write it on the command line.
+
+    Of a path that is absolute or leads upwards only the last part is kept: these texts are
+    published, and the folders of the machine are nobody's business.
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if str(value).startswith(("/", "..", "~")) or "\\" in str(value):
+        return PureWindowsPath(str(value)).name
+    return str(value)

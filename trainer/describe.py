@@ -1,0 +1,200 @@
+"""Gather all that is known of a finished run: its report and its figures."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torchvision.transforms import v2
+
+from model_card import figures, report
+from space.predictor import Prediction
+from trainer import machine
+from trainer.augment import augmentations
+from trainer.backbone import Backbone, count_parameters
+from trainer.config import TrainConfig
+from trainer.fit import Fit
+from trainer.imagefolder import Images, open_image
+
+SAMPLES = 24
+AUGMENTED = 11
+EXAMPLES_DIR = "examples"
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What the parts of a run found out, before it is put in words."""
+
+    config: TrainConfig
+    images: Images
+    backbone: Backbone
+    fit: Fit
+    test: report.TestResult
+    export: report.Export
+    machine: report.Machine
+
+    @property
+    def images_shared(self) -> bool:
+        """Whether pictures of the data may be published: drawn ones always."""
+        return self.config.data.share_images or self.images.kind == "drawn"
+
+
+def machine_facts(accelerator: Accelerator, started: datetime, fit: Fit) -> report.Machine:
+    """Return what the run ran on."""
+    precision = accelerator.mixed_precision
+    return report.Machine(
+        processor=machine.processor_name(),
+        cores=machine.core_count(),
+        accelerator=machine.accelerator_name(accelerator.device),
+        processes=accelerator.num_processes,
+        precision="float32" if precision == "no" else f"{precision} mixed precision",
+        started=started.isoformat(timespec="seconds"),
+        training_seconds=sum(epoch.seconds for epoch in fit.epochs),
+        versions=machine.versions(),
+    )
+
+
+def write_report(
+    run: FinishedRun, predictions: list[Prediction], folder: Path, run_dir: Path
+) -> None:
+    """Write `report.json`, figures and, where they may be shared, example images.
+
+    `predictions` are those of the test part, in its order. Figures that show images go into
+    `run_dir` instead of the published `folder` where images may not be shared.
+    """
+    epochs = _epochs(run.fit)
+    drawn = figures.write_report_figures(epochs, run.test, folder)
+    with_images = _write_image_figures(run, predictions, folder if run.images_shared else run_dir)
+    if run.images_shared:
+        drawn += with_images
+        _write_examples(run.images, folder)
+    report.Report(
+        model=_model_facts(run),
+        data=_data_facts(run),
+        training=_training_facts(run, epochs),
+        machine=run.machine,
+        export=run.export,
+        test=run.test,
+        figures=drawn,
+    ).write(folder)
+
+
+def _epochs(fit: Fit) -> list[report.Epoch]:
+    return [report.Epoch(**asdict(e), kept=e.epoch == fit.best_epoch) for e in fit.epochs]
+
+
+def _model_facts(run: FinishedRun) -> report.Model:
+    built, config = run.backbone, run.config.model
+    total, trained = count_parameters(built.model)
+    data_config = built.data_config
+    return report.Model(
+        architecture=built.architecture,
+        labels=run.images.labels,
+        parameters=total,
+        trained_parameters=trained,
+        weights_origin=built.weights_origin,
+        base_model=built.base_model,
+        weights_file=config.weights.name if config.weights else None,
+        licence=built.licence,
+        input_size_px=data_config["input_size"][1],
+        resize=data_config["crop_mode"],
+        interpolation=data_config["interpolation"],
+        mean=data_config["mean"],
+        std=data_config["std"],
+    )
+
+
+def _data_facts(run: FinishedRun) -> report.Data:
+    images = run.images
+    splits = []
+    for name in ("train", "validation", "test"):
+        counts = Counter(images.parts[name]["label"])
+        splits.append(
+            report.Split(
+                name=name,
+                images=len(images.parts[name]),
+                images_by_class={label: counts[i] for i, label in enumerate(images.labels)},
+                origin=images.origins[name],
+            )
+        )
+    by_area = sorted(images.sizes_px, key=lambda size: size[0] * size[1])
+    return report.Data(
+        source=images.source,
+        kind=images.kind,
+        splits=splits,
+        seed=run.config.run.seed,
+        overlaps_checked=False,
+        skipped=images.skipped,
+        smallest_px=by_area[0],
+        largest_px=by_area[-1],
+        images_shared=run.images_shared,
+    )
+
+
+def _training_facts(run: FinishedRun, epochs: list[report.Epoch]) -> report.Training:
+    return report.Training(
+        command=run.config.command(),
+        settings=[
+            report.Setting(flag=flag, value=value, default=default)
+            for flag, value, default in run.config.flags()
+            # Where a run was kept, and that it was resumed, does not bear on its result.
+            if flag not in ("--run-dir", "--resume")
+        ],
+        epochs=epochs,
+        stopped_early=run.fit.stopped_early,
+        weights_averaged=run.config.recipe.ema_decay > 0,
+    )
+
+
+def _write_image_figures(
+    run: FinishedRun, predictions: list[Prediction], folder: Path
+) -> list[report.Figure]:
+    """Draw the two figures that show images: test predictions and augmentations."""
+    test = run.images.parts["test"]
+    samples = []
+    for index in _sample_rows(test["label"], run.images.labels, predictions):
+        row, prediction = test[index], predictions[index]
+        samples.append(
+            figures.Sample(
+                image=open_image(row),
+                label=run.images.labels[row["label"]],
+                prediction=prediction.label,
+                confidence=prediction.confidence,
+            )
+        )
+    side = run.backbone.data_config["input_size"][1]
+    original = v2.functional.resize(open_image(run.images.parts["train"][0]), [side, side])
+    fill = [round(255 * level) for level in run.backbone.data_config["mean"]]
+    change = augmentations(run.config.recipe, fill)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(run.config.run.seed)
+        changed = [change(original) for _ in range(AUGMENTED)]
+    return figures.write_image_figures(samples, original, changed, folder)
+
+
+def _sample_rows(truth: list[int], labels: list[str], predictions: list[Prediction]) -> list[int]:
+    """Choose images to show: the mistakes first, at most half, then each class in turn."""
+    wrong = [i for i, p in enumerate(predictions) if p.label != labels[truth[i]]]
+    chosen = wrong[: SAMPLES // 2]
+    by_class = [[i for i, t in enumerate(truth) if t == label] for label in range(len(labels))]
+    for rank in range(max(len(rows) for rows in by_class)):
+        for rows in by_class:
+            if rank < len(rows) and rows[rank] not in wrong and len(chosen) < SAMPLES:
+                chosen.append(rows[rank])
+    return chosen
+
+
+def _write_examples(images: Images, folder: Path) -> None:
+    """Write the first test image of each class, for the demo to offer."""
+    (folder / EXAMPLES_DIR).mkdir()
+    truth = images.parts["test"]["label"]
+    for index, label in enumerate(images.labels):
+        image = open_image(images.parts["test"][truth.index(index)])
+        # A class of a dataset on the Hub can have any name; a file can't.
+        name = re.sub(r"[^\w\- ]", "_", label)
+        image.save(folder / EXAMPLES_DIR / f"{name}.png")

@@ -1,0 +1,63 @@
+"""Write the folder that goes to the Hub, load it again, and prove that it computes the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from PIL import Image
+from timm.data import create_transform
+
+from model_card.report import Export
+from space.predictor import Predictor
+from trainer.errors import DefectError
+
+WEIGHTS_FILE = "model.safetensors"
+# Same weights, same code, same machine: more than rounding is a fault.
+LARGEST_DIFFERENCE = 1e-5
+
+
+def write_model(
+    model: torch.nn.Module, data_config: dict[str, Any], labels: Sequence[str], folder: Path
+) -> None:
+    """Write `model.safetensors` and timm's `config.json` into `folder`."""
+    # timm saves tensors as they lie in memory, and safetensors refuses channels_last.
+    model = model.to("cpu").to(memory_format=torch.contiguous_format)
+    timm.models.save_for_hf(
+        model,
+        str(folder),
+        model_config={"label_names": list(labels)},
+        safe_serialization=True,
+        data_config=data_config,
+    )
+
+
+def prove_equal(
+    model: torch.nn.Module,
+    data_config: dict[str, Any],
+    folder: Path,
+    images: Sequence[Image.Image],
+) -> tuple[Predictor, Export]:
+    """Load `folder` as its users will, and compare its logits with the trained model's.
+
+    Raises:
+        DefectError: they differ; the folder must not be published.
+    """
+    predictor = Predictor(folder)
+    transform = create_transform(**data_config, is_training=False)
+    with torch.inference_mode():
+        expected = model.eval()(torch.stack([transform(image) for image in images]))
+    difference = (predictor.logits(images) - expected).abs().max().item()
+    if not difference <= LARGEST_DIFFERENCE:
+        raise DefectError(
+            f"The exported model in {folder} is not the trained one: logits differ by "
+            f"{difference:.3g}. Report this with the model's name and timm's version."
+        )
+    return predictor, Export(
+        compared_images=len(images),
+        largest_logit_difference=difference,
+        weights_bytes=(folder / WEIGHTS_FILE).stat().st_size,
+    )

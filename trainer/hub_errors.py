@@ -1,0 +1,133 @@
+"""Turn what goes wrong with the Hugging Face Hub into words: what, where, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import httpx2
+from huggingface_hub import constants
+from huggingface_hub.errors import (
+    DeviceCodeError,
+    HfHubHTTPError,
+    OfflineModeIsEnabled,
+    OIDCError,
+)
+
+from trainer.errors import HubError
+
+Kind = Literal["model", "space"]
+
+RUN_AGAIN = "Nothing is lost: run the same command again, and it goes on."
+
+
+@contextmanager
+def hub_errors_explained(kind: Kind, repo_id: str) -> Iterator[None]:
+    """Raise what the client library raises inside the block as HubError.
+
+    Args:
+        kind: what is being published.
+        repo_id: where.
+
+    Raises:
+        HubError: for every way in which the Hub, the network or the token can fail.
+    """
+    try:
+        yield
+    # Beside its own errors, the library lets through those of the HTTP client and of the upload's
+    # threads (RuntimeError), and complaints about the README's front matter (ValueError).
+    except (
+        httpx2.HTTPError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        OIDCError,
+        DeviceCodeError,
+    ) as error:
+        raise HubError(_explain(error, kind, repo_id)) from error
+
+
+def no_token() -> HubError:
+    """Return the error for somebody who is not logged in."""
+    return HubError(
+        "There is no token for the Hugging Face Hub, so nothing can be uploaded. "
+        + how_to_log_in("Create one")
+    )
+
+
+def how_to_log_in(first_step: str) -> str:
+    """Return where a token that may write comes from, and where it goes."""
+    return (
+        f"{first_step} at {constants.ENDPOINT}/settings/tokens (type Write), then run "
+        "`hf auth login` or set the environment variable HF_TOKEN."
+    )
+
+
+def _explain(error: BaseException, kind: Kind, repo_id: str) -> str:
+    # Uploads run in threads, which wrap the error that matters.
+    while isinstance(error, RuntimeError) and error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, OfflineModeIsEnabled):
+        return (
+            f"{repo_id} can't be reached: HF_HUB_OFFLINE is set, which forbids all requests to the "
+            "Hub. Unset it and run the same command again."
+        )
+    if isinstance(error, HfHubHTTPError):
+        return _explain_status(error, kind, repo_id)
+    if isinstance(error, httpx2.TransportError | ConnectionError | TimeoutError):
+        return (
+            f"The connection to the Hub at {constants.ENDPOINT} failed on the way to {repo_id} "
+            f"({_words(error)}). Check the network. {RUN_AGAIN}"
+        )
+    if isinstance(error, ValueError):
+        return f"The Hub, or its client, refused {repo_id}: {_words(error)}"
+    return f"{repo_id} could not be published: {_words(error)}\n{RUN_AGAIN}"
+
+
+def _explain_status(error: HfHubHTTPError, kind: Kind, repo_id: str) -> str:
+    status = error.response.status_code
+    said = error.server_message or _words(error)
+    if status == 402 and kind == "space":
+        return _explain_plan(said, repo_id)
+    if status >= 500:
+        return (
+            f"The Hub has a problem of its own ({status}: {said}); "
+            f"see https://status.huggingface.co. {RUN_AGAIN}"
+        )
+    wait_s = error.response.headers.get("Retry-After")
+    pause = f"Wait {wait_s} seconds" if wait_s else "Wait a few minutes"
+    explanations = {
+        401: f"The Hub does not accept the token: it is wrong, expired or revoked ({said}). "
+        + how_to_log_in("Create a new one"),
+        403: f"The token may not write to {repo_id}; the Hub says: {said}\n"
+        "Use a name under your own account or organisation, and a token of type Write: "
+        f"{constants.ENDPOINT}/settings/tokens",
+        404: f"The {kind} {repo_id} is not on the Hub, or the token may not see it ({said}). "
+        "Check the name.",
+        409: f"The name {repo_id} can't be used: {said}\nChoose another one.",
+        429: f"The Hub limits the number of requests, and it is reached. {pause}. {RUN_AGAIN}",
+    }
+    return explanations.get(status, f"The Hub refused {repo_id} ({status}): {said}")
+
+
+def _explain_plan(said: str, space_id: str) -> str:
+    """Tell how to get a Space without, and with, a paid plan.
+
+    See https://huggingface.co/docs/hub/spaces-zerogpu: free accounts in good standing may host two
+    ZeroGPU Spaces.
+    """
+    owner, _, name = space_id.partition("/")
+    return (
+        f"The Space {space_id} was not created, because of the plan of {owner}; the Hub says: "
+        f"{said}\n"
+        f"Without a paid plan: create it by hand at {constants.ENDPOINT}/new-space (owner {owner}, "
+        f"name {name}, SDK Gradio, hardware ZeroGPU), or name one that exists. With a plan, it is "
+        "created for you. Either way, run the same command again: it fills the Space. "
+        "The model is not affected."
+    )
+
+
+def _words(error: BaseException) -> str:
+    """Return what an error says, or at least its name: a dropped connection says nothing."""
+    return str(error).strip() or type(error).__name__

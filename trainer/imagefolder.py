@@ -1,0 +1,322 @@
+"""Turn a folder (or a dataset on the Hub) into checked parts: train, validation and test.
+
+Every part is a `datasets.Dataset` with the columns `image` (undecoded: bytes or path), `label`
+(ClassLabel) and `file` (the name a person would look for).
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import io
+import logging
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import datasets
+from datasets import ClassLabel, Dataset, DatasetDict
+from PIL import Image
+from tqdm import tqdm
+
+from model_card.report import SkippedImage
+from space.predictor import ImageError, read_image
+from trainer.config import REFERENCE_DATA_DIR, DataConfig
+from trainer.drawn_samples import write_samples
+from trainer.errors import DataError
+from trainer.split import divide
+
+logger = logging.getLogger(__name__)
+
+PART_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+IMAGE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".mpo")
+)
+# Files that file managers leave in folders, unseen by their users.
+SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"))
+DRAWN_DIR = Path("drawn_samples")
+DRAWN_TRAIN_PER_CLASS, DRAWN_TEST_PER_CLASS = 100, 30
+LISTED_PROBLEMS = 10
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of a run, checked and divided.
+
+    Attributes:
+        parts: `train`, `validation` and `test`.
+        origins: for each part, half a sentence on how it came about.
+        source: name of the folder, or the Hub id.
+        sizes_px: (width, height) of every image that was kept.
+    """
+
+    parts: DatasetDict
+    origins: dict[str, str]
+    source: str
+    kind: Literal["folder", "hub", "drawn"]
+    skipped: list[SkippedImage]
+    sizes_px: list[tuple[int, int]]
+
+    @property
+    def labels(self) -> list[str]:
+        """Class names, in the order of the network's outputs."""
+        return list(self.parts["train"].features["label"].names)
+
+    def digest(self) -> str:
+        """Return a fingerprint of which files are in which part under which label."""
+        lines = [
+            f"{name}\t{file}\t{label}"
+            for name, part in sorted(self.parts.items())
+            for file, label in zip(part["file"], part["label"], strict=True)
+        ]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def load_images(config: DataConfig, seed: int) -> Images:
+    """Find, check and divide the images that `config` names.
+
+    Raises:
+        DataError: the images can't be used; the message says which, why, and what to do.
+    """
+    source, kind = _find_source(config)
+    parts, strangers = (
+        (_from_hub(source), []) if kind == "hub" else _from_folder(Path(source).expanduser())
+    )
+    classes = next(iter(parts.values())).features["label"].names
+    if len(classes) < 2:
+        raise DataError(
+            f"{source} has one class only ({classes[0]}). A classifier needs two or more: "
+            "add a folder for each further class."
+        )
+    parts, skipped, sizes_px = _check_images(parts, strangers, skip=config.skip_bad_images)
+    parts, origins = divide(parts, config, seed)
+    return Images(
+        parts=parts,
+        origins=origins,
+        source=source if kind == "hub" else Path(source).resolve().name,
+        kind=kind,
+        skipped=skipped,
+        sizes_px=sizes_px,
+    )
+
+
+def open_image(row: dict[str, Any]) -> Image.Image:
+    """Decode the image of a row, the way the published model will decode it."""
+    image = row["image"]
+    return read_image(image["path"] if image["bytes"] is None else io.BytesIO(image["bytes"]))
+
+
+def _find_source(config: DataConfig) -> tuple[str, Literal["folder", "hub", "drawn"]]:
+    """Return which folder or dataset is meant, and of which kind it is."""
+    if config.data_dir is None and Path(REFERENCE_DATA_DIR).is_dir():
+        return REFERENCE_DATA_DIR, "folder"
+    named = config.data_dir or str(DRAWN_DIR)
+    if Path(named) == DRAWN_DIR:
+        _draw_images()
+        logger.warning("These images are drawings by this program, no photographs: %s", DRAWN_DIR)
+        return named, "drawn"
+    path = Path(named).expanduser()
+    if path.is_dir():
+        return str(path), "folder"
+    if path.exists():
+        raise DataError(f"{path} is a file. --data-dir takes a folder of class folders.")
+    if named.count("/") == 1 and not named.startswith((".", "/", "~")):
+        return named, "hub"
+    raise DataError(f"There is no folder {path}. Check the path given to --data-dir.")
+
+
+def _draw_images() -> None:
+    """Draw the embedded sample images, unless they lie there from last time."""
+    if DRAWN_DIR.exists():
+        return
+    partial = DRAWN_DIR.with_name(DRAWN_DIR.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    write_samples(
+        partial, train_per_class=DRAWN_TRAIN_PER_CLASS, test_per_class=DRAWN_TEST_PER_CLASS
+    )
+    partial.rename(DRAWN_DIR)
+
+
+def _from_folder(root: Path) -> tuple[DatasetDict, list[SkippedImage]]:
+    """Load a folder through `datasets`' ImageFolder, after a look at what lies in it.
+
+    Returns:
+        the parts as they lie there, and the files among them that are no images.
+    """
+    # Resolved at the root alone: a link inside may be what puts an image into its class.
+    root = root.resolve()
+    strangers: list[SkippedImage] = []
+    files: dict[str, list[str]] = {}
+    for name, folders in _part_folders(root).items():
+        files[name] = []
+        for file in (file for folder in folders for file in _own_files(folder)):
+            if file.suffix.lower() in IMAGE_SUFFIXES:
+                files[name].append(glob.escape(str(file)))
+            else:
+                reason = f"not an image: {file.suffix or 'no'} suffix"
+                strangers.append(
+                    SkippedImage(file=file.relative_to(root).as_posix(), reason=reason)
+                )
+    if not all(files.values()):
+        raise DataError(f"{root} holds no images (known: {', '.join(sorted(IMAGE_SUFFIXES))}).")
+    parts = datasets.load_dataset("imagefolder", data_files=files, drop_labels=False)
+    for name, part in parts.items():
+        part = part.cast_column("image", datasets.Image(decode=False))
+        names = [Path(image["path"]).relative_to(root).as_posix() for image in part["image"]]
+        parts[name] = part.add_column("file", names)
+    return parts, strangers
+
+
+def _part_folders(root: Path) -> dict[str, list[Path]]:
+    """Return the class folders of each part; all under `train` where there are no parts."""
+    folders = [f for f in sorted(root.iterdir()) if f.is_dir() and not f.name.startswith(".")]
+    loose = [f for f in root.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES]
+    if loose:
+        raise DataError(
+            f"{loose[0]} lies beside the class folders. Move it into the folder of its class."
+        )
+    if not folders:
+        raise DataError(f"{root} is empty. It should hold a folder of images for each class.")
+    named = [f for f in folders if f.name.lower() in PART_NAMES]
+    if not named:
+        return {"train": folders}
+    strangers = [f.name for f in folders if f not in named]
+    if strangers:
+        raise DataError(
+            f"{root} has {', '.join(strangers)} beside {named[0].name}. Move it elsewhere: only "
+            "train, val (or valid, validation) and test may lie there."
+        )
+    parts: dict[str, list[Path]] = {}
+    for folder in named:
+        name = PART_NAMES[folder.name.lower()]
+        if name in parts:
+            raise DataError(f"{root} has two folders for the {name} part. Merge them.")
+        classes = [f for f in sorted(folder.iterdir()) if f.is_dir() and not f.name.startswith(".")]
+        if not classes:
+            raise DataError(f"{folder} is empty. It should hold a folder for each class.")
+        parts[name] = classes
+    if "train" not in parts:
+        raise DataError(f"{root} has {', '.join(f.name for f in named)} but no train folder.")
+    known = {folder.name for folder in parts["train"]}
+    for name, classes in parts.items():
+        found = {folder.name for folder in classes}
+        for missing in sorted(known ^ found):
+            here, there = ("train", name) if missing in known else (name, "train")
+            raise DataError(
+                f"The class {missing} is in the {here} part of {root} but not in the {there} part. "
+                "Add images of it there, or remove the class from both."
+            )
+    return parts
+
+
+def _own_files(folder: Path) -> list[Path]:
+    """Return the files of a class folder in order, without those that systems leave there."""
+    files = [
+        file
+        for file in sorted(folder.iterdir())
+        if not file.name.startswith(".") and file.name.lower() not in SYSTEM_FILES
+    ]
+    for file in files:
+        if file.is_dir():
+            raise DataError(
+                f"{file} is a folder inside a class folder. Move its images up into {folder}, "
+                "or point --data-dir at the folder whose folders are the classes."
+            )
+    if not files:
+        raise DataError(f"{folder} is empty. Add images, or remove the folder.")
+    return files
+
+
+def _from_hub(repo_id: str) -> DatasetDict:
+    """Load a dataset from the Hub; its image and class columns are found by their types."""
+    try:
+        loaded = datasets.load_dataset(repo_id)
+    # The client raises errors of four libraries here; each leads to the same advice.
+    except Exception as error:
+        raise DataError(
+            f"There is no folder {repo_id}, and no such dataset came from the Hub: {error}\n"
+            "Check the path or the name, the network and, for a private dataset, HF_TOKEN."
+        ) from error
+    parts = DatasetDict()
+    for split, part in loaded.items():
+        name = "train" if len(loaded) == 1 else PART_NAMES.get(split.lower())
+        if name is None or name in parts:
+            raise DataError(
+                f"The dataset {repo_id} has the splits {', '.join(loaded)}; of train, validation "
+                "and test each may be there once, and nothing else."
+            )
+        parts[name] = _with_known_columns(part, repo_id, split)
+    if "train" not in parts:
+        raise DataError(f"The dataset {repo_id} has no train split, only {', '.join(loaded)}.")
+    return parts
+
+
+def _with_known_columns(part: Dataset, repo_id: str, split: str) -> Dataset:
+    """Bring a split of a Hub dataset into the form that the module's first lines describe."""
+    images = [n for n, kind in part.features.items() if isinstance(kind, datasets.Image)]
+    labels = [n for n, kind in part.features.items() if isinstance(kind, ClassLabel)]
+    if len(images) != 1 or len(labels) != 1:
+        raise DataError(
+            f"The dataset {repo_id} must have one image column and one ClassLabel column; its "
+            f"columns are {', '.join(f'{n} ({kind})' for n, kind in part.features.items())}."
+        )
+    part = part.select_columns([images[0], labels[0]])
+    part = part.rename_columns({images[0]: "image", labels[0]: "label"})
+    if min(part["label"]) < 0:
+        raise DataError(f"The {split} split of {repo_id} has images without a label.")
+    part = part.cast_column("image", datasets.Image(decode=False))
+    names = [
+        f"{split}/{index:06d}" + (f"_{Path(image['path']).name}" if image["path"] else "")
+        for index, image in enumerate(part["image"])
+    ]
+    return part.add_column("file", names)
+
+
+def _check_images(
+    parts: DatasetDict, strangers: list[SkippedImage], *, skip: bool
+) -> tuple[DatasetDict, list[SkippedImage], list[tuple[int, int]]]:
+    """Decode every image once; stop at those that can't be read, or leave them out."""
+    bad = list(strangers)
+    sizes_px: list[tuple[int, int]] = []
+    checked = DatasetDict()
+    for name, part in parts.items():
+        good: list[int] = []
+        with ThreadPoolExecutor() as pool:
+            outcomes = pool.map(_size_or_reason, part)
+            bar = tqdm(outcomes, f"checking {name}", len(part), unit="image", disable=None)
+            for index, outcome in enumerate(bar):
+                if isinstance(outcome, str):
+                    bad.append(SkippedImage(file=part[index]["file"], reason=outcome))
+                else:
+                    good.append(index)
+                    sizes_px.append(outcome)
+        checked[name] = part.select(good)
+    if bad:
+        lines = [f"  {image.file}: {image.reason}" for image in bad]
+        more = len(lines) - LISTED_PROBLEMS
+        listing = "\n".join(lines[:LISTED_PROBLEMS] + ([f"  and {more} more"] if more > 0 else []))
+        if not skip:
+            raise DataError(
+                f"{len(bad)} files are not usable:\n{listing}\n"
+                "Mend or remove them, or pass --skip-bad-images to go on without them."
+            )
+        logger.warning("Left out %d files:\n%s", len(bad), listing)
+    return checked, bad, sizes_px
+
+
+def _size_or_reason(row: dict[str, Any]) -> tuple[int, int] | str:
+    """Return an image's (width, height), or why it can't be read."""
+    try:
+        return open_image(row).size
+    except ImageError as error:
+        return str(error)

@@ -1,0 +1,78 @@
+"""95 % intervals that stay honest at perfect scores, where the bootstrap shrinks to a point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+from scipy.optimize import brentq
+from scipy.stats import binomtest, norm
+
+CONFIDENCE = 0.95
+_Z = float(norm.ppf((1 + CONFIDENCE) / 2))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with the ends of its interval, all in [0, 1]."""
+
+    value: float
+    low: float
+    high: float
+
+    def complement(self) -> Estimate:
+        """Return the estimate of 1 - value."""
+        return Estimate(1 - self.value, 1 - self.high, 1 - self.low)
+
+
+def proportion(hits: int, trials: int) -> Estimate:
+    """Return hits / trials with the Wilson score interval (Wilson, JASA 22 (1927) 209).
+
+    Without trials nothing is known: the value is 0 by convention, the interval all of [0, 1].
+    """
+    if trials == 0:
+        return Estimate(0.0, 0.0, 1.0)
+    interval = binomtest(hits, trials).proportion_ci(CONFIDENCE, method="wilson")
+    value = hits / trials
+    # Rounding in the last digit must not put a value of 0 or 1 outside its interval.
+    return Estimate(value, min(value, float(interval.low)), max(value, float(interval.high)))
+
+
+def f1(true_positives: int, false_positives: int, false_negatives: int) -> Estimate:
+    """Return F1 = 2J / (1 + J), where J = TP / (TP + FP + FN) is a proportion.
+
+    The map is monotone, so that J's Wilson interval maps to an interval of F1.
+    """
+    jaccard = proportion(true_positives, true_positives + false_positives + false_negatives)
+    return Estimate(*(2 * j / (1 + j) for j in (jaccard.value, jaccard.low, jaccard.high)))
+
+
+def auc(value: float, positives: int, negatives: int) -> Estimate:
+    """Give an area under the ROC curve its interval.
+
+    Method 5 of Newcombe, Statistics in Medicine 25 (2006) 559: the Hanley-McNeil variance, taken
+    at the end of the interval rather than at the estimate, with both sample sizes balanced.
+    """
+    balanced = (positives + negatives) / 2 - 1
+
+    def excess(end: float) -> float:
+        spread = 1 + balanced * ((1 - end) / (2 - end) + end / (1 + end))
+        variance = end * (1 - end) * spread / (positives * negatives)
+        return abs(value - end) - _Z * sqrt(variance)
+
+    low = 0.0 if value == 0 else brentq(excess, 0.0, value)
+    high = 1.0 if value == 1 else brentq(excess, value, 1.0)
+    return Estimate(value, low, high)
+
+
+def mean(parts: Sequence[Estimate]) -> Estimate:
+    """Return the mean of independent estimates, their intervals combined by MOVER.
+
+    Zou and Donner, Statistics in Medicine 27 (2008) 1693.
+    """
+    n = len(parts)
+    value = sum(part.value for part in parts) / n
+    down = sqrt(sum((part.value - part.low) ** 2 for part in parts)) / n
+    up = sqrt(sum((part.high - part.value) ** 2 for part in parts)) / n
+    return Estimate(value, max(0.0, value - down), min(1.0, value + up))

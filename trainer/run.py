@@ -1,0 +1,150 @@
+"""Carry one run from its images to the published folder, or on from where it was stopped."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DataLoaderConfiguration, broadcast_object_list
+
+from model_card import card
+from trainer import assess, backbone, checkpoint, describe, export, machine
+from trainer.backbone import Backbone
+from trainer.config import CONFIG_FILE, TrainConfig
+from trainer.errors import ConfigError
+from trainer.fit import BEST, Fit, Fitting
+from trainer.imagefolder import Images, load_images, open_image
+
+logger = logging.getLogger(__name__)
+
+PUBLISHED_DIR = "published"
+COMPARED_IMAGES = 16
+
+
+def finished_folder(run_dir: Path) -> Path | None:
+    """Return the published folder of a finished run, None if there is none yet."""
+    folder = run_dir / PUBLISHED_DIR
+    # The folder gets its name in one step, after the last file is in it.
+    return folder if folder.is_dir() else None
+
+
+def train(config: TrainConfig) -> Path:
+    """Train, export, score and describe a model; return the folder that is ready to publish.
+
+    Raises:
+        DefectError: the data, the settings or the Hub stand in the way.
+    """
+    accelerator = Accelerator(
+        mixed_precision=machine.choose_precision(config.run),
+        dataloader_config=DataLoaderConfiguration(split_batches=True),
+    )
+    # Under `accelerate launch` one process speaks, and writes, for all.
+    if not accelerator.is_main_process:
+        logging.getLogger("trainer").setLevel(logging.ERROR)
+    run_dir = _open_run(config, accelerator)
+    finished = finished_folder(run_dir)
+    if finished:
+        logger.info("The run in %s is finished already.", run_dir)
+        return finished
+    torch.manual_seed(config.run.seed)
+    with accelerator.main_process_first():
+        images = load_images(config.data, config.run.seed)
+        built = backbone.build(config.model, len(images.labels))
+    logger.info(
+        "%s, %d classes (%s); images: %s; on %s, %s; run folder %s",
+        config.model.model,
+        len(images.labels),
+        ", ".join(images.labels),
+        ", ".join(f"{len(part)} {name}" for name, part in images.parts.items()),
+        machine.accelerator_name(accelerator.device) or machine.processor_name(),
+        "float32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision,
+        run_dir,
+    )
+    try:
+        fit = Fitting(built, images, config, run_dir, accelerator).run()
+    except KeyboardInterrupt:
+        logger.warning(
+            "\nStopped; whole epochs are kept. Go on with:\n"
+            "  python trainer/train.py --run-dir %s --resume",
+            run_dir,
+        )
+        raise
+    if accelerator.is_main_process:
+        _write_published(config, images, built, fit, run_dir, accelerator)
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
+    return run_dir / PUBLISHED_DIR
+
+
+def _open_run(config: TrainConfig, accelerator: Accelerator) -> Path:
+    """Make the run's folder with its `config.json`, or check that there is one to go on with."""
+    name = f"{config.model.model.replace('/', '_')}-{datetime.now():%Y%m%d-%H%M%S}"
+    # The clocks of several processes may differ; all take the first one's name.
+    run_dir: Path
+    [run_dir] = broadcast_object_list([config.run.run_dir or Path("runs") / name])
+    if accelerator.is_main_process and not config.run.resume:
+        if run_dir.exists() and any(run_dir.iterdir()):
+            raise ConfigError(
+                f"{run_dir} is not empty. Go on with the run in it by --resume, or name another "
+                "folder with --run-dir."
+            )
+        run_dir.mkdir(parents=True, exist_ok=True)
+        replace(config, run=replace(config.run, run_dir=run_dir)).write(run_dir)
+    accelerator.wait_for_everyone()
+    return run_dir
+
+
+def _write_published(
+    config: TrainConfig,
+    images: Images,
+    built: Backbone,
+    fit: Fit,
+    run_dir: Path,
+    accelerator: Accelerator,
+) -> None:
+    """Export the kept weights, score what was exported, describe it, and only then name it."""
+    partial = run_dir / (PUBLISHED_DIR + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    weights, _ = checkpoint.load(run_dir / BEST)
+    # Accelerate wrapped the forward pass in mixed precision; what is published computes in float32.
+    accelerator.unwrap_model(built.model, keep_fp32_wrapper=False)
+    built.model.load_state_dict(weights)
+    test = images.parts["test"]
+    export.write_model(built.model, built.data_config, images.labels, partial)
+    compared = [open_image(row) for row in test.select(range(min(COMPARED_IMAGES, len(test))))]
+    predictor, proof = export.prove_equal(built.model, built.data_config, partial, compared)
+    predictions, images_per_second = assess.predict_part(predictor, test)
+    assess.write_predictions(test, predictions, run_dir)
+    result = assess.score(test, predictions, images_per_second)
+    run = describe.FinishedRun(
+        config=config,
+        images=images,
+        backbone=built,
+        fit=fit,
+        test=result,
+        export=proof,
+        machine=describe.machine_facts(accelerator, _started(run_dir), fit),
+    )
+    describe.write_report(run, predictions, partial, run_dir)
+    card.write_card(partial)
+    partial.replace(run_dir / PUBLISHED_DIR)
+    accuracy = result.scores.accuracy
+    logger.info(
+        "Test accuracy %.2f %% (95 %% interval %.2f–%.2f %%) on %d images, epoch %d kept.",
+        100 * accuracy.value,
+        100 * accuracy.low,
+        100 * accuracy.high,
+        result.images,
+        fit.best_epoch,
+    )
+
+
+def _started(run_dir: Path) -> datetime:
+    """Return when the run began: its settings are written then, and never again."""
+    return datetime.fromtimestamp((run_dir / CONFIG_FILE).stat().st_mtime, UTC)
