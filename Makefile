@@ -3,6 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
+# Small enough for two cores and random weights, good enough to look at.
+DEMO_RECIPE := --model test_convnext3 --no-pretrained --image-size 128 --epochs 40 --lr 2e-3 \
+  --schedule cosine --warmup-epochs 3 --clip-grad 1
 
 .PHONY: help
 help: ## what there is to make
@@ -19,7 +22,8 @@ setup: .venv/installed ## a virtual environment in .venv with all that is needed
 
 .PHONY: demo
 demo: setup ## draw images, train on them, serve the result on http://127.0.0.1:7860
-	$(BIN)/python scripts/demo.py
+	$(BIN)/python trainer/push.py --run-dir runs/demo --data-dir drawn_samples $(DEMO_RECIPE)
+	MODEL_ID=local-dir:runs/demo/published $(BIN)/python space/app.py
 
 .PHONY: browser
 browser:

@@ -29,15 +29,31 @@ MEASURES = {
 }
 
 
-def percent(fraction: float, decimals: int = 0) -> str:
-    """Write a fraction as a percentage that claims neither 0 nor 100 unless that is exact."""
-    smallest = 10.0**-decimals
-    share = 100 * fraction
-    if 0 < share < smallest / 2:
-        return f"&lt;&nbsp;{smallest:.{decimals}f}&nbsp;%"
-    if 100 - smallest / 2 <= share < 100:
-        return f"&gt;&nbsp;{100 - smallest:.{decimals}f}&nbsp;%"
-    return f"{share:.{0 if share in (0, 100) else decimals}f}&nbsp;%"
+def share(probability: float) -> str:
+    """Write a probability as a percentage that claims neither 0 nor 100 unless that is exact."""
+    if 0 < probability < 0.005:
+        return "&lt;&nbsp;1&nbsp;%"
+    if 0.995 <= probability < 1:
+        return "&gt;&nbsp;99&nbsp;%"
+    return f"{100 * probability:.0f}&nbsp;%"
+
+
+def rounded(value: float, decimals: int, whole: int) -> str:
+    """Write a score as the model card does: never rounded up to `whole` or down to 0."""
+    if value in (0, whole):
+        return f"{value:.0f}"
+    step = 10.0**-decimals
+    return f"{min(max(value, step), whole - step):.{decimals}f}"
+
+
+def score(fraction: float) -> str:
+    """Write a proportion in per cent, without the sign."""
+    return rounded(100 * fraction, 1, 100)
+
+
+def area(fraction: float) -> str:
+    """Write an area under a curve."""
+    return rounded(fraction, 3, 1)
 
 
 def header(model_id: str, address: str | None, labels: Sequence[str], report: Report | None) -> str:
@@ -53,10 +69,10 @@ def header(model_id: str, address: str | None, labels: Sequence[str], report: Re
     link = f'<a href="{escape(address)}" target="_blank">{name}</a>' if address else name
     facts = [f'<span class="fact">Model <b>{link}</b></span>']
     if report:
-        score = report.test.scores.accuracy
+        accuracy = report.test.scores.accuracy
         facts.append(
-            f'<span class="fact">Test accuracy <b>{percent(score.value, 1)}</b> '
-            f"(95&nbsp;% interval {_range(score)}, {report.test.images:,}&nbsp;images)</span>"
+            f'<span class="fact">Test accuracy <b>{score(accuracy.value)}&nbsp;%</b> '
+            f"(95&nbsp;% interval {_range(accuracy)}, {report.test.images:,}&nbsp;images)</span>"
         )
         if report.data.kind == "drawn":
             facts.append('<span class="fact">Trained on drawings, for trying out only</span>')
@@ -72,7 +88,7 @@ def waiting(labels: Sequence[str]) -> str:
     rows = [(label, None) for label in labels[:MAX_ROWS]]
     return _answer(
         '<p class="verdict quiet">No image yet</p>'
-        '<p class="advice">Drop, paste or photograph one, or pick an example.</p>',
+        '<p class="advice">Drop, paste or photograph one to see what the model says.</p>',
         _probabilities(rows),
         len(labels),
     )
@@ -80,11 +96,11 @@ def waiting(labels: Sequence[str]) -> str:
 
 def verdict(prediction: Prediction) -> str:
     """Return the answer panel for a prediction: the verdict in words, then all probabilities."""
-    sure = percent(prediction.confidence).replace("&gt;", "more than")
+    sure = share(prediction.confidence).replace("&gt;", "more than")
     ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
     rows = _probabilities(ranked[:MAX_ROWS])
     if len(ranked) > MAX_ROWS:
-        rest = percent(sum(share for _, share in ranked[MAX_ROWS:]))
+        rest = share(sum(probability for _, probability in ranked[MAX_ROWS:]))
         count = len(ranked) - MAX_ROWS
         rows += f'<p class="advice">{count} more class{"es" * (count > 1)}: {rest}</p>'
     words = f'<p class="verdict">{escape(prediction.label)} <span>— {sure} sure</span></p>'
@@ -119,12 +135,15 @@ def scores_table(report: Report | None) -> str:
         return '<p class="advice">This model was published without test results.</p>'
     rows = []
     for key, (name, meaning) in MEASURES.items():
-        score: Score = getattr(report.test.scores, key)
+        measured: Score = getattr(report.test.scores, key)
         if key == "auc":
-            cells = f"<td>{score.value:.3f}</td><td>{score.low:.3f}–{score.high:.3f}</td>"
+            numbers = area(measured.value), f"{area(measured.low)}–{area(measured.high)}"
         else:
-            cells = f"<td>{percent(score.value, 1)}</td><td>{_range(score)}</td>"
-        rows.append(f'<tr><th scope="row">{name}<small>{meaning}</small></th>{cells}</tr>')
+            numbers = f"{score(measured.value)}&nbsp;%", _range(measured)
+        rows.append(
+            f'<tr><th scope="row">{name}<small>{meaning}</small></th>'
+            f"<td>{numbers[0]}</td><td>{numbers[1]}</td></tr>"
+        )
     return (
         f'<table class="scores"><caption>Measured on {report.test.images:,} test images that '
         "played no part in training.</caption><thead><tr>"
@@ -150,16 +169,16 @@ def _probabilities(rows: Sequence[tuple[str, float | None]]) -> str:
     """Return a list of classes with a bar and a percentage each; empty bars for None."""
     items = "".join(
         f'<li><span class="label">{escape(label)}</span>'
-        f'<span class="bar" aria-hidden="true"><i style="width:{100 * (share or 0):.1f}%"></i>'
-        f'</span><span class="share">{"" if share is None else percent(share)}</span></li>'
-        for label, share in rows
+        f'<span class="bar" aria-hidden="true"><i style="width:{100 * (probability or 0):.1f}%">'
+        f'</i></span><span class="share">{"" if probability is None else share(probability)}</span>'
+        "</li>"
+        for label, probability in rows
     )
     return f'<ul class="probabilities" aria-label="Class probabilities">{items}</ul>'
 
 
-def _range(score: Score) -> str:
-    low, high = (percent(end, 1).removesuffix("&nbsp;%") for end in (score.low, score.high))
-    return f'<span class="range">{low}–{high}&nbsp;%</span>'
+def _range(measured: Score) -> str:
+    return f'<span class="range">{score(measured.low)}–{score(measured.high)}&nbsp;%</span>'
 
 
 def _data_url(image: Image.Image) -> str:

@@ -164,12 +164,12 @@ class Fitting:
     def _run_epoch(self, epoch: int) -> None:
         start = time.monotonic()
         train_loss, train_accuracy = self._train(epoch)
-        if not math.isfinite(train_loss):
+        validation_loss, validation_accuracy = self._validate()
+        if not math.isfinite(train_loss + validation_loss):
             raise DefectError(
                 f"The loss is no longer a number in epoch {epoch}. Start again with a lower --lr, "
                 f"or with --clip-grad 1. The checkpoint of the epoch before is in {self.run_dir}."
             )
-        validation_loss, validation_accuracy = self._validate()
         result = EpochResult(
             epoch=epoch,
             lr=self.optimizer.param_groups[0]["lr"],

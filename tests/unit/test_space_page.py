@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from hypothesis import given
+from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from PIL import Image
 
 import space
+from model_card import wording
 from space import page, published
 from space.predictor import Prediction
 from tests.reports import LABELS, example_data, example_report
@@ -29,26 +32,28 @@ def _text(html: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("fraction", "decimals", "written"),
+    ("probability", "written"),
     [
-        (0.974, 0, "97 %"),
-        (0.994, 0, "99 %"),
-        (0.995, 0, "> 99 %"),
-        (0.99999, 0, "> 99 %"),
-        (1, 0, "100 %"),
-        (0.006, 0, "1 %"),
-        (0.004, 0, "< 1 %"),
-        (0, 0, "0 %"),
-        (0.98611, 1, "98.6 %"),
-        (0.9996, 1, "> 99.9 %"),
-        (1, 1, "100 %"),
-        (0.0004, 1, "< 0.1 %"),
+        (0.974, "97 %"),
+        (0.994, "99 %"),
+        (0.995, "> 99 %"),
+        (0.99999, "> 99 %"),
+        (1, "100 %"),
+        (0.006, "1 %"),
+        (0.004, "< 1 %"),
+        (0, "0 %"),
     ],
 )
-def test_percentages_claim_certainty_only_where_it_is_exact(
-    fraction: float, decimals: int, written: str
+def test_a_probability_claims_certainty_only_where_it_is_exact(
+    probability: float, written: str
 ) -> None:
-    assert _text(page.percent(fraction, decimals)) == written
+    assert _text(page.share(probability)) == written
+
+
+@given(st.floats(0, 1))
+def test_a_score_is_written_as_on_the_card(fraction: float) -> None:
+    assert page.score(fraction) == wording.number(fraction)
+    assert page.area(fraction) == wording.area(fraction)
 
 
 def test_the_verdict_comes_first_and_the_classes_by_probability() -> None:
@@ -80,7 +85,7 @@ def test_of_many_classes_the_least_probable_are_summed_up() -> None:
         page.problem(HOSTILE, HOSTILE),
         page.header(HOSTILE, HOSTILE, [HOSTILE], None),
         page.figure_title(HOSTILE),
-        page.example_buttons([(HOSTILE, Image.new("RGB", (4, 4)))], HOSTILE),
+        page.example_buttons([(HOSTILE, Image.new("RGB", (4, 4)))], "drawn"),
     ],
 )
 def test_names_from_outside_are_shown_and_not_obeyed(html: str) -> None:

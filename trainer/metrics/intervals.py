@@ -11,6 +11,7 @@ from scipy.stats import binomtest, norm
 
 CONFIDENCE = 0.95
 _Z = float(norm.ppf((1 + CONFIDENCE) / 2))
+_MARGIN = 1e-9
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,9 @@ def auc(value: float, positives: int, negatives: int) -> Estimate:
         variance = end * (1 - end) * spread / (positives * negatives)
         return abs(value - end) - _Z * sqrt(variance)
 
-    low = 0.0 if value == 0 else brentq(excess, 0.0, value)
-    high = 1.0 if value == 1 else brentq(excess, value, 1.0)
+    # An end of 0 or 1 solves the equation of an equal value too, but bounds nothing.
+    low = 0.0 if value == 0 else brentq(excess, 0.0, min(value, 1 - _MARGIN))
+    high = 1.0 if value == 1 else brentq(excess, max(value, _MARGIN), 1.0)
     return Estimate(value, low, high)
 
 

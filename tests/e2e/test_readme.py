@@ -1,0 +1,117 @@
+"""Every command of README.md runs, in its order, on small images and with a small model."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.loopback_hub import LoopbackHub
+from tests.running_space import running_space
+from trainer.drawn_samples import write_samples
+
+REPOSITORY = Path(__file__).parents[2]
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+REAL_DATA = REPOSITORY.parent / "shared" / "data" / "neu" / "images"
+# Later flags win over earlier ones: the same commands, only cheaper.
+SMALL = [
+    "--model",
+    "test_convnext",
+    "--no-pretrained",
+    "--image-size",
+    "32",
+    "--epochs",
+    "2",
+    "--mixed-precision",
+    "no",
+]
+PROGRAM = Path(sys.executable).parent
+
+
+def blocks(language: str) -> list[str]:
+    """Return README's code blocks of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[str]:
+    """Return README's shell commands, a line each."""
+    joined = "\n".join(blocks("bash")).replace("\\\n", " ")
+    return [line.strip() for line in joined.splitlines() if line.strip()]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder like a checkout, where runs and images do no harm."""
+    for name in ("trainer", "space"):
+        (tmp_path / name).symlink_to(REPOSITORY / name, target_is_directory=True)
+    write_samples(tmp_path / "custom_dateset", train_per_class=10, test_per_class=3)
+    return tmp_path
+
+
+def test_readme_commands_run(checkout: Path, hub: LoopbackHub, token: str) -> None:
+    """What starts nothing new is checked in place; all else runs as a user would type it."""
+    ran = []
+    for line in commands():
+        words = shlex.split(line.replace("USER", "ada"))
+        if words[0] == "make":
+            check_make_target(words[1])
+        elif words[0] == ".":
+            assert words[1:] == [".venv/bin/activate"]
+        elif words[0].startswith("MODEL_ID="):
+            check_space_starts(words[0].removeprefix("MODEL_ID="), words[1:], checkout)
+        elif "../shared" in line:
+            check_measured_command(words, checkout)
+        else:
+            run(words, checkout)
+        ran.append(words[0])
+    assert {"make", "python", "accelerate", "MODEL_ID=hf-hub:ada/strip-defects"} <= set(ran)
+    for code in blocks("python"):
+        run(["python", "-c", code.replace("USER", "ada")], checkout)
+
+
+def run(words: list[str], cwd: Path) -> None:
+    """Run a command, trainings made small; it must succeed."""
+    continues = "--resume" in words or any(word.endswith("push.py") for word in words)
+    if any(word.endswith("train.py") for word in words) and not continues:
+        words = [*words, *SMALL]
+    if words[0] == "accelerate":
+        words = [words[0], words[1], "--cpu", *words[2:]]
+    path = f"{PROGRAM}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [PROGRAM / words[0], *words[1:]],
+        cwd=cwd,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+
+
+def check_make_target(target: str) -> None:
+    """`make` knows the target; this very test may be running under it, so it is not made."""
+    done = subprocess.run(["make", "-n", target], cwd=REPOSITORY, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def check_measured_command(words: list[str], cwd: Path) -> None:
+    """The commands behind the table of results: flags and files must be right."""
+    if not REAL_DATA.is_dir():
+        return
+    run([w.replace("../shared", str(REPOSITORY.parent / "shared")) for w in words], cwd)
+
+
+def check_space_starts(model_id: str, words: list[str], checkout: Path) -> None:
+    """The web page comes up; it is given a port of its own, since 7860 may be taken."""
+    assert words == ["python", "space/app.py"]
+    kind, _, place = model_id.partition(":")
+    absolute = f"{kind}:{checkout / place}" if kind == "local-dir" else model_id
+    folder = checkout / f"serve-{kind}"
+    folder.mkdir()
+    with running_space(REPOSITORY / "space" / "app.py", absolute, folder) as url:
+        assert url.startswith("http://127.0.0.1:")

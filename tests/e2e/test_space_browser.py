@@ -1,0 +1,238 @@
+"""The web demo in a real browser: on a desk and on a phone, with good files and bad ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from model_card.figures import write_report_figures
+from space.predictor import Predictor, read_image
+from tests.browser import DESKTOP, PHONE, open_browser
+from tests.published_folder import write_published_folder
+from tests.reports import LABELS, example_report
+from tests.running_space import SPACE_FOLDER, copy_space, running_space
+
+# What Gradio's own page writes to the console, whatever the app does.
+HARMLESS = {"Method not implemented."}
+
+
+class Demo:
+    """The running demo and the model behind it."""
+
+    def __init__(self, url: str, model: Path, log: Path) -> None:
+        self.url = url
+        self.predictor = Predictor(model)
+        self.log = log
+
+    def verdict_for(self, path: Path) -> str:
+        """Return the sentence that the page should show for a file."""
+        (prediction,) = self.predictor.predict([read_image(path)])
+        return f"{prediction.label} — {100 * prediction.confidence:.0f} % sure"
+
+
+class Visit:
+    """A page, and everything that went wrong or went astray while it was open."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.console: list[str] = []
+        self.astray: list[str] = []
+        page.on("console", lambda message: self.console.append(message.text))
+        page.on("pageerror", lambda error: self.console.append(str(error)))
+        page.on("request", lambda request: self._note(request.url))
+
+    def _note(self, url: str) -> None:
+        address = urlsplit(url)
+        if address.scheme not in ("data", "blob") and address.hostname != "127.0.0.1":
+            self.astray.append(url)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A bare copy of the Space that serves a small model with real figures."""
+    folder = tmp_path_factory.mktemp("demo")
+    model = folder / "model"
+    write_published_folder(model)
+    report = example_report()
+    figures = write_report_figures(report.training.epochs, report.test, model)
+    report.model_copy(update={"figures": figures}).write(model)
+    with running_space(copy_space(folder / "copy"), f"local-dir:{model}", folder) as url:
+        yield Demo(url, model, folder / "space.log")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
+    with open_browser() as browser:
+        yield browser
+
+
+@pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
+def visit(request: pytest.FixtureRequest, demo: Demo, browser: Browser) -> Iterator[Visit]:
+    """The demo's page, just opened, whose console and requests are checked afterwards."""
+    width, height = request.param
+    page = browser.new_page(viewport={"width": width, "height": height})
+    visit = Visit(page)
+    page.goto(demo.url)
+    expect(page.locator("#answer .verdict")).to_have_text("No image yet")
+    yield visit
+    sizes = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    page.close()
+    assert sizes[0] <= sizes[1], "the page can be scrolled sideways"
+    assert set(visit.console) <= HARMLESS
+    assert visit.astray == []
+    assert "Traceback" not in demo.log.read_text(encoding="utf-8")
+
+
+def _upload(page: Page, path: Path) -> None:
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Drop an image file here to upload").click()
+    chooser.value.set_files(path)
+
+
+def _says(page: Page, sentence: str) -> None:
+    expect(page.locator("#answer .verdict")).to_have_text(sentence, timeout=30_000)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A photograph, so to speak."""
+    pixels = np.random.default_rng(1).integers(0, 256, (80, 60), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def test_an_upload_is_judged_and_can_be_taken_back(visit: Visit, demo: Demo, photo: Path) -> None:
+    page = visit.page
+    _upload(page, photo)
+    _says(page, demo.verdict_for(photo))
+    shares = page.locator("#answer .probabilities li")
+    expect(shares).to_have_count(len(LABELS))
+    total = sum(int(re.findall(r"(\d+)\s%", text)[0]) for text in shares.all_inner_texts())
+    assert abs(total - 100) <= len(LABELS) / 2
+    expect(page.locator("#answer .note")).to_contain_text("always picks one of its 6 classes")
+    page.get_by_role("button", name="Remove Image").click()
+    _says(page, "No image yet")
+
+
+def test_a_tiff_is_shown_although_browsers_cannot(visit: Visit, demo: Demo, tmp_path: Path) -> None:
+    path = tmp_path / "photo.tiff"
+    Image.fromarray(np.full((50, 2000), 40_000, np.uint16)).save(path)
+    _upload(visit.page, path)
+    _says(visit.page, demo.verdict_for(path))
+    shown = visit.page.locator("#image img")
+    expect(shown).to_have_js_property("naturalWidth", 1024)
+
+
+def test_an_example_is_judged_and_shown(visit: Visit, demo: Demo) -> None:
+    page = visit.page
+    page.get_by_role("group", name="Examples").get_by_role("button", name="Rolled").click()
+    _says(page, demo.verdict_for(SPACE_FOLDER / "examples" / "Rolled.png"))
+    expect(page.locator("#image img")).to_have_js_property("naturalWidth", 200)
+    # By keyboard as well.
+    page.get_by_role("group", name="Examples").get_by_role("button", name="Patches").press("Enter")
+    _says(page, demo.verdict_for(SPACE_FOLDER / "examples" / "Patches.png"))
+
+
+def test_a_bad_file_gets_words_and_the_next_one_an_answer(
+    visit: Visit, demo: Demo, photo: Path, tmp_path: Path
+) -> None:
+    page = visit.page
+    (tmp_path / "other.png").write_text("no image at all")
+    _upload(page, tmp_path / "other.png")
+    _says(page, "This file can’t be judged")
+    expect(page.locator("#answer")).to_contain_text("other.png")
+    expect(page.locator("#answer")).to_contain_text("not an image of a known kind")
+    _upload(page, photo)
+    _says(page, demo.verdict_for(photo))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "says"),
+    [("letter.txt", 10, "letter.txt"), ("huge.png", 20 * 1024 * 1024 + 1, "maximum allowed size")],
+)
+def test_what_gradio_refuses_is_explained(
+    visit: Visit, tmp_path: Path, name: str, size: int, says: str
+) -> None:
+    (tmp_path / name).write_bytes(bytes(size))
+    _upload(visit.page, tmp_path / name)
+    expect(visit.page.get_by_test_id("toast-text")).to_contain_text(says)
+    title = visit.page.locator(".toast-title")
+    assert title.evaluate("e => getComputedStyle(e, '::after').content") == '"That didn’t work"'
+    assert title.evaluate("e => getComputedStyle(e).fontSize") == "0px"
+    _says(visit.page, "No image yet")
+
+
+def test_the_second_tab_shows_scores_and_figures(visit: Visit) -> None:
+    page = visit.page
+    page.get_by_role("tab", name="Test results").click()
+    expect(page.get_by_role("row", name="Accuracy")).to_contain_text("98.6 %")
+    expect(page.get_by_role("row", name="Accuracy")).to_contain_text("96.5–99.5 %")
+    figures = page.locator("#figures img")
+    expect(figures).to_have_count(3)
+    for title in ("Loss and accuracy by epoch", "Confusion matrix", "ROC curves"):
+        expect(page.get_by_role("heading", name=title)).to_be_visible()
+    for figure in figures.all():
+        figure.scroll_into_view_if_needed()
+        expect(figure).to_have_js_property("complete", True)
+        assert figure.evaluate("e => e.naturalWidth") > 500
+        assert len(figure.get_attribute("alt") or "") > 20
+    page.get_by_role("tab", name="Judge an image").click()
+    _says(page, "No image yet")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(
+    demo: Demo, browser: Browser, photo: Path, scheme: str
+) -> None:
+    """Contrast of at least 4.5, which WCAG 2.2 asks of text (criterion 1.4.3)."""
+    context = browser.new_context(
+        color_scheme="dark" if scheme == "dark" else "light",
+        viewport={"width": DESKTOP[0], "height": DESKTOP[1]},
+    )
+    page = context.new_page()
+    page.goto(demo.url)
+    _upload(page, photo)
+    _says(page, demo.verdict_for(photo))
+    texts = (".intro p", ".fact", ".verdict", ".verdict span", ".note", ".share", "#examples small")
+    for text in (*texts, "#examples button span", "button[role=tab][aria-selected=true]"):
+        assert _contrast(page, text) >= 4.5, text
+    page.get_by_role("tab", name="Test results").click()
+    assert _contrast(page, ".scores small") >= 4.5
+    context.close()
+
+
+def _contrast(page: Page, selector: str) -> float:
+    """Return WCAG's contrast ratio between a text and what lies behind it."""
+    colours = page.locator(selector).first.evaluate(
+        """element => {
+          const rgb = (colour) => {
+            const canvas = new OffscreenCanvas(1, 1).getContext('2d');
+            canvas.fillStyle = colour;
+            canvas.fillRect(0, 0, 1, 1);
+            return [...canvas.getImageData(0, 0, 1, 1).data];
+          };
+          const text = rgb(getComputedStyle(element).color);
+          let ground = [255, 255, 255, 0];
+          for (let e = element; e && !ground[3]; e = e.parentElement)
+            ground = rgb(getComputedStyle(e).backgroundColor);
+          return [text, ground];
+        }"""
+    )
+    dark, light = sorted(_luminance(colour) for colour in colours)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: list[int]) -> float:
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in (level / 255 for level in colour[:3])
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

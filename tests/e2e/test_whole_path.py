@@ -1,0 +1,159 @@
+"""The whole path, by the real programs: images → training → hub → timm, and Space → browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from huggingface_hub import snapshot_download
+from playwright.sync_api import expect
+from safetensors.torch import load_file
+from timm.data import create_transform, resolve_model_data_config
+
+from space.predictor import Predictor, read_image
+from tests.browser import open_page
+from tests.loopback_hub import LoopbackHub
+from tests.loopback_hub.base_models import put_base_model
+from tests.running_space import running_space
+from trainer.drawn_samples import CLASSES, write_samples
+
+REPOSITORY = Path(__file__).parents[2]
+BASE_MODEL = "test_convnext.r160_in1k"
+MODEL, SPACE = "mill/strip-defects", "mill/strip-defects-demo"
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What a finished `push.py` left behind."""
+
+    hub: LoopbackHub
+    run_dir: Path
+    folder: Path
+    output: subprocess.CompletedProcess[str]
+    base_weights: dict[str, torch.Tensor]
+    token: str
+
+
+def run_script(
+    name: str, *arguments: str, cwd: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of trainer/ as a user would."""
+    return subprocess.run(
+        [sys.executable, REPOSITORY / "trainer" / name, *arguments],
+        cwd=cwd,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def pushed(hub: LoopbackHub, token: str, tmp_path: Path) -> Pushed:
+    """Fine-tune a pretrained model of the hub on drawn images and publish it with a Space."""
+    write_samples(tmp_path / "custom_dateset", train_per_class=12, test_per_class=4)
+    base_weights = put_base_model(hub, BASE_MODEL)
+    output = run_script(
+        "push.py",
+        *("--model", BASE_MODEL, "--epochs", "2", "--image-size", "64", "--lr", "1e-3"),
+        *("--validation-fraction", "0.2", "--run-dir", "run"),
+        *("--repo-id", MODEL, "--space-id", SPACE),
+        cwd=tmp_path,
+    )
+    assert output.returncode == 0, output.stderr
+    folder = tmp_path / "run" / "published"
+    return Pushed(hub, tmp_path / "run", folder, output, base_weights, token)
+
+
+def test_from_folder_to_browser(pushed: Pushed, tmp_path: Path) -> None:
+    """One long test, since each station starts from what the one before left."""
+    check_output(pushed)
+    check_card(pushed)
+    check_download_with_timm(pushed, tmp_path)
+    check_second_push(pushed, tmp_path)
+    check_space_in_browser(pushed, tmp_path)
+
+
+def check_output(pushed: Pushed) -> None:
+    hub, output = pushed.hub, pushed.output
+    assert output.stdout.split() == [f"{hub.url}/{MODEL}", f"{hub.url}/spaces/{SPACE}"]
+    assert pushed.token not in output.stdout + output.stderr
+    assert [len(hub.repo(kind, name).pushes) for kind, name in
+            (("model", MODEL), ("space", SPACE))] == [1, 1]  # fmt: skip
+    for file in pushed.run_dir.rglob("*"):
+        assert not file.is_file() or pushed.token.encode() not in file.read_bytes()
+        assert file.suffix not in {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
+    # The head is ours; the backbone began as the hub's: two epochs at 1e-3 move it only so far.
+    trained = load_file(pushed.folder / "model.safetensors")
+    assert trained["head.fc.weight"].shape[0] == len(CLASSES)
+    for name in ("stem.0.weight", "stages.1.blocks.0.mlp.fc1.weight"):
+        moved = (trained[name] - pushed.base_weights[name]).abs().max()
+        assert 0 < moved < 0.05
+
+
+def check_card(pushed: Pushed) -> None:
+    card = pushed.hub.read("model", MODEL, "README.md").decode()
+    report = json.loads(pushed.hub.read("model", MODEL, "report.json"))
+    assert f"base_model: timm/{BASE_MODEL}" in card
+    assert "library_name: timm" in card
+    assert f'"hf-hub:{MODEL}"' in card
+    assert report["test"]["images"] == 24
+    for figure in report["figures"]:
+        assert pushed.hub.read("model", MODEL, figure["file"]).startswith(b"\x89PNG")
+        assert figure["file"] in card
+    assert str(pushed.run_dir) not in card + json.dumps(report)
+
+
+def check_download_with_timm(pushed: Pushed, tmp_path: Path) -> None:
+    model = timm.create_model(f"hf-hub:{MODEL}", pretrained=True).eval()
+    transform = create_transform(**resolve_model_data_config(model), is_training=False)
+    file = sorted((tmp_path / "custom_dateset" / "test" / "Patches").iterdir())[0]
+    image = read_image(file)
+    with torch.inference_mode():
+        logits = model(transform(image).unsqueeze(0))
+    assert list(model.pretrained_cfg["label_names"]) == sorted(CLASSES)
+    torch.testing.assert_close(logits, Predictor(pushed.folder).logits([image]), rtol=0, atol=0)
+    rows = (pushed.run_dir / "predictions.csv").read_text(encoding="utf-8").splitlines()
+    row = next(row for row in rows if row.startswith(f"test/Patches/{file.name},"))
+    expected = [float(cell) for cell in row.split(",")[4:]]
+    assert logits.softmax(1)[0].tolist() == pytest.approx(expected, abs=2e-6)
+
+
+def check_second_push(pushed: Pushed, tmp_path: Path) -> None:
+    """The same command again trains nothing and leaves one fresh commit at most."""
+    weights = (pushed.folder / "model.safetensors").stat().st_mtime_ns
+    again = run_script("push.py", "--run-dir", "run", "--repo-id", MODEL, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert (pushed.folder / "model.safetensors").stat().st_mtime_ns == weights
+    assert "finished already" in again.stderr
+
+
+def check_space_in_browser(pushed: Pushed, tmp_path: Path) -> None:
+    """The Space as the hub has it, alone in a folder, loads the model from the hub and answers."""
+    alone = Path(snapshot_download(SPACE, repo_type="space", local_dir=tmp_path / "alone"))
+    assert f"hf-hub:{MODEL}" in (alone / "model_id.txt").read_text(encoding="utf-8")
+    image = sorted((tmp_path / "custom_dateset" / "test" / "Scratches").iterdir())[1]
+    expected = Predictor(pushed.folder).predict([read_image(image)])[0]
+    workdir = tmp_path / "workdir"
+    workdir.mkdir()
+    # A cache of its own, so that the Space really downloads.
+    with (
+        running_space(alone / "app.py", "", workdir, HF_HOME=str(workdir / "cache")) as url,
+        open_page(url) as page,
+    ):
+        page.locator("input[type=file]").first.set_input_files(image)
+        verdict = page.locator("#answer .verdict")
+        expect(verdict).to_contain_text(expected.label)
+        shown = re.search(r"(\d+)", verdict.inner_text())
+        assert shown is not None
+        assert abs(int(shown[1]) - 100 * expected.confidence) <= 1
+        page.get_by_role("tab", name="Test results").click()
+        expect(page.locator("#scores")).to_contain_text("24")

@@ -1,0 +1,310 @@
+"""A bare copy of the Space's folder serves a model, to programs and to careless visitors."""
+
+from __future__ import annotations
+
+import io
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file  # type: ignore[import-untyped]
+from gradio_client.exceptions import AppError  # type: ignore[import-untyped]
+from PIL import Image
+
+from space.predictor import Predictor, read_image
+from tests.loopback_hub import LoopbackHub
+from tests.published_folder import write_published_folder
+from tests.reports import LABELS
+from tests.running_space import copy_space, running_space, space_environment
+
+
+class Listener:
+    """Notes what connects to a port of 127.0.0.1, and answers nothing."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.requests: list[bytes] = []
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            with connection:
+                self.requests.append(connection.recv(200))
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+class Served:
+    """A bare copy of the Space that is running, and what it serves."""
+
+    def __init__(self, url: str, model: Path, work: Path, outside: Listener) -> None:
+        self.url = url
+        self.model = model
+        self.work = work
+        self.outside = outside
+        self.predictor = Predictor(model)
+        self.client = Client(url, verbose=False, download_files=False)
+
+    def predict(self, file: Path) -> Any:
+        return self.client.predict(handle_file(str(file)), api_name="/predict")
+
+    def request(self, image: object) -> str:
+        """Call the endpoint without a client's help; return the events."""
+        call = f"{self.url}/gradio_api/call/predict"
+        event = httpx.post(call, json={"data": [image]}).json()["event_id"]
+        return httpx.get(f"{call}/{event}", timeout=60).text
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A running copy, whose every request to the outside would go to a listener of ours."""
+    folder = tmp_path_factory.mktemp("alone")
+    write_published_folder(folder / "model")
+    Image.new("RGB", (8, 8)).save(folder / "secret.png")
+    (folder / "work").mkdir()
+    app = copy_space(folder / "copy")
+    outside = Listener()
+    proxies = {
+        name: outside.url
+        for scheme in ("http", "https", "all")
+        for name in (f"{scheme}_proxy", f"{scheme}_proxy".upper())
+    }
+    outside_allowed = {"HF_HUB_DISABLE_TELEMETRY": "0", "HF_ENDPOINT": "http://hub.invalid"}
+    with running_space(
+        app, f"local-dir:{folder / 'model'}", folder / "work", **proxies, **outside_allowed
+    ) as url:
+        served = Served(url, folder / "model", folder / "work", outside)
+        yield served
+        served.client.close()
+    outside.close()
+
+
+def _stripes() -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.tile(np.array([[10, 90, 170, 250]], np.uint8), (40, 10))
+
+
+def _write(path: Path, kind: str) -> None:
+    grey = Image.fromarray(_stripes())
+    match kind:
+        case "16-bit.png" | "16-bit.tiff":
+            Image.fromarray(_stripes().astype(np.uint16) * 200).save(path)
+        case "cmyk.jpg" | "cmyk.tiff":
+            Image.merge("CMYK", [grey, grey.rotate(90), grey.rotate(180), grey]).save(path)
+        case "transparent.png" | "transparent.webp":
+            Image.merge("RGBA", [grey, grey, grey, grey.rotate(90)]).save(path)
+        case "rotated.jpg":
+            exif = Image.Exif()
+            exif[0x0112] = 6
+            grey.save(path, exif=exif)
+        case _:
+            grey.save(path)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "grey.png",
+        "grey.bmp",
+        "grey.gif",
+        "16-bit.png",
+        "16-bit.tiff",
+        "cmyk.jpg",
+        "cmyk.tiff",
+        "transparent.png",
+        "transparent.webp",
+        "rotated.jpg",
+    ],
+)
+def test_the_answer_is_the_predictors_for_the_very_file(
+    served: Served, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / kind
+    _write(path, kind)
+    (expected,) = served.predictor.predict([read_image(path)])
+    answer = served.predict(path)
+    assert answer["label"] == expected.label
+    assert answer["confidence"] == max(answer["probabilities"].values())
+    assert list(answer["probabilities"]) == LABELS
+    assert answer["probabilities"] == pytest.approx(expected.probabilities, abs=1e-5)
+
+
+def test_files_that_look_different_get_different_answers(served: Served, tmp_path: Path) -> None:
+    """Otherwise the test above could not fail."""
+    kinds = ["grey.png", "16-bit.png", "cmyk.tiff", "transparent.png", "rotated.jpg"]
+    for kind in kinds:
+        _write(tmp_path / kind, kind)
+    answers = [served.predict(tmp_path / kind)["probabilities"]["Crazing"] for kind in kinds]
+    gaps = np.diff(sorted(answers))
+    assert gaps.min() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("text.txt", b"no image", "not an image of a known kind"),
+        ("text.png", b"no image", "not an image of a known kind"),
+        ("empty.png", b"", "not an image of a known kind"),
+        ("drawing.svg", b"<svg/>", "not an image of a known kind"),
+        ("cut.bmp", b"BM" + bytes(60), "not an image of a known kind|damaged"),
+    ],
+)
+def test_a_file_that_is_no_image_gets_words(
+    served: Served, tmp_path: Path, name: str, content: bytes, says: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(AppError, match=says):
+        served.predict(tmp_path / name)
+
+
+def test_an_animation_gets_words(served: Served, tmp_path: Path) -> None:
+    frame = Image.new("L", (4, 4))
+    frame.save(tmp_path / "moving.gif", save_all=True, append_images=[Image.new("L", (4, 4), 255)])
+    with pytest.raises(AppError, match="several frames"):
+        served.predict(tmp_path / "moving.gif")
+
+
+def test_a_file_above_the_limit_is_refused_by_the_server(served: Served) -> None:
+    limit = 20 * 1024 * 1024
+    for size, status in ((limit, 200), (limit + 1, 413)):
+        upload = {"files": ("large.png", io.BytesIO(bytes(size)))}
+        answer = httpx.post(f"{served.url}/gradio_api/upload", files=upload, timeout=60)
+        assert answer.status_code == status
+
+
+def test_nothing_sent_gets_words(served: Served) -> None:
+    assert "No file was sent." in served.request(None)
+
+
+@pytest.mark.parametrize("mark", [None, {"_type": "gradio.FileData"}, {"_type": "other"}])
+def test_a_request_can_name_no_file_of_the_machine(served: Served, mark: object) -> None:
+    for path in (served.model.parent / "secret.png", "uploads/../../secret.png"):
+        forged = {"path": str(path)} | ({"meta": mark} if mark else {})
+        events = served.request(forged)
+        assert "event: error" in events
+        assert "probabilities" not in events
+
+
+def test_only_figures_can_be_downloaded(served: Served) -> None:
+    for path in (served.model / "model.safetensors", served.model.parent / "secret.png"):
+        assert httpx.get(f"{served.url}/gradio_api/file={path}").status_code == 403
+    figures = {path.name: path for path in (served.work / "uploads").rglob("*.png")}
+    confusion = figures["confusion_matrix.png"]
+    assert httpx.get(f"{served.url}/gradio_api/file={confusion}").status_code == 200
+
+
+def test_there_is_one_endpoint_and_it_is_described(served: Served) -> None:
+    described = served.client.view_api(return_format="dict", print_info=False)
+    assert list(described["named_endpoints"]) == ["/predict"]
+    assert not described["unnamed_endpoints"]
+    (parameter,) = described["named_endpoints"]["/predict"]["parameters"]
+    assert parameter["parameter_name"] == "image"
+
+
+def test_it_listens_on_this_machine_only(served: Served) -> None:
+    port = int(served.url.rpartition(":")[2])
+    own_address = socket.gethostbyname(socket.gethostname())
+    if own_address.startswith("127."):
+        own_address = "127.0.0.2"  # Linux answers on the whole of 127.0.0.0/8
+    with socket.socket() as probe:
+        probe.settimeout(5)
+        assert probe.connect_ex((own_address, port)) != 0
+
+
+def test_it_asks_nothing_of_the_outside(served: Served, tmp_path: Path) -> None:
+    _write(tmp_path / "grey.png", "grey.png")
+    served.predict(tmp_path / "grey.png")
+    assert served.outside.requests == []
+
+
+# Starting.
+
+
+def _start(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a bare copy of the Space that is expected to end by itself."""
+    return subprocess.run(
+        [sys.executable, copy_space(folder / "copy")],
+        cwd=folder,
+        env=space_environment(**environment),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_without_a_model_it_says_so_and_ends(tmp_path: Path) -> None:
+    ended = _start(tmp_path, MODEL_ID="")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == (
+        "error: No model is set. Set MODEL_ID to hf-hub:user/name or local-dir:path/to/folder.\n"
+    )
+
+
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    write_published_folder(tmp_path / "model")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = _start(tmp_path, MODEL_ID="local-dir:model", GRADIO_SERVER_PORT=port)
+    assert ended.returncode == 2
+    assert port in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_copy_imports_nothing_of_the_rest_of_the_project(tmp_path: Path) -> None:
+    app = copy_space(tmp_path / "copy")
+    code = (
+        f"import sys; sys.path.insert(0, {str(app.parent)!r}); import app; "
+        "print(sorted({'trainer', 'model_card', 'space'} & sys.modules.keys()))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=space_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (ended.stdout, ended.returncode) == ("[]\n", 0), ended.stderr
+
+
+def test_a_published_space_reads_its_models_name_from_its_file(
+    hub: LoopbackHub, tmp_path: Path
+) -> None:
+    write_published_folder(tmp_path / "model")
+    files = {
+        path.relative_to(tmp_path / "model").as_posix(): path.read_bytes()
+        for path in (tmp_path / "model").rglob("*")
+        if path.is_file()
+    }
+    hub.put("model", "ada/steel", files | {"pytorch_model.bin": b"pickled"})
+    app = copy_space(tmp_path / "copy")
+    (app.parent / "model_id.txt").write_text("hf-hub:ada/steel\n")
+    with running_space(app, "", tmp_path) as url:
+        page = httpx.get(f"{url}/config").text
+    assert f"{hub.url}/ada/steel" in page
+    assert "98.6" in page
+    fetched = {request.path for request in hub.requests if "/resolve/" in request.path}
+    assert any(path.endswith("model.safetensors") for path in fetched)
+    assert not any(path.endswith((".bin", "README.md")) for path in fetched)
+
+
+def test_a_model_that_the_hub_does_not_have_is_named(hub: LoopbackHub, tmp_path: Path) -> None:
+    ended = _start(tmp_path, MODEL_ID="hf-hub:ada/none")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("error: The model ada/none could not be downloaded")
+    assert "Traceback" not in ended.stderr

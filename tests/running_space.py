@@ -1,0 +1,98 @@
+"""Start the web demo as its users do, in a process of its own, and stop it afterwards."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+import space
+
+SPACE_FOLDER = Path(space.__path__[0])
+START_LIMIT_S = 120
+
+
+def copy_space(folder: Path) -> Path:
+    """Copy what is uploaded to a Space into `folder`, which does not exist yet; return its app."""
+    ignored = shutil.ignore_patterns("__init__.py", "__pycache__", ".*")
+    shutil.copytree(SPACE_FOLDER, folder, ignore=ignored)
+    return folder / "app.py"
+
+
+def space_environment(**changes: str) -> dict[str, str]:
+    """Return this process's environment without what could help or disturb the demo."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PYTHONPATH", "MODEL_ID") and not name.startswith("GRADIO_")
+    }
+    return kept | {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"} | changes
+
+
+@contextmanager
+def running_space(app: Path, model_id: str, folder: Path, **environment: str) -> Iterator[str]:
+    """Run `app` until the block ends.
+
+    Args:
+        app: `app.py` of the Space or of a copy.
+        model_id: what to serve.
+        folder: an existing folder, which becomes the working directory; uploads and the log
+            (`space.log`) go there.
+        environment: variables to set beside the usual ones.
+
+    Yields:
+        The address of the page.
+    """
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    variables = space_environment(
+        MODEL_ID=model_id,
+        GRADIO_SERVER_PORT=str(port),
+        GRADIO_TEMP_DIR=str(folder / "uploads"),
+        **environment,
+    )
+    log = folder / "space.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, app],
+            cwd=folder,
+            env=variables,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _wait_until_it_answers(process, url, log)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_it_answers(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            httpx.get(url, trust_env=False).raise_for_status()
+        except httpx.TransportError:
+            time.sleep(0.2)
+        else:
+            return
+    raise RuntimeError(f"The Space did not start:\n{log.read_text(encoding='utf-8')}")

@@ -1,0 +1,138 @@
+"""The model to train: where its weights come from, and what is frozen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+
+from trainer.backbone import build, choose_trained, count_parameters, set_training_mode
+from trainer.config import ModelConfig
+from trainer.errors import ConfigError
+
+BATCH_NORM = "test_efficientnet"
+
+
+def _random(model: str, **settings: Any) -> ModelConfig:
+    return ModelConfig(model=model, pretrained=False, image_size=64, **settings)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights as one downloads them: of a model with 1,000 classes."""
+    file = tmp_path_factory.mktemp("weights") / "base.safetensors"
+    save_file(timm.create_model("test_convnext", num_classes=1000).state_dict(), file)
+    return file
+
+
+def _step(model: Any, tune: Any) -> tuple[set[str], float]:
+    """Take a large step; return which tensors changed, and the classifier's gradient norm."""
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    choose_trained(model, tune)
+    set_training_mode(model, tune)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    model(torch.rand(4, 3, 64, 64)).square().mean().backward()
+    optimizer.step()
+    changed = {n for n, tensor in model.state_dict().items() if not torch.equal(tensor, before[n])}
+    return changed, model.get_classifier().weight.grad.norm().item()
+
+
+def test_tune_head_changes_the_classifier_alone() -> None:
+    built = build(_random(BATCH_NORM), 6)
+    changed, gradient = _step(built.model, "head")
+    assert changed == {"classifier.weight", "classifier.bias"}
+    assert gradient > 0
+    total, trained = count_parameters(built.model)
+    classifier: Any = built.model.get_submodule("classifier")
+    assert trained == 6 * classifier.in_features + 6 < total
+
+
+def test_tune_all_changes_batch_statistics_and_backbone() -> None:
+    built = build(_random(BATCH_NORM), 6)
+    changed, _ = _step(built.model, "all")
+    assert {"bn1.running_mean", "conv_stem.weight", "classifier.weight"} <= changed
+    total, trained = count_parameters(built.model)
+    assert total == trained
+
+
+def test_weights_file_gives_the_backbone_and_a_new_head(weights: Path) -> None:
+    built = build(ModelConfig(model="test_convnext", weights=weights), 6)
+    saved, loaded = load_file(weights), built.model.state_dict()
+    assert saved.keys() == loaded.keys()
+    different = {
+        n
+        for n, t in loaded.items()
+        if not torch.equal(t, saved[n].reshape(-1)[: t.numel()].reshape(t.shape))
+    }
+    assert different == {"head.fc.weight"}, "its bias starts at zero in both"
+    assert loaded["head.fc.weight"].shape[0] == loaded["head.fc.bias"].shape[0] == 6
+    assert built.weights_origin == "file"
+    assert (built.architecture, built.base_model, built.licence) == ("test_convnext", None, None)
+
+
+def test_licence_of_a_weights_file_is_what_the_user_says(weights: Path) -> None:
+    config = ModelConfig(model="test_convnext.r160_in1k", weights=weights, licence="mit")
+    built = build(config, 6)
+    assert (built.architecture, built.base_model, built.licence) == ("test_convnext", None, "mit")
+
+
+def test_random_weights_have_no_origin() -> None:
+    built = build(_random("test_convnext.r160_in1k"), 6)
+    assert (built.weights_origin, built.base_model, built.licence) == ("random", None, None)
+
+
+def test_whole_image_is_scaled_to_the_size_asked_for() -> None:
+    settings = build(_random("test_convnext"), 6).data_config
+    assert settings["input_size"] == (3, 64, 64)
+    assert (settings["crop_mode"], settings["crop_pct"]) == ("squash", 1.0)
+
+
+def test_model_of_fixed_size_is_built_in_the_size_asked_for() -> None:
+    built = build(_random("test_vit"), 6)
+    assert built.model(torch.zeros(1, 3, 64, 64)).shape == (1, 6)
+
+
+def test_weights_of_another_model(weights: Path) -> None:
+    with pytest.raises(ConfigError, match=r"base\.safetensors does not fit --model test_vit"):
+        build(ModelConfig(model="test_vit", weights=weights), 6)
+
+
+def test_damaged_weights(tmp_path: Path) -> None:
+    file = tmp_path / "damaged.safetensors"
+    file.write_bytes(b"no safetensors")
+    with pytest.raises(ConfigError, match=r"damaged\.safetensors does not fit"):
+        build(ModelConfig(model="test_convnext", weights=file), 6)
+
+
+@pytest.mark.parametrize("name", ["missing.safetensors", "pickled.pth"])
+def test_weights_that_are_no_safetensors_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / "pickled.pth").write_bytes(b"\x80\x02")
+    with pytest.raises(ConfigError, match=f"{name}: there is no such safetensors file"):
+        build(ModelConfig(model="test_convnext", weights=tmp_path / name), 6)
+
+
+def test_unknown_model_gets_a_suggestion() -> None:
+    with pytest.raises(ConfigError, match="no model convnext_bas.*Did you mean convnext_base"):
+        build(_random("convnext_bas"), 6)
+
+
+def test_unknown_tag_lists_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"no weights typo for it; known: test_convnext\.r160"):
+        build(_random("test_convnext.typo"), 6)
+
+
+def test_drop_path_goes_to_models_that_have_it_only() -> None:
+    built = build(_random("test_convnext", drop_path=0.5), 6)
+    rates = [m.drop_prob for m in built.model.modules() if type(m).__name__ == "DropPath"]
+    assert max(rates) == pytest.approx(0.5)
+    with pytest.raises(ConfigError, match="vgg11 does not take these settings.*--drop-path"):
+        build(_random("vgg11", drop_path=0.5), 6)
+
+
+def test_model_without_published_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="--no-pretrained"):
+        build(ModelConfig(model="test_mambaout"), 6)
