@@ -4,8 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 # Small enough for two cores and random weights, good enough to look at.
-DEMO_RECIPE := --model test_convnext3 --no-pretrained --image-size 128 --epochs 40 --lr 2e-3 \
-  --schedule cosine --warmup-epochs 3 --clip-grad 1
+DEMO_RECIPE := --model test_convnext3 --no-pretrained --image-size 128 --epochs 25 --lr 2e-3 \
+  --schedule cosine --warmup-epochs 3 --clip-grad 1 --rotation 10
 
 .PHONY: help
 help: ## what there is to make

@@ -64,15 +64,17 @@ def _card(published: Path, folder: Path) -> Image.Image:
     file.write_text(f"<meta charset=utf-8><style>{CARD_STYLE}</style>{html}", encoding="utf-8")
     try:
         with open_page(file.resolve().as_uri(), (760, HEIGHT_PX)) as page:
+            page.get_by_role("heading", name="How good is it?").evaluate("e => e.scrollIntoView()")
             return _screenshot(page, folder)
     finally:
         file.unlink()
 
 
 def _space(published: Path, folder: Path) -> Image.Image:
-    model_id = f"local-dir:{published.resolve()}"
+    # The page shows what it serves; the folders of this machine are no part of the picture.
+    (folder / "published").symlink_to(published.resolve())
     with (
-        running_space(SPACE_FOLDER / "app.py", model_id, folder) as url,
+        running_space(SPACE_FOLDER / "app.py", "local-dir:published", folder) as url,
         open_page(url, (1000, HEIGHT_PX)) as page,
     ):
         page.locator("#examples button").last.click()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import logging
 import os
 import sys
@@ -236,6 +238,17 @@ def _build_results(demo: Demo) -> None:
                 )
 
 
+def satisfy_zero_gpu() -> None:
+    """Register a function for the GPU, without which a Space on ZeroGPU hardware does not start.
+
+    That is the hardware that free accounts get. The function is never called: the processor judges
+    one image fast enough, and a visitor's GPU quota would only stand in the way.
+    """
+    # The Hub puts this package there; elsewhere it is not needed.
+    if importlib.util.find_spec("spaces"):
+        importlib.import_module("spaces").GPU(lambda: None)
+
+
 def configured_model_id() -> str:
     """Return the model to serve, from the environment or from the file in a published Space.
 
@@ -265,6 +278,7 @@ def main() -> int:
     """Serve the configured model until Ctrl+C; return 2 if it can't be served."""
     logging.basicConfig(format="%(message)s")
     logger.setLevel(logging.INFO)
+    satisfy_zero_gpu()
     try:
         model_id = configured_model_id()
         app = build_app(Demo(Predictor.load(model_id), model_id))

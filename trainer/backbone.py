@@ -52,7 +52,13 @@ def build(config: ModelConfig, classes: int) -> Backbone:
     known = timm.get_pretrained_cfg(config.model, allow_unregistered=True)
     if known is not None and known.fixed_input_size:
         options["img_size"] = config.image_size
+    random_state = torch.get_rng_state()
     model: Any = _create(config, origin, options)
+    if origin == "file":
+        after = torch.get_rng_state()
+        torch.set_rng_state(random_state)
+        _check_all_loaded(model, _create(config, "random", options), config)
+        torch.set_rng_state(after)
     data_config = resolve_model_data_config(model)
     # A defect can sit at the edge: the whole image is scaled, none of it is cut off.
     size = (3, config.image_size, config.image_size)
@@ -123,6 +129,27 @@ def _create(
             "Check the network and try again, give a local safetensors file with --weights FILE, "
             "or start from random weights with --no-pretrained."
         ) from error
+
+
+def _check_all_loaded(model: Any, unloaded: torch.nn.Module, config: ModelConfig) -> None:
+    """Compare with the same model before loading: timm skips what a file lacks, and goes on.
+
+    Names alone would not tell, since timm renames the tensors of older files.
+    """
+    head = {id(parameter) for parameter in model.get_classifier().parameters()}
+    left = [
+        name
+        for (name, loaded), initial in zip(
+            model.named_parameters(), unloaded.parameters(), strict=True
+        )
+        # Biases and scales start at 0 or 1, where training can leave them.
+        if loaded.ndim > 1 and id(loaded) not in head and torch.equal(loaded, initial)
+    ]
+    if left:
+        raise ConfigError(
+            f"--weights {config.weights} does not fit --model {config.model}: it holds nothing "
+            f"for {left[0]}" + (f" and {len(left) - 1} more tensors." if len(left) > 1 else ".")
+        )
 
 
 def choose_trained(model: Any, tune: Literal["all", "head"]) -> None:

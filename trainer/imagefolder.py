@@ -45,7 +45,7 @@ IMAGE_SUFFIXES = frozenset(
 # Files that file managers leave in folders, unseen by their users.
 SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"))
 DRAWN_DIR = Path("drawn_samples")
-DRAWN_TRAIN_PER_CLASS, DRAWN_TEST_PER_CLASS = 100, 30
+DRAWN_TRAIN_PER_CLASS, DRAWN_TEST_PER_CLASS = 200, 40
 LISTED_PROBLEMS = 10
 
 

@@ -9,9 +9,13 @@ def main(arguments: list[str]) -> None:
     """Train as the flags say; print the folder that is ready to publish."""
     config = read_train_config(arguments)
     # torch takes seconds to load; --help and wrong flags need not wait for it.
+    from accelerate import PartialState
+
     from trainer import run
 
-    print(run.train(config))
+    folder = run.train(config)
+    if PartialState().is_main_process:
+        print(folder)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from trainer import checkpoint
@@ -105,7 +105,6 @@ def test_damaged_file(tmp_path: Path, kept: int) -> None:
 
 def test_foreign_safetensors_file(tmp_path: Path) -> None:
     file = tmp_path / "last.safetensors"
-    torch_only = {"a": torch.rand(2)}
-    checkpoint.save_file(torch_only, file)
+    save_file({"a": torch.rand(2)}, file)
     with pytest.raises(DataError, match="can't be read"):
         checkpoint.load(file)

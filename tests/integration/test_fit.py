@@ -1,0 +1,156 @@
+"""Real training on a tiny drawn data set: the loop, its checkpoints, going on after a stop."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+from safetensors.torch import load_file
+
+from model_card.report import Report
+from tests.small_run import small_config
+from trainer import checkpoint
+from trainer.config import TrainConfig
+from trainer.drawn_samples import write_samples
+from trainer.errors import ConfigError, DataError, DefectError
+from trainer.fit import BEST, LAST, METRICS, Fitting
+from trainer.run import train
+
+
+@pytest.fixture(autouse=True)
+def _fresh_accelerator() -> Iterator[None]:
+    """Let every run choose its own arithmetic: accelerate keeps one choice a process."""
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "strips"
+    write_samples(folder, train_per_class=4, test_per_class=2)
+    return folder
+
+
+def _going_on(config: TrainConfig) -> TrainConfig:
+    return replace(config, run=replace(config.run, resume=True))
+
+
+def _train_until(epoch: int, config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train, and press Ctrl-C at the end of an epoch's steps, which are lost."""
+    run_epoch = Fitting._run_epoch
+
+    def interrupted(fitting: Fitting, current: int) -> None:
+        if current == epoch:
+            fitting._train(current)
+            raise KeyboardInterrupt
+        run_epoch(fitting, current)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Fitting, "_run_epoch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+
+
+@pytest.mark.parametrize("stopped_in", [2, 3])
+def test_resumed_run_equals_an_undisturbed_one(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_in: int
+) -> None:
+    recipe: dict[str, Any] = {
+        "schedule": "cosine",
+        "warmup_epochs": 1,
+        "ema_decay": 0.9,
+        "clip_grad": 1.0,
+    }
+    whole, halted = (
+        small_config(data_dir, tmp_path / name, model="test_efficientnet", **recipe)
+        for name in ("whole", "halted")
+    )
+    train(whole)
+
+    _train_until(stopped_in, halted, monkeypatch)
+    assert not (tmp_path / "halted/published").exists()
+    train(_going_on(halted))
+
+    for name in (BEST, LAST, "published/model.safetensors"):
+        expected, found = (load_file(tmp_path / run / name) for run in ("whole", "halted"))
+        assert expected.keys() == found.keys()
+        for tensor in expected:
+            assert torch.equal(expected[tensor], found[tensor]), f"{name}: {tensor}"
+    logs = [
+        [{**json.loads(line), "seconds": 0} for line in file.read_text().splitlines()]
+        for file in (tmp_path / "whole" / METRICS, tmp_path / "halted" / METRICS)
+    ]
+    assert logs[0] == logs[1]
+    assert [line["epoch"] for line in logs[0]] == [1, 2, 3]
+    # Warm-up in epoch 1, then down the cosine to nearly nothing.
+    assert logs[0][0]["lr"] < 1e-3
+    assert logs[0][1]["lr"] > logs[0][2]["lr"] > 0
+
+    # The average is what was kept and published, and is not the plain weights.
+    tensors, facts = checkpoint.load(tmp_path / "whole" / LAST)
+    published = load_file(tmp_path / "whole/published/model.safetensors")
+    best = load_file(tmp_path / "whole" / BEST)
+    assert all(torch.equal(best[name], published[name]) for name in best | published)
+    average, plain = (checkpoint.unpack(tensors, part) for part in ("average", "model"))
+    weight = "conv_stem.weight"
+    assert not torch.equal(average[weight], plain[weight])
+    if Report.read(tmp_path / "whole/published").training.epochs[-1].kept:
+        assert torch.equal(best[weight], average[weight])
+    assert len(facts["epochs"]) == 3
+
+
+def test_finished_run_is_left_alone(data_dir: Path, tmp_path: Path) -> None:
+    config = small_config(data_dir, tmp_path / "run", epochs=1)
+    folder = train(config)
+    before = {f: f.stat().st_mtime_ns for f in folder.rglob("*")}
+    assert train(_going_on(config)) == folder == tmp_path / "run/published"
+    assert {f: f.stat().st_mtime_ns for f in folder.rglob("*")} == before
+    with pytest.raises(ConfigError, match=r"is not empty.*--resume"):
+        train(config)
+
+
+def test_early_stopping(data_dir: Path, tmp_path: Path) -> None:
+    # At this rate no weight moves, so that nothing improves after the first epoch.
+    config = small_config(data_dir, tmp_path / "run", epochs=9, early_stopping=2, lr=1e-30)
+    report = Report.read(train(config))
+    assert report.training.stopped_early
+    assert [epoch.kept for epoch in report.training.epochs] == [True, False, False]
+    assert "early" in (tmp_path / "run/published/README.md").read_text().lower()
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_loss_that_is_no_number(data_dir: Path, tmp_path: Path, epochs: int) -> None:
+    """With one step an epoch, a last epoch's harm shows in validation alone."""
+    config = small_config(data_dir, tmp_path / "run", lr=1e20, batch_size=64, epochs=epochs)
+    with pytest.raises(DefectError, match=r"no longer a number in epoch 1.*lower --lr"):
+        train(config)
+    assert not (tmp_path / "run/published").exists()
+    assert not (tmp_path / "run" / LAST).exists()
+
+
+def test_changed_images_are_noticed(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "strips"
+    shutil.copytree(data_dir, copy)
+    config = small_config(copy, tmp_path / "run")
+    _train_until(2, config, monkeypatch)
+    (copy / "train/Pitted/pitted_0001.png").unlink()
+    with pytest.raises(ConfigError, match=r"images are not those that the run in .* began with"):
+        train(_going_on(config))
+
+
+def test_damaged_checkpoint_is_named(data_dir: Path, tmp_path: Path) -> None:
+    config = small_config(data_dir, tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    config.write(tmp_path / "run")
+    (tmp_path / "run" / LAST).write_bytes(b"damaged")
+    with pytest.raises(DataError, match=r"last\.safetensors can't be read"):
+        train(_going_on(config))

@@ -1,0 +1,74 @@
+"""Two processes train what one process trains, and write it once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from accelerate.state import AcceleratorState
+
+from model_card.report import Report
+from tests.small_run import small_config
+from trainer.drawn_samples import write_samples
+from trainer.run import train
+
+TRAIN = Path(__file__).parents[2] / "trainer" / "train.py"
+# `accelerate launch --cpu` starts two processes on one machine through MPI alone, which few have;
+# torchrun, which it calls for GPUs, does it without. Standalone picks a free port.
+LAUNCHER = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+def _train_on_two(data_dir: Path, run_dir: Path, *flags: str) -> Path:
+    settings = "--validation-fraction 0.25 --no-pretrained --image-size 32 --epochs 2 --lr 1e-3"
+    settings += " --batch-size 6 --mixed-precision no"
+    folders = ["--data-dir", str(data_dir), "--run-dir", str(run_dir)]
+    done = subprocess.run(
+        [sys.executable, *LAUNCHER, str(TRAIN), *folders, *settings.split(), *flags],
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "ACCELERATE_USE_CPU": "true",
+            "PYTHONPATH": str(TRAIN.parents[1]),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{run_dir / 'published'}\n", "one process speaks for all"
+    assert done.stderr.count("epoch 1/2 ") == 1
+    return run_dir / "published"
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images of which 18 are for training: whole batches, so that two processes share evenly."""
+    folder = tmp_path_factory.mktemp("data") / "strips"
+    write_samples(folder, train_per_class=4, test_per_class=2)
+    return folder
+
+
+def test_two_processes_train_what_one_trains(data_dir: Path, tmp_path: Path) -> None:
+    alone = small_config(data_dir, tmp_path / "one", epochs=2, batch_size=6, ema_decay=0.9)
+    one = Report.read(train(alone))
+    AcceleratorState._reset_state(reset_partial_state=True)
+    flags = ["--model", "test_convnext", "--ema-decay", "0.9"]
+    two = Report.read(_train_on_two(data_dir, tmp_path / "two", *flags))
+    assert (one.machine.processes, two.machine.processes) == (1, 2)
+    for expected, found in zip(one.training.epochs, two.training.epochs, strict=True):
+        # Images, order and augmentation are the same; only sums are taken in another order.
+        assert found.train_loss == pytest.approx(expected.train_loss, rel=1e-3)
+        assert found.validation_loss == pytest.approx(expected.validation_loss, rel=1e-3)
+    assert two.test.scores.auc.value == pytest.approx(one.test.scores.auc.value, abs=0.02)
+    log = (tmp_path / "two/metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in log] == [1, 2]
+    assert not list((tmp_path / "two").glob("*.partial"))
+
+
+def test_two_processes_with_batch_statistics(data_dir: Path, tmp_path: Path) -> None:
+    folder = _train_on_two(data_dir, tmp_path / "run", "--model", "test_efficientnet")
+    assert Report.read(folder).machine.processes == 2
