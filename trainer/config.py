@@ -144,7 +144,7 @@ class TrainConfig:
             (not 0 < recipe.lr < float("inf"), "--lr must be above 0"),
             (not recipe.weight_decay >= 0, "--weight-decay must be at least 0"),
             (
-                not 0 <= recipe.warmup_epochs < recipe.epochs,
+                not 0 <= recipe.warmup_epochs < max(recipe.epochs, 1),
                 "--warmup-epochs must be at least 0 and fewer than --epochs",
             ),
             (

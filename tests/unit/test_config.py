@@ -1,0 +1,134 @@
+"""Settings: refused when they can't work, saved and read again, turned back into a command."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tyro
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer.config import (
+    CONFIG_FILE,
+    DataConfig,
+    HubConfig,
+    ModelConfig,
+    PushConfig,
+    RecipeConfig,
+    RunConfig,
+    TrainConfig,
+)
+from trainer.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("group", "values", "flag"),
+    [
+        (DataConfig, {"test_fraction": 0.0}, "--test-fraction"),
+        (DataConfig, {"validation_fraction": 1.0}, "--validation-fraction"),
+        (ModelConfig, {"image_size": 31}, "--image-size"),
+        (ModelConfig, {"drop_path": 1.0}, "--drop-path"),
+        (ModelConfig, {"weights": Path("w"), "pretrained": False}, "--no-pretrained"),
+        (RecipeConfig, {"epochs": 0}, "--epochs"),
+        (RecipeConfig, {"batch_size": 0}, "--batch-size"),
+        (RecipeConfig, {"lr": 0.0}, "--lr"),
+        (RecipeConfig, {"lr": float("nan")}, "--lr"),
+        (RecipeConfig, {"weight_decay": float("nan")}, "--weight-decay"),
+        (RecipeConfig, {"schedule": "cosine", "warmup_epochs": 50}, "--warmup-epochs"),
+        (RecipeConfig, {"warmup_epochs": 1}, "--schedule cosine"),
+        (RecipeConfig, {"label_smoothing": 1.0}, "--label-smoothing"),
+        (RecipeConfig, {"early_stopping": -1}, "--early-stopping"),
+        (RecipeConfig, {"ema_decay": 1.0}, "--ema-decay"),
+        (RecipeConfig, {"clip_grad": -1.0}, "--clip-grad"),
+        (RecipeConfig, {"rotation": 181.0}, "--rotation"),
+        (RecipeConfig, {"shear": 90.0}, "--shear"),
+        (RecipeConfig, {"translation": 1.0}, "--translation"),
+        (RunConfig, {"seed": -1}, "--seed"),
+        (RunConfig, {"workers": -1}, "--workers"),
+        (RunConfig, {"resume": True}, "--run-dir"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(
+    group: type[Any], values: dict[str, Any], flag: str
+) -> None:
+    names = {DataConfig: "data", ModelConfig: "model", RecipeConfig: "recipe", RunConfig: "run"}
+    with pytest.raises(ConfigError, match=flag):
+        TrainConfig(**{names[group]: group(**values)})
+
+
+def test_all_problems_are_told_at_once() -> None:
+    with pytest.raises(ConfigError, match="2 settings can't work") as caught:
+        TrainConfig(recipe=RecipeConfig(epochs=0, lr=-1))
+    assert "--epochs" in str(caught.value)
+    assert "--lr" in str(caught.value)
+
+
+def test_a_space_needs_a_model() -> None:
+    with pytest.raises(ConfigError, match="--repo-id"):
+        PushConfig(hub=HubConfig(space_id="ada/demo"))
+
+
+configs = st.builds(
+    TrainConfig,
+    data=st.builds(
+        DataConfig,
+        data_dir=st.none() | st.sampled_from(["images", "my images", "it's", "ada/steel"]),
+        skip_bad_images=st.booleans(),
+    ),
+    model=st.builds(
+        ModelConfig,
+        model=st.sampled_from(["convnext_atto", "resnet18.a1_in1k"]),
+        pretrained=st.booleans(),
+        tune=st.sampled_from(["all", "head"]),
+    ),
+    recipe=st.builds(
+        RecipeConfig,
+        epochs=st.integers(1, 99),
+        lr=st.floats(1e-8, 10),
+        flip=st.booleans(),
+        class_weights=st.sampled_from(["none", "balanced"]),
+    ),
+    run=st.builds(RunConfig, seed=st.integers(0, 2**31 - 1)),
+)
+
+
+@given(config=configs)
+def test_the_printed_command_gives_the_same_settings(config: TrainConfig) -> None:
+    words = shlex.split(config.command())
+    assert words[:2] == ["python", "trainer/train.py"]
+    assert tyro.cli(TrainConfig, args=words[2:]) == config
+
+
+@given(config=configs)
+def test_saved_settings_are_read_as_they_were(
+    config: TrainConfig, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    run_dir = tmp_path_factory.mktemp("run")
+    config = replace(config, run=replace(config.run, run_dir=run_dir))
+    config.write(run_dir)
+    assert TrainConfig.read(run_dir) == config
+    assert [file.name for file in run_dir.iterdir()] == [CONFIG_FILE]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"recipe": {"epochs": "many"}}'])
+def test_damaged_settings_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / CONFIG_FILE).write_text(text)
+    with pytest.raises(ConfigError, match=str(tmp_path)):
+        TrainConfig.read(tmp_path)
+
+
+def test_no_run_to_go_on_with(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"holds no run.*without --resume"):
+        TrainConfig.read(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["/home/jane/strips", "../strips", "~/strips", r"C:\jane\strips"])
+def test_folders_of_the_machine_are_not_published(path: str) -> None:
+    config = TrainConfig(data=DataConfig(data_dir=path))
+    shown = {flag: value for flag, value, _ in config.flags()}
+    assert shown["--data-dir"] == "strips"
+    assert config.command() == "python trainer/train.py --data-dir strips"
