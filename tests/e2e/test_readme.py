@@ -19,17 +19,8 @@ REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 REAL_DATA = REPOSITORY.parent / "shared" / "data" / "neu" / "images"
 # Later flags win over earlier ones: the same commands, only cheaper.
-SMALL = [
-    "--model",
-    "test_convnext",
-    "--no-pretrained",
-    "--image-size",
-    "32",
-    "--epochs",
-    "2",
-    "--mixed-precision",
-    "no",
-]
+CHEAP = ["--image-size", "32", "--epochs", "2", "--mixed-precision", "no"]
+SMALL = [*CHEAP, "--model", "test_convnext", "--no-pretrained"]
 PROGRAM = Path(sys.executable).parent
 
 
@@ -78,7 +69,7 @@ def run(words: list[str], cwd: Path) -> None:
     """Run a command, trainings made small; it must succeed."""
     continues = "--resume" in words or any(word.endswith("push.py") for word in words)
     if any(word.endswith("train.py") for word in words) and not continues:
-        words = [*words, *SMALL]
+        words = [*words, *(CHEAP if "--weights" in words else SMALL)]
     if words[0] == "accelerate":
         words = [words[0], words[1], "--cpu", *words[2:]]
     path = f"{PROGRAM}{os.pathsep}{os.environ['PATH']}"

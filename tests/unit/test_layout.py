@@ -1,0 +1,92 @@
+"""The house rules that a machine can check: imports, names, nothing pickled, nothing heavy."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+import trainer
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("trainer", "model_card", "space")
+MODULES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
+LARGEST_FILE_BYTES = 2_000_000
+
+
+def imports(file: Path) -> set[str]:
+    """Return the full names that a module imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def top(names: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("file", MODULES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_imports_point_one_way(file: Path) -> None:
+    package = file.relative_to(ROOT).parts[0]
+    names = imports(file)
+    allowed = {
+        "trainer": {"trainer", "model_card", "space"},
+        "model_card": {"model_card"},
+        "space": {"space"},
+    }
+    assert top(names) & set(PACKAGES) <= allowed[package]
+    if package == "model_card":
+        assert not top(names) & {"torch", "torchvision", "timm"}
+    if package == "trainer":
+        ours = {n for n in names if n.startswith("space.")}
+        assert all(name.startswith("space.predictor") for name in ours)
+
+
+def test_commands_are_leaves() -> None:
+    everywhere = {name for file in MODULES for name in imports(file)}
+    assert not everywhere & {"trainer.train.main", "trainer.push", "trainer.push.main"}
+    assert "trainer.train" not in {n for f in MODULES for n in imports(f) if f.stem != "run"}
+
+
+def test_no_module_of_trainer_hides_a_library() -> None:
+    """`python trainer/push.py` puts trainer/ first on the path."""
+    names = {path.stem for path in (ROOT / "trainer").iterdir() if not path.name.startswith("_")}
+    assert not names & (set(sys.stdlib_module_names) | set(packages_distributions()))
+
+
+def test_trainer_is_ours() -> None:
+    assert Path(trainer.__path__[0]) == ROOT / "trainer"
+
+
+@pytest.mark.parametrize("file", MODULES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_nothing_is_pickled(file: Path) -> None:
+    assert not top(imports(file)) & {"pickle", "joblib", "dill", "shelve"}
+    source = file.read_text(encoding="utf-8")
+    for call in ("torch.save(", "torch.load(", "allow_pickle"):
+        assert call not in source
+
+
+def test_no_heavy_or_forbidden_file_is_tracked() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    files = [ROOT / name for name in listed.stdout.split("\0") if name]
+    assert files
+    for file in files:
+        assert file.name not in {"uv.lock", "package-lock.json", "pylock.toml"}
+        assert file.suffix not in {".pt", ".pth", ".bin", ".pkl", ".ckpt"}
+        assert not file.exists() or file.stat().st_size <= LARGEST_FILE_BYTES
+
+
+def test_readme_names_every_module() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    missing = [f.name for f in MODULES if f.name not in readme and f.stem + "/" not in readme]
+    assert [name for name in missing if name != "__init__.py"] == []
