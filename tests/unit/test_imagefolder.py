@@ -91,8 +91,8 @@ def test_parts_are_disjoint_complete_seeded_and_stratified(
     assert images.digest() == again.digest()
     everything = [file for part in images.parts for file in files(images, part)]
     assert len(everything) == len(set(everything)) == sum(counts)
-    for label, count in enumerate(counts):
-        tested = list(images.parts["test"]["label"]).count(label)
+    for index, count in enumerate(counts):
+        tested = list(images.parts["test"]["label"]).count(index)
         assert abs(tested - 0.2 * count) <= 1
 
 
