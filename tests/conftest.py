@@ -55,6 +55,16 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(HF_HOME, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def _fresh_accelerator() -> Iterator[None]:
+    """Let every run choose its own arithmetic: accelerate keeps one choice a process."""
+    from accelerate.state import AcceleratorState  # noqa: PLC0415 -- after the settings above
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
 @pytest.fixture
 def hub() -> Iterator[LoopbackHub]:
     """An empty hub with users: ada (of the organisation mill), bob, and eve, who pays nothing."""

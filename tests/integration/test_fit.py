@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 from model_card.report import Report
@@ -22,13 +20,6 @@ from trainer.drawn_samples import write_samples
 from trainer.errors import ConfigError, DataError, DefectError
 from trainer.fit import BEST, LAST, METRICS, Fitting
 from trainer.run import train
-
-
-@pytest.fixture(autouse=True)
-def _fresh_accelerator() -> Iterator[None]:
-    """Let every run choose its own arithmetic: accelerate keeps one choice a process."""
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(scope="module")
