@@ -11,11 +11,17 @@ from PIL import Image
 
 from model_card import charts, photos
 from model_card.photos import Sample
-from model_card.report import Epoch, Figure, TestResult
+from model_card.report import CrossValidation, Epoch, Figure, Mistake, TestResult
 from model_card.style import save_figure
 from model_card.wording import area, counted, enumeration, percent
 
-__all__ = ["Sample", "write_image_figures", "write_report_figures"]
+__all__ = [
+    "Sample",
+    "write_fold_figures",
+    "write_image_figures",
+    "write_mistakes",
+    "write_report_figures",
+]
 
 FIGURES_FOLDER = "figures"
 
@@ -76,6 +82,33 @@ def write_image_figures(
             f"One image and {variants} of it, as the network sees them in training.",
         ),
     ]
+
+
+def write_fold_figures(result: CrossValidation, folder: Path) -> list[Figure]:
+    """Write what the folds of a cross-validation came to, likewise."""
+    test = result.all_images
+    return [
+        _write(
+            folder,
+            "fold_confusion_matrix",
+            charts.confusion_matrix(test),
+            "Confusion matrix of all folds",
+            _describe_confusion(test),
+        )
+    ]
+
+
+def write_mistakes(mistakes: Sequence[tuple[Mistake, Image.Image]], folder: Path) -> Figure:
+    """Write a picture of wrongly classified images under their file names, likewise."""
+    return _write(
+        folder,
+        "mistakes",
+        photos.mistakes(mistakes),
+        "Images whose class was not found",
+        f"{counted(len(mistakes), 'wrongly classified image')}: "
+        + enumeration([f"{m.file} ({m.label}) called {m.prediction}" for m, _ in mistakes])
+        + ".",
+    )
 
 
 def _write(folder: Path, name: str, drawing: Drawing, title: str, alt: str) -> Figure:

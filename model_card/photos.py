@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from model_card.report import Mistake
 from model_card.style import GREEN, GREY, INK, PHOTO_PIXELS_PER_INCH, RED, shortened, styled
 from model_card.wording import percent
 
@@ -42,6 +44,21 @@ def sample_predictions(samples: Sequence[Sample]) -> Figure:
             f"True: {shortened(sample.label, 16)}",
             fontsize=8,
             fontweight="normal" if sample.right else "bold",
+        )
+    return figure
+
+
+@styled
+def mistakes(images: Sequence[tuple[Mistake, Image.Image]]) -> Figure:
+    """Draw wrongly classified images with file name, truth, prediction and confidence."""
+    figure, grid = _photo_grid(len(images), title_inches=0.55)
+    for axes, (mistake, image) in zip(grid, images, strict=True):
+        _show(axes, image, RED, 3)
+        name = PurePosixPath(mistake.file).stem
+        axes.set_title(
+            f"{shortened(name, 22)}\nTrue: {shortened(mistake.label, 16)}\n"
+            f"✗ {shortened(mistake.prediction, 14)} {percent(mistake.confidence)}",
+            fontsize=8,
         )
     return figure
 

@@ -126,6 +126,36 @@ class SkippedImage(Facts):
     reason: str
 
 
+class Leakage(Facts):
+    """How many images of one part show a piece of surface that an earlier part shows too."""
+
+    part: Literal["validation", "test"]
+    seen_in: Literal["training", "training or validation"]
+    images: int = Field(ge=0, description="of the part, that overlap one of the earlier part")
+    of: int = Field(gt=0, description="images of the part")
+
+    @property
+    def share(self) -> float:
+        """The fraction of the part's images."""
+        return self.images / self.of
+
+
+class SharedSurfaces(Facts):
+    """Which of all images show the same piece of surface, and what the split made of it."""
+
+    images: int = Field(gt=0)
+    pairs: int = Field(ge=0, description="two images that overlap, as they are or turned")
+    turned_pairs: int = Field(ge=0, description="those with a quarter turn or mirror image between")
+    pairs_across_classes: int = Field(ge=0)
+    sharing_images: int = Field(ge=0, description="images that overlap at least one other")
+    groups: int = Field(gt=0, description="images joined by pairs; one alone is a group too")
+    largest_group: int = Field(gt=0)
+    leakage: list[Leakage]
+    random_split_leakage: float = Field(
+        ge=0, le=1, description="mean share of test images that leak from random splits this size"
+    )
+
+
 class Data(Facts):
     """Where the images came from and how they were divided."""
 
@@ -133,13 +163,21 @@ class Data(Facts):
     kind: Literal["folder", "hub", "drawn"]
     splits: list[Split]
     seed: int
-    overlaps_checked: bool = Field(
-        description="whether images that share pixels were kept out of different parts"
+    division: Literal["given", "file", "grouped", "random"] = Field(
+        description="how the test part was set apart: as the data came, as a split file said, by "
+        "whole groups of shared surface, or at random"
     )
+    surfaces: SharedSurfaces | None = Field(description="None: drawings, which share nothing")
     skipped: list[SkippedImage]
     smallest_px: tuple[int, int] = Field(description="width, height")
     largest_px: tuple[int, int] = Field(description="width, height")
     images_shared: bool = Field(description="whether photographs are part of the published folder")
+
+    @property
+    def test_leakage(self) -> Leakage | None:
+        """The leakage into the test part, None if there is none."""
+        found = [e for e in (self.surfaces.leakage if self.surfaces else []) if e.part == "test"]
+        return found[0] if found and found[0].images else None
 
 
 class Model(Facts):
@@ -225,6 +263,37 @@ class Export(Facts):
     weights_bytes: int = Field(gt=0)
 
 
+class UnseenTest(Facts):
+    """The score on those test images that show no surface of training or validation."""
+
+    images: int = Field(gt=0)
+    accuracy: Score
+
+
+class Fold(Facts):
+    """One training of a cross-validation, and its score on the fold that it did not see."""
+
+    train_images: int = Field(gt=0)
+    test_images: int = Field(gt=0)
+    kept_epoch: int = Field(ge=1)
+    accuracy: Score
+
+
+class CrossValidation(Facts):
+    """The same recipe trained once a fold; each image was tested by a model that never saw it."""
+
+    folds: list[Fold] = Field(min_length=2)
+    mean_accuracy: float = Field(ge=0, le=1, description="mean of the folds")
+    accuracy_deviation: float = Field(ge=0, description="standard deviation of the folds (n - 1)")
+    all_images: TestResult = Field(description="the answers of all folds together")
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> CrossValidation:
+        if sum(fold.test_images for fold in self.folds) != self.all_images.images:
+            raise ValueError("the folds don't add up to all images")
+        return self
+
+
 class Figure(Facts):
     """A picture in the published folder."""
 
@@ -242,6 +311,12 @@ class Report(Facts):
     machine: Machine
     export: Export
     test: TestResult
+    unseen_test: UnseenTest | None = Field(
+        description="None: no test image repeats training, or each of them does"
+    )
+    cross_validation: CrossValidation | None = Field(
+        description="of the same recipe; the published model is that of the first fold"
+    )
     figures: list[Figure]
 
     @model_validator(mode="after")

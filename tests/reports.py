@@ -7,6 +7,7 @@ from math import sqrt
 
 from model_card.report import (
     ClassResult,
+    CrossValidation,
     Data,
     Epoch,
     Export,
@@ -19,6 +20,7 @@ from model_card.report import (
     Score,
     Scores,
     Setting,
+    SharedSurfaces,
     TestResult,
     Training,
 )
@@ -50,6 +52,8 @@ def example_report(
             compared_images=16, largest_logit_difference=1.9e-6, weights_bytes=13_527_152
         ),
         "test": example_test(confusion, labels),
+        "unseen_test": None,
+        "cross_validation": None,
         "figures": example_figures(),
     }
     return Report.model_validate(parts | changes)
@@ -95,13 +99,56 @@ def example_data(
             split("test", [sum(row) for row in confusion], "20 % of each class, drawn by chance"),
         ],
         "seed": 0,
-        "overlaps_checked": True,
+        "division": "grouped",
+        "surfaces": example_surfaces(),
         "skipped": [],
         "smallest_px": (200, 200),
         "largest_px": (200, 200),
         "images_shared": False,
     }
     return Data.model_validate(parts | changes)
+
+
+def example_surfaces(leaking: int = 0, **changes: object) -> SharedSurfaces:
+    """Return 451 groups among 1,440 images; `leaking` of 288 test images repeat training."""
+    parts: dict[str, object] = {
+        "images": 1440,
+        "pairs": 2360,
+        "turned_pairs": 242,
+        "pairs_across_classes": 5,
+        "sharing_images": 1205,
+        "groups": 451,
+        "largest_group": 63,
+        "leakage": [
+            {"part": "validation", "seen_in": "training", "images": 0, "of": 114},
+            {"part": "test", "seen_in": "training or validation", "images": leaking, "of": 288},
+        ],
+        "random_split_leakage": 0.676,
+    }
+    return SharedSurfaces.model_validate(parts | changes)
+
+
+def example_cross_validation() -> CrossValidation:
+    """Return two folds that were right on 284 and 280 of 288 images each."""
+    folds = [
+        {
+            "train_images": 260,
+            "test_images": 288,
+            "kept_epoch": epoch,
+            "accuracy": wilson(right, 288),
+        }
+        for epoch, right in ((7, 284), (5, 280))
+    ]
+    doubled = [[2 * count for count in row] for row in CONFUSION]
+    doubled[5][5], doubled[5][0] = doubled[5][5] - 4, 4
+    return CrossValidation.model_validate(
+        {
+            "folds": folds,
+            "mean_accuracy": (284 + 280) / 2 / 288,
+            "accuracy_deviation": 4 / 288 / sqrt(2),
+            "all_images": example_test(doubled),
+        }
+    )
 
 
 def example_epochs(count: int = 8, kept: int = 7) -> list[Epoch]:

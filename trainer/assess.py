@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def predict_part(predictor: Predictor, part: datasets.Dataset) -> tuple[list[Pre
 
 
 def score(
-    part: datasets.Dataset, predictions: list[Prediction], images_per_second: float
+    part: datasets.Dataset, predictions: Sequence[Prediction], images_per_second: float
 ) -> TestResult:
     """Compute every measure of the report; `part` and `predictions` are in the same order."""
     labels: list[str] = part.features["label"].names
@@ -85,7 +86,9 @@ def _scores(truth: np.ndarray, probabilities: np.ndarray) -> tuple[Scores, list[
     return Scores(**overall), [Scores(**scores) for scores in by_class]
 
 
-def _mistakes(files: list[str], truth: list[str], predictions: list[Prediction]) -> list[Mistake]:
+def _mistakes(
+    files: list[str], truth: list[str], predictions: Sequence[Prediction]
+) -> list[Mistake]:
     found = [
         Mistake(file=file, label=label, prediction=p.label, confidence=p.confidence)
         for file, label, p in zip(files, truth, predictions, strict=True)
@@ -94,7 +97,9 @@ def _mistakes(files: list[str], truth: list[str], predictions: list[Prediction])
     return sorted(found, key=lambda mistake: -mistake.confidence)
 
 
-def write_predictions(part: datasets.Dataset, predictions: list[Prediction], folder: Path) -> None:
+def write_predictions(
+    part: datasets.Dataset, predictions: Sequence[Prediction], folder: Path
+) -> None:
     """Write `predictions.csv`: a row an image, with the probability of each class."""
     names: list[str] = part.features["label"].names
     with (folder / PREDICTIONS_FILE).open("w", newline="", encoding="utf-8") as opened:
@@ -103,3 +108,13 @@ def write_predictions(part: datasets.Dataset, predictions: list[Prediction], fol
         for file, label, p in zip(part["file"], part["label"], predictions, strict=True):
             probabilities = [f"{p.probabilities[name]:.6f}" for name in names]
             writer.writerow([file, names[label], p.label, f"{p.confidence:.6f}", *probabilities])
+
+
+def read_predictions(folder: Path, labels: list[str]) -> list[Prediction]:
+    """Return what `write_predictions` wrote, in the order of the test part."""
+    with (folder / PREDICTIONS_FILE).open(newline="", encoding="utf-8") as opened:
+        rows = list(csv.reader(opened))[1:]
+    # By position: a class may have the name of another column.
+    return [
+        Prediction(dict(zip(labels, map(float, row[-len(labels) :]), strict=True))) for row in rows
+    ]

@@ -53,7 +53,7 @@ def read_train_config(arguments: list[str]) -> TrainConfig:
     if not config.run.resume or run_dir is None:
         return config
     saved = TrainConfig.read(run_dir)
-    return _continued(tyro.cli(TrainConfig, args=arguments, default=saved), saved, run_dir)
+    return continued(tyro.cli(TrainConfig, args=arguments, default=saved), saved, run_dir)
 
 
 def read_push_config(arguments: list[str]) -> PushConfig:
@@ -71,10 +71,10 @@ def read_push_config(arguments: list[str]) -> PushConfig:
         return replace(config, train=train)
     saved = TrainConfig.read(run_dir)
     given = tyro.cli(PushConfig, args=arguments, default=replace(config, train=saved))
-    return replace(given, train=_continued(given.train, saved, run_dir))
+    return replace(given, train=continued(given.train, saved, run_dir))
 
 
-def _continued(given: TrainConfig, saved: TrainConfig, run_dir: Path) -> TrainConfig:
+def continued(given: TrainConfig, saved: TrainConfig, run_dir: Path) -> TrainConfig:
     """Return the settings of a run that goes on; how many processes load images may change."""
     run = replace(saved.run, run_dir=run_dir, resume=True, workers=given.run.workers)
     going_on = replace(saved, run=run)

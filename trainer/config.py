@@ -28,6 +28,15 @@ class DataConfig:
     """Share of each class kept for the one final test, where the data has no test part."""
     validation_fraction: float = 0.1
     """Share of each training class that decides which epoch is kept, where the data has no val."""
+    split_file: Path | None = None
+    """Divide the images as this file says: the split.csv of an earlier run, or any CSV with the
+    columns file and part (train, validation, test)."""
+    regroup: bool = False
+    """Put the data's own parts together and divide them anew."""
+    random_split: bool = False
+    """Divide without regard to images that show the same surface. The scores will flatter."""
+    folds: int = 0
+    """Cross-validate: train this many times, so that each image is tested once; 0 does not."""
     skip_bad_images: bool = False
     """Leave out files that are no readable image (they are named) instead of stopping."""
     share_images: bool = False
@@ -133,6 +142,15 @@ class TrainConfig:
                 not 0 < data.validation_fraction < 1,
                 "--validation-fraction must be between 0 and 1",
             ),
+            (
+                data.split_file is not None and (data.regroup or data.random_split),
+                "--split-file excludes --regroup and --random-split",
+            ),
+            (
+                data.split_file is not None and bool(data.folds),
+                "--split-file and --folds exclude each other: folds make their own parts",
+            ),
+            (data.folds < 0 or data.folds == 1, "--folds must be at least 2"),
             (model.image_size < 32, "--image-size must be at least 32 pixels"),
             (not 0 <= model.drop_path < 1, "--drop-path must be at least 0 and below 1"),
             (

@@ -19,7 +19,11 @@ from trainer.augment import augmentations
 from trainer.backbone import Backbone, count_parameters
 from trainer.config import TrainConfig
 from trainer.fit import Fit
-from trainer.imagefolder import Images, open_image
+from trainer.imagefolder import open_image
+from trainer.images import Images
+from trainer.leakage import leaking_files, overlapping, random_split_leakage
+from trainer.metrics.intervals import proportion
+from trainer.surfaces import Surfaces
 
 SAMPLES = 24
 AUGMENTED = 11
@@ -80,6 +84,8 @@ def write_report(
         machine=run.machine,
         export=run.export,
         test=run.test,
+        unseen_test=_unseen_test(run.images, predictions),
+        cross_validation=None,
         figures=drawn,
     ).write(folder)
 
@@ -122,18 +128,72 @@ def _data_facts(run: FinishedRun) -> report.Data:
                 origin=images.origins[name],
             )
         )
-    by_area = sorted(images.sizes_px, key=lambda size: size[0] * size[1])
+    sizes_px = [tuple(size) for part in images.parts.values() for size in part["size_px"]]
+    by_area = sorted(sizes_px, key=lambda size: size[0] * size[1])
     return report.Data(
         source=images.source,
         kind=images.kind,
         splits=splits,
         seed=run.config.run.seed,
-        overlaps_checked=False,
+        division=images.division,
+        surfaces=_surface_facts(images, images.surfaces) if images.surfaces else None,
         skipped=images.skipped,
         smallest_px=by_area[0],
         largest_px=by_area[-1],
         images_shared=run.images_shared,
     )
+
+
+def _surface_facts(images: Images, surfaces: Surfaces) -> report.SharedSurfaces:
+    files = {name: set(part["file"]) for name, part in images.parts.items()}
+    labels = {
+        file: label
+        for part in images.parts.values()
+        for file, label in zip(part["file"], part["label"], strict=True)
+    }
+    sizes = Counter(surfaces.groups.values())
+    random_leakage, _ = random_split_leakage(surfaces, labels, len(files["test"]) / len(labels))
+    in_validation = overlapping(surfaces.pairs, files["validation"], files["train"])
+    return report.SharedSurfaces(
+        images=len(labels),
+        pairs=len(surfaces.pairs),
+        turned_pairs=sum(pair.turn > 0 for pair in surfaces.pairs),
+        pairs_across_classes=sum(pair.label_a != pair.label_b for pair in surfaces.pairs),
+        sharing_images=sum(size for size in sizes.values() if size > 1),
+        groups=len(sizes),
+        largest_group=max(sizes.values()),
+        leakage=[
+            report.Leakage(
+                part="validation",
+                seen_in="training",
+                images=len(in_validation),
+                of=len(files["validation"]),
+            ),
+            report.Leakage(
+                part="test",
+                seen_in="training or validation",
+                images=len(leaking_files(images.parts, surfaces)),
+                of=len(files["test"]),
+            ),
+        ],
+        random_split_leakage=random_leakage,
+    )
+
+
+def _unseen_test(images: Images, predictions: list[Prediction]) -> report.UnseenTest | None:
+    """Score the test images that show nothing of training, where others do."""
+    leaking = leaking_files(images.parts, images.surfaces)
+    test = images.parts["test"]
+    truth = test.features["label"].int2str(list(test["label"]))
+    right = [
+        prediction.label == label
+        for file, label, prediction in zip(test["file"], truth, predictions, strict=True)
+        if file not in leaking
+    ]
+    if not leaking or not right:
+        return None
+    accuracy = proportion(sum(right), len(right))
+    return report.UnseenTest(images=len(right), accuracy=report.Score(**asdict(accuracy)))
 
 
 def _training_facts(run: FinishedRun, epochs: list[report.Epoch]) -> report.Training:

@@ -24,7 +24,7 @@ from trainer.augment import Normalise, plain_transform, training_transform
 from trainer.backbone import Backbone, choose_trained, set_training_mode
 from trainer.config import TrainConfig
 from trainer.errors import ConfigError, DefectError
-from trainer.imagefolder import Images
+from trainer.images import Images
 from trainer.loading import EpochSampler, PlainImages, TrainingImages, mixed_seed
 
 logger = logging.getLogger(__name__)

@@ -1,13 +1,12 @@
-"""Turn a folder (or a dataset on the Hub) into checked parts: train, validation and test.
+"""Find the images of a folder (or of a dataset on the Hub) and check that each can be read.
 
 Every part is a `datasets.Dataset` with the columns `image` (undecoded: bytes or path), `label`
-(ClassLabel) and `file` (the name a person would look for).
+(ClassLabel), `file` (the name a person would look for) and `size_px` (width, height).
 """
 
 from __future__ import annotations
 
 import glob
-import hashlib
 import io
 import logging
 import shutil
@@ -26,7 +25,6 @@ from space.predictor import ImageError, read_image
 from trainer.config import REFERENCE_DATA_DIR, DataConfig
 from trainer.drawn_samples import write_samples
 from trainer.errors import DataError
-from trainer.split import divide
 
 logger = logging.getLogger(__name__)
 
@@ -50,40 +48,22 @@ LISTED_PROBLEMS = 10
 
 
 @dataclass(frozen=True)
-class Images:
-    """The images of a run, checked and divided.
+class FoundImages:
+    """Images as they came.
 
     Attributes:
-        parts: `train`, `validation` and `test`.
-        origins: for each part, half a sentence on how it came about.
+        parts: `train`, and `validation` and `test` where the data have them.
         source: name of the folder, or the Hub id.
-        sizes_px: (width, height) of every image that was kept.
     """
 
     parts: DatasetDict
-    origins: dict[str, str]
     source: str
     kind: Literal["folder", "hub", "drawn"]
     skipped: list[SkippedImage]
-    sizes_px: list[tuple[int, int]]
-
-    @property
-    def labels(self) -> list[str]:
-        """Class names, in the order of the network's outputs."""
-        return list(self.parts["train"].features["label"].names)
-
-    def digest(self) -> str:
-        """Return a fingerprint of which files are in which part under which label."""
-        lines = [
-            f"{name}\t{file}\t{label}"
-            for name, part in sorted(self.parts.items())
-            for file, label in zip(part["file"], part["label"], strict=True)
-        ]
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def load_images(config: DataConfig, seed: int) -> Images:
-    """Find, check and divide the images that `config` names.
+def find_images(config: DataConfig) -> FoundImages:
+    """Find and check the images that `config` names.
 
     Raises:
         DataError: the images can't be used; the message says which, why, and what to do.
@@ -98,16 +78,9 @@ def load_images(config: DataConfig, seed: int) -> Images:
             f"{source} has one class only ({classes[0]}). A classifier needs two or more: "
             "add a folder for each further class."
         )
-    parts, skipped, sizes_px = _check_images(parts, strangers, skip=config.skip_bad_images)
-    parts, origins = divide(parts, config, seed)
-    return Images(
-        parts=parts,
-        origins=origins,
-        source=source if kind == "hub" else Path(source).resolve().name,
-        kind=kind,
-        skipped=skipped,
-        sizes_px=sizes_px,
-    )
+    parts, skipped = _check_images(parts, strangers, skip=config.skip_bad_images)
+    name = source if kind == "hub" else Path(source).resolve().name
+    return FoundImages(parts=parts, source=name, kind=kind, skipped=skipped)
 
 
 def open_image(row: dict[str, Any]) -> Image.Image:
@@ -284,13 +257,13 @@ def _with_known_columns(part: Dataset, repo_id: str, split: str) -> Dataset:
 
 def _check_images(
     parts: DatasetDict, strangers: list[SkippedImage], *, skip: bool
-) -> tuple[DatasetDict, list[SkippedImage], list[tuple[int, int]]]:
+) -> tuple[DatasetDict, list[SkippedImage]]:
     """Decode every image once; stop at those that can't be read, or leave them out."""
     bad = list(strangers)
-    sizes_px: list[tuple[int, int]] = []
     checked = DatasetDict()
     for name, part in parts.items():
         good: list[int] = []
+        sizes_px: list[tuple[int, int]] = []
         with ThreadPoolExecutor() as pool:
             outcomes = pool.map(_size_or_reason, part)
             bar = tqdm(outcomes, f"checking {name}", len(part), unit="image", disable=None)
@@ -300,7 +273,7 @@ def _check_images(
                 else:
                     good.append(index)
                     sizes_px.append(outcome)
-        checked[name] = part.select(good)
+        checked[name] = part.select(good).add_column("size_px", sizes_px)
     if bad:
         lines = [f"  {image.file}: {image.reason}" for image in bad]
         more = len(lines) - LISTED_PROBLEMS
@@ -311,7 +284,7 @@ def _check_images(
                 "Mend or remove them, or pass --skip-bad-images to go on without them."
             )
         logger.warning("Left out %d files:\n%s", len(bad), listing)
-    return checked, bad, sizes_px
+    return checked, bad
 
 
 def _size_or_reason(row: dict[str, Any]) -> tuple[int, int] | str:

@@ -13,24 +13,19 @@ from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration, broadcast_object_list
 
 from model_card import card
-from trainer import assess, backbone, checkpoint, describe, export, machine
+from trainer import assess, backbone, checkpoint, cross_validation, describe, export, machine
 from trainer.backbone import Backbone
 from trainer.config import CONFIG_FILE, TrainConfig
 from trainer.errors import ConfigError
+from trainer.export import PUBLISHED_DIR, finished_folder
 from trainer.fit import BEST, Fit, Fitting
-from trainer.imagefolder import Images, load_images, open_image
+from trainer.imagefolder import open_image
+from trainer.images import Images, prepare_images
+from trainer.split import write_split
 
 logger = logging.getLogger(__name__)
 
-PUBLISHED_DIR = "published"
 COMPARED_IMAGES = 16
-
-
-def finished_folder(run_dir: Path) -> Path | None:
-    """Return the published folder of a finished run, None if there is none yet."""
-    folder = run_dir / PUBLISHED_DIR
-    # The folder gets its name in one step, after the last file is in it.
-    return folder if folder.is_dir() else None
 
 
 def train(config: TrainConfig) -> Path:
@@ -51,9 +46,31 @@ def train(config: TrainConfig) -> Path:
     if finished:
         logger.info("The run in %s is finished already.", run_dir)
         return finished
+    started = _started(run_dir)
+    with accelerator.main_process_first():
+        prepared = prepare_images(config, run_dir)
+    try:
+        if config.data.folds:
+            _cross_validate(config, prepared, run_dir, started, accelerator)
+        else:
+            _train_on(prepared[0], config, run_dir, started, accelerator)
+    except KeyboardInterrupt:
+        logger.warning(
+            "\nStopped; whole epochs are kept. Go on with:\n"
+            "  python trainer/train.py --run-dir %s --resume",
+            run_dir,
+        )
+        raise
+    accelerator.end_training()
+    return run_dir / PUBLISHED_DIR
+
+
+def _train_on(
+    images: Images, config: TrainConfig, run_dir: Path, started: datetime, accelerator: Accelerator
+) -> None:
+    """Train on one division of the images and write the published folder."""
     torch.manual_seed(config.run.seed)
     with accelerator.main_process_first():
-        images = load_images(config.data, config.run.seed)
         built = backbone.build(config.model, len(images.labels))
     logger.info(
         "%s, %d classes (%s); images: %s; on %s, %s; run folder %s",
@@ -65,20 +82,33 @@ def train(config: TrainConfig) -> Path:
         "float32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision,
         run_dir,
     )
-    try:
-        fit = Fitting(built, images, config, run_dir, accelerator).run()
-    except KeyboardInterrupt:
-        logger.warning(
-            "\nStopped; whole epochs are kept. Go on with:\n"
-            "  python trainer/train.py --run-dir %s --resume",
-            run_dir,
-        )
-        raise
+    fit = Fitting(built, images, config, run_dir, accelerator).run()
     if accelerator.is_main_process:
-        _write_published(config, images, built, fit, run_dir, accelerator)
+        write_split(images.parts, run_dir)
+        _write_published(config, images, built, fit, run_dir, started, accelerator)
     accelerator.wait_for_everyone()
-    accelerator.end_training()
-    return run_dir / PUBLISHED_DIR
+
+
+def _cross_validate(
+    config: TrainConfig,
+    folds: list[Images],
+    run_dir: Path,
+    started: datetime,
+    accelerator: Accelerator,
+) -> None:
+    """Train once a fold, each in a folder of its own, and publish the first with what all say."""
+    fold_dirs = [run_dir / f"fold-{number}" for number in range(1, len(folds) + 1)]
+    for number, (images, fold_dir) in enumerate(zip(folds, fold_dirs, strict=True), 1):
+        if finished_folder(fold_dir):
+            continue
+        logger.info("Fold %d of %d", number, len(folds))
+        fold_dir.mkdir(exist_ok=True)
+        _train_on(images, config, fold_dir, started, accelerator)
+        # Otherwise accelerate would keep the models of all folds.
+        accelerator.free_memory()
+    if accelerator.is_main_process:
+        cross_validation.publish(folds, fold_dirs, run_dir, config)
+    accelerator.wait_for_everyone()
 
 
 def _open_run(config: TrainConfig, accelerator: Accelerator) -> Path:
@@ -105,6 +135,7 @@ def _write_published(
     built: Backbone,
     fit: Fit,
     run_dir: Path,
+    started: datetime,
     accelerator: Accelerator,
 ) -> None:
     """Export the kept weights, score what was exported, describe it, and only then name it."""
@@ -129,7 +160,7 @@ def _write_published(
         fit=fit,
         test=result,
         export=proof,
-        machine=describe.machine_facts(accelerator, _started(run_dir), fit),
+        machine=describe.machine_facts(accelerator, started, fit),
     )
     describe.write_report(run, predictions, partial, run_dir)
     card.write_card(partial)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from PIL import Image
 
 from space import predictor
 from trainer import imagefolder
-from trainer.config import DataConfig
+from trainer.config import DataConfig, RunConfig, TrainConfig
 from trainer.errors import DataError
-from trainer.imagefolder import Images, load_images, open_image
+from trainer.imagefolder import open_image
+from trainer.images import Images, prepare_images
 
 LABELS = ("Crazing", "Pitted")
 
@@ -36,7 +38,14 @@ def write_classes(root: Path, images: int = 10) -> Path:
 
 
 def load(root: Path, *, skip: bool = False, seed: int = 0) -> Images:
-    return load_images(DataConfig(data_dir=str(root), skip_bad_images=skip), seed)
+    return prepare(DataConfig(data_dir=str(root), skip_bad_images=skip), seed)
+
+
+def prepare(data: DataConfig, seed: int = 0) -> Images:
+    with tempfile.TemporaryDirectory() as run_dir:
+        config = TrainConfig(data=data, run=RunConfig(seed=seed))
+        [images] = prepare_images(config, Path(run_dir))
+        return images
 
 
 def files(images: Images, part: str) -> list[str]:
@@ -55,7 +64,8 @@ def test_train_and_test_folders(tmp_path: Path) -> None:
     assert Counter(images.parts["validation"]["label"]) == {0: 2, 1: 2}
     assert len(images.parts["train"]) == 36
     assert images.kind == "folder"
-    assert images.sizes_px == [(10, 12)] * 46
+    sizes = [size for part in images.parts.values() for size in part["size_px"]]
+    assert sizes == [[10, 12]] * 46
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "validation", "Val"])
@@ -84,9 +94,9 @@ def test_parts_are_disjoint_complete_seeded_and_stratified(
     counts: tuple[int, int], seed: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     root = tmp_path_factory.mktemp("images")
-    for label, count in zip(LABELS, counts, strict=True):
+    for number, (label, count) in enumerate(zip(LABELS, counts, strict=True)):
         for index in range(count):
-            write_image(root / label / f"{index}.bmp", index)
+            write_image(root / label / f"{index}.bmp", 1000 * number + index)
     images, again = load(root, seed=seed), load(root, seed=seed)
     assert images.digest() == again.digest()
     everything = [file for part in images.parts for file in files(images, part)]
@@ -107,7 +117,7 @@ def test_default_folder_is_that_of_the_reference_work(
     write_classes(tmp_path / "custom_dateset" / "train")
     write_classes(tmp_path / "custom_dateset" / "test")
     monkeypatch.chdir(tmp_path)
-    assert load_images(DataConfig(), 0).source == "custom_dateset"
+    assert prepare(DataConfig()).source == "custom_dateset"
 
 
 def test_without_any_folder_images_are_drawn(
@@ -116,7 +126,7 @@ def test_without_any_folder_images_are_drawn(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(imagefolder, "DRAWN_TRAIN_PER_CLASS", 10)
     monkeypatch.setattr(imagefolder, "DRAWN_TEST_PER_CLASS", 2)
-    images = load_images(DataConfig(), 0)
+    images = prepare(DataConfig())
     assert images.kind == "drawn"
     assert len(images.labels) == 6
     assert [len(images.parts[p]) for p in ("train", "validation", "test")] == [54, 6, 12]
@@ -241,4 +251,4 @@ def test_class_with_no_readable_image(tmp_path: Path) -> None:
 def test_neither_folder_nor_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="no folder ada/nowhere, and no such dataset"):
-        load_images(DataConfig(data_dir="ada/nowhere"), 0)
+        prepare(DataConfig(data_dir="ada/nowhere"))

@@ -21,18 +21,21 @@ from markdown_it import MarkdownIt
 from pydantic import ValidationError
 
 from model_card.card import CARD_FILE, render_card, write_card
-from model_card.report import Report
+from model_card.report import Figure, Report
 from model_card.wording import one_line
 from tests.reports import (
     CONFUSION,
     LABELS,
+    example_cross_validation,
     example_data,
     example_epochs,
     example_figures,
     example_machine,
     example_model,
     example_report,
+    example_surfaces,
     example_training,
+    wilson,
 )
 
 GOLDEN = Path(__file__).parent / "golden" / "card.md"
@@ -75,11 +78,30 @@ def reports() -> dict[str, Report]:
         "one mistake": example_report([[48, 0], [1, 47]], TWO_LABELS),
         "thirty": example_report(THIRTY, THIRTY_LABELS, model=from_file),
         "never predicted": example_report([[10, 0], [3, 0]], TWO_LABELS),
-        "drawn": example_report(data=example_data(kind="drawn", images_shared=True)),
+        "drawn": example_report(data=example_data(kind="drawn", images_shared=True, surfaces=None)),
         "hub": example_report(
             data=example_data(kind="hub", source="mill/strip", smallest_px=(64, 48))
         ),
-        "unchecked": example_report(data=example_data(overlaps_checked=False, skipped=skipped)),
+        "skipped": example_report(data=example_data(skipped=skipped)),
+        "leaking": example_report(
+            data=example_data(division="given", surfaces=example_surfaces(leaking=200)),
+            unseen_test={"images": 88, "accuracy": wilson(80, 88)},
+        ),
+        "all leaking": example_report(
+            data=example_data(division="random", surfaces=example_surfaces(leaking=288))
+        ),
+        "nothing shared": example_report(
+            data=example_data(surfaces=example_surfaces(pairs=0, random_split_leakage=0.0))
+        ),
+        "folds": example_report(
+            cross_validation=example_cross_validation(),
+            figures=[
+                *example_figures(),
+                Figure(
+                    file="figures/fold_confusion_matrix.png", title="All folds", alt="Of all folds"
+                ),
+            ],
+        ),
         "one epoch": example_report(
             training=example_training(epochs=example_epochs(1, 1), settings=[])
         ),
@@ -254,6 +276,11 @@ def test_each_fact_of_the_report_reaches_the_card() -> None:
         # Names of parts and classes, which must agree, and counts, which must add up.
         "data.splits.#.name",
         "data.splits.#.images",
+        "data.surfaces.leakage.#.part",
+        "data.surfaces.leakage.#.seen_in",
+        # Whole parts that other tests add.
+        "unseen_test",
+        "cross_validation",
         *(f"data.splits.#.images_by_class.{label}" for label in LABELS),
         "model.labels.#",
         "test.images",
@@ -323,19 +350,49 @@ def test_drawn_images_are_announced_before_anything_else() -> None:
     assert "demonstration" not in render_card(example_report(), REPO_ID)
 
 
-def test_unchecked_overlaps_are_a_warning() -> None:
-    card = render_card(reports()["unchecked"])
-    assert card.index("**The scores may be too good.**") < card.index("## Use it")
-    images = section(card, "Images")
-    assert "**Whether images of different parts share pixels was not checked.**" in images
+def test_skipped_files_are_listed() -> None:
+    images = section(render_card(reports()["skipped"]), "Images")
     assert "11 files could not be read and were left out" in images
     assert images.count(": cut off") == 10
     assert "and 1 more, listed in `report.json`" in images
-    assert "too good" not in render_card(example_report())
-    # What is drawn is announced as worth nothing already.
-    drawn = example_report(data=example_data(kind="drawn", overlaps_checked=False))
-    assert "too good" not in render_card(drawn)
-    assert "share pixels was not checked." in section(render_card(drawn), "Images")
+
+
+def test_leakage_is_a_warning_with_what_the_score_is_worth_without() -> None:
+    card = words(render_card(reports()["leaking"]))
+    warning = card[: card.index("## Use it")]
+    assert "**The scores are too good.** 200 of 288 test images (69.4 %)" in warning
+    assert "On the other 88 images, its accuracy is 90.9 % (95 % interval 83.1–95.3 %)." in warning
+    images = section(card, "Images")
+    assert "| Pairs of images that overlap | 2,360 |" in images
+    assert "| Images that overlap another | 1,205 (83.7 %) |" in images
+    assert "| Groups of images joined by overlaps, single ones counted | 451 |" in images
+    assert "The parts are as the data came, and they leak:** the score" in images
+    assert "On the 88 test images that show nothing of training it is 90.9 %" in images
+    everything = words(render_card(reports()["all leaking"]))
+    assert "No test image is left that it has not seen in part" in everything
+    assert "cut at random on request, and they leak" in everything
+
+
+def test_an_honest_split_is_told_without_a_warning() -> None:
+    card = words(render_card(example_report()))
+    assert "too good" not in card
+    assert "The parts were cut along the groups: no group is in two of them." in card
+    assert "| The same for the test part if it were chosen at random | 67.6 % |" in card
+    assert "no two show the same piece of surface" in words(
+        render_card(reports()["nothing shared"])
+    )
+    assert "Each image was drawn by itself" in render_card(reports()["drawn"])
+
+
+def test_cross_validation_is_reported_with_mean_spread_and_interval() -> None:
+    card = words(render_card(reports()["folds"]))
+    folds = section(card, "How good is it?").split("### Cross-validation")[1].split("###")[0]
+    assert "tested each of 576 images once: 564 were named correctly, 97.9 %" in folds
+    assert "The mean of the folds is 97.9 %, their standard deviation 1.0 points." in folds
+    assert "| 1 | 260 | 288 | 7 | 98.6 % |" in folds
+    assert "| 2 | 260 | 288 | 5 | 97.2 % |" in folds
+    assert "![Of all folds](figures/fold_confusion_matrix.png)" in folds
+    assert "tested by a model that had not seen it" in card[: card.index("## Use it")]
 
 
 def test_settings_that_differ_come_first() -> None:

@@ -1,0 +1,130 @@
+"""The images of a run: found, checked, compared with each other, divided into parts."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from datasets import DatasetDict
+
+from model_card.report import SkippedImage
+from trainer.config import TrainConfig
+from trainer.imagefolder import find_images
+from trainer.leakage import leaking_files
+from trainer.split import Division, divide, divide_into_folds, pooled
+from trainer.surfaces import Surfaces, read_surfaces, survey
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of a run, checked and divided.
+
+    Attributes:
+        parts: `train`, `validation` and `test`, with the columns of `trainer.imagefolder` and
+            `group`.
+        origins: for each part, half a sentence on how it came about.
+        division: how the test part was set apart.
+        surfaces: which images show the same surface; None for drawings, which never do.
+        source: name of the folder, or the Hub id.
+    """
+
+    parts: DatasetDict
+    origins: dict[str, str]
+    division: Division
+    surfaces: Surfaces | None
+    source: str
+    kind: Literal["folder", "hub", "drawn"]
+    skipped: list[SkippedImage]
+
+    @property
+    def labels(self) -> list[str]:
+        """Class names, in the order of the network's outputs."""
+        return list(self.parts["train"].features["label"].names)
+
+    def digest(self) -> str:
+        """Return a fingerprint of which files are in which part under which label."""
+        lines = [
+            f"{name}\t{file}\t{label}"
+            for name, part in sorted(self.parts.items())
+            for file, label in zip(part["file"], part["label"], strict=True)
+        ]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def prepare_images(config: TrainConfig, run_dir: Path) -> list[Images]:
+    """Find, check, compare and divide the images that `config` names.
+
+    Which images share surface is read from `run_dir` where an earlier look left it.
+
+    Returns:
+        one division of the images, or with --folds one a fold.
+
+    Raises:
+        DataError: the images can't be used; the message says which, why, and what to do.
+    """
+    found = find_images(config.data)
+    everything = pooled(found.parts)
+    surfaces = None
+    if found.kind != "drawn":
+        surfaces = read_surfaces(run_dir, list(everything["file"]))
+        if surfaces is None:
+            logger.info("Looking for images that show the same surface …")
+            surfaces = survey(everything)
+            surfaces.write(run_dir)
+    parts = _with_groups(found.parts, surfaces)
+    if config.data.folds:
+        divided = divide_into_folds(parts, config.data, config.run.seed)
+    else:
+        divided = [divide(parts, config.data, config.run.seed)]
+    prepared = [
+        Images(
+            parts=parts,
+            origins=origins,
+            division=division,
+            surfaces=surfaces,
+            source=found.source,
+            kind=found.kind,
+            skipped=found.skipped,
+        )
+        for parts, origins, division in divided
+    ]
+    _warn_of_leakage(prepared)
+    return prepared
+
+
+def _with_groups(parts: DatasetDict, surfaces: Surfaces | None) -> DatasetDict:
+    """Add the column `group`; without surfaces, each image is a group by itself."""
+    grouped, first = DatasetDict(), 0
+    for name, part in parts.items():
+        groups = list(range(first, first + len(part)))
+        if surfaces:
+            groups = [surfaces.groups[file] for file in part["file"]]
+        grouped[name] = part.add_column("group", groups)
+        first += len(part)
+    return grouped
+
+
+def _warn_of_leakage(prepared: list[Images]) -> None:
+    """Say loudly how many test images show what was trained on; folds are counted together."""
+    leaking = sum(len(leaking_files(images.parts, images.surfaces)) for images in prepared)
+    if not leaking:
+        return
+    tested = sum(len(images.parts["test"]) for images in prepared)
+    advice = (
+        "leave --random-split out for an honest score."
+        if prepared[0].division == "random"
+        else "pass --regroup to divide the images anew, with no surface on both sides."
+    )
+    logger.warning(
+        "WARNING: %d of %d test images (%.1f %%) show a piece of surface that is in the training "
+        "or validation part too. The score will be too good; %s",
+        leaking,
+        tested,
+        100 * leaking / tested,
+        advice,
+    )

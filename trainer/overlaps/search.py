@@ -1,0 +1,110 @@
+"""Search a set of images for pairs that show the same surface, and join the pairs to groups."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from tqdm import tqdm
+
+from trainer.overlaps.candidates import Candidate, propose
+from trainer.overlaps.confirm import SMALLEST_SHARED_AREA, Overlap, ReadGrey, confirm, texture
+from trainer.overlaps.landmarks import Landmarks, find_landmarks
+from trainer.overlaps.placement import implied_candidates
+from trainer.overlaps.turns import Array
+
+# Landmarks are sought at this size at most; what is confirmed is confirmed at full resolution.
+USUAL_SIDE_PX = 512
+CACHE_BYTES = 400_000_000
+
+
+def find_overlaps(shapes: Array, read: ReadGrey) -> list[Overlap]:
+    """Return all pairs of images that share at least SMALLEST_SHARED_AREA of the smaller one.
+
+    Time grows little faster than the number of images: landmarks are compared through an index,
+    and only pairs with several landmarks in common are looked at again, at full resolution.
+
+    Args:
+        shapes: [image, (height, width)] in pixels.
+        read: returns the image of an index as grey levels [y, x], uint8. It is called several
+            times an image, from several threads.
+    """
+    shapes = np.asarray(shapes, dtype=np.int64).reshape(-1, 2)
+    if len(shapes) < 2:
+        return []
+    # One factor for all: images of one camera must stay comparable, whatever their size.
+    factor = int(-(-np.median(shapes.max(axis=1)) // USUAL_SIDE_PX))
+
+    def look(index: int) -> Landmarks:
+        return find_landmarks(_reduced(read(index), factor))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        looks = pool.map(look, range(len(shapes)))
+        found = list(tqdm(looks, "finding landmarks", len(shapes), leave=False, disable=None))
+    proposed = [
+        Candidate(c.a, c.b, c.turn, c.shift_y * factor, c.shift_x * factor)
+        for c in propose(found, shapes // factor)
+    ]
+    del found
+    entries = max(64, CACHE_BYTES // int(5 * shapes.prod(axis=1).max()))
+    read = lru_cache(entries)(read)
+
+    @lru_cache(entries)
+    def read_texture(index: int) -> Array:
+        return texture(read(index))
+
+    def judge(candidate: Candidate) -> Overlap | None:
+        return confirm(candidate, read, read_texture, reach_px=factor - 1)
+
+    overlaps = _confirm_all(proposed, judge, "comparing pairs")
+    # What lies beside what in a group tells of pairs that no landmark pointed at.
+    implied = implied_candidates(list(overlaps.values()), shapes, SMALLEST_SHARED_AREA)
+    overlaps |= _confirm_all(implied, judge, "comparing neighbours")
+    return sorted(overlaps.values(), key=lambda pair: (pair.a, pair.b))
+
+
+def group_images(images: int, overlapping: Iterable[tuple[int, int]]) -> list[int]:
+    """Return a group number for each image: those that overlap, directly or in a chain, share it.
+
+    Groups are numbered by their first image.
+    """
+    pairs = np.array(list(overlapping), dtype=np.int64).reshape(-1, 2)
+    links = coo_array((np.ones(len(pairs)), pairs.T), shape=(images, images))
+    _, groups = connected_components(links, directed=False)
+    _, first = np.unique(groups, return_index=True)
+    numbers = np.empty(len(first), dtype=np.int64)
+    numbers[np.argsort(first)] = np.arange(len(first))
+    return [int(number) for number in numbers[groups]]
+
+
+def _reduced(pixels: Array, factor: int) -> Array:
+    """Return the means of squares of `factor` pixels a side."""
+    if factor == 1:
+        return pixels
+    height, width = (side // factor for side in pixels.shape)
+    squares = pixels[: height * factor, : width * factor].reshape(height, factor, width, factor)
+    means: Array = squares.mean(axis=(1, 3))
+    return means
+
+
+def _confirm_all(
+    candidates: Iterable[Candidate], judge: Callable[[Candidate], Overlap | None], title: str
+) -> dict[tuple[int, int], Overlap]:
+    """Judge candidates; of several ways in which two images may lie, keep the most similar."""
+    # In order, so that the images of a pair are often still in memory.
+    candidates = sorted(candidates)
+    best: dict[tuple[int, int], Overlap] = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        outcomes = pool.map(judge, candidates)
+        for pair in tqdm(outcomes, title, len(candidates), leave=False, disable=None):
+            if pair is None:
+                continue
+            known = best.get((pair.a, pair.b))
+            if known is None or pair.similarity > known.similarity:
+                best[pair.a, pair.b] = pair
+    return best

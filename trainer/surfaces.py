@@ -1,0 +1,134 @@
+"""Which images of a collection show the same piece of surface, told by file names."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import combinations, product
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from trainer.imagefolder import open_image
+from trainer.overlaps import Overlap, find_overlaps, group_images
+from trainer.overlaps.turns import NAMES, Array
+
+OVERLAPS_FILE = "overlaps.json"
+
+
+class SharedSurface(BaseModel):
+    """Two images that show the same piece of surface.
+
+    `file_b`, after `turn`, lies at (`shift_y`, `shift_x`) pixels in `file_a`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file_a: str
+    file_b: str
+    label_a: str
+    label_b: str
+    turn: int
+    """Number of a quarter turn or mirror image, see `trainer.overlaps.turns`."""
+    turn_in_words: str
+    shift_y: int
+    shift_x: int
+    shared_area: float
+    """Share of the smaller image that the other shows too."""
+    similarity: float
+    """Correlation of the texture in the shared area, at most 1."""
+    mean_difference: float
+    """Mean difference of the shared pixels in grey levels."""
+
+
+@dataclass(frozen=True)
+class Surfaces:
+    """The pairs of a collection, and the groups that they join.
+
+    Attributes:
+        pairs: every two images that share surface.
+        groups: group number by file; images that overlap, directly or in a chain, share it.
+    """
+
+    pairs: list[SharedSurface]
+    groups: dict[str, int]
+
+    def write(self, run_dir: Path) -> None:
+        """Write the pairs as `overlaps.json`, whole or not at all."""
+        partial = run_dir / (OVERLAPS_FILE + ".partial")
+        partial.write_bytes(_PAIRS.dump_json(self.pairs, indent=1) + b"\n")
+        partial.replace(run_dir / OVERLAPS_FILE)
+
+
+def survey(images: Dataset) -> Surfaces:
+    """Compare all images with each other; takes some seconds for a thousand.
+
+    Args:
+        images: with the columns that `trainer.imagefolder` describes.
+    """
+
+    def read(row: int) -> Array:
+        return np.asarray(open_image(images[int(row)]).convert("L"))
+
+    # Copies would crowd out all else that looks like them: one of each stands for all.
+    copies = _exact_copies(read, len(images))
+    first = np.array([rows[0] for rows in copies])
+    shapes = np.array(images["size_px"])[first, ::-1]
+    found = [
+        replace(pair, a=a, b=b)
+        for pair in find_overlaps(shapes, lambda index: read(first[index]))
+        for a, b in product(copies[pair.a], copies[pair.b])
+    ]
+    same = Overlap(0, 0, 0, 0, 0, shared_area=1.0, similarity=1.0, mean_difference=0.0)
+    found += [replace(same, a=a, b=b) for rows in copies for a, b in combinations(rows, 2)]
+    files, labels = list(images["file"]), images.features["label"].int2str(list(images["label"]))
+    pairs = [
+        SharedSurface(
+            file_a=files[pair.a],
+            file_b=files[pair.b],
+            label_a=labels[pair.a],
+            label_b=labels[pair.b],
+            turn=pair.turn,
+            turn_in_words=NAMES[pair.turn],
+            shift_y=pair.shift_y,
+            shift_x=pair.shift_x,
+            shared_area=pair.shared_area,
+            similarity=pair.similarity,
+            mean_difference=pair.mean_difference,
+        )
+        for pair in sorted(found, key=lambda pair: (pair.a, pair.b))
+    ]
+    return join_groups(pairs, files)
+
+
+def _exact_copies(read: Callable[[int], Array], images: int) -> list[list[int]]:
+    """Return the rows of each distinct picture, whatever the format of its files."""
+    rows: dict[tuple[object, ...], list[int]] = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for row, pixels in enumerate(pool.map(read, range(images))):
+            digest = hashlib.sha256(pixels.tobytes()).digest()
+            rows.setdefault((pixels.shape, digest), []).append(row)
+    return list(rows.values())
+
+
+def join_groups(pairs: list[SharedSurface], files: list[str]) -> Surfaces:
+    """Return the surfaces that these pairs make of these files."""
+    place = {file: index for index, file in enumerate(files)}
+    links = [(place[pair.file_a], place[pair.file_b]) for pair in pairs]
+    return Surfaces(pairs, dict(zip(files, group_images(len(files), links), strict=True)))
+
+
+def read_surfaces(run_dir: Path, files: list[str]) -> Surfaces | None:
+    """Return what `Surfaces.write` left in `run_dir`, None if there is nothing."""
+    file = run_dir / OVERLAPS_FILE
+    if not file.exists():
+        return None
+    return join_groups(_PAIRS.validate_json(file.read_bytes()), files)
+
+
+_PAIRS = TypeAdapter(list[SharedSurface])
