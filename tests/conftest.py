@@ -32,6 +32,8 @@ HF_HOME = Path(tempfile.mkdtemp(prefix="hf-home-"))
 os.environ |= {
     "HF_ENDPOINT": HUB.url,
     "HF_HOME": str(HF_HOME),
+    # Features of frozen backbones are kept in the user's cache folder.
+    "XDG_CACHE_HOME": str(HF_HOME / "cache"),
     # The loopback hub speaks LFS, not Xet.
     "HF_HUB_DISABLE_XET": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",

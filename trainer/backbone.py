@@ -159,11 +159,6 @@ def choose_trained(model: Any, tune: Literal["all", "head"]) -> None:
         model.get_classifier().requires_grad_(True)
 
 
-def set_training_mode(model: torch.nn.Module, tune: Literal["all", "head"]) -> None:
-    """Switch to training; a frozen backbone keeps its batch statistics and drops nothing."""
-    model.train(tune == "all")
-
-
 def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
     """Return how many parameters the model has, and how many of them are trained."""
     counts = [(p.numel(), p.requires_grad) for p in model.parameters()]

@@ -97,6 +97,9 @@ class RecipeConfig:
     """Augmentation: random shift up to this share of the side."""
     flip: bool = True
     """Augmentation: random horizontal and vertical flips."""
+    views: int = 3
+    """With --tune head: augmented views of each image that the frozen backbone sees, once each.
+    Their features are kept on disk; the head is fitted to them in seconds."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ class RunConfig:
     """Seed of split, weights, order and augmentation."""
     workers: int = 0
     """Processes that load images. 0 loads in the main process, right for a CPU."""
+    cache_dir: Path | None = None
+    """Where the features of frozen backbones are kept. Default: the user's cache folder."""
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     """Arithmetic; auto takes bf16 where the processor or GPU computes it natively."""
 
@@ -176,6 +181,7 @@ class TrainConfig:
             (not 0 <= recipe.rotation <= 180, "--rotation must be in [0, 180] degrees"),
             (not 0 <= recipe.shear < 90, "--shear must be in [0, 90) degrees"),
             (not 0 <= recipe.translation < 1, "--translation must be in [0, 1)"),
+            (not 0 <= recipe.views <= 100, "--views must be in [0, 100]"),
             (not 0 <= run.seed < 2**31, "--seed must be at least 0 and below 2^31"),
             (run.workers < 0, "--workers must be at least 0"),
             (run.resume and run.run_dir is None, "--resume needs --run-dir"),

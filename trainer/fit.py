@@ -16,14 +16,15 @@ from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler
 from timm.utils import ModelEmaV3
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from trainer import checkpoint
 from trainer.augment import Normalise, plain_transform, training_transform
-from trainer.backbone import Backbone, choose_trained, set_training_mode
+from trainer.backbone import Backbone
 from trainer.config import TrainConfig
 from trainer.errors import ConfigError, DefectError
+from trainer.features import FeatureStore, FeatureViews, PlainFeatures
 from trainer.images import Images
 from trainer.loading import EpochSampler, PlainImages, TrainingImages, mixed_seed
 
@@ -54,24 +55,75 @@ class Fit:
     stopped_early: bool
 
 
+@dataclass(frozen=True)
+class Task:
+    """What is fitted to what: a whole model to images, or a head to features.
+
+    Attributes:
+        model: trained in place.
+        train: gives (input, label) for a key (epoch, index).
+        validation: gives (input, label) for an index.
+        prepare: turns a batch of inputs into what the model takes.
+    """
+
+    model: nn.Module
+    train: Dataset[tuple[torch.Tensor, int]]
+    validation: Dataset[tuple[torch.Tensor, int]]
+    prepare: nn.Module
+
+
+def image_task(backbone: Backbone, images: Images, config: TrainConfig) -> Task:
+    """Fit the whole model to images, augmented anew in each epoch."""
+    seed, data_config = config.run.seed, backbone.data_config
+    transform, plain = training_transform(config.recipe, data_config), plain_transform(data_config)
+    return Task(
+        model=backbone.model,
+        train=TrainingImages(images.parts["train"], transform, seed),
+        validation=PlainImages(images.parts["validation"], plain),
+        prepare=Normalise(data_config),
+    )
+
+
+def head_task(
+    backbone: Backbone, images: Images, config: TrainConfig, accelerator: Accelerator
+) -> Task:
+    """Fit the last linear layer to features that the frozen backbone computes once.
+
+    Raises:
+        ConfigError: the model's head can't be told from its backbone.
+    """
+    store = FeatureStore(backbone, config, accelerator)
+    train, validation = images.parts["train"], images.parts["validation"]
+    # The others read what the first process wrote.
+    with accelerator.main_process_first():
+        views = store.of(train, "features of training images")
+        plain = store.of(validation, "features of validation images")
+    model: Any = backbone.model
+    return Task(
+        model=model.get_classifier(),
+        train=FeatureViews(views, list(train["label"]), config.run.seed),
+        validation=PlainFeatures(plain, list(validation["label"])),
+        prepare=nn.Identity(),
+    )
+
+
 class Fitting:
     """A training under way: everything that changes from step to step, and its checkpoint.
 
     Args:
-        backbone: the model, which is trained in place.
         run_dir: where checkpoints and `metrics.jsonl` go.
     """
 
     def __init__(
         self,
-        backbone: Backbone,
+        task: Task,
         images: Images,
         config: TrainConfig,
         run_dir: Path,
         accelerator: Accelerator,
     ) -> None:
         self.config, self.run_dir, self.accelerator = config, run_dir, accelerator
-        recipe, seed = config.recipe, config.run.seed
+        recipe = config.recipe
         self.digest = images.digest()
         self.epochs: list[EpochResult] = []
         if recipe.batch_size % accelerator.num_processes:
@@ -79,9 +131,8 @@ class Fitting:
                 f"--batch-size {recipe.batch_size} can't be shared equally by "
                 f"{accelerator.num_processes} processes. Choose a multiple."
             )
-        choose_trained(backbone.model, config.model.tune)
         # Convolutions of most processors and GPUs run fastest in this memory layout.
-        model = backbone.model.to(memory_format=torch.channels_last)
+        model = task.model.to(memory_format=torch.channels_last)
         # Copied before accelerate wraps the model: a copy must not share the wrapper's ties.
         self.average = (
             ModelEmaV3(model, decay=recipe.ema_decay, use_warmup=True, device=accelerator.device)
@@ -91,23 +142,20 @@ class Fitting:
         optimizer = create_optimizer_v2(
             model, opt="adamw", lr=recipe.lr, weight_decay=recipe.weight_decay
         )
-        train = images.parts["train"]
-        self.sampler = EpochSampler(len(train), seed)
+        self.sampler = EpochSampler(len(images.parts["train"]), config.run.seed)
         loading: dict[str, Any] = {
             "batch_size": recipe.batch_size,
             "num_workers": config.run.workers,
             "persistent_workers": config.run.workers > 0,
             "pin_memory": accelerator.device.type == "cuda",
         }
-        transform = training_transform(recipe, backbone.data_config)
-        plain = plain_transform(backbone.data_config)
-        self.normalise = Normalise(backbone.data_config).to(accelerator.device)
+        self.prepare = task.prepare.to(accelerator.device)
         self.model, self.optimizer, self.train_batches, self.validation_batches = (
             accelerator.prepare(
                 model,
                 optimizer,
-                DataLoader(TrainingImages(train, transform, seed), sampler=self.sampler, **loading),
-                DataLoader(PlainImages(images.parts["validation"], plain), **loading),
+                DataLoader(task.train, sampler=self.sampler, **loading),
+                DataLoader(task.validation, **loading),
             )
         )
         self.schedule = self._schedule()
@@ -201,14 +249,14 @@ class Fitting:
         recipe, accelerator = self.config.recipe, self.accelerator
         self.sampler.epoch = epoch
         torch.manual_seed(mixed_seed(self.config.run.seed, epoch, accelerator.process_index))
-        set_training_mode(self.model, self.config.model.tune)
+        self.model.train()
         totals = torch.zeros(3, dtype=torch.float64, device=accelerator.device)
         steps = len(self.train_batches)
         bar = self._bar(self.train_batches, f"epoch {epoch}/{recipe.epochs}")
         for step, (inputs, targets) in enumerate(bar, (epoch - 1) * steps):
             if self.schedule is not None:
                 self.schedule.step_update(step)
-            outputs = self.model(self.normalise(inputs))
+            outputs = self.model(self.prepare(inputs))
             loss = self.loss(outputs, targets)
             accelerator.backward(loss)
             if recipe.clip_grad:
@@ -231,7 +279,7 @@ class Fitting:
         losses, rights = [], []
         for inputs, targets in self._bar(self.validation_batches, "validation"):
             with self.accelerator.autocast():
-                outputs = model(self.normalise(inputs)).float()
+                outputs = model(self.prepare(inputs)).float()
             outputs, targets = self.accelerator.gather_for_metrics((outputs, targets))
             losses.append(nn.functional.cross_entropy(outputs, targets, reduction="none"))
             rights.append(outputs.argmax(1) == targets)

@@ -14,11 +14,11 @@ from accelerate.utils import DataLoaderConfiguration, broadcast_object_list
 
 from model_card import card
 from trainer import assess, backbone, checkpoint, cross_validation, describe, export, machine
-from trainer.backbone import Backbone
+from trainer.backbone import Backbone, choose_trained
 from trainer.config import CONFIG_FILE, TrainConfig
 from trainer.errors import ConfigError
 from trainer.export import PUBLISHED_DIR, finished_folder
-from trainer.fit import BEST, Fit, Fitting
+from trainer.fit import BEST, Fit, Fitting, head_task, image_task
 from trainer.imagefolder import open_image
 from trainer.images import Images, prepare_images
 from trainer.split import write_split
@@ -82,9 +82,19 @@ def _train_on(
         "float32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision,
         run_dir,
     )
-    fit = Fitting(built, images, config, run_dir, accelerator).run()
+    choose_trained(built.model, config.model.tune)
+    if config.model.tune == "head":
+        task = head_task(built, images, config, accelerator)
+    else:
+        task = image_task(built, images, config)
+    fit = Fitting(task, images, config, run_dir, accelerator).run()
     if accelerator.is_main_process:
         write_split(images.parts, run_dir)
+        weights, _ = checkpoint.load(run_dir / BEST)
+        # Accelerate wrapped the forward pass in mixed precision; what is published computes in
+        # float32.
+        accelerator.unwrap_model(task.model, keep_fp32_wrapper=False)
+        task.model.load_state_dict(weights)
         _write_published(config, images, built, fit, run_dir, started, accelerator)
     accelerator.wait_for_everyone()
 
@@ -142,10 +152,6 @@ def _write_published(
     partial = run_dir / (PUBLISHED_DIR + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    weights, _ = checkpoint.load(run_dir / BEST)
-    # Accelerate wrapped the forward pass in mixed precision; what is published computes in float32.
-    accelerator.unwrap_model(built.model, keep_fp32_wrapper=False)
-    built.model.load_state_dict(weights)
     test = images.parts["test"]
     export.write_model(built.model, built.data_config, images.labels, partial)
     compared = [open_image(row) for row in test.select(range(min(COMPARED_IMAGES, len(test))))]

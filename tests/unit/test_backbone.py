@@ -10,7 +10,7 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from trainer.backbone import build, choose_trained, count_parameters, set_training_mode
+from trainer.backbone import build, choose_trained, count_parameters
 from trainer.config import ModelConfig
 from trainer.errors import ConfigError
 
@@ -33,7 +33,7 @@ def _step(model: Any, tune: Any) -> tuple[set[str], float]:
     """Take a large step; return which tensors changed, and the classifier's gradient norm."""
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     choose_trained(model, tune)
-    set_training_mode(model, tune)
+    model.train(tune == "all")
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     model(torch.rand(4, 3, 64, 64)).square().mean().backward()
     optimizer.step()

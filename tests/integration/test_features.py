@@ -1,0 +1,147 @@
+"""A frozen backbone sees each image once; what it made of it is kept, and is what it would make."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from datasets import Dataset
+from safetensors.torch import load_file
+
+from model_card.report import Report
+from tests.small_run import small_config
+from trainer import backbone
+from trainer.augment import Normalise, plain_transform
+from trainer.config import TrainConfig
+from trainer.drawn_samples import write_samples
+from trainer.errors import ConfigError
+from trainer.features import FeatureStore, FeatureViews
+from trainer.imagefolder import open_image
+from trainer.images import Images, prepare_images
+from trainer.run import train
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "strips"
+    write_samples(folder, train_per_class=6, test_per_class=2)
+    return folder
+
+
+def head_config(data_dir: Path, run_dir: Path, cache: Path, **recipe: Any) -> TrainConfig:
+    config = small_config(data_dir, run_dir, **recipe)
+    return replace(
+        config,
+        model=replace(config.model, tune="head"),
+        run=replace(config.run, cache_dir=cache),
+    )
+
+
+def store_of(config: TrainConfig) -> tuple[FeatureStore, backbone.Backbone, list[int]]:
+    """Return a store and a list to which each pass of the backbone adds its batch size."""
+    torch.manual_seed(0)
+    built = backbone.build(config.model, 6)
+    store = FeatureStore(built, config, Accelerator(mixed_precision="no"))
+    passes: list[int] = []
+    model: Any = built.model
+    original = model.forward_features
+
+    def counted(inputs: torch.Tensor) -> torch.Tensor:
+        passes.append(len(inputs))
+        result: torch.Tensor = original(inputs)
+        return result
+
+    model.forward_features = counted
+    return store, built, passes
+
+
+@pytest.fixture
+def images(data_dir: Path, tmp_path: Path) -> Images:
+    (tmp_path / "prepared").mkdir()
+    config = small_config(data_dir, tmp_path / "prepared")
+    return prepare_images(config, tmp_path / "prepared")[0]
+
+
+def test_features_lead_to_the_models_own_logits(
+    data_dir: Path, tmp_path: Path, images: Images
+) -> None:
+    store, built, _ = store_of(head_config(data_dir, tmp_path, tmp_path, views=2))
+    part = images.parts["train"]
+    features = store.of(part, "features")
+    model: Any = built.model
+    assert features.shape == (len(part), 3, model.num_features)
+    transform = plain_transform(built.data_config)
+    pixels = torch.stack([transform(open_image(row)) for row in part])
+    with torch.inference_mode():
+        expected = model(Normalise(built.data_config)(pixels))
+        found = model.get_classifier()(features[:, 0])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    # The augmented views differ from the image and from each other.
+    assert not torch.allclose(features[:, 0], features[:, 1], atol=1e-3)
+    assert not torch.allclose(features[:, 1], features[:, 2], atol=1e-3)
+
+
+def test_what_is_on_disk_is_not_computed_again(
+    data_dir: Path, tmp_path: Path, images: Images
+) -> None:
+    config = head_config(data_dir, tmp_path, tmp_path / "cache", views=1)
+    part: Dataset = images.parts["train"]
+    first, _, passes = store_of(config)
+    some = first.of(part.select(range(5)), "features")
+    assert sum(passes) == 10
+    # Another head, another learning rate: the same backbone.
+    torch.manual_seed(1)
+    second, _, passes = store_of(replace(config, recipe=replace(config.recipe, lr=1.0)))
+    everything = second.of(part, "features")
+    assert sum(passes) == 2 * (len(part) - 5)
+    torch.testing.assert_close(everything[:5], some)
+    third, _, passes = store_of(config)
+    # In another order, as in another split.
+    order = list(range(len(part)))[::-1]
+    torch.testing.assert_close(third.of(part.select(order), "features"), everything.flip(0))
+    assert passes == []
+    # Other augmentation or another size must not find these.
+    for other in (
+        replace(config, recipe=replace(config.recipe, rotation=10.0)),
+        replace(config, model=replace(config.model, image_size=64)),
+        replace(config, run=replace(config.run, seed=5)),
+    ):
+        assert store_of(other)[0].folder != first.folder
+
+
+def test_a_head_of_several_layers_is_told(data_dir: Path, tmp_path: Path) -> None:
+    config = head_config(data_dir, tmp_path, tmp_path)
+    config = replace(config, model=replace(config.model, model="mobilenetv3_small_050"))
+    built = backbone.build(config.model, 6)
+    model: Any = built.model
+    model.classifier = torch.nn.Sequential(model.classifier, torch.nn.Softplus())
+    model.get_classifier = lambda: model.classifier[0]
+    with pytest.raises(ConfigError, match="--tune head does not work for mobilenetv3_small_050"):
+        FeatureStore(built, config, Accelerator(mixed_precision="no"))
+
+
+def test_views_change_from_epoch_to_epoch() -> None:
+    features = torch.arange(5 * 4, dtype=torch.float32).view(5, 4, 1)
+    data = FeatureViews(features, [0, 1, 2, 3, 4], seed=0)
+    views = {(int(data[epoch, 2][0]) - 8, data[epoch, 2][1]) for epoch in range(50)}
+    assert views == {(view, 2) for view in range(4)}
+    assert torch.equal(data[7, 3][0], data[7, 3][0])
+
+
+def test_tune_head_trains_the_head_alone_and_learns(data_dir: Path, tmp_path: Path) -> None:
+    config = head_config(
+        data_dir, tmp_path / "run", tmp_path / "cache", epochs=60, lr=1e-2, views=1
+    )
+    folder = train(config)
+    report = Report.read(folder)
+    assert report.training.epochs[-1].train_loss < 0.8 * report.training.epochs[0].train_loss
+    assert report.model.trained_parameters < report.model.parameters / 10
+    torch.manual_seed(config.run.seed)
+    before = backbone.build(config.model, 6).model.state_dict()
+    after = load_file(folder / "model.safetensors")
+    changed = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+    assert changed == {"head.fc.weight", "head.fc.bias"}
