@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,16 @@ from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler
 from timm.utils import ModelEmaV3
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from trainer import checkpoint
-from trainer.augment import Normalise, plain_transform, training_transform
-from trainer.backbone import Backbone
 from trainer.config import TrainConfig
+from trainer.endurance import StopRequest, explained_failures
 from trainer.errors import ConfigError, DefectError
-from trainer.features import FeatureStore, FeatureViews, PlainFeatures
 from trainer.images import Images
-from trainer.loading import EpochSampler, PlainImages, TrainingImages, mixed_seed
+from trainer.loading import EpochSampler, mixed_seed
+from trainer.task import Task
 
 logger = logging.getLogger(__name__)
 
@@ -56,55 +56,18 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Task:
-    """What is fitted to what: a whole model to images, or a head to features.
+class Begun:
+    """An epoch that was stopped half-way.
 
     Attributes:
-        model: trained in place.
-        train: gives (input, label) for a key (epoch, index).
-        validation: gives (input, label) for an index.
-        prepare: turns a batch of inputs into what the model takes.
+        steps: taken so far.
+        totals: sums of loss and of right answers, and images, so far.
+        seconds: spent so far.
     """
 
-    model: nn.Module
-    train: Dataset[tuple[torch.Tensor, int]]
-    validation: Dataset[tuple[torch.Tensor, int]]
-    prepare: nn.Module
-
-
-def image_task(backbone: Backbone, images: Images, config: TrainConfig) -> Task:
-    """Fit the whole model to images, augmented anew in each epoch."""
-    seed, data_config = config.run.seed, backbone.data_config
-    transform, plain = training_transform(config.recipe, data_config), plain_transform(data_config)
-    return Task(
-        model=backbone.model,
-        train=TrainingImages(images.parts["train"], transform, seed),
-        validation=PlainImages(images.parts["validation"], plain),
-        prepare=Normalise(data_config),
-    )
-
-
-def head_task(
-    backbone: Backbone, images: Images, config: TrainConfig, accelerator: Accelerator
-) -> Task:
-    """Fit the last linear layer to features that the frozen backbone computes once.
-
-    Raises:
-        ConfigError: the model's head can't be told from its backbone.
-    """
-    store = FeatureStore(backbone, config, accelerator)
-    train, validation = images.parts["train"], images.parts["validation"]
-    # The others read what the first process wrote.
-    with accelerator.main_process_first():
-        views = store.of(train, "features of training images")
-        plain = store.of(validation, "features of validation images")
-    model: Any = backbone.model
-    return Task(
-        model=model.get_classifier(),
-        train=FeatureViews(views, list(train["label"]), config.run.seed),
-        validation=PlainFeatures(plain, list(validation["label"])),
-        prepare=nn.Identity(),
-    )
+    steps: int = 0
+    totals: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    seconds: float = 0.0
 
 
 class Fitting:
@@ -126,6 +89,9 @@ class Fitting:
         recipe = config.recipe
         self.digest = images.digest()
         self.epochs: list[EpochResult] = []
+        self.begun = Begun()
+        self.random_state: torch.Tensor | None = None
+        self.stop = StopRequest()
         if recipe.batch_size % accelerator.num_processes:
             raise ConfigError(
                 f"--batch-size {recipe.batch_size} can't be shared equally by "
@@ -200,23 +166,33 @@ class Fitting:
     def run(self) -> Fit:
         """Train to the last epoch, from the last checkpoint if there is one.
 
+        Ctrl-C ends it after the step under way, with a checkpoint from which it goes on.
+
         Raises:
-            DefectError: the loss is no number any more.
+            DefectError: the loss is no number any more, or memory or disk are full.
+            KeyboardInterrupt: it was stopped; the checkpoint is written.
         """
-        if (self.run_dir / LAST).exists():
-            self._restore()
-        while len(self.epochs) < self.config.recipe.epochs and not self.stopped_early:
-            self._run_epoch(len(self.epochs) + 1)
+        with explained_failures(self.run_dir):
+            if (self.run_dir / LAST).exists():
+                self._restore()
+            # Several processes would stop at different steps; they lose the epoch instead.
+            alone = self.accelerator.num_processes == 1
+            with self.stop.listening() if alone else nullcontext():
+                while len(self.epochs) < self.config.recipe.epochs and not self.stopped_early:
+                    self._run_epoch(len(self.epochs) + 1)
         return Fit(self.epochs, self.best.epoch, self.stopped_early)
 
     def _run_epoch(self, epoch: int) -> None:
-        start = time.monotonic()
-        train_loss, train_accuracy = self._train(epoch)
+        start = time.monotonic() - self.begun.seconds
+        train_loss, train_accuracy = self._train(epoch, start)
         validation_loss, validation_accuracy = self._validate()
         if not math.isfinite(train_loss + validation_loss):
+            kept = (
+                f" The checkpoint of epoch {epoch - 1} is in {self.run_dir}." if epoch > 1 else ""
+            )
             raise DefectError(
                 f"The loss is no longer a number in epoch {epoch}. Start again with a lower --lr, "
-                f"or with --clip-grad 1. The checkpoint of the epoch before is in {self.run_dir}."
+                f"or with --clip-grad 1.{kept}"
             )
         result = EpochResult(
             epoch=epoch,
@@ -228,6 +204,7 @@ class Fitting:
             seconds=time.monotonic() - start,
         )
         self.epochs.append(result)
+        self.begun, self.random_state = Begun(), None
         if self.accelerator.is_main_process:
             self._save()
         self.accelerator.wait_for_everyone()
@@ -244,16 +221,24 @@ class Fitting:
             result.seconds,
         )
 
-    def _train(self, epoch: int) -> tuple[float, float]:
+    def _train(self, epoch: int, start: float) -> tuple[float, float]:
         """Take the steps of one epoch; return mean loss and accuracy over its images."""
-        recipe, accelerator = self.config.recipe, self.accelerator
-        self.sampler.epoch = epoch
+        recipe, accelerator, taken = self.config.recipe, self.accelerator, self.begun.steps
+        self.sampler.epoch, self.sampler.first = epoch, taken * recipe.batch_size
         torch.manual_seed(mixed_seed(self.config.run.seed, epoch, accelerator.process_index))
         self.model.train()
-        totals = torch.zeros(3, dtype=torch.float64, device=accelerator.device)
+        # Kept where the model is: reading the loss at every step would make a GPU wait.
+        totals = torch.tensor(self.begun.totals, dtype=torch.float64).to(accelerator.device)
         steps = len(self.train_batches)
-        bar = self._bar(self.train_batches, f"epoch {epoch}/{recipe.epochs}")
-        for step, (inputs, targets) in enumerate(bar, (epoch - 1) * steps):
+        if self.schedule is not None and taken:
+            # The rate of the last step taken, in case that none is left.
+            self.schedule.step_update((epoch - 1) * steps + taken - 1)
+        bar = self._bar(self.train_batches, f"epoch {epoch}/{recipe.epochs}", taken)
+        for step, (inputs, targets) in enumerate(bar, (epoch - 1) * steps + taken):
+            if self.random_state is not None:
+                # Not before: starting the loader draws a number, too.
+                torch.set_rng_state(self.random_state)
+                self.random_state = None
             if self.schedule is not None:
                 self.schedule.step_update(step)
             outputs = self.model(self.prepare(inputs))
@@ -268,6 +253,13 @@ class Fitting:
             totals[0] += loss.detach() * len(targets)
             totals[1] += (outputs.argmax(1) == targets).sum()
             totals[2] += len(targets)
+            if self.stop.asked:
+                loss_sum, right_sum, images = totals.tolist()
+                taken = step + 1 - (epoch - 1) * steps
+                seconds = time.monotonic() - start
+                self.begun = Begun(taken, (loss_sum, right_sum, images), seconds)
+                self._save_last()
+                raise KeyboardInterrupt
         loss_sum, right_sum, images = accelerator.reduce(totals).tolist()
         return loss_sum / images, right_sum / images
 
@@ -285,25 +277,38 @@ class Fitting:
             rights.append(outputs.argmax(1) == targets)
         return torch.cat(losses).mean().item(), torch.cat(rights).double().mean().item()
 
-    def _bar(self, batches: Any, title: str) -> Any:
+    def _bar(self, batches: Any, title: str, first: int = 0) -> Any:
         # None switches the bar off where nobody watches a terminal.
         disable = None if self.accelerator.is_main_process else True
-        return tqdm(batches, title, unit="batch", leave=False, disable=disable)
+        return tqdm(batches, title, initial=first, unit="batch", leave=False, disable=disable)
 
     def _save(self) -> None:
         """Write best, log and last, in this order: `last` is what a resumed run believes."""
-        model = self.accelerator.unwrap_model(self.model).state_dict()
-        states = {"model": model, "optimizer": checkpoint.optimizer_state(self.optimizer.optimizer)}
+        if self.best is self.epochs[-1]:
+            average = self.average.module if self.average is not None else self.model
+            kept = self.accelerator.unwrap_model(average).state_dict()
+            checkpoint.save(self.run_dir / BEST, kept, {"epoch": self.best.epoch})
+        partial = self.run_dir / (METRICS + ".partial")
+        lines = [json.dumps(asdict(epoch)) + "\n" for epoch in self.epochs]
+        partial.write_text("".join(lines), encoding="utf-8")
+        partial.replace(self.run_dir / METRICS)
+        self._save_last()
+
+    def _save_last(self) -> None:
+        """Write all that a resumed run needs, whether an epoch has ended or not."""
+        states = {
+            "model": self.accelerator.unwrap_model(self.model).state_dict(),
+            "optimizer": checkpoint.optimizer_state(self.optimizer.optimizer),
+        }
         if self.average is not None:
             states["average"] = self.average.module.state_dict()
-        if self.best is self.epochs[-1]:
-            kept = states.get("average", model)
-            checkpoint.save(self.run_dir / BEST, kept, {"epoch": self.best.epoch})
-        log = [asdict(epoch) for epoch in self.epochs]
-        partial = self.run_dir / (METRICS + ".partial")
-        partial.write_text("".join(json.dumps(line) + "\n" for line in log), encoding="utf-8")
-        partial.replace(self.run_dir / METRICS)
-        facts = {"epochs": log, "digest": self.digest}
+        if self.begun.steps:
+            states["random"] = {"state": torch.get_rng_state()}
+        facts = {
+            "epochs": [asdict(epoch) for epoch in self.epochs],
+            "digest": self.digest,
+            "begun": asdict(self.begun),
+        }
         checkpoint.save(self.run_dir / LAST, checkpoint.pack(**states), facts)
 
     def _restore(self) -> None:
@@ -322,4 +327,12 @@ class Fitting:
         )
         if self.average is not None:
             self.average.module.load_state_dict(checkpoint.unpack(tensors, "average"))
-        logger.info("Going on after epoch %d of %s.", len(self.epochs), self.run_dir)
+        begun = facts["begun"]
+        self.begun = Begun(begun["steps"], tuple(begun["totals"]), begun["seconds"])
+        self.random_state = checkpoint.unpack(tensors, "random").get("state")
+        logger.info(
+            "Going on after epoch %d%s of %s.",
+            len(self.epochs),
+            f" and {self.begun.steps} steps" if self.begun.steps else "",
+            self.run_dir,
+        )

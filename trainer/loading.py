@@ -15,17 +15,23 @@ Transform = Callable[[Image.Image], torch.Tensor]
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """Yield (epoch, index) of every image, in an order that depends on seed and epoch alone."""
+    """Yield (epoch, index) of every image, in an order that depends on seed and epoch alone.
+
+    Attributes:
+        epoch: which order comes next.
+        first: how many images of it are left out, because they were seen before a stop.
+    """
 
     def __init__(self, images: int, seed: int) -> None:
-        self.images, self.seed, self.epoch = images, seed, 0
+        self.images, self.seed, self.epoch, self.first = images, seed, 0, 0
 
     def __len__(self) -> int:
         return self.images
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         generator = torch.Generator().manual_seed(mixed_seed(self.seed, self.epoch))
-        for index in torch.randperm(self.images, generator=generator).tolist():
+        order = torch.randperm(self.images, generator=generator).tolist()
+        for index in order[self.first :]:
             yield self.epoch, index
 
 

@@ -18,10 +18,11 @@ from trainer.backbone import Backbone, choose_trained
 from trainer.config import CONFIG_FILE, TrainConfig
 from trainer.errors import ConfigError
 from trainer.export import PUBLISHED_DIR, finished_folder
-from trainer.fit import BEST, Fit, Fitting, head_task, image_task
+from trainer.fit import BEST, Fit, Fitting
 from trainer.imagefolder import open_image
 from trainer.images import Images, prepare_images
 from trainer.split import write_split
+from trainer.task import head_task, image_task
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def train(config: TrainConfig) -> Path:
             _train_on(prepared[0], config, run_dir, started, accelerator)
     except KeyboardInterrupt:
         logger.warning(
-            "\nStopped; whole epochs are kept. Go on with:\n"
+            "\nStopped; what was done is kept. Go on with:\n"
             "  python trainer/train.py --run-dir %s --resume",
             run_dir,
         )

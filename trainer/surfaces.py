@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import combinations, product
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from datasets import Dataset
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict
 
 from trainer.imagefolder import open_image
 from trainer.overlaps import Overlap, find_overlaps, group_images
@@ -61,7 +61,8 @@ class Surfaces:
     def write(self, run_dir: Path) -> None:
         """Write the pairs as `overlaps.json`, whole or not at all."""
         partial = run_dir / (OVERLAPS_FILE + ".partial")
-        partial.write_bytes(_PAIRS.dump_json(self.pairs, indent=1) + b"\n")
+        found = _Overlaps(images=_digest(self.groups), pairs=self.pairs)
+        partial.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
         partial.replace(run_dir / OVERLAPS_FILE)
 
 
@@ -124,11 +125,21 @@ def join_groups(pairs: list[SharedSurface], files: list[str]) -> Surfaces:
 
 
 def read_surfaces(run_dir: Path, files: list[str]) -> Surfaces | None:
-    """Return what `Surfaces.write` left in `run_dir`, None if there is nothing."""
+    """Return what `Surfaces.write` left in `run_dir`; None if nothing, or of other images."""
     file = run_dir / OVERLAPS_FILE
     if not file.exists():
         return None
-    return join_groups(_PAIRS.validate_json(file.read_bytes()), files)
+    found = _Overlaps.model_validate_json(file.read_bytes())
+    return join_groups(found.pairs, files) if found.images == _digest(files) else None
 
 
-_PAIRS = TypeAdapter(list[SharedSurface])
+class _Overlaps(BaseModel):
+    """The content of `overlaps.json`."""
+
+    images: str
+    """Fingerprint of the names of all images that were compared."""
+    pairs: list[SharedSurface]
+
+
+def _digest(files: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(files)).encode()).hexdigest()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from model_card.report import Report
@@ -18,7 +22,7 @@ from trainer import checkpoint
 from trainer.config import TrainConfig
 from trainer.drawn_samples import write_samples
 from trainer.errors import ConfigError, DataError, DefectError
-from trainer.fit import BEST, LAST, METRICS, Fitting
+from trainer.fit import BEST, LAST, METRICS
 from trainer.run import train
 
 
@@ -33,22 +37,22 @@ def _going_on(config: TrainConfig) -> TrainConfig:
     return replace(config, run=replace(config.run, resume=True))
 
 
-def _train_until(epoch: int, config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Train, and press Ctrl-C at the end of an epoch's steps, which are lost."""
-    run_epoch = Fitting._run_epoch
+def _train_until(step: int, config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train, and press Ctrl-C while a step (counted from the start) is under way."""
+    backward, steps = Accelerator.backward, itertools.count()
 
-    def interrupted(fitting: Fitting, current: int) -> None:
-        if current == epoch:
-            fitting._train(current)
-            raise KeyboardInterrupt
-        run_epoch(fitting, current)
+    def interrupted(accelerator: Accelerator, loss: torch.Tensor) -> None:
+        if next(steps) == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        backward(accelerator, loss)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Fitting, "_run_epoch", interrupted)
+        patched.setattr(Accelerator, "backward", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(config)
 
 
+# Two steps an epoch: stopped after the first and after the last step of epoch 2.
 @pytest.mark.parametrize("stopped_in", [2, 3])
 def test_resumed_run_equals_an_undisturbed_one(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_in: int
@@ -132,7 +136,7 @@ def test_changed_images_are_noticed(
     copy = tmp_path / "strips"
     shutil.copytree(data_dir, copy)
     config = small_config(copy, tmp_path / "run")
-    _train_until(2, config, monkeypatch)
+    _train_until(1, config, monkeypatch)
     (copy / "train/Pitted/pitted_0001.png").unlink()
     with pytest.raises(ConfigError, match=r"images are not those that the run in .* began with"):
         train(_going_on(config))

@@ -80,10 +80,16 @@ def test_what_was_found_is_not_sought_again(crops: Path, tmp_path: Path) -> None
     again = read_surfaces(run_dir, names)
     assert again is not None
     assert again.pairs == images.surfaces.pairs
-    (run_dir / OVERLAPS_FILE).write_text("[]")
+    found = json.loads((run_dir / OVERLAPS_FILE).read_text())
+    (run_dir / OVERLAPS_FILE).write_text(json.dumps(found | {"pairs": []}))
     [none] = prepare(on(crops, tmp_path), run_dir)
     assert none.surfaces is not None
     assert none.surfaces.pairs == []
+    # What was found of other images is worth nothing.
+    (run_dir / OVERLAPS_FILE).write_text(json.dumps({"images": "others", "pairs": []}))
+    [anew] = prepare(on(crops, tmp_path), run_dir)
+    assert anew.surfaces is not None
+    assert anew.surfaces.pairs == images.surfaces.pairs
 
 
 def test_copies_in_another_format_are_pairs(tmp_path: Path) -> None:

@@ -1,0 +1,174 @@
+"""Real runs that are killed, run out of disk, or are asked to stop: nothing is lost."""
+
+from __future__ import annotations
+
+import errno
+import json
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from trainer.drawn_samples import write_samples
+from trainer.endurance import StopRequest, explained_failures
+from trainer.errors import DefectError
+
+TRAIN = Path(__file__).parents[2] / "trainer" / "train.py"
+FLAGS = (
+    "--model test_efficientnet --no-pretrained --image-size 32 --batch-size 4 --epochs 6 --lr 1e-3 "
+    "--schedule cosine --ema-decay 0.9 --validation-fraction 0.25 --mixed-precision no"
+)
+KILLS = 3
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "strips"
+    write_samples(folder, train_per_class=8, test_per_class=2)
+    return folder
+
+
+def start(data_dir: Path, run_dir: Path, *, largest_file: int = -1) -> subprocess.Popen[str]:
+    """Start training, or go on with it; `largest_file` limits what it may write, in bytes."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+
+    going_on = (run_dir / "config.json").exists()
+    flags = ["--resume"] if going_on else ["--data-dir", str(data_dir), *FLAGS.split()]
+    return subprocess.Popen(
+        [sys.executable, str(TRAIN), "--run-dir", str(run_dir), *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=limit if largest_file >= 0 else None,  # noqa: PLW1509 -- the child has one thread
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an undisturbed run."""
+    run_dir = tmp_path_factory.mktemp("whole") / "run"
+    process = start(data_dir, run_dir)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return run_dir
+
+
+def assert_same_weights(run_dir: Path, whole: Path) -> None:
+    for name in ("last.safetensors", "best.safetensors", "published/model.safetensors"):
+        expected, found = load_file(whole / name), load_file(run_dir / name)
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(expected[key], found[key]) for key in expected), name
+
+
+def test_killed_at_random_moments_the_weights_are_those_of_an_undisturbed_run(
+    data_dir: Path, whole: Path, tmp_path: Path
+) -> None:
+    run_dir, chance = tmp_path / "run", random.Random(0)  # noqa: S311
+    for _ in range(KILLS):
+        process = start(data_dir, run_dir)
+        assert process.stderr is not None
+        # Loading torch takes longest; what matters begins with the first line that is printed.
+        for line in process.stderr:
+            if "run folder" in line:
+                break
+        time.sleep(chance.uniform(0, 2))
+        process.kill()
+        process.communicate(timeout=60)
+    process = start(data_dir, run_dir)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert_same_weights(run_dir, whole)
+
+
+def test_ctrl_c_saves_the_step_and_says_how_to_go_on(
+    data_dir: Path, whole: Path, tmp_path: Path
+) -> None:
+    run_dir = tmp_path / "run"
+    process = start(data_dir, run_dir)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("epoch 2/"):
+            break
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert f"python trainer/train.py --run-dir {run_dir} --resume" in errors
+    done = len((run_dir / "metrics.jsonl").read_text().splitlines())
+    assert 2 <= done < 6
+    process = start(data_dir, run_dir)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert f"Going on after epoch {done} and " in errors
+    assert_same_weights(run_dir, whole)
+
+
+def test_a_full_disk_is_told_and_what_was_saved_stays_whole(
+    data_dir: Path, whole: Path, tmp_path: Path
+) -> None:
+    run_dir = tmp_path / "run"
+    process = start(data_dir, run_dir)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("epoch 1/"):
+            break
+    process.kill()
+    process.communicate(timeout=60)
+    done = len((run_dir / "metrics.jsonl").read_text().splitlines())
+    size = (run_dir / "last.safetensors").stat().st_size
+    process = start(data_dir, run_dir, largest_file=size // 2)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2, errors
+    assert "Traceback" not in errors
+    assert f"There is no room left to write in {run_dir}." in errors
+    assert f"--run-dir {run_dir} --resume" in errors
+    assert len((run_dir / "metrics.jsonl").read_text().splitlines()) >= done
+    process = start(data_dir, run_dir)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert_same_weights(run_dir, whole)
+    log = (run_dir / "metrics.jsonl").read_text().splitlines()
+    kept = [json.loads(line)["epoch"] for line in log]
+    assert kept == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_second_ctrl_c_stops_at_once() -> None:
+    stop = StopRequest()
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), stop.listening():
+        signal.raise_signal(signal.SIGINT)
+        assert stop.asked
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), "GPU's memory is too small"),
+        (MemoryError(), "memory is too small .* smaller --batch-size"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "memory is too"),
+        (OSError(errno.ENOSPC, "No space left on device"), "no room left .* runs/a --resume"),
+        (SafetensorError("Error while serializing: No space left on device"), "no room left"),
+    ],
+)
+def test_what_ran_out_is_told(error: Exception, words: str) -> None:
+    with pytest.raises(DefectError, match=words), explained_failures(Path("runs/a")):
+        raise error
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    with pytest.raises(OSError, match="denied"), explained_failures(Path("runs/a")):
+        raise PermissionError(errno.EACCES, "Permission denied")
+    with pytest.raises(RuntimeError, match="shape"), explained_failures(Path("runs/a")):
+        raise RuntimeError("shape mismatch")
