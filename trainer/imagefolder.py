@@ -68,9 +68,9 @@ def find_images(config: DataConfig) -> FoundImages:
     Raises:
         DataError: the images can't be used; the message says which, why, and what to do.
     """
-    source, kind = _find_source(config)
+    source, kind = find_source(config)
     parts, strangers = (
-        (_from_hub(source), []) if kind == "hub" else _from_folder(Path(source).expanduser())
+        (load_from_hub(source), []) if kind == "hub" else _from_folder(Path(source).expanduser())
     )
     classes = next(iter(parts.values())).features["label"].names
     if len(classes) < 2:
@@ -89,7 +89,7 @@ def open_image(row: dict[str, Any]) -> Image.Image:
     return read_image(image["path"] if image["bytes"] is None else io.BytesIO(image["bytes"]))
 
 
-def _find_source(config: DataConfig) -> tuple[str, Literal["folder", "hub", "drawn"]]:
+def find_source(config: DataConfig) -> tuple[str, Literal["folder", "hub", "drawn"]]:
     """Return which folder or dataset is meant, and of which kind it is."""
     if config.data_dir is None and Path(REFERENCE_DATA_DIR).is_dir():
         return REFERENCE_DATA_DIR, "folder"
@@ -210,7 +210,7 @@ def _own_files(folder: Path) -> list[Path]:
     return files
 
 
-def _from_hub(repo_id: str) -> DatasetDict:
+def load_from_hub(repo_id: str) -> DatasetDict:
     """Load a dataset from the Hub; its image and class columns are found by their types."""
     try:
         loaded = datasets.load_dataset(repo_id)

@@ -40,7 +40,7 @@ class Landmarks:
     """The landmarks of one image.
 
     Attributes:
-        descriptions: [landmark, sample], float32, of mean 0 and length 1.
+        descriptions: [landmark, sample], float16 to save memory, of mean 0 and length 1.
         y: rows, in pixels.
         x: columns, in pixels.
         turns: the turn that brings each patch into its standard position.
@@ -78,7 +78,7 @@ def find_landmarks(pixels: Array) -> Landmarks:
     patches /= np.linalg.norm(patches, axis=1, keepdims=True) + 1e-6
     turns = _standard_turns(slope_y[y, x], slope_x[y, x])
     return Landmarks(
-        descriptions=np.take_along_axis(patches, _TURNED_SAMPLES[turns], axis=1),
+        descriptions=np.take_along_axis(patches, _TURNED_SAMPLES[turns], axis=1).astype(np.float16),
         y=y.astype(np.int32),
         x=x.astype(np.int32),
         turns=turns.astype(np.int8),

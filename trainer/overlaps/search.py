@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import groupby
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -13,14 +14,17 @@ from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from trainer.overlaps.candidates import Candidate, propose
-from trainer.overlaps.confirm import SMALLEST_SHARED_AREA, Overlap, ReadGrey, confirm, texture
+from trainer.overlaps.confirm import SMALLEST_SHARED_AREA, Overlap, ReadGrey, confirm
 from trainer.overlaps.landmarks import Landmarks, find_landmarks
+from trainer.overlaps.likeness import texture
 from trainer.overlaps.placement import implied_candidates
 from trainer.overlaps.turns import Array
 
 # Landmarks are sought at this size at most; what is confirmed is confirmed at full resolution.
 USUAL_SIDE_PX = 512
 CACHE_BYTES = 400_000_000
+# Landmarks of one overlap disagree on the shift by no more than this, at the size they are sought.
+NEAR_PX = 3
 
 
 def find_overlaps(shapes: Array, read: ReadGrey) -> list[Overlap]:
@@ -97,14 +101,25 @@ def _confirm_all(
 ) -> dict[tuple[int, int], Overlap]:
     """Judge candidates; of several ways in which two images may lie, keep the most similar."""
     # In order, so that the images of a pair are often still in memory.
-    candidates = sorted(candidates)
-    best: dict[tuple[int, int], Overlap] = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        outcomes = pool.map(judge, candidates)
-        for pair in tqdm(outcomes, title, len(candidates), leave=False, disable=None):
-            if pair is None:
+    pairs = [list(ways) for _, ways in groupby(sorted(candidates), key=lambda c: (c.a, c.b))]
+
+    def judge_pair(ways: list[Candidate]) -> Overlap | None:
+        best: Overlap | None = None
+        for way in ways:
+            if best and _same_way(best, way):
                 continue
-            known = best.get((pair.a, pair.b))
-            if known is None or pair.similarity > known.similarity:
-                best[pair.a, pair.b] = pair
-    return best
+            found = judge(way)
+            if found and (best is None or found.similarity > best.similarity):
+                best = found
+        return best
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        outcomes = tqdm(pool.map(judge_pair, pairs), title, len(pairs), leave=False, disable=None)
+        return {(pair.a, pair.b): pair for pair in outcomes if pair}
+
+
+def _same_way(overlap: Overlap, way: Candidate) -> bool:
+    """Tell whether a candidate would only lead to the overlap that another led to already."""
+    return overlap.turn == way.turn and (
+        max(abs(overlap.shift_y - way.shift_y), abs(overlap.shift_x - way.shift_x)) <= NEAR_PX
+    )

@@ -1,0 +1,155 @@
+"""Time and memory of the overlap search on drawn surfaces, by the number of images."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tyro
+
+from tests.brute_force import best_places
+from tests.drawn_strips import SURFACES, Shot
+from trainer.overlaps import find_overlaps
+
+SIDE_PX = 200
+# Six crops of each such piece, which makes two thirds of the images share surface with another.
+PIECE_PX, CROPS_PER_PIECE = (400, 1000), 6
+# Pairs that share less need not be found, those that share less than the lower one must not be.
+MUST_BE_FOUND, MAY_BE_FOUND = 0.15, 0.10
+BRUTE_FORCE_IMAGES = 64
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a search took and found.
+
+    Attributes:
+        images: searched.
+        seconds: of the search alone, without the drawing.
+        pairs: that share at least 15 % of the area.
+        found: of those, as a fraction of 1.
+        false_pairs: found, but do not share surface.
+        memory_gb: the process's peak, all images (uint8) included.
+    """
+
+    images: int
+    seconds: float
+    pairs: int
+    found: float
+    false_pairs: int
+    memory_gb: float
+
+
+def draw_piece(number: int) -> tuple[list[Shot], list[npt.NDArray[np.uint8]]]:
+    """Return crops of a piece of surface, and how they were taken; the same for each number."""
+    rng = np.random.default_rng(number)
+    names = sorted(SURFACES)
+    surface = SURFACES[names[number % len(names)]](rng, PIECE_PX, rng.uniform(3, 6))
+    shots = [
+        Shot(
+            int(rng.integers(PIECE_PX[0] - SIDE_PX + 1)),
+            int(rng.integers(PIECE_PX[1] - SIDE_PX + 1)),
+            turn=int(rng.integers(8)) if rng.random() < 0.1 else 0,
+            brightness=rng.uniform(0.95, 1.05),
+            quality=int(rng.integers(75, 96)),
+        )
+        for _ in range(CROPS_PER_PIECE)
+    ]
+    return shots, [shot.taken(surface) for shot in shots]
+
+
+def draw(count: int) -> tuple[npt.NDArray[np.uint8], dict[tuple[int, int], float]]:
+    """Return images [image, y, x], and the shared area of each pair that shares some."""
+    images = np.empty((count, SIDE_PX, SIDE_PX), np.uint8)
+    areas: dict[tuple[int, int], float] = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        pieces = pool.map(draw_piece, range(-(-count // CROPS_PER_PIECE)))
+        for piece, (shots, crops) in enumerate(pieces):
+            first = piece * CROPS_PER_PIECE
+            crops = crops[: count - first]
+            images[first : first + len(crops)] = crops
+            for a, b in combinations(range(len(crops)), 2):
+                down, right = abs(shots[a].y - shots[b].y), abs(shots[a].x - shots[b].x)
+                area = max(0, SIDE_PX - down) * max(0, SIDE_PX - right) / SIDE_PX**2
+                if area:
+                    areas[first + a, first + b] = area
+    return images, areas
+
+
+def measure(count: int) -> Measurement:
+    """Draw images and search them."""
+    images, areas = draw(count)
+    start = time.perf_counter()
+    overlaps = find_overlaps(np.full((count, 2), SIDE_PX), images.__getitem__)
+    seconds = time.perf_counter() - start
+    found = {(pair.a, pair.b) for pair in overlaps}
+    wanted = {pair for pair, area in areas.items() if area >= MUST_BE_FOUND}
+    return Measurement(
+        images=count,
+        seconds=seconds,
+        pairs=len(wanted),
+        found=len(wanted & found) / len(wanted),
+        false_pairs=sum(areas.get(pair, 0) < MAY_BE_FOUND for pair in found),
+        # Linux counts in KiB, macOS in bytes.
+        memory_gb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        * (1 if sys.platform == "darwin" else 1024)
+        / 1e9,
+    )
+
+
+def measure_brute_force() -> float:
+    """Return the seconds that a pair takes when compared at every shift, at half resolution."""
+    images, _ = draw(BRUTE_FORCE_IMAGES)
+    start = time.perf_counter()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        # The threads get equal parts, which stand for the pairs of a whole.
+        parts = np.array_split(images, os.cpu_count() or 1)
+        list(pool.map(lambda part: list(best_places(list(part))), parts))
+    pairs = sum(len(part) * (len(part) - 1) // 2 for part in parts)
+    return (time.perf_counter() - start) / pairs
+
+
+def in_own_process(task: Any, *arguments: Any) -> Any:
+    """Run a task in a process of its own, so that its peak of memory is its own."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(task, *arguments).result()
+
+
+def main(sizes: tuple[int, ...] = (1800, 7200, 18000)) -> None:
+    """Print time, memory and finds of the overlap search.
+
+    Args:
+        sizes: numbers of images to search.
+    """
+    print(f"{os.cpu_count()} cores; images of {SIDE_PX} px, {CROPS_PER_PIECE} of each surface.\n")
+    print(
+        "| images | seconds | seconds per 1,000 | of the first row | pairs | found | false | GB |"
+    )
+    print("| --: | --: | --: | --: | --: | --: | --: | --: |")
+    first = 0.0
+    for size in sizes:
+        row = in_own_process(measure, size)
+        rate = 1000 * row.seconds / row.images
+        first = first or rate
+        print(
+            f"| {row.images:,} | {row.seconds:.1f} | {rate:.1f} | {rate / first:.2f} × "
+            f"| {row.pairs:,} | {row.found:.2%} | {row.false_pairs} | {row.memory_gb:.2f} |",
+            flush=True,
+        )
+    a_pair = in_own_process(measure_brute_force)
+    print("\nBrute force (FFT of every pair at half resolution), extrapolated from a few pairs:")
+    for size in sizes:
+        print(f"{size:,} images: {a_pair * size * (size - 1) / 2:,.0f} s")
+
+
+if __name__ == "__main__":
+    tyro.cli(main, prog="benchmarks.overlaps")

@@ -1,0 +1,38 @@
+"""Check a folder of images before anyone trains on it: `python trainer/inspect_data.py --help`."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from trainer.command_line import run_command
+
+
+@dataclass(frozen=True)
+class InspectConfig:
+    """Look at all images of a folder and write what was found as data-report.json and index.html.
+
+    Nothing is changed in the folder.
+    """
+
+    data_dir: str
+    """Folder with train/<Class>/ and test/<Class>/ (and val/), or with <Class>/ alone; or the id
+    of a dataset on the Hub."""
+    output_dir: Path | None = None
+    """Where the report goes. Default: runs/inspection-<name of the data>."""
+    predictions: Path | None = None
+    """The predictions.csv of a run, best of one with --folds 5: tells likely label errors."""
+
+
+def main(arguments: list[str]) -> None:
+    """Inspect as the flags say; print the path of the page."""
+    config = tyro.cli(InspectConfig, args=arguments)
+    # The libraries take seconds to load; --help and wrong flags need not wait for them.
+    from trainer.inspection import inspector
+
+    print(inspector.run(config.data_dir, config.output_dir, config.predictions))
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

@@ -1,0 +1,1 @@
+"""Everything that can be wrong with a collection of images, measured, named and shown."""

@@ -1,0 +1,155 @@
+"""Open every image once: can it be used, how is it stored, which pixels does it hold."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from datasets import Dataset, List, Value
+from PIL import Image
+from tqdm import tqdm
+
+from model_card.report import SkippedImage
+from space.predictor import ORIENTATION_TAG, UPRIGHT, ImageError
+from trainer.imagefolder import open_image
+from trainer.inspection.report import (
+    ClassFacts,
+    ConvertedImage,
+    Duplicates,
+    GreyLevels,
+    SizeCount,
+)
+from trainer.overlaps.turns import Array
+
+LEVELS, HISTOGRAM_BINS = 256, 32
+_MODES = {
+    "1": "black and white only, taken as grey",
+    "P": "palette colours, converted to RGB",
+    "PA": "palette colours, converted to RGB",
+    "CMYK": "CMYK (made for print), converted to RGB",
+    "YCbCr": "YCbCr, converted to RGB",
+    "LAB": "CIE Lab, converted to RGB",
+    "HSV": "HSV, converted to RGB",
+    "I": "more than 8 bits a pixel, taken as 16 bits and scaled to 8",
+}
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What one readable image is.
+
+    Attributes:
+        digest: of size and decoded pixels; images that look the same to the model share it.
+        histogram: [grey level], in pixels.
+        conversions: what reading it takes, beyond decoding.
+    """
+
+    size_px: tuple[int, int]
+    digest: str
+    histogram: Array
+    conversions: tuple[str, ...]
+
+
+def check_images(
+    part: Dataset, title: str
+) -> tuple[Dataset, list[ImageFacts], list[SkippedImage], list[ConvertedImage]]:
+    """Open all images of a part.
+
+    Returns:
+        the rows that can be read, with the column `size_px`; facts of each; the files that can't
+        be read; and those that are converted.
+    """
+    good: list[int] = []
+    facts: list[ImageFacts] = []
+    bad: list[SkippedImage] = []
+    converted: list[ConvertedImage] = []
+    files = list(part["file"])
+    with ThreadPoolExecutor() as pool:
+        outcomes = pool.map(_look, part)
+        bar = tqdm(outcomes, f"checking {title}", len(part), unit="image", disable=None)
+        for index, outcome in enumerate(bar):
+            if isinstance(outcome, str):
+                bad.append(SkippedImage(file=files[index], reason=outcome))
+                continue
+            good.append(index)
+            facts.append(outcome)
+            if outcome.conversions:
+                how = "; ".join(outcome.conversions)
+                converted.append(ConvertedImage(file=files[index], conversion=how))
+    sizes_px = [list(each.size_px) for each in facts]
+    # Named, because no list tells its type where nothing could be read.
+    readable = part.select(good).add_column("size_px", sizes_px, feature=List(Value("int64")))
+    return readable, facts, bad, converted
+
+
+def _look(row: dict[str, Any]) -> ImageFacts | str:
+    """Return the facts of an image, or why it can't be read."""
+    try:
+        image = open_image(row)
+    except ImageError as error:
+        return str(error)
+    pixels = np.asarray(image)
+    digest = hashlib.sha256(repr(image.size).encode() + pixels.tobytes()).hexdigest()
+    grey = np.asarray(image.convert("L"))
+    histogram = np.bincount(grey.ravel(), minlength=LEVELS)
+    return ImageFacts(image.size, digest, histogram, _conversions(row["image"]))
+
+
+def _conversions(stored: dict[str, Any]) -> tuple[str, ...]:
+    """Say what makes an image other than upright 8-bit grey or RGB."""
+    source = stored["path"] if stored["bytes"] is None else io.BytesIO(stored["bytes"])
+    with Image.open(source) as image:
+        found = [_MODES["I"] if image.mode.startswith("I;16") else _MODES.get(image.mode)]
+        if image.has_transparency_data:
+            found.append("transparency, shown on white")
+        orientation = image.getexif().get(ORIENTATION_TAG, 1)
+        if orientation in UPRIGHT:
+            found.append(f"turned upright as its EXIF data say (orientation {orientation})")
+    return tuple(each for each in found if each)
+
+
+def find_duplicates(
+    files: Iterable[str], labels: Iterable[str], facts: Iterable[ImageFacts]
+) -> list[Duplicates]:
+    """Return the families of images that hold the same pixels."""
+    families: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for file, label, each in zip(files, labels, facts, strict=True):
+        families[each.digest].append((file, label))
+    return [
+        Duplicates(
+            files=[file for file, _ in family], labels=sorted({label for _, label in family})
+        )
+        for family in families.values()
+        if len(family) > 1
+    ]
+
+
+def describe_class(label: str, facts: list[ImageFacts], surfaces: int) -> ClassFacts:
+    """Return sizes and grey levels of the images of one class."""
+    sizes = Counter(each.size_px for each in facts)
+    return ClassFacts(
+        label=label,
+        images=len(facts),
+        surfaces=surfaces,
+        sizes=[SizeCount(size_px=size, images=n) for size, n in sizes.most_common()],
+        grey=_grey_levels(np.sum([each.histogram for each in facts], axis=0)) if facts else None,
+    )
+
+
+def _grey_levels(histogram: Array) -> GreyLevels:
+    levels, pixels = np.arange(LEVELS), histogram.sum()
+    mean = float((levels * histogram).sum() / pixels)
+    present = np.flatnonzero(histogram)
+    return GreyLevels(
+        mean=mean,
+        deviation=float(np.sqrt((((levels - mean) ** 2) * histogram).sum() / pixels)),
+        darkest=int(present[0]),
+        brightest=int(present[-1]),
+        histogram=(histogram.reshape(HISTOGRAM_BINS, -1).sum(axis=1) / pixels).tolist(),
+    )

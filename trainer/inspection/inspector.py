@@ -1,0 +1,147 @@
+"""Inspect a collection from its files to the written report."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Literal
+
+from datasets import Dataset, DatasetDict, concatenate_datasets
+
+from model_card.report import Leakage
+from trainer.config import DataConfig
+from trainer.inspection import checks, page, verdicts
+from trainer.inspection.checks import ImageFacts
+from trainer.inspection.collect import Collection, collect
+from trainer.inspection.label_errors import check_labels
+from trainer.inspection.names import find_names_alike
+from trainer.inspection.report import (
+    DataReport,
+    Group,
+    Part,
+    RandomSplit,
+    open_output,
+)
+from trainer.leakage import RANDOM_SPLITS, overlapping, random_split_leakage
+from trainer.surfaces import Surfaces, survey
+
+logger = logging.getLogger(__name__)
+
+
+def run(data_dir: str, output_dir: Path | None, predictions: Path | None) -> Path:
+    """Inspect a folder of images, or a dataset on the Hub; return the path of the page.
+
+    Raises:
+        DefectError: there are no images, or the report can't be written.
+    """
+    collection = collect(data_dir)
+    output = output_dir or Path("runs") / f"inspection-{collection.name.replace('/', '-')}"
+    open_output(output, collection.folder)
+    report, images = inspect(collection, predictions)
+    for verdict in verdicts.judge(report):
+        logger.info("%s: %s", verdict.level.upper(), verdict.title)
+    report.write(output)
+    return page.write(report, images, output)
+
+
+def inspect(collection: Collection, predictions: Path | None) -> tuple[DataReport, Dataset]:
+    """Measure all that the report tells; return it and the readable images.
+
+    Raises:
+        DataError: the predictions don't fit the images.
+    """
+    unusable, converted = list(collection.strangers), []
+    parts, facts = DatasetDict(), list[ImageFacts]()
+    for name, part in collection.parts.items():
+        parts[name], facts_of_part, bad, odd = checks.check_images(part, name)
+        facts += facts_of_part
+        unusable += bad
+        converted += odd
+    images = concatenate_datasets(list(parts.values()))
+    files, numbers = list(images["file"]), list(images["label"])
+    labels = [collection.labels[number] for number in numbers]
+    labels_by_file = dict(zip(files, labels, strict=True))
+    # Before the search, which takes its time: a wrong file should be told at once.
+    label_check = check_labels(predictions, labels_by_file) if predictions else None
+    duplicates = checks.find_duplicates(files, labels, facts)
+    logger.info("Looking for images that show the same surface …")
+    surfaces = survey(images) if files else Surfaces([], {})
+    given_parts = len(parts) > 1
+    report = DataReport(
+        source=collection.name,
+        images=len(images),
+        parts=[_describe_part(name, part, collection.labels) for name, part in parts.items()],
+        given_parts=given_parts,
+        unusable=unusable,
+        converted=converted,
+        layout_problems=collection.layout_problems,
+        names_alike=find_names_alike(collection.labels),
+        classes=[
+            checks.describe_class(
+                label,
+                [each for each, own in zip(facts, labels, strict=True) if own == label],
+                len({surfaces.groups[file] for file in files if labels_by_file[file] == label}),
+            )
+            for label in collection.labels
+        ],
+        duplicates=duplicates,
+        pairs=surfaces.pairs,
+        groups=_groups(surfaces, labels_by_file),
+        surfaces=len(set(surfaces.groups.values())),
+        leakage=_leakage(parts, surfaces),
+        random_split=None if given_parts else _random_split(surfaces, files, numbers),
+        label_check=label_check,
+    )
+    return report, images
+
+
+def _groups(surfaces: Surfaces, labels: dict[str, str]) -> list[Group]:
+    members: dict[int, list[str]] = defaultdict(list)
+    for file, group in surfaces.groups.items():
+        members[group].append(file)
+    found = [
+        Group(files=files, labels=sorted({labels[file] for file in files}))
+        for files in members.values()
+        if len(files) > 1
+    ]
+    return sorted(found, key=lambda group: -len(group.files))
+
+
+def _describe_part(
+    name: Literal["train", "validation", "test"], part: Dataset, labels: list[str]
+) -> Part:
+    counts = Counter(part["label"])
+    by_class = {label: counts[number] for number, label in enumerate(labels)}
+    return Part(name=name, images=len(part), images_by_class=by_class)
+
+
+def _leakage(parts: DatasetDict, surfaces: Surfaces) -> list[Leakage]:
+    """Count, in each later part, the images that overlap one of an earlier part."""
+    found = []
+    earlier: set[str] = set(parts["train"]["file"]) if "train" in parts else set()
+    for name in ("validation", "test"):
+        if name not in parts or not len(parts[name]):
+            continue
+        later = set(parts[name]["file"])
+        if earlier:
+            found.append(
+                Leakage(
+                    part=name,
+                    seen_in="training or validation"
+                    if name == "test" and "validation" in parts
+                    else "training",
+                    images=len(overlapping(surfaces.pairs, later, earlier)),
+                    of=len(later),
+                )
+            )
+        earlier |= later
+    return found
+
+
+def _random_split(surfaces: Surfaces, files: list[str], numbers: list[int]) -> RandomSplit | None:
+    if not files:
+        return None
+    share = DataConfig().test_fraction
+    mean, deviation = random_split_leakage(surfaces, dict(zip(files, numbers, strict=True)), share)
+    return RandomSplit(test_share=share, splits=RANDOM_SPLITS, mean=mean, deviation=deviation)

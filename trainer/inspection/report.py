@@ -1,0 +1,170 @@
+"""What was found in a collection of images, as `data-report.json` holds it and the page shows it.
+
+Sizes are (width, height); shares are fractions of 1; grey levels go from 0 to 255.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from model_card.report import Facts, Leakage, SkippedImage
+from trainer.errors import ConfigError
+from trainer.surfaces import SharedSurface
+
+DATA_REPORT_FILE = "data-report.json"
+
+
+class Part(Facts):
+    """One part of the data, as they came."""
+
+    name: Literal["train", "validation", "test"]
+    images: int = Field(ge=0, description="readable ones")
+    images_by_class: dict[str, int]
+
+
+class ConvertedImage(Facts):
+    """An image that is not plain 8-bit grey or RGB, and what is done with it."""
+
+    file: str
+    conversion: str
+
+
+class GreyLevels(Facts):
+    """Statistics of all pixels of a class."""
+
+    mean: float = Field(ge=0, le=255)
+    deviation: float = Field(ge=0)
+    darkest: int = Field(ge=0, le=255)
+    brightest: int = Field(ge=0, le=255)
+    histogram: list[float] = Field(description="share of the pixels in bins of equal width")
+
+
+class SizeCount(Facts):
+    """How many images of a class have a size."""
+
+    size_px: tuple[int, int]
+    images: int = Field(gt=0)
+
+
+class ClassFacts(Facts):
+    """The readable images of one class."""
+
+    label: str
+    images: int = Field(ge=0)
+    surfaces: int = Field(ge=0, description="separate pieces of surface that they show")
+    sizes: list[SizeCount] = Field(description="the most frequent first")
+    grey: GreyLevels | None = Field(description="None: no image")
+
+
+class NamesAlike(Facts):
+    """Two classes whose names may mean the same."""
+
+    one: str
+    other: str
+    difference: str
+
+
+class Duplicates(Facts):
+    """Images of the same pixels, in whatever file format."""
+
+    files: list[str] = Field(min_length=2)
+    labels: list[str] = Field(min_length=1, description="each once")
+
+
+class Group(Facts):
+    """Images that share surface or are the same, directly or in a chain."""
+
+    files: list[str] = Field(min_length=2)
+    labels: list[str] = Field(min_length=1, description="each once")
+
+
+class RandomSplit(Facts):
+    """What a random stratified split would leak: share of test images, over repeated splits."""
+
+    test_share: float = Field(gt=0, lt=1)
+    splits: int = Field(gt=0)
+    mean: float = Field(ge=0, le=1)
+    deviation: float = Field(ge=0)
+
+
+class LabelError(Facts):
+    """An image whose label the model's predictions contradict."""
+
+    file: str
+    label: str
+    suggestion: str = Field(description="the most probable class")
+    label_probability: float = Field(ge=0, le=1)
+    suggestion_probability: float = Field(ge=0, le=1)
+
+
+class LabelCheck(Facts):
+    """What predictions say about the labels."""
+
+    images: int = Field(gt=0, description="images that the predictions cover")
+    likely_errors: list[LabelError] = Field(description="the least probable labels first")
+
+
+class DataReport(Facts):
+    """All that was found."""
+
+    source: str
+    images: int = Field(ge=0, description="readable ones")
+    parts: list[Part]
+    given_parts: bool = Field(description="whether the data came divided")
+    unusable: list[SkippedImage] = Field(description="unreadable, oversize, or no images")
+    converted: list[ConvertedImage]
+    layout_problems: list[str]
+    names_alike: list[NamesAlike]
+    classes: list[ClassFacts]
+    duplicates: list[Duplicates]
+    pairs: list[SharedSurface] = Field(description="duplicates included")
+    groups: list[Group] = Field(description="of two images or more, the largest first")
+    surfaces: int = Field(ge=0, description="groups, and images that share nothing")
+    leakage: list[Leakage]
+    random_split: RandomSplit | None = Field(description="None: the data came divided")
+    label_check: LabelCheck | None = Field(description="None: no predictions were given")
+
+    @property
+    def sharing_images(self) -> int:
+        """How many images share surface with another."""
+        return sum(len(group.files) for group in self.groups)
+
+    @property
+    def imbalance(self) -> float:
+        """How many times as many images the largest class has as the smallest."""
+        counts = [entry.images for entry in self.classes]
+        return max(counts) / max(min(counts), 1)
+
+    def write(self, folder: Path) -> None:
+        """Write `data-report.json`, whole or not at all."""
+        partial = folder / (DATA_REPORT_FILE + ".partial")
+        partial.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        partial.replace(folder / DATA_REPORT_FILE)
+
+
+def open_output(folder: Path, data_folder: Path | None) -> None:
+    """Make the folder of a report; an older report in it will be replaced.
+
+    Raises:
+        ConfigError: it can't be made, lies among the data, or holds somebody's web page.
+    """
+    if data_folder and folder.resolve().is_relative_to(data_folder):
+        raise ConfigError(
+            f"{folder} lies inside the data folder, which is left as it is. Name another folder "
+            "with --output-dir."
+        )
+    if (folder / "index.html").exists() and not (folder / DATA_REPORT_FILE).exists():
+        raise ConfigError(
+            f"{folder} holds an index.html that is no data report. Name another folder with "
+            "--output-dir."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"The folder {folder} can't be made: {error.strerror}. Name another one with "
+            "--output-dir."
+        ) from error
