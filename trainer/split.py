@@ -6,6 +6,7 @@ Every row has a `group`: images that show the same surface share it (`trainer/su
 from __future__ import annotations
 
 import csv
+import math
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
@@ -175,7 +176,9 @@ def _cut(
             )
     alone = len(set(part["group"])) == len(part)
     if config.random_split or alone:
-        divided = part.train_test_split(fraction, stratify_by_column="label", seed=seed)
+        # A small share of few images may come to less than one image of each class.
+        size = max(len(counts), math.ceil(fraction * len(part)))
+        divided = part.train_test_split(size, stratify_by_column="label", seed=seed)
         return divided["train"], divided["test"]
     # Fewer and larger folds where a class has few groups.
     wanted = Fraction(fraction).limit_denominator(MOST_FOLDS).denominator

@@ -53,6 +53,12 @@ def start(data_dir: Path, run_dir: Path, *, largest_file: int = -1) -> subproces
     )
 
 
+def wait_until_said(process: subprocess.Popen[str], words: str) -> None:
+    """Read what training tells its user until these words have come."""
+    assert process.stderr is not None
+    assert any(words in line for line in process.stderr), f"It ended without {words!r}."
+
+
 @pytest.fixture(scope="module")
 def whole(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an undisturbed run."""
@@ -76,11 +82,8 @@ def test_killed_at_random_moments_the_weights_are_those_of_an_undisturbed_run(
     run_dir, chance = tmp_path / "run", random.Random(0)  # noqa: S311
     for _ in range(KILLS):
         process = start(data_dir, run_dir)
-        assert process.stderr is not None
         # Loading torch takes longest; what matters begins with the first line that is printed.
-        for line in process.stderr:
-            if "run folder" in line:
-                break
+        wait_until_said(process, "run folder")
         time.sleep(chance.uniform(0, 2))
         process.kill()
         process.communicate(timeout=60)
@@ -95,10 +98,7 @@ def test_ctrl_c_saves_the_step_and_says_how_to_go_on(
 ) -> None:
     run_dir = tmp_path / "run"
     process = start(data_dir, run_dir)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("epoch 2/"):
-            break
+    wait_until_said(process, "epoch 2/")
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
@@ -118,10 +118,7 @@ def test_a_full_disk_is_told_and_what_was_saved_stays_whole(
 ) -> None:
     run_dir = tmp_path / "run"
     process = start(data_dir, run_dir)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("epoch 1/"):
-            break
+    wait_until_said(process, "epoch 1/")
     process.kill()
     process.communicate(timeout=60)
     done = len((run_dir / "metrics.jsonl").read_text().splitlines())

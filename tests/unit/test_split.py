@@ -93,6 +93,20 @@ def test_random_split_does_not_look_at_groups() -> None:
     assert Counter(parts["test"]["label"]) == {0: 20, 1: 20}
 
 
+def test_a_small_share_of_small_classes_holds_an_image_of_each() -> None:
+    # A tenth of 6 × 6 images is 4 rounded up: fewer than there are classes.
+    rows = {
+        "label": [*range(6)] * 6,
+        "file": [f"{i}.png" for i in range(36)],
+        "group": [*range(36)],
+    }
+    features = FEATURES.copy()
+    features["label"] = ClassLabel(names=list("ABCDEF"))
+    whole = DatasetDict(train=Dataset.from_dict(rows, features=features))
+    parts, _, _ = divide(whole, DataConfig(test_fraction=1 / 3, validation_fraction=0.15), 0)
+    assert sorted(parts["validation"]["label"]) == [0, 1, 2, 3, 4, 5]
+
+
 def test_given_parts_stay_unless_regrouped() -> None:
     given_parts = DatasetDict(
         train=images({"Crazing": [2] * 20, "Pitted": [2] * 20}),

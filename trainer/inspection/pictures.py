@@ -14,7 +14,7 @@ from PIL import Image
 from trainer.inspection.report import Group
 from trainer.overlaps.confirm import Overlap
 from trainer.overlaps.likeness import texture
-from trainer.overlaps.placement import _laid_out
+from trainer.overlaps.placement import lay_out
 from trainer.overlaps.turns import Array, turned
 from trainer.surfaces import SharedSurface
 
@@ -128,7 +128,7 @@ def mosaic(
         for pair in pairs
         if pair.file_a in place
     ]
-    [poses] = _laid_out(overlaps, shapes)
+    [poses] = lay_out(overlaps, shapes)
     turns = np.array([poses[index].turn for index in range(len(shapes))])
     corners = np.array([(poses[index].y, poses[index].x) for index in range(len(shapes))])
     sizes = np.where((turns & 4)[:, None] > 0, shapes[:, ::-1], shapes)

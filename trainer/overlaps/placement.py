@@ -37,7 +37,7 @@ def implied_candidates(
     """
     known = {(pair.a, pair.b) for pair in overlaps}
     candidates = []
-    for poses in _laid_out(overlaps, shapes):
+    for poses in lay_out(overlaps, shapes):
         images = np.array(sorted(poses))
         sizes = np.array([_turned_size(shapes[i], poses[i].turn) for i in images])
         corners = np.array([(poses[i].y, poses[i].x) for i in images])
@@ -55,7 +55,7 @@ def implied_candidates(
     return candidates
 
 
-def _laid_out(overlaps: Sequence[Overlap], shapes: Array) -> Iterator[dict[int, Pose]]:
+def lay_out(overlaps: Sequence[Overlap], shapes: Array) -> Iterator[dict[int, Pose]]:
     """Yield the poses of each group, seen from one of its images."""
     beside: dict[int, list[tuple[int, Pose]]] = defaultdict(list)
     for pair in overlaps:
