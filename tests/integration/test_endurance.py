@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import random
 import resource
 import signal
@@ -49,6 +50,8 @@ def start(data_dir: Path, run_dir: Path, *, largest_file: int = -1) -> subproces
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # More threads would only wait for each other, on a network as small as this one.
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
         preexec_fn=limit if largest_file >= 0 else None,  # noqa: PLW1509 -- the child has one thread
     )
 

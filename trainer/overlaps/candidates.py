@@ -13,7 +13,7 @@ from trainer.overlaps.landmarks import Landmarks
 from trainer.overlaps.turns import COMPOSED, INVERSE, TURNS, Array, moved_points
 
 NEIGHBOURS = 10
-SMALLEST_LIKENESS = 0.9
+SMALLEST_LIKENESS = 0.85
 # One pair of landmarks alike is chance; two that agree on turn and shift hardly are.
 SMALLEST_VOTES = 2
 MOST_WAYS = 12
