@@ -69,7 +69,12 @@ def _main_components(found: Sequence[Landmarks]) -> Array:
     sample = np.concatenate([marks.descriptions for marks in found[::step]]).astype(np.float32)
     _, directions = np.linalg.eigh(sample.T @ sample)
     main = directions[:, -COMPONENTS:]
-    return np.concatenate([marks.descriptions @ main for marks in found])
+    # Filled image by image: of many images, the parts and the whole together would be gigabytes.
+    ends = np.cumsum([len(marks.descriptions) for marks in found])
+    components = np.empty((ends[-1], COMPONENTS), np.float32)
+    for marks, end in zip(found, ends, strict=True):
+        np.matmul(marks.descriptions, main, out=components[end - len(marks.descriptions) : end])
+    return components
 
 
 def _alike(descriptions: Array, owner: Array) -> tuple[Array, Array]:
