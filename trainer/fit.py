@@ -108,7 +108,7 @@ class Fitting:
         optimizer = create_optimizer_v2(
             model, opt="adamw", lr=recipe.lr, weight_decay=recipe.weight_decay
         )
-        self.sampler = EpochSampler(len(images.parts["train"]), config.run.seed)
+        self.sampler = EpochSampler(len(images.parts["train"]), recipe.batch_size, config.run.seed)
         loading: dict[str, Any] = {
             "batch_size": recipe.batch_size,
             "num_workers": config.run.workers,

@@ -17,21 +17,30 @@ Transform = Callable[[Image.Image], torch.Tensor]
 class EpochSampler(Sampler[tuple[int, int]]):
     """Yield (epoch, index) of every image, in an order that depends on seed and epoch alone.
 
+    A last batch of one image is left out, another image in each epoch: batch normalisation has no
+    variance to divide by there.
+
+    Args:
+        images: how many there are.
+        batch_size: images in a step.
+
     Attributes:
         epoch: which order comes next.
         first: how many images of it are left out, because they were seen before a stop.
     """
 
-    def __init__(self, images: int, seed: int) -> None:
+    def __init__(self, images: int, batch_size: int, seed: int) -> None:
         self.images, self.seed, self.epoch, self.first = images, seed, 0, 0
+        lone = images > batch_size > 1 and images % batch_size == 1
+        self.used = images - lone
 
     def __len__(self) -> int:
-        return self.images
+        return self.used
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         generator = torch.Generator().manual_seed(mixed_seed(self.seed, self.epoch))
         order = torch.randperm(self.images, generator=generator).tolist()
-        for index in order[self.first :]:
+        for index in order[self.first : self.used]:
             yield self.epoch, index
 
 
