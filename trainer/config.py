@@ -95,8 +95,14 @@ class RecipeConfig:
     """Augmentation: random shear up to this angle, in degrees, in x and y."""
     translation: float = 0.1
     """Augmentation: random shift up to this share of the side."""
+    zoom: float = 0.0
+    """Augmentation: random zoom, in or out, by up to this share."""
     flip: bool = True
     """Augmentation: random horizontal and vertical flips."""
+    brightness: float = 0.0
+    """Augmentation: random brightness, up to this share of the range from black to white."""
+    contrast: float = 0.0
+    """Augmentation: random contrast, up to this share more, or as much less."""
     views: int = 3
     """With --tune head: augmented views of each image that the frozen backbone sees, once each.
     Their features are kept on disk; the head is fitted to them in seconds."""
@@ -181,6 +187,9 @@ class TrainConfig:
             (not 0 <= recipe.rotation <= 180, "--rotation must be in [0, 180] degrees"),
             (not 0 <= recipe.shear < 90, "--shear must be in [0, 90) degrees"),
             (not 0 <= recipe.translation < 1, "--translation must be in [0, 1)"),
+            (not 0 <= recipe.zoom <= 4, "--zoom must be in [0, 4]"),
+            (not 0 <= recipe.brightness < 1, "--brightness must be in [0, 1)"),
+            (not 0 <= recipe.contrast <= 4, "--contrast must be in [0, 4]"),
             (not 0 <= recipe.views <= 100, "--views must be in [0, 100]"),
             (not 0 <= run.seed < 2**31, "--seed must be at least 0 and below 2^31"),
             (run.workers < 0, "--workers must be at least 0"),

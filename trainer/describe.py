@@ -8,20 +8,21 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-import torch
 from accelerate import Accelerator
+from torch.utils.data import default_collate
 from torchvision.transforms import v2
 
 from model_card import figures, report
 from space.predictor import Prediction
 from trainer import machine
-from trainer.augment import augmentations
+from trainer.augment import Augment, draw_changes, plain_transform
 from trainer.backbone import Backbone, count_parameters
 from trainer.config import TrainConfig
 from trainer.fit import Fit
 from trainer.imagefolder import open_image
 from trainer.images import Images
 from trainer.leakage import leaking_files, overlapping, random_split_leakage
+from trainer.loading import mixed_seed
 from trainer.metrics.intervals import proportion
 from trainer.surfaces import Surfaces
 
@@ -227,13 +228,15 @@ def _write_image_figures(
                 confidence=prediction.confidence,
             )
         )
-    side = run.backbone.data_config["input_size"][1]
-    original = v2.functional.resize(open_image(run.images.parts["train"][0]), [side, side])
-    fill = [round(255 * level) for level in run.backbone.data_config["mean"]]
-    change = augmentations(run.config.recipe, fill)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(run.config.run.seed)
-        changed = [change(original) for _ in range(AUGMENTED)]
+    pixels = plain_transform(run.backbone.data_config)(open_image(run.images.parts["train"][0]))
+    drawn = [
+        draw_changes(run.config.recipe, mixed_seed(run.config.run.seed, number))
+        for number in range(AUGMENTED)
+    ]
+    augment = Augment(run.backbone.data_config)
+    batch = augment((pixels.expand(AUGMENTED, -1, -1, -1), default_collate(drawn)))
+    changed = [v2.functional.to_pil_image(image) for image in augment.normalise.undo(batch)]
+    original = v2.functional.to_pil_image(pixels)
     return figures.write_image_figures(samples, original, changed, folder)
 
 

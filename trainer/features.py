@@ -18,23 +18,26 @@ from typing import Any
 import datasets
 import torch
 from accelerate import Accelerator
+from accelerate.utils import send_to_device
 from platformdirs import user_cache_path
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 from tqdm import tqdm
 
 from trainer import checkpoint
-from trainer.augment import Normalise, plain_transform, training_transform
+from trainer.augment import Augment, Changes, draw_changes, plain_transform
 from trainer.backbone import Backbone
 from trainer.config import TrainConfig
 from trainer.errors import ConfigError
 from trainer.imagefolder import open_image
-from trainer.loading import Transform, mixed_seed
+from trainer.loading import mixed_seed
 
 logger = logging.getLogger(__name__)
 
 # A pass that is stopped loses no more than this.
 IMAGES_PER_FILE = 256
 LARGEST_DIFFERENCE = 1e-3
+# The settings that decide how a view looks.
+CHANGES = ("rotation", "shear", "translation", "zoom", "flip", "brightness", "contrast")
 
 
 class FeatureStore:
@@ -52,7 +55,7 @@ class FeatureStore:
     def __init__(self, built: Backbone, config: TrainConfig, accelerator: Accelerator) -> None:
         self.built, self.config, self.accelerator = built, config, accelerator
         self.model: Any = built.model.eval().to(accelerator.device)
-        self.normalise = Normalise(built.data_config).to(accelerator.device)
+        self.augment = Augment(built.data_config).to(accelerator.device)
         self._check_head()
         root = config.run.cache_dir or user_cache_path("strip-defect-classifier")
         self.folder = root / "features" / self._key()
@@ -85,20 +88,35 @@ class FeatureStore:
 
     @torch.inference_mode()
     def _compute(self, part: datasets.Dataset, hashes: Sequence[str], bar: Any) -> torch.Tensor:
-        views = 1 + self.config.recipe.views
         batches = DataLoader(
-            _Views(part, hashes, self.built.data_config, self.config),
+            _Pixels(part, self.built.data_config),
             batch_size=max(16, self.config.recipe.batch_size),
             num_workers=self.config.run.workers,
         )
-        features = []
+        features, done = [], 0
         for batch in batches:
+            pixels = batch.to(self.accelerator.device)
+            views = [self.augment.normalise(pixels)]
+            for view in range(1, 1 + self.config.recipe.views):
+                changes = self._changes(hashes[done : done + len(batch)], view)
+                views.append(self.augment((pixels, changes)))
             with self.accelerator.autocast():
-                inputs = self.normalise(batch.to(self.accelerator.device))
-                features.append(_features(self.model, inputs).float().cpu())
-            bar.update(len(batch) / views)
-        joined = torch.cat(features)
-        return joined.view(len(part), views, joined.shape[1])
+                seen = [_features(self.model, inputs).float().cpu() for inputs in views]
+            features.append(torch.stack(seen, dim=1))
+            done += len(batch)
+            bar.update(len(batch))
+        return torch.cat(features)
+
+    def _changes(self, hashes: Sequence[str], view: int) -> Changes:
+        """Draw the changes of one view: by image, not by place, for another split to find it."""
+        drawn = [
+            draw_changes(
+                self.config.recipe, mixed_seed(self.config.run.seed, view, int(name[:15], 16))
+            )
+            for name in hashes
+        ]
+        changes: Changes = send_to_device(default_collate(drawn), self.accelerator.device)
+        return changes
 
     @torch.inference_mode()
     def _check_head(self) -> None:
@@ -121,9 +139,7 @@ class FeatureStore:
             "precision": self.accelerator.mixed_precision,
             "views": recipe.views,
             "seed": self.config.run.seed if recipe.views else 0,
-            "changes": (recipe.rotation, recipe.shear, recipe.translation, recipe.flip)
-            if recipe.views
-            else (),
+            "changes": {name: getattr(recipe, name) for name in CHANGES} if recipe.views else {},
         }
         digest.update(json.dumps(facts, sort_keys=True).encode())
         head = self.model.get_classifier()
@@ -161,34 +177,18 @@ class PlainFeatures(Dataset[tuple[torch.Tensor, int]]):
         return self.features[index, 0], self.labels[index]
 
 
-class _Views(Dataset[torch.Tensor]):
-    """Each image as it is and in its augmented views, one after another."""
+class _Pixels(Dataset[torch.Tensor]):
+    """Images, decoded and scaled: 8-bit, [3, height, width]."""
 
-    def __init__(
-        self,
-        part: datasets.Dataset,
-        hashes: Sequence[str],
-        data_config: dict[str, Any],
-        config: TrainConfig,
-    ) -> None:
-        self.part, self.hashes, self.seed = part, hashes, config.run.seed
-        self.plain: Transform = plain_transform(data_config)
-        self.changed: Transform = training_transform(config.recipe, data_config)
-        self.views = 1 + config.recipe.views
+    def __init__(self, part: datasets.Dataset, data_config: dict[str, Any]) -> None:
+        self.part, self.transform = part, plain_transform(data_config)
 
     def __len__(self) -> int:
-        return len(self.part) * self.views
+        return len(self.part)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        row, view = divmod(index, self.views)
-        image = open_image(self.part[row])
-        if view == 0:
-            return self.plain(image)
-        # By image, not by place: another split must find the same views.
-        seed = mixed_seed(self.seed, view, int(self.hashes[row][:15], 16))
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            return self.changed(image)
+        pixels: torch.Tensor = self.transform(open_image(self.part[index]))
+        return pixels
 
 
 def _features(model: Any, inputs: torch.Tensor) -> torch.Tensor:

@@ -115,6 +115,7 @@ class Fitting:
             "persistent_workers": config.run.workers > 0,
             "pin_memory": accelerator.device.type == "cuda",
         }
+        self.augment = task.augment.to(accelerator.device)
         self.prepare = task.prepare.to(accelerator.device)
         self.model, self.optimizer, self.train_batches, self.validation_batches = (
             accelerator.prepare(
@@ -241,7 +242,7 @@ class Fitting:
                 self.random_state = None
             if self.schedule is not None:
                 self.schedule.step_update(step)
-            outputs = self.model(self.prepare(inputs))
+            outputs = self.model(self.augment(inputs))
             loss = self.loss(outputs, targets)
             accelerator.backward(loss)
             if recipe.clip_grad:

@@ -1,17 +1,25 @@
-"""Images and their order, seeded by epoch and image: a resumed run repeats an undisturbed one."""
+"""Images, decoded once, and their order: a resumed run repeats an undisturbed one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import datasets
+import psutil
 import torch
-from PIL import Image
 from torch.utils.data import Dataset, Sampler
 
+from trainer.augment import Changes, draw_changes, plain_transform
+from trainer.config import RecipeConfig
 from trainer.imagefolder import open_image
 
-Transform = Callable[[Image.Image], torch.Tensor]
+# Of the memory that is free, what decoded images may take.
+MEMORY_SHARE = 0.25
+# Written to disk at a time.
+CHUNK_BYTES = 2**26
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
@@ -44,34 +52,62 @@ class EpochSampler(Sampler[tuple[int, int]]):
             yield self.epoch, index
 
 
-class TrainingImages(Dataset[tuple[torch.Tensor, int]]):
-    """Augmented images; the randomness of each comes from seed, epoch and index alone."""
+def decode(part: datasets.Dataset, data_config: dict[str, Any], file: Path) -> datasets.Dataset:
+    """Decode and scale each image once.
 
-    def __init__(self, part: datasets.Dataset, transform: Transform, seed: int) -> None:
-        self.part, self.transform, self.seed = part, transform, seed
+    Args:
+        part: images as `trainer.imagefolder` finds them.
+        data_config: timm's, with the size of the network's input.
+        file: where the pixels are kept, mapped into memory, if they are too many to hold there.
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[torch.Tensor, int]:
-        epoch, index = key
-        row = self.part[index]
-        image = open_image(row)
-        with torch.random.fork_rng(devices=[]):
-            # Not torch.manual_seed: that would also queue a seed for every GPU, image by image.
-            torch.default_generator.manual_seed(mixed_seed(self.seed, epoch, index))
-            return self.transform(image), row["label"]
+    Returns:
+        rows of `pixels`, the bytes of an 8-bit tensor [3, height, width].
+    """
+    transform = plain_transform(data_config)
+    image_bytes = math.prod(data_config["input_size"])
+    fits = len(part) * image_bytes < MEMORY_SHARE * psutil.virtual_memory().available
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return part.map(
+        lambda row: {"pixels": transform(open_image(row)).numpy().tobytes()},
+        remove_columns=part.column_names,
+        features=datasets.Features({"pixels": datasets.Value("binary")}),
+        keep_in_memory=fits,
+        cache_file_name=None if fits else str(file),
+        # Files may have changed since a run was stopped.
+        load_from_cache_file=False,
+        writer_batch_size=max(1, CHUNK_BYTES // image_bytes),
+        new_fingerprint=file.stem,
+        desc="decoding images",
+    )
 
 
 class PlainImages(Dataset[tuple[torch.Tensor, int]]):
-    """Images as the published model will see them."""
+    """Images as the published model will see them: 8-bit, [3, height, width]."""
 
-    def __init__(self, part: datasets.Dataset, transform: Transform) -> None:
-        self.part, self.transform = part, transform
+    def __init__(
+        self, pixels: datasets.Dataset, labels: Sequence[int], data_config: dict[str, Any]
+    ) -> None:
+        self.pixels, self.labels = pixels, labels
+        self.shape = tuple(data_config["input_size"])
 
     def __len__(self) -> int:
-        return len(self.part)
+        return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        row = self.part[index]
-        return self.transform(open_image(row)), row["label"]
+        content = bytearray(self.pixels[index]["pixels"])
+        return torch.frombuffer(content, dtype=torch.uint8).view(self.shape), self.labels[index]
+
+
+class TrainingImages(Dataset[tuple[tuple[torch.Tensor, Changes], int]]):
+    """Images with the changes that seed, epoch and index draw for them, for `Augment` to make."""
+
+    def __init__(self, plain: PlainImages, recipe: RecipeConfig, seed: int) -> None:
+        self.plain, self.recipe, self.seed = plain, recipe, seed
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[tuple[torch.Tensor, Changes], int]:
+        epoch, index = key
+        pixels, label = self.plain[index]
+        return (pixels, draw_changes(self.recipe, mixed_seed(self.seed, epoch, index))), label
 
 
 def mixed_seed(*numbers: int) -> int:

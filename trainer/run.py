@@ -22,7 +22,7 @@ from trainer.fit import BEST, Fit, Fitting
 from trainer.imagefolder import open_image
 from trainer.images import Images, prepare_images
 from trainer.split import write_split
-from trainer.task import head_task, image_task
+from trainer.task import PIXELS_DIR, head_task, image_task
 
 logger = logging.getLogger(__name__)
 
@@ -87,9 +87,11 @@ def _train_on(
     if config.model.tune == "head":
         task = head_task(built, images, config, accelerator)
     else:
-        task = image_task(built, images, config)
+        task = image_task(built, images, config, run_dir, accelerator)
     fit = Fitting(task, images, config, run_dir, accelerator).run()
+    accelerator.wait_for_everyone()
     if accelerator.is_main_process:
+        shutil.rmtree(run_dir / PIXELS_DIR, ignore_errors=True)
         write_split(images.parts, run_dir)
         weights, _ = checkpoint.load(run_dir / BEST)
         # Accelerate wrapped the forward pass in mixed precision; what is published computes in

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 from torch import nn
 from torch.utils.data import Dataset
 
-from trainer.augment import Normalise, plain_transform, training_transform
+from trainer.augment import Augment, Normalise
 from trainer.backbone import Backbone
 from trainer.config import TrainConfig
 from trainer.features import FeatureStore, FeatureViews, PlainFeatures
 from trainer.images import Images
-from trainer.loading import PlainImages, TrainingImages
+from trainer.loading import PlainImages, TrainingImages, decode
+
+# In a run folder, while it trains: pixels that memory does not hold.
+PIXELS_DIR = "pixels.partial"
 
 
 @dataclass(frozen=True)
@@ -26,23 +29,37 @@ class Task:
         model: trained in place.
         train: gives (input, label) for a key (epoch, index).
         validation: gives (input, label) for an index.
-        prepare: turns a batch of inputs into what the model takes.
+        augment: turns a batch of training inputs into what the model takes.
+        prepare: does so with validation inputs.
     """
 
     model: nn.Module
-    train: Dataset[tuple[torch.Tensor, int]]
-    validation: Dataset[tuple[torch.Tensor, int]]
+    train: Dataset[Any]
+    validation: Dataset[Any]
+    augment: nn.Module
     prepare: nn.Module
 
 
-def image_task(backbone: Backbone, images: Images, config: TrainConfig) -> Task:
+def image_task(
+    backbone: Backbone,
+    images: Images,
+    config: TrainConfig,
+    run_dir: Path,
+    accelerator: Accelerator,
+) -> Task:
     """Fit the whole model to images, augmented anew in each epoch."""
-    seed, data_config = config.run.seed, backbone.data_config
-    transform, plain = training_transform(config.recipe, data_config), plain_transform(data_config)
+    data_config = backbone.data_config
+
+    def decoded(name: str) -> PlainImages:
+        part = images.parts[name]
+        file = run_dir / PIXELS_DIR / f"{name}-{accelerator.process_index}.arrow"
+        return PlainImages(decode(part, data_config, file), list(part["label"]), data_config)
+
     return Task(
         model=backbone.model,
-        train=TrainingImages(images.parts["train"], transform, seed),
-        validation=PlainImages(images.parts["validation"], plain),
+        train=TrainingImages(decoded("train"), config.recipe, config.run.seed),
+        validation=decoded("validation"),
+        augment=Augment(data_config),
         prepare=Normalise(data_config),
     )
 
@@ -66,5 +83,6 @@ def head_task(
         model=model.get_classifier(),
         train=FeatureViews(views, list(train["label"]), config.run.seed),
         validation=PlainFeatures(plain, list(validation["label"])),
+        augment=nn.Identity(),
         prepare=nn.Identity(),
     )

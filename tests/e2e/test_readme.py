@@ -73,7 +73,9 @@ def run(words: list[str], cwd: Path) -> None:
     trains = any(word.endswith(("train.py", "compare_splits.py")) for word in words)
     if trains and not continues:
         folds = ["--folds", "2"] if "--folds" in words else []
-        words = [*words, *(CHEAP if "--weights" in words else SMALL), *folds]
+        # Two epochs leave no room for a longer warm-up.
+        warm_up = ["--warmup-epochs", "1"] if "--warmup-epochs" in words else []
+        words = [*words, *(CHEAP if "--weights" in words else SMALL), *warm_up, *folds]
     if words[0] == "accelerate":
         words = [words[0], words[1], "--cpu", *words[2:]]
     path = f"{PROGRAM}{os.pathsep}{os.environ['PATH']}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,11 +11,23 @@ import pytest
 import torch
 from PIL import Image
 from timm.data import create_transform
+from torchvision.transforms import v2
 
-from trainer.augment import Normalise, augmentations, plain_transform, training_transform
+from trainer.augment import Augment, Changes, Normalise, draw_changes, plain_transform
 from trainer.config import RecipeConfig
 
-STILL = RecipeConfig(rotation=0, shear=0, translation=0, flip=False)
+
+def recipe(**changes: float) -> RecipeConfig:
+    """Return a recipe that changes nothing but what is named."""
+    still: dict[str, Any] = {"rotation": 0, "shear": 0, "translation": 0, "flip": False}
+    return RecipeConfig(**still | changes)
+
+
+def changed(pixels: torch.Tensor, changes: Changes) -> torch.Tensor:
+    """Return the 8-bit image [3, height, width] that `Augment` makes of one."""
+    augment = Augment(data_config(pixels.shape[-1]))
+    batch = (pixels.unsqueeze(0), Changes(*(item.unsqueeze(0) for item in changes)))
+    return augment.normalise.undo(augment(batch))[0]
 
 
 def data_config(size: int = 64, interpolation: str = "bicubic") -> dict[str, Any]:
@@ -42,48 +56,103 @@ def test_plain_images_are_those_of_timm(size: tuple[int, int], interpolation: st
     torch.testing.assert_close(ours[0], theirs, rtol=0, atol=2e-6)
 
 
+def test_undo_gives_the_pixels_back() -> None:
+    pixels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16).expand(1, 3, 16, 16)
+    normalise = Normalise(data_config(16))
+    assert torch.equal(normalise.undo(normalise(pixels)), pixels)
+
+
 def test_training_with_nothing_random_is_plain() -> None:
     config = data_config()
-    image = noise(90, 70)
-    still = training_transform(STILL, config)(image)
-    assert torch.equal(still, plain_transform(config)(image))
+    pixels = plain_transform(config)(noise(90, 70))
+    assert torch.equal(changed(pixels, draw_changes(recipe(), 5)), pixels)
 
 
 def test_flips_are_the_four_flips_and_nothing_else() -> None:
-    recipe = RecipeConfig(rotation=0, shear=0, translation=0)
-    image = noise(8, 8)
-    pixels = np.asarray(image)
-    flips = [pixels, pixels[::-1], pixels[:, ::-1], pixels[::-1, ::-1]]
-    change = augmentations(recipe, [0, 0, 0])
-    seen = set()
-    for _ in range(64):
-        changed = np.asarray(change(image))
-        seen.add(next(i for i, flip in enumerate(flips) if np.array_equal(flip, changed)))
-    assert seen == {0, 1, 2, 3}
+    pixels = torch.from_numpy(np.asarray(noise(8, 8)).copy()).permute(2, 0, 1)
+    flips = [pixels, pixels.flip(1), pixels.flip(2), pixels.flip(1, 2)]
+    seen = []
+    for seed in range(64):
+        result = changed(pixels, draw_changes(recipe(flip=True), seed))
+        seen.append(next(i for i, flip in enumerate(flips) if torch.equal(flip, result)))
+    # Of 64 draws, 16 are expected of each; 4 or fewer would happen once in ten thousand.
+    assert all(seen.count(flip) > 4 for flip in range(4))
 
 
-def test_rotation_reaches_its_limit_and_no_further() -> None:
-    """The angle of a bright bar through the middle, from its second moments."""
-    bar = np.zeros((101, 101, 3), dtype=np.uint8)
-    bar[48:53, 10:91] = 255
-    change = augmentations(RecipeConfig(shear=0, translation=0, flip=False), [0, 0, 0])
-    angles = []
-    for _ in range(200):
-        rows, columns = np.nonzero(np.asarray(change(Image.fromarray(bar)))[..., 0] > 128)
-        covariance = np.cov(columns, rows)
-        angle = 0.5 * np.arctan2(2 * covariance[0, 1], covariance[0, 0] - covariance[1, 1])
-        angles.append(np.degrees(angle))
-    assert max(angles) <= 46
-    assert min(angles) >= -46
-    assert max(angles) > 35
-    assert min(angles) < -35
+def picture() -> torch.Tensor:
+    """Return a smooth picture whose middle, 96 of 128 pixels, is not empty."""
+    place = torch.arange(128.0)
+    wave = (place / 9).sin()[:, None] + (place / 7 + 1).cos()[None]
+    return (wave * 50 + 128).to(torch.uint8).expand(3, -1, -1)
+
+
+@pytest.mark.parametrize(
+    ("amounts", "at"),
+    [
+        ({"rotation": 30}, lambda d: {"angle": 30 * d[0]}),
+        ({"shear": 20}, lambda d: {"shear": [20 * d[1], 20 * d[2]]}),
+        ({"zoom": 0.2}, lambda d: {"scale": 1.2 ** d[3]}),
+        ({"translation": 0.1}, lambda d: {"translate": [12.8 * d[4], 12.8 * d[5]]}),
+        (
+            {"rotation": 30, "translation": 0.1},
+            lambda d: {"angle": 30 * d[0], "translate": [12.8 * d[4], 12.8 * d[5]]},
+        ),
+    ],
+    ids=["rotation", "shear", "zoom", "translation", "both"],
+)
+def test_the_map_is_that_of_torchvision(
+    amounts: dict[str, float], at: Callable[[list[float]], dict[str, Any]]
+) -> None:
+    """The same angle, shear, scale and shift give the same picture, up to rounding."""
+    inner = (0, ..., slice(24, 104), slice(24, 104))
+    before = picture().float().unsqueeze(0)
+    moved = []
+    for seed in range(5):
+        drawn = (2 * torch.rand(10, generator=torch.Generator().manual_seed(seed)) - 1).tolist()
+        still = {"angle": 0.0, "translate": [0.0, 0.0], "scale": 1.0, "shear": [0.0, 0.0]}
+        theirs = v2.functional.affine(
+            before, **still | at(drawn), interpolation=v2.InterpolationMode.BILINEAR
+        )
+        ours = changed(picture(), draw_changes(recipe(**amounts), seed)).float().unsqueeze(0)
+        assert (ours - theirs)[inner].abs().mean() < 1
+        moved.append((before - theirs)[inner].abs().mean())
+    assert sum(moved) / len(moved) > 3
+
+
+def test_light_is_contrast_about_the_mean_colour_and_brightness_above_it() -> None:
+    config = data_config(8)
+    means = torch.tensor(config["mean"]).mul(255).round().to(torch.uint8)
+    pixels = means.view(3, 1, 1).repeat(1, 8, 8)
+    pixels[:, 0, 0] += 40
+    for seed in range(20):
+        changes = draw_changes(recipe(contrast=0.5, brightness=0.1), seed)
+        contrast, brightness = changes.light.tolist()
+        assert 1 / 1.5 <= contrast <= 1.5
+        assert -0.1 <= brightness <= 0.1
+        result = changed(pixels, changes).float()
+        base = means.float() + 255 * brightness
+        torch.testing.assert_close(result[:, 4, 4], base, rtol=0, atol=1.1)
+        torch.testing.assert_close(result[:, 0, 0], base + 40 * contrast, rtol=0, atol=1.5)
+
+
+def test_each_limit_is_reached_and_kept() -> None:
+    """Over many draws: angles to 45°, shifts to a tenth of the side."""
+    maps = [draw_changes(recipe(rotation=45), seed).map for seed in range(400)]
+    angles = [math.degrees(math.atan2(m[0, 1], m[0, 0])) for m in maps]
+    assert max(map(abs, angles)) <= 45.001
+    assert max(angles) > 43
+    assert min(angles) < -43
+    maps = [draw_changes(recipe(translation=0.1), seed).map for seed in range(400)]
+    shifts = torch.stack([m[:, 2] for m in maps]) / 2
+    assert shifts.abs().max() <= 0.1
+    assert (shifts.max(0).values > 0.095).all()
+    assert (shifts.min(0).values < -0.095).all()
 
 
 def test_bare_corners_carry_no_signal() -> None:
-    config = data_config(32)
-    recipe = RecipeConfig(rotation=45)
-    white = Image.new("RGB", (32, 32), "white")
-    torch.manual_seed(1)
-    batch = training_transform(recipe, config)(white).unsqueeze(0)
-    corner = Normalise(config)(batch)[0, :, 0, 0]
-    assert corner.abs().max() < 0.02
+    white = torch.full((1, 3, 32, 32), 255, dtype=torch.uint8)
+    eighth = math.cos(math.pi / 4)
+    turned = torch.tensor([[[eighth, -eighth, 0], [eighth, eighth, 0]]])
+    result = Augment(data_config(32))((white, Changes(turned, torch.tensor([[1.0, 0.0]]))))
+    assert torch.equal(result[0, :, 0, 0], torch.zeros(3))
+    assert (result[0, :, 16, 16] > 1).all()

@@ -3,42 +3,77 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from datasets import Dataset
 from datasets import Image as ImageFeature
 from PIL import Image
 from torch.utils.data import DataLoader
-from torchvision.transforms import v2
 
-from trainer.loading import EpochSampler, TrainingImages, mixed_seed
+from trainer import loading
+from trainer.config import RecipeConfig
+from trainer.loading import EpochSampler, PlainImages, TrainingImages, decode, mixed_seed
 
 IMAGES = 9
+DATA_CONFIG = {"input_size": (3, 8, 8), "interpolation": "bicubic"}
 
 
-def images(seed: int = 0) -> TrainingImages:
+def noise() -> list[np.ndarray]:
     generator = np.random.default_rng(0)
-    pixels = [generator.integers(0, 256, (8, 8, 3), dtype=np.uint8) for _ in range(IMAGES)]
+    return [generator.integers(0, 256, (8, 8, 3), dtype=np.uint8) for _ in range(IMAGES)]
+
+
+def decoded(folder: Path) -> PlainImages:
     part = Dataset.from_dict(
-        {"image": [Image.fromarray(p) for p in pixels], "label": list(range(IMAGES))}
+        {"image": [Image.fromarray(p) for p in noise()], "label": list(range(IMAGES))}
     )
     part = part.cast_column("image", ImageFeature(decode=False))
-    change = v2.Compose([v2.RandomAffine(degrees=45), v2.PILToTensor()])
-    return TrainingImages(part, change, seed)
+    pixels = decode(part, DATA_CONFIG, folder / "part.arrow")
+    return PlainImages(pixels, list(part["label"]), DATA_CONFIG)
 
 
-def epoch(seed: int, number: int, workers: int = 0) -> tuple[list[int], torch.Tensor]:
-    """Return labels and pixels of an epoch, in the order of loading."""
+@pytest.fixture
+def plain(tmp_path: Path) -> PlainImages:
+    return decoded(tmp_path)
+
+
+def epoch(
+    plain: PlainImages, seed: int, number: int, workers: int = 0
+) -> tuple[list[int], torch.Tensor, torch.Tensor]:
+    """Return labels, pixels and maps of an epoch, in the order of loading."""
     sampler = EpochSampler(IMAGES, 5, seed)
     sampler.epoch = number
-    loader = DataLoader(images(seed), batch_size=5, sampler=sampler, num_workers=workers)
+    images = TrainingImages(plain, RecipeConfig(), seed)
+    loader = DataLoader(images, batch_size=5, sampler=sampler, num_workers=workers)
     batches = list(loader)
-    return torch.cat([b[1] for b in batches]).tolist(), torch.cat([b[0] for b in batches])
+    return (
+        torch.cat([labels for _, labels in batches]).tolist(),
+        torch.cat([pixels for (pixels, _), _ in batches]),
+        torch.cat([changes.map for (_, changes), _ in batches]),
+    )
 
 
-def test_each_epoch_has_every_image_once_in_its_own_order() -> None:
-    orders = [epoch(0, number)[0] for number in range(3)]
+@pytest.mark.parametrize("share", [1.0, 0.0], ids=["memory", "disk"])
+def test_images_are_decoded_once_wherever_they_are_kept(
+    share: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "MEMORY_SHARE", share)
+    plain = decoded(tmp_path)
+    assert (tmp_path / "part.arrow").exists() == (share == 0)
+    opened: list[str] = []
+    monkeypatch.setattr(loading, "open_image", opened.append)
+    for index, expected in enumerate(noise()):
+        pixels, label = plain[index]
+        assert torch.equal(pixels, torch.from_numpy(expected).permute(2, 0, 1))
+        assert label == index
+    assert opened == []
+
+
+def test_each_epoch_has_every_image_once_in_its_own_order(plain: PlainImages) -> None:
+    orders = [epoch(plain, 0, number)[0] for number in range(3)]
     assert all(sorted(order) == list(range(IMAGES)) for order in orders)
     assert orders[0] != orders[1] != orders[2]
 
@@ -60,31 +95,34 @@ def test_a_last_batch_is_never_one_image() -> None:
     ]
 
 
-def test_an_epoch_can_be_repeated_whatever_was_drawn_before() -> None:
-    first = epoch(3, 5)
+def test_an_epoch_can_be_repeated_whatever_was_drawn_before(plain: PlainImages) -> None:
+    first = epoch(plain, 3, 5)
     torch.rand(100)
-    again = epoch(3, 5)
+    again = epoch(plain, 3, 5)
     assert first[0] == again[0]
     assert torch.equal(first[1], again[1])
+    assert torch.equal(first[2], again[2])
 
 
-def test_worker_processes_change_nothing() -> None:
-    here, elsewhere = epoch(0, 1), epoch(0, 1, workers=2)
+def test_worker_processes_change_nothing(plain: PlainImages) -> None:
+    here, elsewhere = epoch(plain, 0, 1), epoch(plain, 0, 1, workers=2)
     assert here[0] == elsewhere[0]
     assert torch.equal(here[1], elsewhere[1])
+    assert torch.equal(here[2], elsewhere[2])
 
 
-def test_augmentation_differs_by_epoch_and_by_seed() -> None:
-    first = images()[(1, 0)][0]
-    assert not torch.equal(first, images()[(2, 0)][0])
-    assert not torch.equal(first, images(seed=1)[(1, 0)][0])
+def test_changes_differ_by_image_epoch_and_seed(plain: PlainImages) -> None:
+    images, other = (TrainingImages(plain, RecipeConfig(), seed) for seed in (0, 1))
+    drawn = [images[(1, 0)], images[(1, 1)], images[(2, 0)], other[(1, 0)]]
+    maps = [changes.map for (_, changes), _ in drawn]
+    assert all(not torch.equal(a, b) for a, b in itertools.combinations(maps, 2))
 
 
-def test_loading_leaves_the_random_state_alone() -> None:
+def test_loading_leaves_the_random_state_alone(plain: PlainImages) -> None:
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    images()[(1, 2)]
+    TrainingImages(plain, RecipeConfig(), 0)[(1, 2)]
     assert torch.equal(torch.rand(3), expected)
 
 
