@@ -76,6 +76,9 @@ def run(words: list[str], cwd: Path) -> None:
         # Two epochs leave no room for a longer warm-up.
         warm_up = ["--warmup-epochs", "1"] if "--warmup-epochs" in words else []
         words = [*words, *(CHEAP if "--weights" in words else SMALL), *warm_up, *folds]
+        # Made small, two commands can name the same model, and so the same folder.
+        if "--run-dir" not in words:
+            words += ["--run-dir", f"runs/{len(list(cwd.glob('runs/*')))}"]
     if words[0] == "accelerate":
         words = [words[0], words[1], "--cpu", *words[2:]]
     path = f"{PROGRAM}{os.pathsep}{os.environ['PATH']}"
