@@ -75,10 +75,13 @@ class RecipeConfig:
     """Learning rate of AdamW; the peak, where there is a schedule."""
     weight_decay: float = 1e-2
     """Weight decay of AdamW; biases and norms are spared."""
+    layer_decay: float = 1.0
+    """Each layer's learning rate as a share of that of the layer after it; 1 treats all alike.
+    Pretrained weights keep more of what they know with 0.6 to 0.9."""
     schedule: Literal["constant", "cosine"] = "constant"
     """How the learning rate goes on after warm-up."""
     warmup_epochs: int = 0
-    """Epochs in which the learning rate rises from near zero; needs --schedule cosine."""
+    """Epochs in which the learning rate rises from near zero."""
     label_smoothing: float = 0.0
     """Share of each target that is spread over all classes."""
     class_weights: Literal["none", "balanced"] = "none"
@@ -103,6 +106,11 @@ class RecipeConfig:
     """Augmentation: random brightness, up to this share of the range from black to white."""
     contrast: float = 0.0
     """Augmentation: random contrast, up to this share more, or as much less."""
+    mixup: float = 0.0
+    """Augmentation: lay two images of a batch over each other (MixUp); the parameter of the beta
+    distribution of their shares, 0 for none. With --cutmix too, chance takes one for each batch."""
+    cutmix: float = 0.0
+    """Augmentation: put a piece of one image into another (CutMix); the parameter, as above."""
     views: int = 3
     """With --tune head: augmented views of each image that the frozen backbone sees, once each.
     Their features are kept on disk; the head is fitted to them in seconds."""
@@ -172,13 +180,10 @@ class TrainConfig:
             (recipe.batch_size < 1, "--batch-size must be at least 1"),
             (not 0 < recipe.lr < float("inf"), "--lr must be above 0"),
             (not recipe.weight_decay >= 0, "--weight-decay must be at least 0"),
+            (not 0 < recipe.layer_decay <= 1, "--layer-decay must be above 0 and at most 1"),
             (
                 not 0 <= recipe.warmup_epochs < max(recipe.epochs, 1),
                 "--warmup-epochs must be at least 0 and fewer than --epochs",
-            ),
-            (
-                recipe.warmup_epochs > 0 and recipe.schedule == "constant",
-                "--warmup-epochs needs --schedule cosine",
             ),
             (not 0 <= recipe.label_smoothing < 1, "--label-smoothing must be in [0, 1)"),
             (recipe.early_stopping < 0, "--early-stopping must be at least 0"),
@@ -190,6 +195,16 @@ class TrainConfig:
             (not 0 <= recipe.zoom <= 4, "--zoom must be in [0, 4]"),
             (not 0 <= recipe.brightness < 1, "--brightness must be in [0, 1)"),
             (not 0 <= recipe.contrast <= 4, "--contrast must be in [0, 4]"),
+            (not 0 <= recipe.mixup < float("inf"), "--mixup must be at least 0"),
+            (not 0 <= recipe.cutmix < float("inf"), "--cutmix must be at least 0"),
+            (
+                model.tune == "head" and recipe.mixup + recipe.cutmix > 0,
+                "--mixup and --cutmix need --tune all: with --tune head, images are seen only once",
+            ),
+            (
+                model.tune == "head" and recipe.layer_decay != 1,
+                "--layer-decay needs --tune all: with --tune head, one layer is trained",
+            ),
             (not 0 <= recipe.views <= 100, "--views must be in [0, 100]"),
             (not 0 <= run.seed < 2**31, "--seed must be at least 0 and below 2^31"),
             (run.workers < 0, "--workers must be at least 0"),

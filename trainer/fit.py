@@ -13,10 +13,8 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from timm.optim import create_optimizer_v2
-from timm.scheduler import CosineLRScheduler
 from timm.utils import ModelEmaV3
-from torch import nn
+from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -26,6 +24,14 @@ from trainer.endurance import StopRequest, explained_failures
 from trainer.errors import ConfigError, DefectError
 from trainer.images import Images
 from trainer.loading import EpochSampler, mixed_seed
+from trainer.optimisation import (
+    build_loss,
+    build_mixing,
+    build_optimizer,
+    build_schedule,
+    highest_rate,
+    likeliest,
+)
 from trainer.task import Task
 
 logger = logging.getLogger(__name__)
@@ -105,9 +111,7 @@ class Fitting:
             if recipe.ema_decay
             else None
         )
-        optimizer = create_optimizer_v2(
-            model, opt="adamw", lr=recipe.lr, weight_decay=recipe.weight_decay
-        )
+        optimizer = build_optimizer(model, recipe, accelerator.device)
         self.sampler = EpochSampler(len(images.parts["train"]), recipe.batch_size, config.run.seed)
         loading: dict[str, Any] = {
             "batch_size": recipe.batch_size,
@@ -125,31 +129,9 @@ class Fitting:
                 DataLoader(task.validation, **loading),
             )
         )
-        self.schedule = self._schedule()
-        self.loss = nn.CrossEntropyLoss(
-            weight=self._class_weights(images), label_smoothing=recipe.label_smoothing
-        )
-
-    def _schedule(self) -> CosineLRScheduler | None:
-        recipe, steps = self.config.recipe, len(self.train_batches)
-        if recipe.schedule == "constant":
-            return None
-        return CosineLRScheduler(
-            self.optimizer,
-            t_initial=recipe.epochs * steps,
-            warmup_t=recipe.warmup_epochs * steps,
-            warmup_lr_init=recipe.lr / 100,
-            warmup_prefix=False,
-            t_in_epochs=False,
-        )
-
-    def _class_weights(self, images: Images) -> torch.Tensor | None:
-        """Return inverse class frequencies with mean 1 over the images, or nothing."""
-        if self.config.recipe.class_weights == "none":
-            return None
-        counts = torch.bincount(torch.tensor(images.parts["train"]["label"]))
-        weights = counts.sum() / (len(counts) * counts)
-        return weights.to(self.accelerator.device)
+        self.schedule = build_schedule(self.optimizer, recipe, len(self.train_batches))
+        self.loss = build_loss(recipe, images.parts["train"]["label"]).to(accelerator.device)
+        self.mix = build_mixing(recipe, len(images.labels))
 
     @property
     def best(self) -> EpochResult:
@@ -197,7 +179,7 @@ class Fitting:
             )
         result = EpochResult(
             epoch=epoch,
-            lr=self.optimizer.param_groups[0]["lr"],
+            lr=highest_rate(self.optimizer),
             train_loss=train_loss,
             train_accuracy=train_accuracy,
             validation_loss=validation_loss,
@@ -231,7 +213,7 @@ class Fitting:
         # Kept where the model is: reading the loss at every step would make a GPU wait.
         totals = torch.tensor(self.begun.totals, dtype=torch.float64).to(accelerator.device)
         steps = len(self.train_batches)
-        if self.schedule is not None and taken:
+        if taken:
             # The rate of the last step taken, in case that none is left.
             self.schedule.step_update((epoch - 1) * steps + taken - 1)
         bar = self._bar(self.train_batches, f"epoch {epoch}/{recipe.epochs}", taken)
@@ -240,10 +222,12 @@ class Fitting:
                 # Not before: starting the loader draws a number, too.
                 torch.set_rng_state(self.random_state)
                 self.random_state = None
-            if self.schedule is not None:
-                self.schedule.step_update(step)
-            outputs = self.model(self.augment(inputs))
-            loss = self.loss(outputs, targets)
+            self.schedule.step_update(step)
+            inputs = self.augment(inputs)
+            if self.mix is not None:
+                inputs, targets = self.mix(inputs, targets)
+            outputs = self.model(inputs)
+            loss = self.loss(outputs, targets).mean()
             accelerator.backward(loss)
             if recipe.clip_grad:
                 accelerator.clip_grad_norm_(self.model.parameters(), recipe.clip_grad)
@@ -252,7 +236,7 @@ class Fitting:
             if self.average is not None:
                 self.average.update(accelerator.unwrap_model(self.model), step)
             totals[0] += loss.detach() * len(targets)
-            totals[1] += (outputs.argmax(1) == targets).sum()
+            totals[1] += (outputs.argmax(1) == likeliest(targets)).sum()
             totals[2] += len(targets)
             if self.stop.asked:
                 loss_sum, right_sum, images = totals.tolist()
@@ -274,7 +258,7 @@ class Fitting:
             with self.accelerator.autocast():
                 outputs = model(self.prepare(inputs)).float()
             outputs, targets = self.accelerator.gather_for_metrics((outputs, targets))
-            losses.append(nn.functional.cross_entropy(outputs, targets, reduction="none"))
+            losses.append(cross_entropy(outputs, targets, reduction="none"))
             rights.append(outputs.argmax(1) == targets)
         return torch.cat(losses).mean().item(), torch.cat(rights).double().mean().item()
 

@@ -52,17 +52,19 @@ def _train_until(step: int, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
             train(config)
 
 
+MIXED: dict[str, Any] = {"mixup": 0.4, "cutmix": 1.0, "layer_decay": 0.8, "label_smoothing": 0.1}
+
+
 # Two steps an epoch: stopped after the first and after the last step of epoch 2.
-@pytest.mark.parametrize("stopped_in", [2, 3])
+@pytest.mark.parametrize(("stopped_in", "more"), [(2, {}), (3, {}), (2, MIXED)])
 def test_resumed_run_equals_an_undisturbed_one(
-    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_in: int
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stopped_in: int,
+    more: dict[str, Any],
 ) -> None:
-    recipe: dict[str, Any] = {
-        "schedule": "cosine",
-        "warmup_epochs": 1,
-        "ema_decay": 0.9,
-        "clip_grad": 1.0,
-    }
+    recipe = {"schedule": "cosine", "warmup_epochs": 1, "ema_decay": 0.9, "clip_grad": 1.0, **more}
     whole, halted = (
         small_config(data_dir, tmp_path / name, model="test_efficientnet", **recipe)
         for name in ("whole", "halted")

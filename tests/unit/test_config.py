@@ -39,7 +39,10 @@ from trainer.errors import ConfigError
         (RecipeConfig, {"lr": float("nan")}, "--lr"),
         (RecipeConfig, {"weight_decay": float("nan")}, "--weight-decay"),
         (RecipeConfig, {"schedule": "cosine", "warmup_epochs": 50}, "--warmup-epochs"),
-        (RecipeConfig, {"warmup_epochs": 1}, "--schedule cosine"),
+        (RecipeConfig, {"layer_decay": 0.0}, "--layer-decay"),
+        (RecipeConfig, {"layer_decay": 1.1}, "--layer-decay"),
+        (RecipeConfig, {"mixup": -0.1}, "--mixup"),
+        (RecipeConfig, {"cutmix": float("inf")}, "--cutmix"),
         (RecipeConfig, {"label_smoothing": 1.0}, "--label-smoothing"),
         (RecipeConfig, {"early_stopping": -1}, "--early-stopping"),
         (RecipeConfig, {"ema_decay": 1.0}, "--ema-decay"),
@@ -58,6 +61,13 @@ def test_settings_that_cannot_work_are_refused(
     names = {DataConfig: "data", ModelConfig: "model", RecipeConfig: "recipe", RunConfig: "run"}
     with pytest.raises(ConfigError, match=flag):
         TrainConfig(**{names[group]: group(**values)})
+
+
+@pytest.mark.parametrize("setting", [{"mixup": 0.2}, {"cutmix": 1.0}, {"layer_decay": 0.7}])
+def test_settings_that_need_all_layers(setting: dict[str, Any]) -> None:
+    [name] = setting
+    with pytest.raises(ConfigError, match=f"{name.replace('_', '-')}.* need.* --tune all"):
+        TrainConfig(model=ModelConfig(tune="head"), recipe=RecipeConfig(**setting))
 
 
 def test_all_problems_are_told_at_once() -> None:

@@ -1,14 +1,12 @@
-"""Rules of the epoch loop: which epoch is kept, when it stops, how classes weigh."""
+"""Rules of the epoch loop: which epoch is kept, when it stops."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from accelerate import Accelerator
-from datasets import Dataset
 
 from trainer.config import RecipeConfig, TrainConfig
 from trainer.fit import EpochResult, Fitting
@@ -52,14 +50,3 @@ def test_early_stopping_counts_from_the_best_epoch() -> None:
     stopped = [_fitting(*results[:n], early_stopping=2).stopped_early for n in range(5)]
     assert stopped == [False, False, False, False, True]
     assert not _fitting(*results, early_stopping=0).stopped_early
-
-
-def test_balanced_class_weights_by_hand() -> None:
-    # 6, 3 and 1 of 10 images: 10 / (3 · count); their mean over the images is 1.
-    labels = [0] * 6 + [1] * 3 + [2]
-    images: Any = SimpleNamespace(parts={"train": Dataset.from_dict({"label": labels})})
-    weights = _fitting(class_weights="balanced")._class_weights(images)
-    assert weights is not None
-    assert weights.tolist() == pytest.approx([10 / 18, 10 / 9, 10 / 3])
-    assert sum(weights[label].item() for label in labels) == pytest.approx(10)
-    assert _fitting(class_weights="none")._class_weights(images) is None
