@@ -32,6 +32,7 @@ from trainer.optimisation import (
     highest_rate,
     likeliest,
 )
+from trainer.precision import spare_slow_convolutions
 from trainer.task import Task
 
 logger = logging.getLogger(__name__)
@@ -105,6 +106,7 @@ class Fitting:
             )
         # Convolutions of most processors and GPUs run fastest in this memory layout.
         model = task.model.to(memory_format=torch.channels_last)
+        spare_slow_convolutions(model, accelerator)
         # Copied before accelerate wraps the model: a copy must not share the wrapper's ties.
         self.average = (
             ModelEmaV3(model, decay=recipe.ema_decay, use_warmup=True, device=accelerator.device)

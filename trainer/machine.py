@@ -1,4 +1,4 @@
-"""What the run ran on: arithmetic to use, processor, versions."""
+"""What the run ran on: processor, GPU, versions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import torch
-
-from trainer.config import RunConfig
 
 PACKAGES = (
     "torch",
@@ -23,19 +20,6 @@ PACKAGES = (
     "safetensors",
     "strip-defect-classifier",
 )
-
-
-def choose_precision(config: RunConfig) -> Literal["no", "bf16", "fp16"]:
-    """Resolve `auto`: bf16 where it is native, since emulated it is slower than float32."""
-    if config.mixed_precision != "auto":
-        return config.mixed_precision
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    if torch.backends.mps.is_available():
-        return "no"
-    # torch has no public name for this question yet.
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16" if native else "no"
 
 
 def processor_name() -> str:

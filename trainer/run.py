@@ -21,6 +21,7 @@ from trainer.export import PUBLISHED_DIR, finished_folder
 from trainer.fit import BEST, Fit, Fitting
 from trainer.imagefolder import open_image
 from trainer.images import Images, prepare_images
+from trainer.precision import choose_precision
 from trainer.split import write_split
 from trainer.task import PIXELS_DIR, head_task, image_task
 
@@ -36,7 +37,7 @@ def train(config: TrainConfig) -> Path:
         DefectError: the data, the settings or the Hub stand in the way.
     """
     accelerator = Accelerator(
-        mixed_precision=machine.choose_precision(config.run),
+        mixed_precision=choose_precision(config.run),
         dataloader_config=DataLoaderConfiguration(split_batches=True),
     )
     # Under `accelerate launch` one process speaks, and writes, for all.
