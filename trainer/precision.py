@@ -30,7 +30,7 @@ def spare_slow_convolutions(model: nn.Module, accelerator: Accelerator) -> None:
 
     Their gradient in bf16 takes processors several times as long as in float32: with it,
     EfficientNet-Lite0 trains at half the speed, ConvNeXt at nine tenths
-    (`python -m benchmarks.precision`).
+    (`python -m benchmarks.steps`).
     """
     if accelerator.device.type != "cpu" or accelerator.mixed_precision != "bf16":
         return

@@ -40,6 +40,8 @@ def train(config: TrainConfig) -> Path:
         mixed_precision=choose_precision(config.run),
         dataloader_config=DataLoaderConfiguration(split_batches=True),
     )
+    if accelerator.device.type == "cpu":
+        machine.keep_freed_memory()
     # Under `accelerate launch` one process speaks, and writes, for all.
     if not accelerator.is_main_process:
         logging.getLogger("trainer").setLevel(logging.ERROR)
