@@ -70,7 +70,10 @@ class RecipeConfig:
     epochs: int = 50
     """Passes over the training images."""
     batch_size: int = 16
-    """Images in one step, over all processes."""
+    """Images that pass through the network together, over all processes."""
+    accumulate: int = 1
+    """Batches whose gradients add up to one step: --batch-size 4 --accumulate 4 takes the same
+    steps as --batch-size 16, in less memory. (Batch normalisation sees each batch alone.)"""
     lr: float = 1e-4
     """Learning rate of AdamW; the peak, where there is a schedule."""
     weight_decay: float = 1e-2
@@ -178,6 +181,7 @@ class TrainConfig:
             ),
             (recipe.epochs < 1, "--epochs must be at least 1"),
             (recipe.batch_size < 1, "--batch-size must be at least 1"),
+            (recipe.accumulate < 1, "--accumulate must be at least 1"),
             (not 0 < recipe.lr < float("inf"), "--lr must be above 0"),
             (not recipe.weight_decay >= 0, "--weight-decay must be at least 0"),
             (not 0 < recipe.layer_decay <= 1, "--layer-decay must be above 0 and at most 1"),

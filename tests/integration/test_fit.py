@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import shutil
 import signal
@@ -22,7 +23,8 @@ from trainer import checkpoint
 from trainer.config import TrainConfig
 from trainer.drawn_samples import write_samples
 from trainer.errors import ConfigError, DataError, DefectError
-from trainer.fit import BEST, LAST, METRICS
+from trainer.fit import BEST, LAST
+from trainer.history import METRICS
 from trainer.run import train
 
 
@@ -55,13 +57,18 @@ def _train_until(step: int, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 MIXED: dict[str, Any] = {"mixup": 0.4, "cutmix": 1.0, "layer_decay": 0.8, "label_smoothing": 0.1}
 
 
-# Two steps an epoch: stopped after the first and after the last step of epoch 2.
-@pytest.mark.parametrize(("stopped_in", "more"), [(2, {}), (3, {}), (2, MIXED)])
+# 18 images make three steps an epoch: stopped after the last step of epoch 1, and after the first
+# of epoch 2. Then five passes make two steps, of three passes and of two: stopped in a first one.
+@pytest.mark.parametrize(
+    ("stopped_in", "steps", "more"),
+    [(2, 3, {}), (3, 3, {}), (3, 3, MIXED), (6, 2, {"batch_size": 4, "accumulate": 3})],
+)
 def test_resumed_run_equals_an_undisturbed_one(
     data_dir: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     stopped_in: int,
+    steps: int,
     more: dict[str, Any],
 ) -> None:
     recipe = {"schedule": "cosine", "warmup_epochs": 1, "ema_decay": 0.9, "clip_grad": 1.0, **more}
@@ -88,7 +95,9 @@ def test_resumed_run_equals_an_undisturbed_one(
     assert [line["epoch"] for line in logs[0]] == [1, 2, 3]
     # Warm-up in epoch 1, then down the cosine to nearly nothing.
     assert logs[0][0]["lr"] < 1e-3
-    assert logs[0][1]["lr"] > logs[0][2]["lr"] > 0
+    assert logs[0][1]["lr"] > logs[0][2]["lr"]
+    last_share = (3 * steps - 1) / (3 * steps)
+    assert logs[0][2]["lr"] == pytest.approx(1e-3 * 0.5 * (1 + math.cos(math.pi * last_share)))
 
     # The average is what was kept and published, and is not the plain weights.
     tensors, facts = checkpoint.load(tmp_path / "whole" / LAST)
