@@ -133,6 +133,9 @@ class RunConfig:
     """Processes that load images. 0 loads in the main process, right for a CPU."""
     cache_dir: Path | None = None
     """Where the features of frozen backbones are kept. Default: the user's cache folder."""
+    log_with: Literal["none", "tensorboard", "trackio"] = "none"
+    """Keep curves, too: for TensorBoard in the run folder (tensorboard --logdir runs), or in
+    trackio's own store of this user (trackio show). Nothing is sent, no server is started."""
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     """Arithmetic; auto takes bf16 where the processor or GPU computes it natively."""
 

@@ -28,6 +28,7 @@ from trainer.loading import EpochSampler, mixed_seed
 from trainer.optimisation import highest_rate
 from trainer.progress import ProgressBar
 from trainer.task import Task
+from trainer.tracking import track
 
 logger = logging.getLogger(__name__)
 
@@ -152,6 +153,7 @@ class Fitting:
         if self.accelerator.is_main_process:
             self._save()
         self.accelerator.wait_for_everyone()
+        track(self.accelerator, result, images_per_second)
         logger.info(
             "epoch %d/%d  train loss %.4f accuracy %.4f  "
             "validation loss %.4f accuracy %.4f%s  %.0f s, %.1f images/s",

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
-import os
 import shutil
-import signal
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from model_card.report import Report
-from tests.small_run import small_config
+from tests.small_run import going_on, small_config, train_until
 from trainer import checkpoint
-from trainer.config import TrainConfig
 from trainer.drawn_samples import write_samples
 from trainer.errors import ConfigError, DataError, DefectError
 from trainer.fit import BEST, LAST
@@ -33,25 +27,6 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "strips"
     write_samples(folder, train_per_class=4, test_per_class=2)
     return folder
-
-
-def _going_on(config: TrainConfig) -> TrainConfig:
-    return replace(config, run=replace(config.run, resume=True))
-
-
-def _train_until(step: int, config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Train, and press Ctrl-C while a step (counted from the start) is under way."""
-    backward, steps = Accelerator.backward, itertools.count()
-
-    def interrupted(accelerator: Accelerator, loss: torch.Tensor) -> None:
-        if next(steps) == step:
-            os.kill(os.getpid(), signal.SIGINT)
-        backward(accelerator, loss)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Accelerator, "backward", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            train(config)
 
 
 MIXED: dict[str, Any] = {"mixup": 0.4, "cutmix": 1.0, "layer_decay": 0.8, "label_smoothing": 0.1}
@@ -78,9 +53,9 @@ def test_resumed_run_equals_an_undisturbed_one(
     )
     train(whole)
 
-    _train_until(stopped_in, halted, monkeypatch)
+    train_until(stopped_in, halted, monkeypatch)
     assert not (tmp_path / "halted/published").exists()
-    train(_going_on(halted))
+    train(going_on(halted))
 
     for name in (BEST, LAST, "published/model.safetensors"):
         expected, found = (load_file(tmp_path / run / name) for run in ("whole", "halted"))
@@ -116,7 +91,7 @@ def test_finished_run_is_left_alone(data_dir: Path, tmp_path: Path) -> None:
     config = small_config(data_dir, tmp_path / "run", epochs=1)
     folder = train(config)
     before = {f: f.stat().st_mtime_ns for f in folder.rglob("*")}
-    assert train(_going_on(config)) == folder == tmp_path / "run/published"
+    assert train(going_on(config)) == folder == tmp_path / "run/published"
     assert {f: f.stat().st_mtime_ns for f in folder.rglob("*")} == before
     with pytest.raises(ConfigError, match=r"is not empty.*--resume"):
         train(config)
@@ -147,10 +122,10 @@ def test_changed_images_are_noticed(
     copy = tmp_path / "strips"
     shutil.copytree(data_dir, copy)
     config = small_config(copy, tmp_path / "run")
-    _train_until(1, config, monkeypatch)
+    train_until(1, config, monkeypatch)
     (copy / "train/Pitted/pitted_0001.png").unlink()
     with pytest.raises(ConfigError, match=r"images are not those that the run in .* began with"):
-        train(_going_on(config))
+        train(going_on(config))
 
 
 def test_damaged_checkpoint_is_named(data_dir: Path, tmp_path: Path) -> None:
@@ -159,4 +134,4 @@ def test_damaged_checkpoint_is_named(data_dir: Path, tmp_path: Path) -> None:
     config.write(tmp_path / "run")
     (tmp_path / "run" / LAST).write_bytes(b"damaged")
     with pytest.raises(DataError, match=r"last\.safetensors can't be read"):
-        train(_going_on(config))
+        train(going_on(config))
