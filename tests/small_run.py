@@ -1,11 +1,20 @@
-"""Settings of a run that takes seconds, for tests that train."""
+"""Runs that take seconds, for tests that train, stop and go on."""
 
 from __future__ import annotations
 
+import itertools
+import os
+import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
+from accelerate import Accelerator
+
 from trainer.config import DataConfig, ModelConfig, RecipeConfig, RunConfig, TrainConfig
+from trainer.run import train
 
 
 def small_config(
@@ -29,3 +38,23 @@ def small_config(
         recipe=RecipeConfig(**settings | recipe),
         run=RunConfig(run_dir=run_dir, mixed_precision=mixed_precision),
     )
+
+
+def train_until(step: int, config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train, and press Ctrl-C while a backward pass (counted from 0) is under way."""
+    backward, steps = Accelerator.backward, itertools.count()
+
+    def interrupted(accelerator: Accelerator, loss: torch.Tensor) -> None:
+        if next(steps) == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        backward(accelerator, loss)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Accelerator, "backward", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+
+
+def going_on(config: TrainConfig) -> TrainConfig:
+    """Return the settings with which a stopped run goes on."""
+    return replace(config, run=replace(config.run, resume=True))

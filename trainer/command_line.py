@@ -75,13 +75,13 @@ def read_push_config(arguments: list[str]) -> PushConfig:
 
 
 def continued(given: TrainConfig, saved: TrainConfig, run_dir: Path) -> TrainConfig:
-    """Return the settings of a run that goes on; how many processes load images may change."""
-    run = replace(saved.run, run_dir=run_dir, resume=True, workers=given.run.workers)
-    going_on = replace(saved, run=run)
+    """Return the settings of a run that goes on; what does not bear on its result may change."""
+    free = {name: getattr(given.run, name) for name in ("workers", "log_with")}
+    going_on = replace(saved, run=replace(saved.run, run_dir=run_dir, resume=True, **free))
     changed = [
         f"  {flag} is {now}, was {before}"
         for (flag, now, _), (_, before, _) in zip(given.flags(), saved.flags(), strict=True)
-        if now != before and flag not in ("--run-dir", "--resume", "--workers")
+        if now != before and flag not in ("--run-dir", "--resume", "--workers", "--log-with")
     ]
     if changed:
         raise ConfigError(

@@ -70,7 +70,10 @@ class RecipeConfig:
     epochs: int = 50
     """Passes over the training images."""
     batch_size: int = 16
-    """Images in one step, over all processes."""
+    """Images that pass through the network together, over all processes."""
+    accumulate: int = 1
+    """Batches whose gradients add up to one step: --batch-size 4 --accumulate 4 takes the same
+    steps as --batch-size 16, in less memory. (Batch normalisation sees each batch alone.)"""
     lr: float = 1e-4
     """Learning rate of AdamW; the peak, where there is a schedule."""
     weight_decay: float = 1e-2
@@ -130,6 +133,9 @@ class RunConfig:
     """Processes that load images. 0 loads in the main process, right for a CPU."""
     cache_dir: Path | None = None
     """Where the features of frozen backbones are kept. Default: the user's cache folder."""
+    log_with: Literal["none", "tensorboard", "trackio"] = "none"
+    """Keep curves, too: for TensorBoard in the run folder (tensorboard --logdir runs), or in
+    trackio's own store of this user (trackio show). Nothing is sent, no server is started."""
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     """Arithmetic; auto takes bf16 where the processor or GPU computes it natively."""
 
@@ -178,6 +184,7 @@ class TrainConfig:
             ),
             (recipe.epochs < 1, "--epochs must be at least 1"),
             (recipe.batch_size < 1, "--batch-size must be at least 1"),
+            (recipe.accumulate < 1, "--accumulate must be at least 1"),
             (not 0 < recipe.lr < float("inf"), "--lr must be above 0"),
             (not recipe.weight_decay >= 0, "--weight-decay must be at least 0"),
             (not 0 < recipe.layer_decay <= 1, "--layer-decay must be above 0 and at most 1"),

@@ -203,8 +203,8 @@ def _training_facts(run: FinishedRun, epochs: list[report.Epoch]) -> report.Trai
         settings=[
             report.Setting(flag=flag, value=value, default=default)
             for flag, value, default in run.config.flags()
-            # Where a run was kept, and that it was resumed, does not bear on its result.
-            if flag not in ("--run-dir", "--resume")
+            # Where a run was kept, that it was resumed or watched, does not bear on its result.
+            if flag not in ("--run-dir", "--resume", "--log-with")
         ],
         epochs=epochs,
         stopped_early=run.fit.stopped_early,

@@ -24,6 +24,7 @@ from trainer.images import Images, prepare_images
 from trainer.precision import choose_precision
 from trainer.split import write_split
 from trainer.task import PIXELS_DIR, head_task, image_task
+from trainer.tracking import check_tracker, tracking
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ def train(config: TrainConfig) -> Path:
     Raises:
         DefectError: the data, the settings or the Hub stand in the way.
     """
+    check_tracker(config.run)
     accelerator = Accelerator(
         mixed_precision=choose_precision(config.run),
         dataloader_config=DataLoaderConfiguration(split_batches=True),
@@ -91,7 +93,8 @@ def _train_on(
         task = head_task(built, images, config, accelerator)
     else:
         task = image_task(built, images, config, run_dir, accelerator)
-    fit = Fitting(task, images, config, run_dir, accelerator).run()
+    with tracking(accelerator, config, run_dir, started):
+        fit = Fitting(task, images, config, run_dir, accelerator).run()
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         shutil.rmtree(run_dir / PIXELS_DIR, ignore_errors=True)

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import os
+import math
 import shutil
-import signal
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from model_card.report import Report
-from tests.small_run import small_config
+from tests.small_run import going_on, small_config, train_until
 from trainer import checkpoint
-from trainer.config import TrainConfig
 from trainer.drawn_samples import write_samples
 from trainer.errors import ConfigError, DataError, DefectError
-from trainer.fit import BEST, LAST, METRICS
+from trainer.fit import BEST, LAST
+from trainer.history import METRICS
 from trainer.run import train
 
 
@@ -33,35 +29,21 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _going_on(config: TrainConfig) -> TrainConfig:
-    return replace(config, run=replace(config.run, resume=True))
-
-
-def _train_until(step: int, config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Train, and press Ctrl-C while a step (counted from the start) is under way."""
-    backward, steps = Accelerator.backward, itertools.count()
-
-    def interrupted(accelerator: Accelerator, loss: torch.Tensor) -> None:
-        if next(steps) == step:
-            os.kill(os.getpid(), signal.SIGINT)
-        backward(accelerator, loss)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Accelerator, "backward", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            train(config)
-
-
 MIXED: dict[str, Any] = {"mixup": 0.4, "cutmix": 1.0, "layer_decay": 0.8, "label_smoothing": 0.1}
 
 
-# Two steps an epoch: stopped after the first and after the last step of epoch 2.
-@pytest.mark.parametrize(("stopped_in", "more"), [(2, {}), (3, {}), (2, MIXED)])
+# 18 images make three steps an epoch: stopped after the last step of epoch 1, and after the first
+# of epoch 2. Then five passes make two steps, of three passes and of two: stopped in a first one.
+@pytest.mark.parametrize(
+    ("stopped_in", "steps", "more"),
+    [(2, 3, {}), (3, 3, {}), (3, 3, MIXED), (6, 2, {"batch_size": 4, "accumulate": 3})],
+)
 def test_resumed_run_equals_an_undisturbed_one(
     data_dir: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     stopped_in: int,
+    steps: int,
     more: dict[str, Any],
 ) -> None:
     recipe = {"schedule": "cosine", "warmup_epochs": 1, "ema_decay": 0.9, "clip_grad": 1.0, **more}
@@ -71,9 +53,9 @@ def test_resumed_run_equals_an_undisturbed_one(
     )
     train(whole)
 
-    _train_until(stopped_in, halted, monkeypatch)
+    train_until(stopped_in, halted, monkeypatch)
     assert not (tmp_path / "halted/published").exists()
-    train(_going_on(halted))
+    train(going_on(halted))
 
     for name in (BEST, LAST, "published/model.safetensors"):
         expected, found = (load_file(tmp_path / run / name) for run in ("whole", "halted"))
@@ -88,7 +70,9 @@ def test_resumed_run_equals_an_undisturbed_one(
     assert [line["epoch"] for line in logs[0]] == [1, 2, 3]
     # Warm-up in epoch 1, then down the cosine to nearly nothing.
     assert logs[0][0]["lr"] < 1e-3
-    assert logs[0][1]["lr"] > logs[0][2]["lr"] > 0
+    assert logs[0][1]["lr"] > logs[0][2]["lr"]
+    last_share = (3 * steps - 1) / (3 * steps)
+    assert logs[0][2]["lr"] == pytest.approx(1e-3 * 0.5 * (1 + math.cos(math.pi * last_share)))
 
     # The average is what was kept and published, and is not the plain weights.
     tensors, facts = checkpoint.load(tmp_path / "whole" / LAST)
@@ -107,7 +91,7 @@ def test_finished_run_is_left_alone(data_dir: Path, tmp_path: Path) -> None:
     config = small_config(data_dir, tmp_path / "run", epochs=1)
     folder = train(config)
     before = {f: f.stat().st_mtime_ns for f in folder.rglob("*")}
-    assert train(_going_on(config)) == folder == tmp_path / "run/published"
+    assert train(going_on(config)) == folder == tmp_path / "run/published"
     assert {f: f.stat().st_mtime_ns for f in folder.rglob("*")} == before
     with pytest.raises(ConfigError, match=r"is not empty.*--resume"):
         train(config)
@@ -138,10 +122,10 @@ def test_changed_images_are_noticed(
     copy = tmp_path / "strips"
     shutil.copytree(data_dir, copy)
     config = small_config(copy, tmp_path / "run")
-    _train_until(1, config, monkeypatch)
+    train_until(1, config, monkeypatch)
     (copy / "train/Pitted/pitted_0001.png").unlink()
     with pytest.raises(ConfigError, match=r"images are not those that the run in .* began with"):
-        train(_going_on(config))
+        train(going_on(config))
 
 
 def test_damaged_checkpoint_is_named(data_dir: Path, tmp_path: Path) -> None:
@@ -150,4 +134,4 @@ def test_damaged_checkpoint_is_named(data_dir: Path, tmp_path: Path) -> None:
     config.write(tmp_path / "run")
     (tmp_path / "run" / LAST).write_bytes(b"damaged")
     with pytest.raises(DataError, match=r"last\.safetensors can't be read"):
-        train(_going_on(config))
+        train(going_on(config))

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from accelerate.state import AcceleratorState
@@ -52,11 +53,15 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_two_processes_train_what_one_trains(data_dir: Path, tmp_path: Path) -> None:
-    alone = small_config(data_dir, tmp_path / "one", epochs=2, batch_size=6, ema_decay=0.9)
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_two_processes_train_what_one_trains(
+    data_dir: Path, tmp_path: Path, accumulate: int
+) -> None:
+    recipe: dict[str, Any] = {"epochs": 2, "batch_size": 6, "ema_decay": 0.9}
+    alone = small_config(data_dir, tmp_path / "one", accumulate=accumulate, **recipe)
     one = Report.read(train(alone))
     AcceleratorState._reset_state(reset_partial_state=True)
-    flags = ["--model", "test_convnext", "--ema-decay", "0.9"]
+    flags = ["--model", "test_convnext", "--ema-decay", "0.9", "--accumulate", str(accumulate)]
     two = Report.read(_train_on_two(data_dir, tmp_path / "two", *flags))
     assert (one.machine.processes, two.machine.processes) == (1, 2)
     for expected, found in zip(one.training.epochs, two.training.epochs, strict=True):

@@ -35,6 +35,7 @@ from trainer.errors import ConfigError
         (ModelConfig, {"weights": Path("w"), "pretrained": False}, "--no-pretrained"),
         (RecipeConfig, {"epochs": 0}, "--epochs"),
         (RecipeConfig, {"batch_size": 0}, "--batch-size"),
+        (RecipeConfig, {"accumulate": 0}, "--accumulate"),
         (RecipeConfig, {"lr": 0.0}, "--lr"),
         (RecipeConfig, {"lr": float("nan")}, "--lr"),
         (RecipeConfig, {"weight_decay": float("nan")}, "--weight-decay"),

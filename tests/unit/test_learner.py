@@ -1,0 +1,69 @@
+"""One step: a batch in parts moves the weights as the whole batch does."""
+
+from __future__ import annotations
+
+import itertools
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import timm
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from trainer.config import RecipeConfig
+from trainer.fit import grouped
+from trainer.learner import Learner
+from trainer.task import Task
+
+LABELS = [0] * 9 + [1] * 4 + [2] * 3
+
+
+def _learner(accelerator: Accelerator, **recipe: Any) -> Learner:
+    torch.manual_seed(0)
+    # No batch normalisation: each image passes through this network on its own.
+    model = timm.create_model("test_convnext", num_classes=3)
+    unused: Any = None
+    task = Task(model, unused, unused, augment=nn.Identity(), prepare=nn.Identity())
+    images: Any = SimpleNamespace(labels=["a", "b", "c"], parts={"train": {"label": LABELS}})
+    return Learner(task, images, RecipeConfig(lr=1e-2, **recipe), 2, accelerator)
+
+
+def _batches(size: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    inputs = torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    targets = torch.tensor(LABELS)
+    return [(inputs[i : i + size], targets[i : i + size]) for i in range(0, 16, size)]
+
+
+# 16 images as one batch, in four equal parts, and in parts of which the last is smaller.
+@pytest.mark.parametrize("size", [4, 7])
+@pytest.mark.parametrize("weights", ["none", "balanced"])
+def test_parts_of_a_batch_move_the_weights_as_the_whole_does(size: int, weights: Any) -> None:
+    accelerator = Accelerator(cpu=True)
+    settings: dict[str, Any] = {"class_weights": weights, "clip_grad": 1.0, "ema_decay": 0.5}
+    whole, parted = (_learner(accelerator, **settings) for _ in range(2))
+    start = {name: tensor.clone() for name, tensor in whole.network.state_dict().items()}
+    for number in range(2):
+        expected = whole.step(_batches(16), number)
+        found = parted.step(_batches(size), number)
+        assert found.tolist() == pytest.approx(expected.tolist(), rel=1e-4)
+        assert expected[2] == 16
+    for state in ("network", "kept"):
+        one, other = (
+            x.kept if state == "kept" else x.network.state_dict() for x in (whole, parted)
+        )
+        for name, tensor in one.items():
+            # AdamW moves a weight by up to the rate; where gradients all but vanish, their
+            # rounding decides.
+            assert (tensor - other[name]).abs().mean() < 1e-5, name
+    moved = whole.network.state_dict()["stem.0.weight"] - start["stem.0.weight"]
+    assert moved.abs().mean() > 1e-3
+
+
+def test_groups_of_batches() -> None:
+    assert list(grouped(range(7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
+    # No batch is fetched before its group is wanted.
+    counted = itertools.count()
+    assert next(iter(grouped(counted, 3))) == [0, 1, 2]
+    assert next(counted) == 3
