@@ -6,7 +6,6 @@ then done to whole batches, where the network runs: one pass over the pixels for
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import torch
@@ -16,46 +15,66 @@ from torchvision.transforms import v2
 
 from trainer.config import RecipeConfig
 
+# How many numbers decide the changes of one image: angle, shear in x and y, zoom, shift in x and y,
+# flip in x and y, contrast, brightness.
+DRAWS = 10
+
+
+def draw(seed: int) -> torch.Tensor:
+    """Draw the numbers, from -1 to 1, that decide the changes of one image: [10].
+
+    Args:
+        seed: of this image in this epoch; nothing else has an influence.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(DRAWS, generator=generator).mul_(2).sub_(1)
+
 
 class Changes(NamedTuple):
-    """The random changes of one image; those of a batch have one more dimension in front.
+    """The random changes of the images of a batch.
 
     Attributes:
-        map: [2, 3], takes a place in the result (x, y, 1) to the place in the image that is seen
-            there; x and y run from -1 to 1 over the sides.
-        light: [2], contrast, by which the difference to the mean colour is multiplied, and
-            brightness, which is added, in shares of the range from black to white.
+        maps: [image, 2, 3], take a place in the result (x, y, 1) to the place in the image that is
+            seen there; x and y run from -1 to 1 over the sides.
+        contrast: [image], by which the difference to the mean colour is multiplied.
+        brightness: [image], what is added, in shares of the range from black to white.
     """
 
-    map: torch.Tensor
-    light: torch.Tensor
+    maps: torch.Tensor
+    contrast: torch.Tensor
+    brightness: torch.Tensor
 
 
-def draw_changes(recipe: RecipeConfig, seed: int) -> Changes:
-    """Draw the changes of the reference work, and those of light, for a square image.
+def changes(recipe: RecipeConfig, draws: torch.Tensor) -> Changes:
+    """Return the changes of the reference work, and those of light, for square images.
 
     Rotation, shear, zoom, shift and flips are one affine map, so that pixels are resampled once.
 
     Args:
         recipe: how far each change may go.
-        seed: of this image in this epoch; nothing else has an influence.
+        draws: [image, 10], of `draw`.
     """
-    generator = torch.Generator().manual_seed(seed)
-    drawn = torch.rand(10, generator=generator).mul_(2).sub_(1).tolist()
-    angle = math.radians(recipe.rotation * drawn[0])
-    shear_x, shear_y = (math.tan(math.radians(recipe.shear * share)) for share in drawn[1:3])
-    zoom = (1 + recipe.zoom) ** drawn[3]
-    shift = 2 * recipe.translation * torch.tensor([[drawn[4]], [drawn[5]]])
-    flip = [-1.0 if recipe.flip and share < 0 else 1.0 for share in drawn[6:8]]
-    turned = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    sheared = torch.tensor([[1.0, -shear_x], [-shear_y, 1 + shear_x * shear_y]])
-    # The other way round: from the result back into the image, the flips first.
-    back = torch.linalg.inv(zoom * turned @ sheared)
-    contrast = (1 + recipe.contrast) ** drawn[8]
-    return Changes(
-        map=torch.cat([back @ torch.diag(torch.tensor(flip)), -back @ shift], dim=1),
-        light=torch.tensor([contrast, recipe.brightness * drawn[9]]),
+    angle, shear_x, shear_y, zoom, shift_x, shift_y, flip_x, flip_y, contrast, brightness = (
+        draws.unbind(1)
     )
+    angle = torch.deg2rad(recipe.rotation * angle)
+    cos, sin = angle.cos(), angle.sin()
+    shear_x, shear_y = (torch.deg2rad(recipe.shear * s).tan() for s in (shear_x, shear_y))
+    turned = torch.stack([cos, -sin, sin, cos], 1).view(-1, 2, 2)
+    ones = torch.ones_like(cos)
+    sheared = torch.stack([ones, -shear_x, -shear_y, 1 + shear_x * shear_y], 1).view(-1, 2, 2)
+    zoom = (1 + recipe.zoom) ** zoom
+    # From the result back into the image. Turned and sheared areas keep their size, so that the
+    # inverse needs no determinant but that of the zoom.
+    (a, b), (c, d) = ((entry for entry in row.unbind(1)) for row in (turned @ sheared).unbind(1))
+    back = torch.stack([d, -b, -c, a], 1).view(-1, 2, 2) / zoom.view(-1, 1, 1)
+    shift = 2 * recipe.translation * torch.stack([shift_x, shift_y], 1).unsqueeze(2)
+    maps = torch.cat([back, -back @ shift], 2)
+    if recipe.flip:
+        # Flips come last, so first on the way back.
+        maps[:, :, 0] *= torch.where(flip_x < 0, -1.0, 1.0).unsqueeze(1)
+        maps[:, :, 1] *= torch.where(flip_y < 0, -1.0, 1.0).unsqueeze(1)
+    return Changes(maps, (1 + recipe.contrast) ** contrast, recipe.brightness * brightness)
 
 
 def plain_transform(data_config: dict[str, Any]) -> v2.Transform:
@@ -104,16 +123,19 @@ class Normalise(torch.nn.Module):
 class Augment(torch.nn.Module):
     """Normalise an 8-bit batch and change each image as was drawn for it."""
 
-    def __init__(self, data_config: dict[str, Any]) -> None:
+    def __init__(self, recipe: RecipeConfig, data_config: dict[str, Any]) -> None:
         super().__init__()
-        self.normalise = Normalise(data_config)
+        self.recipe, self.normalise = recipe, Normalise(data_config)
 
-    def forward(self, batch: tuple[torch.Tensor, Changes]) -> torch.Tensor:
-        """Return float32 in channels_last layout; bare corners have the mean colour."""
-        pixels, (maps, light) = batch
-        contrast, brightness = light.view(-1, 2, 1, 1, 1).unbind(1)
-        levels = self.normalise(pixels)
-        levels = levels.mul_(contrast).add_(255 * brightness / self.normalise.std)
+    def forward(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """Return float32 in channels_last layout; bare corners have the mean colour.
+
+        `batch` is 8-bit images [image, 3, height, width] and the numbers drawn for each.
+        """
+        pixels, draws = batch
+        maps, contrast, brightness = changes(self.recipe, draws)
+        added = 255 * brightness.view(-1, 1, 1, 1) / self.normalise.std
+        levels = self.normalise(pixels).mul_(contrast.view(-1, 1, 1, 1)).add_(added)
         # Zeros outside are the mean colour, which tells the network nothing.
         grid = affine_grid(maps, list(levels.shape), align_corners=False)
         changed = grid_sample(levels, grid, align_corners=False)

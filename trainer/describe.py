@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+import torch
 from accelerate import Accelerator
-from torch.utils.data import default_collate
 from torchvision.transforms import v2
 
 from model_card import figures, report
 from space.predictor import Prediction
 from trainer import machine
-from trainer.augment import Augment, draw_changes, plain_transform
+from trainer.augment import Augment, draw, plain_transform
 from trainer.backbone import Backbone, count_parameters
 from trainer.config import TrainConfig
 from trainer.fit import Fit
@@ -229,12 +229,10 @@ def _write_image_figures(
             )
         )
     pixels = plain_transform(run.backbone.data_config)(open_image(run.images.parts["train"][0]))
-    drawn = [
-        draw_changes(run.config.recipe, mixed_seed(run.config.run.seed, number))
-        for number in range(AUGMENTED)
-    ]
-    augment = Augment(run.backbone.data_config)
-    batch = augment((pixels.expand(AUGMENTED, -1, -1, -1), default_collate(drawn)))
+    seed = run.config.run.seed
+    draws = torch.stack([draw(mixed_seed(seed, number)) for number in range(AUGMENTED)])
+    augment = Augment(run.config.recipe, run.backbone.data_config)
+    batch = augment((pixels.expand(AUGMENTED, -1, -1, -1), draws))
     changed = [v2.functional.to_pil_image(image) for image in augment.normalise.undo(batch)]
     original = v2.functional.to_pil_image(pixels)
     return figures.write_image_figures(samples, original, changed, folder)

@@ -18,13 +18,12 @@ from typing import Any
 import datasets
 import torch
 from accelerate import Accelerator
-from accelerate.utils import send_to_device
 from platformdirs import user_cache_path
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from trainer import checkpoint
-from trainer.augment import Augment, Changes, draw_changes, plain_transform
+from trainer.augment import Augment, draw, plain_transform
 from trainer.backbone import Backbone
 from trainer.config import TrainConfig
 from trainer.errors import ConfigError
@@ -55,7 +54,7 @@ class FeatureStore:
     def __init__(self, built: Backbone, config: TrainConfig, accelerator: Accelerator) -> None:
         self.built, self.config, self.accelerator = built, config, accelerator
         self.model: Any = built.model.eval().to(accelerator.device)
-        self.augment = Augment(built.data_config).to(accelerator.device)
+        self.augment = Augment(config.recipe, built.data_config).to(accelerator.device)
         self._check_head()
         root = config.run.cache_dir or user_cache_path("strip-defect-classifier")
         self.folder = root / "features" / self._key()
@@ -98,8 +97,8 @@ class FeatureStore:
             pixels = batch.to(self.accelerator.device)
             views = [self.augment.normalise(pixels)]
             for view in range(1, 1 + self.config.recipe.views):
-                changes = self._changes(hashes[done : done + len(batch)], view)
-                views.append(self.augment((pixels, changes)))
+                draws = self._draws(hashes[done : done + len(batch)], view)
+                views.append(self.augment((pixels, draws)))
             with self.accelerator.autocast():
                 seen = [_features(self.model, inputs).float().cpu() for inputs in views]
             features.append(torch.stack(seen, dim=1))
@@ -107,16 +106,10 @@ class FeatureStore:
             bar.update(len(batch))
         return torch.cat(features)
 
-    def _changes(self, hashes: Sequence[str], view: int) -> Changes:
+    def _draws(self, hashes: Sequence[str], view: int) -> torch.Tensor:
         """Draw the changes of one view: by image, not by place, for another split to find it."""
-        drawn = [
-            draw_changes(
-                self.config.recipe, mixed_seed(self.config.run.seed, view, int(name[:15], 16))
-            )
-            for name in hashes
-        ]
-        changes: Changes = send_to_device(default_collate(drawn), self.accelerator.device)
-        return changes
+        seeds = [mixed_seed(self.config.run.seed, view, int(name[:15], 16)) for name in hashes]
+        return torch.stack([draw(seed) for seed in seeds]).to(self.accelerator.device)
 
     @torch.inference_mode()
     def _check_head(self) -> None:

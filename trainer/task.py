@@ -57,9 +57,9 @@ def image_task(
 
     return Task(
         model=backbone.model,
-        train=TrainingImages(decoded("train"), config.recipe, config.run.seed),
+        train=TrainingImages(decoded("train"), config.run.seed),
         validation=decoded("validation"),
-        augment=Augment(data_config),
+        augment=Augment(config.recipe, data_config),
         prepare=Normalise(data_config),
     )
 

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import random
-import resource
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
+from tests.killed_run import assert_same_weights, start, start_and_kill, wait_until_said
 from trainer.drawn_samples import write_samples
 from trainer.endurance import StopRequest, explained_failures
 from trainer.errors import DefectError
 
-TRAIN = Path(__file__).parents[2] / "trainer" / "train.py"
-FLAGS = (
-    "--model test_efficientnet --no-pretrained --image-size 32 --batch-size 4 --epochs 6 --lr 1e-3 "
-    "--schedule cosine --ema-decay 0.9 --validation-fraction 0.25 --mixed-precision no"
-)
 KILLS = 3
 
 
@@ -35,31 +25,6 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "strips"
     write_samples(folder, train_per_class=8, test_per_class=2)
     return folder
-
-
-def start(data_dir: Path, run_dir: Path, *, largest_file: int = -1) -> subprocess.Popen[str]:
-    """Start training, or go on with it; `largest_file` limits what it may write, in bytes."""
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-
-    going_on = (run_dir / "config.json").exists()
-    flags = ["--resume"] if going_on else ["--data-dir", str(data_dir), *FLAGS.split()]
-    return subprocess.Popen(
-        [sys.executable, str(TRAIN), "--run-dir", str(run_dir), *flags],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # More threads would only wait for each other, on a network as small as this one.
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        preexec_fn=limit if largest_file >= 0 else None,  # noqa: PLW1509 -- the child has one thread
-    )
-
-
-def wait_until_said(process: subprocess.Popen[str], words: str) -> None:
-    """Read what training tells its user until these words have come."""
-    assert process.stderr is not None
-    assert any(words in line for line in process.stderr), f"It ended without {words!r}."
 
 
 @pytest.fixture(scope="module")
@@ -72,24 +37,12 @@ def whole(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_dir
 
 
-def assert_same_weights(run_dir: Path, whole: Path) -> None:
-    for name in ("last.safetensors", "best.safetensors", "published/model.safetensors"):
-        expected, found = load_file(whole / name), load_file(run_dir / name)
-        assert expected.keys() == found.keys()
-        assert all(torch.equal(expected[key], found[key]) for key in expected), name
-
-
 def test_killed_at_random_moments_the_weights_are_those_of_an_undisturbed_run(
     data_dir: Path, whole: Path, tmp_path: Path
 ) -> None:
     run_dir, chance = tmp_path / "run", random.Random(0)  # noqa: S311
     for _ in range(KILLS):
-        process = start(data_dir, run_dir)
-        # Loading torch takes longest; what matters begins with the first line that is printed.
-        wait_until_said(process, "run folder")
-        time.sleep(chance.uniform(0, 2))
-        process.kill()
-        process.communicate(timeout=60)
+        start_and_kill(data_dir, run_dir, chance.uniform(0, 2))
     process = start(data_dir, run_dir)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors

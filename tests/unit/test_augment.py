@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ from PIL import Image
 from timm.data import create_transform
 from torchvision.transforms import v2
 
-from trainer.augment import Augment, Changes, Normalise, draw_changes, plain_transform
+from trainer.augment import Augment, Normalise, changes, draw, plain_transform
 from trainer.config import RecipeConfig
 
 
@@ -23,11 +22,10 @@ def recipe(**changes: float) -> RecipeConfig:
     return RecipeConfig(**still | changes)
 
 
-def changed(pixels: torch.Tensor, changes: Changes) -> torch.Tensor:
+def changed(pixels: torch.Tensor, recipe: RecipeConfig, draws: torch.Tensor) -> torch.Tensor:
     """Return the 8-bit image [3, height, width] that `Augment` makes of one."""
-    augment = Augment(data_config(pixels.shape[-1]))
-    batch = (pixels.unsqueeze(0), Changes(*(item.unsqueeze(0) for item in changes)))
-    return augment.normalise.undo(augment(batch))[0]
+    augment = Augment(recipe, data_config(pixels.shape[-1]))
+    return augment.normalise.undo(augment((pixels.unsqueeze(0), draws.unsqueeze(0))))[0]
 
 
 def data_config(size: int = 64, interpolation: str = "bicubic") -> dict[str, Any]:
@@ -65,7 +63,7 @@ def test_undo_gives_the_pixels_back() -> None:
 def test_training_with_nothing_random_is_plain() -> None:
     config = data_config()
     pixels = plain_transform(config)(noise(90, 70))
-    assert torch.equal(changed(pixels, draw_changes(recipe(), 5)), pixels)
+    assert torch.equal(changed(pixels, recipe(), draw(5)), pixels)
 
 
 def test_flips_are_the_four_flips_and_nothing_else() -> None:
@@ -73,7 +71,7 @@ def test_flips_are_the_four_flips_and_nothing_else() -> None:
     flips = [pixels, pixels.flip(1), pixels.flip(2), pixels.flip(1, 2)]
     seen = []
     for seed in range(64):
-        result = changed(pixels, draw_changes(recipe(flip=True), seed))
+        result = changed(pixels, recipe(flip=True), draw(seed))
         seen.append(next(i for i, flip in enumerate(flips) if torch.equal(flip, result)))
     # Of 64 draws, 16 are expected of each; 4 or fewer would happen once in ten thousand.
     assert all(seen.count(flip) > 4 for flip in range(4))
@@ -108,12 +106,12 @@ def test_the_map_is_that_of_torchvision(
     before = picture().float().unsqueeze(0)
     moved = []
     for seed in range(5):
-        drawn = (2 * torch.rand(10, generator=torch.Generator().manual_seed(seed)) - 1).tolist()
+        drawn = draw(seed).tolist()
         still = {"angle": 0.0, "translate": [0.0, 0.0], "scale": 1.0, "shear": [0.0, 0.0]}
         theirs = v2.functional.affine(
             before, **still | at(drawn), interpolation=v2.InterpolationMode.BILINEAR
         )
-        ours = changed(picture(), draw_changes(recipe(**amounts), seed)).float().unsqueeze(0)
+        ours = changed(picture(), recipe(**amounts), draw(seed)).float().unsqueeze(0)
         assert (ours - theirs)[inner].abs().mean() < 1
         moved.append((before - theirs)[inner].abs().mean())
     assert sum(moved) / len(moved) > 3
@@ -125,11 +123,11 @@ def test_light_is_contrast_about_the_mean_colour_and_brightness_above_it() -> No
     pixels = means.view(3, 1, 1).repeat(1, 8, 8)
     pixels[:, 0, 0] += 40
     for seed in range(20):
-        changes = draw_changes(recipe(contrast=0.5, brightness=0.1), seed)
-        contrast, brightness = changes.light.tolist()
+        lit = recipe(contrast=0.5, brightness=0.1)
+        _, [contrast], [brightness] = changes(lit, draw(seed).unsqueeze(0))
         assert 1 / 1.5 <= contrast <= 1.5
         assert -0.1 <= brightness <= 0.1
-        result = changed(pixels, changes).float()
+        result = changed(pixels, lit, draw(seed)).float()
         base = means.float() + 255 * brightness
         torch.testing.assert_close(result[:, 4, 4], base, rtol=0, atol=1.1)
         torch.testing.assert_close(result[:, 0, 0], base + 40 * contrast, rtol=0, atol=1.5)
@@ -137,13 +135,13 @@ def test_light_is_contrast_about_the_mean_colour_and_brightness_above_it() -> No
 
 def test_each_limit_is_reached_and_kept() -> None:
     """Over many draws: angles to 45°, shifts to a tenth of the side."""
-    maps = [draw_changes(recipe(rotation=45), seed).map for seed in range(400)]
-    angles = [math.degrees(math.atan2(m[0, 1], m[0, 0])) for m in maps]
-    assert max(map(abs, angles)) <= 45.001
-    assert max(angles) > 43
-    assert min(angles) < -43
-    maps = [draw_changes(recipe(translation=0.1), seed).map for seed in range(400)]
-    shifts = torch.stack([m[:, 2] for m in maps]) / 2
+    draws = torch.stack([draw(seed) for seed in range(400)])
+    maps = changes(recipe(rotation=45), draws).maps
+    angles = torch.rad2deg(torch.atan2(maps[:, 0, 1], maps[:, 0, 0]))
+    assert angles.abs().max() <= 45.001
+    assert angles.max() > 43
+    assert angles.min() < -43
+    shifts = changes(recipe(translation=0.1), draws).maps[:, :, 2] / 2
     assert shifts.abs().max() <= 0.1
     assert (shifts.max(0).values > 0.095).all()
     assert (shifts.min(0).values < -0.095).all()
@@ -151,8 +149,8 @@ def test_each_limit_is_reached_and_kept() -> None:
 
 def test_bare_corners_carry_no_signal() -> None:
     white = torch.full((1, 3, 32, 32), 255, dtype=torch.uint8)
-    eighth = math.cos(math.pi / 4)
-    turned = torch.tensor([[[eighth, -eighth, 0], [eighth, eighth, 0]]])
-    result = Augment(data_config(32))((white, Changes(turned, torch.tensor([[1.0, 0.0]]))))
+    # The greatest angle that may be drawn; nothing else.
+    draws = torch.tensor([[1.0] + [0.0] * 9])
+    result = Augment(recipe(rotation=45), data_config(32))((white, draws))
     assert torch.equal(result[0, :, 0, 0], torch.zeros(3))
     assert (result[0, :, 16, 16] > 1).all()

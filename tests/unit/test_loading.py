@@ -14,7 +14,6 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from trainer import loading
-from trainer.config import RecipeConfig
 from trainer.loading import EpochSampler, PlainImages, TrainingImages, decode, mixed_seed
 
 IMAGES = 9
@@ -43,16 +42,16 @@ def plain(tmp_path: Path) -> PlainImages:
 def epoch(
     plain: PlainImages, seed: int, number: int, workers: int = 0
 ) -> tuple[list[int], torch.Tensor, torch.Tensor]:
-    """Return labels, pixels and maps of an epoch, in the order of loading."""
+    """Return labels, pixels and drawn numbers of an epoch, in the order of loading."""
     sampler = EpochSampler(IMAGES, 5, seed)
     sampler.epoch = number
-    images = TrainingImages(plain, RecipeConfig(), seed)
+    images = TrainingImages(plain, seed)
     loader = DataLoader(images, batch_size=5, sampler=sampler, num_workers=workers)
     batches = list(loader)
     return (
         torch.cat([labels for _, labels in batches]).tolist(),
         torch.cat([pixels for (pixels, _), _ in batches]),
-        torch.cat([changes.map for (_, changes), _ in batches]),
+        torch.cat([draws for (_, draws), _ in batches]),
     )
 
 
@@ -112,17 +111,17 @@ def test_worker_processes_change_nothing(plain: PlainImages) -> None:
 
 
 def test_changes_differ_by_image_epoch_and_seed(plain: PlainImages) -> None:
-    images, other = (TrainingImages(plain, RecipeConfig(), seed) for seed in (0, 1))
+    images, other = (TrainingImages(plain, seed) for seed in (0, 1))
     drawn = [images[(1, 0)], images[(1, 1)], images[(2, 0)], other[(1, 0)]]
-    maps = [changes.map for (_, changes), _ in drawn]
-    assert all(not torch.equal(a, b) for a, b in itertools.combinations(maps, 2))
+    draws = [numbers for (_, numbers), _ in drawn]
+    assert all(not torch.equal(a, b) for a, b in itertools.combinations(draws, 2))
 
 
 def test_loading_leaves_the_random_state_alone(plain: PlainImages) -> None:
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    TrainingImages(plain, RecipeConfig(), 0)[(1, 2)]
+    TrainingImages(plain, 0)[(1, 2)]
     assert torch.equal(torch.rand(3), expected)
 
 

@@ -1,0 +1,70 @@
+"""Real runs in a process of their own, which can be killed, and whether that changed anything."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+TRAIN = Path(__file__).parents[1] / "trainer" / "train.py"
+FLAGS = (
+    "--model test_efficientnet --no-pretrained --image-size 32 --batch-size 4 --lr 1e-3 "
+    "--schedule cosine --ema-decay 0.9 --validation-fraction 0.25 --mixed-precision no"
+)
+
+
+def start(
+    data_dir: Path, run_dir: Path, *, epochs: int = 6, largest_file: int = -1
+) -> subprocess.Popen[str]:
+    """Start training, or go on with it; `largest_file` limits what it may write, in bytes."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+
+    going_on = (run_dir / "config.json").exists()
+    flags = ["--data-dir", str(data_dir), "--epochs", str(epochs), *FLAGS.split()]
+    if going_on:
+        flags = ["--resume"]
+    return subprocess.Popen(
+        [sys.executable, str(TRAIN), "--run-dir", str(run_dir), *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # More threads would only wait for each other, on a network as small as this one.
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        preexec_fn=limit if largest_file >= 0 else None,  # noqa: PLW1509 -- the child has one thread
+    )
+
+
+def wait_until_said(process: subprocess.Popen[str], words: str) -> None:
+    """Read what training tells its user until these words have come."""
+    assert process.stderr is not None
+    assert any(words in line for line in process.stderr), f"It ended without {words!r}."
+
+
+def start_and_kill(data_dir: Path, run_dir: Path, seconds: float, *, epochs: int = 6) -> bool:
+    """Start training or go on with it, and kill it so long after it began in earnest.
+
+    Returns:
+        whether it was still at work.
+    """
+    process = start(data_dir, run_dir, epochs=epochs)
+    # Loading torch takes longest; what matters begins with the first line that is printed.
+    wait_until_said(process, "run folder")
+    time.sleep(seconds)
+    process.kill()
+    process.communicate(timeout=60)
+    return process.returncode != 0
+
+
+def assert_same_weights(run_dir: Path, whole: Path) -> None:
+    for name in ("last.safetensors", "best.safetensors", "published/model.safetensors"):
+        expected, found = load_file(whole / name), load_file(run_dir / name)
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(expected[key], found[key]) for key in expected), name
