@@ -56,53 +56,65 @@ class FeatureStore:
         self.model: Any = built.model.eval().to(accelerator.device)
         self.augment = Augment(config.recipe, built.data_config).to(accelerator.device)
         self._check_head()
-        root = config.run.cache_dir or user_cache_path("strip-defect-classifier")
-        self.folder = root / "features" / self._key()
+        self.root = (
+            config.run.cache_dir or user_cache_path("strip-defect-classifier")
+        ) / "features"
+        self.weights = self._weights_digest()
 
-    def of(self, part: datasets.Dataset, title: str) -> torch.Tensor:
-        """Return the features of all images of a part: float32, [image, view, feature].
+    def of(self, part: datasets.Dataset, views: int, title: str) -> torch.Tensor:
+        """Return the features of all images of a part: float32, [image, 1 + view, feature].
 
-        View 0 is the image as it is; what is not on disk yet is computed.
+        First come those of the images as they are, then those of so many augmented views; what is
+        not on disk yet is computed.
         """
-        names = [_image_hash(row) for row in part]
-        known = self._read()
-        missing = [index for index, name in enumerate(names) if name not in known]
-        with tqdm(total=len(missing), desc=title, unit="image", leave=False, disable=None) as bar:
-            for first in range(0, len(missing), IMAGES_PER_FILE):
-                rows = missing[first : first + IMAGES_PER_FILE]
-                hashes = [names[index] for index in rows]
-                features = self._compute(part.select(rows), hashes, bar)
-                self.folder.mkdir(parents=True, exist_ok=True)
-                file = hashlib.sha256("".join(hashes).encode()).hexdigest()[:16] + ".safetensors"
-                checkpoint.save(self.folder / file, {"features": features}, {"images": hashes})
-                known |= dict(zip(hashes, features, strict=True))
-        return torch.stack([known[name] for name in names])
+        hashes = [_image_hash(row) for row in part]
+        known = [self._read(view) for view in range(1 + views)]
+        missing = [[i for i, name in enumerate(hashes) if name not in of] for of in known]
+        total = sum(len(rows) for rows in missing)
+        with tqdm(total=total, desc=title, unit="image", leave=False, disable=None) as bar:
+            for view, rows in enumerate(missing):
+                for first in range(0, len(rows), IMAGES_PER_FILE):
+                    some = rows[first : first + IMAGES_PER_FILE]
+                    names = [hashes[index] for index in some]
+                    features = self._compute(part.select(some), names, view, bar)
+                    self._write(view, names, features)
+                    known[view] |= dict(zip(names, features, strict=True))
+        return torch.stack([torch.stack([of[name] for of in known]) for name in hashes])
 
-    def _read(self) -> dict[str, torch.Tensor]:
+    def _read(self, view: int) -> dict[str, torch.Tensor]:
         known: dict[str, torch.Tensor] = {}
-        for file in sorted(self.folder.glob("*.safetensors")):
+        for file in sorted(self.folder(view).glob("*.safetensors")):
             tensors, facts = checkpoint.load(file)
             known |= dict(zip(facts["images"], tensors["features"], strict=True))
         return known
 
+    def _write(self, view: int, hashes: Sequence[str], features: torch.Tensor) -> None:
+        folder = self.folder(view)
+        folder.mkdir(parents=True, exist_ok=True)
+        file = hashlib.sha256("".join(hashes).encode()).hexdigest()[:16] + ".safetensors"
+        checkpoint.save(folder / file, {"features": features}, {"images": list(hashes)})
+
     @torch.inference_mode()
-    def _compute(self, part: datasets.Dataset, hashes: Sequence[str], bar: Any) -> torch.Tensor:
+    def _compute(
+        self, part: datasets.Dataset, hashes: Sequence[str], view: int, bar: Any
+    ) -> torch.Tensor:
+        """Send images through the backbone, as they are (view 0) or changed; [image, feature]."""
         batches = DataLoader(
             _Pixels(part, self.built.data_config),
             batch_size=max(16, self.config.recipe.batch_size),
             num_workers=self.config.run.workers,
         )
-        features, done = [], 0
+        features: list[torch.Tensor] = []
         for batch in batches:
-            pixels = batch.to(self.accelerator.device)
-            views = [self.augment.normalise(pixels)]
-            for view in range(1, 1 + self.config.recipe.views):
+            inputs = batch.to(self.accelerator.device)
+            if view:
+                done = sum(len(some) for some in features)
                 draws = self._draws(hashes[done : done + len(batch)], view)
-                views.append(self.augment((pixels, draws)))
+                inputs = self.augment((inputs, draws))
+            else:
+                inputs = self.augment.normalise(inputs)
             with self.accelerator.autocast():
-                seen = [_features(self.model, inputs).float().cpu() for inputs in views]
-            features.append(torch.stack(seen, dim=1))
-            done += len(batch)
+                features.append(_features(self.model, inputs).float().cpu())
             bar.update(len(batch))
         return torch.cat(features)
 
@@ -122,27 +134,31 @@ class FeatureStore:
                 "one linear layer. Use --tune all."
             )
 
-    def _key(self) -> str:
-        """Return a name for all that the features depend on, except the image."""
+    def folder(self, view: int) -> Path:
+        """Return where features are kept; its name stands for all that they depend on."""
         recipe = self.config.recipe
-        digest = hashlib.sha256()
-        facts = {
+        facts: dict[str, Any] = {
             "architecture": self.built.architecture,
+            "weights": self.weights,
             "data": {name: str(value) for name, value in self.built.data_config.items()},
             "precision": self.accelerator.mixed_precision,
-            "views": recipe.views,
-            "seed": self.config.run.seed if recipe.views else 0,
-            "changes": {name: getattr(recipe, name) for name in CHANGES} if recipe.views else {},
         }
-        digest.update(json.dumps(facts, sort_keys=True).encode())
+        if view:
+            facts |= {"view": view, "seed": self.config.run.seed}
+            facts |= {name: getattr(recipe, name) for name in CHANGES}
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+        return self.root / digest.hexdigest()[:32]
+
+    def _weights_digest(self) -> str:
+        """Return a fingerprint of the backbone: the head, which will be fitted, comes after it."""
+        digest = hashlib.sha256()
         head = self.model.get_classifier()
         [prefix] = [name for name, module in self.model.named_modules() if module is head]
         for name, tensor in self.model.state_dict().items():
-            # The head is what will be fitted; the features come before it.
             if not name.startswith(prefix + "."):
                 digest.update(name.encode())
                 digest.update(_bytes(tensor))
-        return digest.hexdigest()[:32]
+        return digest.hexdigest()
 
 
 class FeatureViews(Dataset[tuple[torch.Tensor, int]]):

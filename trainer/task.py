@@ -76,8 +76,8 @@ def head_task(
     train, validation = images.parts["train"], images.parts["validation"]
     # The others read what the first process wrote.
     with accelerator.main_process_first():
-        views = store.of(train, "features of training images")
-        plain = store.of(validation, "features of validation images")
+        views = store.of(train, config.recipe.views, "features of training images")
+        plain = store.of(validation, 0, "features of validation images")
     model: Any = backbone.model
     return Task(
         model=model.get_classifier(),

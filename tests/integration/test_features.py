@@ -71,7 +71,7 @@ def test_features_lead_to_the_models_own_logits(
 ) -> None:
     store, built, _ = store_of(head_config(data_dir, tmp_path, tmp_path, views=2))
     part = images.parts["train"]
-    features = store.of(part, "features")
+    features = store.of(part, 2, "features")
     model: Any = built.model
     assert features.shape == (len(part), 3, model.num_features)
     transform = plain_transform(built.data_config)
@@ -88,29 +88,42 @@ def test_features_lead_to_the_models_own_logits(
 def test_what_is_on_disk_is_not_computed_again(
     data_dir: Path, tmp_path: Path, images: Images
 ) -> None:
-    config = head_config(data_dir, tmp_path, tmp_path / "cache", views=1)
+    config = head_config(data_dir, tmp_path, tmp_path / "cache")
     part: Dataset = images.parts["train"]
     first, _, passes = store_of(config)
-    some = first.of(part.select(range(5)), "features")
+    some = first.of(part.select(range(5)), 1, "features")
     assert sum(passes) == 10
     # Another head, another learning rate: the same backbone.
     torch.manual_seed(1)
     second, _, passes = store_of(replace(config, recipe=replace(config.recipe, lr=1.0)))
-    everything = second.of(part, "features")
+    everything = second.of(part, 1, "features")
     assert sum(passes) == 2 * (len(part) - 5)
     torch.testing.assert_close(everything[:5], some)
     third, _, passes = store_of(config)
-    # In another order, as in another split.
+    # In another order, as in another split; for validation, without views.
     order = list(range(len(part)))[::-1]
-    torch.testing.assert_close(third.of(part.select(order), "features"), everything.flip(0))
+    torch.testing.assert_close(third.of(part.select(order), 1, "features"), everything.flip(0))
+    torch.testing.assert_close(third.of(part, 0, "features"), everything[:, :1])
     assert passes == []
-    # Other augmentation or another size must not find these.
-    for other in (
-        replace(config, recipe=replace(config.recipe, rotation=10.0)),
-        replace(config, model=replace(config.model, image_size=64)),
-        replace(config, run=replace(config.run, seed=5)),
-    ):
-        assert store_of(other)[0].folder != first.folder
+    # One view more is one pass more.
+    more = third.of(part, 2, "features")
+    assert sum(passes) == len(part)
+    torch.testing.assert_close(more[:, :2], everything)
+
+
+def test_features_are_found_where_nothing_that_they_depend_on_has_changed(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    config = head_config(data_dir, tmp_path, tmp_path / "cache")
+    store = store_of(config)[0]
+    turned = store_of(replace(config, recipe=replace(config.recipe, rotation=10.0)))[0]
+    assert turned.folder(1) != store.folder(1) != store.folder(2)
+    # How views are changed does not bear on the image as it is.
+    assert turned.folder(0) == store.folder(0) != store.folder(1)
+    reseeded = store_of(replace(config, run=replace(config.run, seed=5)))[0]
+    assert reseeded.folder(1) != store.folder(1)
+    larger = store_of(replace(config, model=replace(config.model, image_size=64)))[0]
+    assert larger.folder(0) != store.folder(0)
 
 
 def test_a_head_of_several_layers_is_told(data_dir: Path, tmp_path: Path) -> None:
