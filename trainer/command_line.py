@@ -78,10 +78,14 @@ def continued(given: TrainConfig, saved: TrainConfig, run_dir: Path) -> TrainCon
     """Return the settings of a run that goes on; what does not bear on its result may change."""
     free = {name: getattr(given.run, name) for name in ("workers", "log_with")}
     going_on = replace(saved, run=replace(saved.run, run_dir=run_dir, resume=True, **free))
+    unchecked = ["--run-dir", "--resume", "--workers", "--log-with"]
+    if given.run.find_batch_size:
+        # What was found then holds.
+        unchecked += ["--find-batch-size", "--batch-size", "--accumulate"]
     changed = [
         f"  {flag} is {now}, was {before}"
         for (flag, now, _), (_, before, _) in zip(given.flags(), saved.flags(), strict=True)
-        if now != before and flag not in ("--run-dir", "--resume", "--workers", "--log-with")
+        if now != before and flag not in unchecked
     ]
     if changed:
         raise ConfigError(

@@ -133,6 +133,12 @@ class RunConfig:
     """Processes that load images. 0 loads in the main process, right for a CPU."""
     cache_dir: Path | None = None
     """Where the features of frozen backbones are kept. Default: the user's cache folder."""
+    compile: bool = False
+    """Compile the network first (torch.compile). It takes a minute or more, and rounds otherwise;
+    each step is faster then, most of all on a GPU."""
+    find_batch_size: bool = False
+    """Before training, find the largest batch that the GPU's memory holds. A step still takes
+    --batch-size × --accumulate images, in as few batches as possible."""
     log_with: Literal["none", "tensorboard", "trackio"] = "none"
     """Keep curves, too: for TensorBoard in the run folder (tensorboard --logdir runs), or in
     trackio's own store of this user (trackio show). Nothing is sent, no server is started."""
@@ -211,6 +217,10 @@ class TrainConfig:
             (
                 model.tune == "head" and recipe.layer_decay != 1,
                 "--layer-decay needs --tune all: with --tune head, one layer is trained",
+            ),
+            (
+                model.tune == "head" and (run.compile or run.find_batch_size),
+                "--compile and --find-batch-size need --tune all: a head alone is small",
             ),
             (not 0 <= recipe.views <= 100, "--views must be in [0, 100]"),
             (not 0 <= run.seed < 2**31, "--seed must be at least 0 and below 2^31"),

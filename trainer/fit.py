@@ -81,11 +81,6 @@ class Fitting:
         self.begun = Begun()
         self.random_state: torch.Tensor | None = None
         self.stop = StopRequest()
-        if recipe.batch_size % accelerator.num_processes:
-            raise ConfigError(
-                f"--batch-size {recipe.batch_size} can't be shared equally by "
-                f"{accelerator.num_processes} processes. Choose a multiple."
-            )
         self.sampler = EpochSampler(len(images.parts["train"]), recipe.batch_size, config.run.seed)
         loading: dict[str, Any] = {
             "batch_size": recipe.batch_size,
@@ -99,7 +94,14 @@ class Fitting:
             DataLoader(task.validation, **loading),
         )
         self.steps = math.ceil(len(self.train_batches) / recipe.accumulate)
-        self.learner = Learner(task, images, recipe, self.steps, accelerator)
+        self.learner = Learner(
+            task,
+            images,
+            recipe,
+            self.steps,
+            accelerator,
+            compile_network=config.run.compile,
+        )
 
     @property
     def stopped_early(self) -> bool:

@@ -12,6 +12,7 @@ from timm.utils import ModelEmaV3
 
 from trainer import checkpoint
 from trainer.checkpoint import Tensors
+from trainer.compilation import compiled
 from trainer.config import RecipeConfig
 from trainer.images import Images
 from trainer.optimisation import (
@@ -34,10 +35,12 @@ class Learner:
         recipe: how it learns.
         steps_per_epoch: how long the schedule is.
         accelerator: where it learns, and in which precision.
+        compile_network: whether its passes are compiled.
 
     Attributes:
         network: the bare model, to read weights from.
         model: the same, as accelerate wraps it.
+        passes: the same, compiled if that is wanted.
     """
 
     def __init__(
@@ -47,6 +50,8 @@ class Learner:
         recipe: RecipeConfig,
         steps_per_epoch: int,
         accelerator: Accelerator,
+        *,
+        compile_network: bool = False,
     ) -> None:
         self.recipe, self.accelerator = recipe, accelerator
         # Convolutions of most processors and GPUs run fastest in this memory layout.
@@ -62,6 +67,8 @@ class Learner:
         )
         optimizer = build_optimizer(self.network, recipe, accelerator.device)
         self.model, self.optimizer = accelerator.prepare(self.network, optimizer)
+        # Only for steps: validation is a small part, and would have to be compiled by itself.
+        self.passes = compiled(self.model) if compile_network else self.model
         self.schedule = build_schedule(self.optimizer, recipe, steps_per_epoch)
         self.augment = task.augment.to(accelerator.device)
         self.mix = build_mixing(recipe, len(images.labels))
@@ -110,7 +117,7 @@ class Learner:
         inputs = self.augment(inputs)
         if self.mix is not None:
             inputs, targets = self.mix(inputs, targets)
-        outputs = self.model(inputs)
+        outputs = self.passes(inputs)
         loss = self.loss(outputs, targets).sum()
         self.accelerator.backward(loss / images)
         right = (outputs.argmax(1) == likeliest(targets)).sum()

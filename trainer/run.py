@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from accelerate.utils import DataLoaderConfiguration, broadcast_object_list
 from model_card import card
 from trainer import assess, backbone, checkpoint, cross_validation, describe, export, machine
 from trainer.backbone import Backbone, choose_trained
+from trainer.batch_search import check_gpu, resolve_batch_size
+from trainer.compilation import check_compiler
 from trainer.config import CONFIG_FILE, TrainConfig
 from trainer.errors import ConfigError
 from trainer.export import PUBLISHED_DIR, finished_folder
@@ -37,11 +40,11 @@ def train(config: TrainConfig) -> Path:
     Raises:
         DefectError: the data, the settings or the Hub stand in the way.
     """
-    check_tracker(config.run)
     accelerator = Accelerator(
         mixed_precision=choose_precision(config.run),
         dataloader_config=DataLoaderConfiguration(split_batches=True),
     )
+    _check_machine(config, accelerator)
     if accelerator.device.type == "cpu":
         machine.keep_freed_memory()
     # Under `accelerate launch` one process speaks, and writes, for all.
@@ -55,6 +58,11 @@ def train(config: TrainConfig) -> Path:
     started = _started(run_dir)
     with accelerator.main_process_first():
         prepared = prepare_images(config, run_dir)
+    if config.run.find_batch_size:
+        config = resolve_batch_size(config, len(prepared[0].labels), accelerator)
+        if accelerator.is_main_process:
+            _write_settings(config, run_dir)
+            os.utime(run_dir / CONFIG_FILE, (started.timestamp(),) * 2)
     try:
         if config.data.folds:
             _cross_validate(config, prepared, run_dir, started, accelerator)
@@ -69,6 +77,21 @@ def train(config: TrainConfig) -> Path:
         raise
     accelerator.end_training()
     return run_dir / PUBLISHED_DIR
+
+
+def _check_machine(config: TrainConfig, accelerator: Accelerator) -> None:
+    """Make sure, before anything is written, that this machine can do what is asked."""
+    batch_size, processes = config.recipe.batch_size, accelerator.num_processes
+    if batch_size % processes:
+        raise ConfigError(
+            f"--batch-size {batch_size} can't be shared equally by {processes} processes. "
+            "Choose a multiple."
+        )
+    check_tracker(config.run)
+    if config.run.find_batch_size:
+        check_gpu(accelerator.device)
+    if config.run.compile:
+        check_compiler(accelerator.device)
 
 
 def _train_on(
@@ -143,9 +166,13 @@ def _open_run(config: TrainConfig, accelerator: Accelerator) -> Path:
                 "folder with --run-dir."
             )
         run_dir.mkdir(parents=True, exist_ok=True)
-        replace(config, run=replace(config.run, run_dir=run_dir)).write(run_dir)
+        _write_settings(config, run_dir)
     accelerator.wait_for_everyone()
     return run_dir
+
+
+def _write_settings(config: TrainConfig, run_dir: Path) -> None:
+    replace(config, run=replace(config.run, run_dir=run_dir)).write(run_dir)
 
 
 def _write_published(
@@ -192,5 +219,5 @@ def _write_published(
 
 
 def _started(run_dir: Path) -> datetime:
-    """Return when the run began: its settings are written then, and never again."""
+    """Return when the run began: the time of its settings is never changed."""
     return datetime.fromtimestamp((run_dir / CONFIG_FILE).stat().st_mtime, UTC)

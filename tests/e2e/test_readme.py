@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from model_card.report import Report
 from tests.loopback_hub import LoopbackHub
 from tests.running_space import running_space
 from trainer.drawn_samples import write_samples
@@ -57,6 +60,8 @@ def test_readme_commands_run(checkout: Path, hub: LoopbackHub, token: str) -> No
             assert words[1:] == [".venv/bin/activate"]
         elif words[0].startswith("MODEL_ID="):
             check_space_starts(words[0].removeprefix("MODEL_ID="), words[1:], checkout)
+        elif "--num_machines" in words:
+            continue  # for test_readme_commands_for_several_hosts
         elif "../shared" in line:
             check_measured_command(words, checkout)
         else:
@@ -65,6 +70,41 @@ def test_readme_commands_run(checkout: Path, hub: LoopbackHub, token: str) -> No
     assert {"make", "python", "accelerate", "MODEL_ID=hf-hub:ada/strip-defects"} <= set(ran)
     for code in blocks("python"):
         run(["python", "-c", code.replace("USER", "ada")], checkout)
+
+
+def test_readme_commands_for_several_hosts(checkout: Path) -> None:
+    """Each host is a launcher on this machine, with one process in the place of its GPUs.
+
+    It is torchrun, which accelerate calls for GPUs; on processors accelerate would ask for MPI.
+    """
+    hosts = [shlex.split(line) for line in commands() if "--num_machines" in line]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    started = []
+    for rank, words in enumerate(hosts):
+        flags = dict(pairwise(words))
+        assert (flags["--num_machines"], flags["--machine_rank"]) == (str(len(hosts)), str(rank))
+        assert {"--multi_gpu", "--main_process_ip", "--main_process_port"} <= set(words)
+        launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "1"]
+        launcher += ["--nnodes", str(len(hosts)), "--node_rank", str(rank)]
+        launcher += ["--master_addr", "127.0.0.1", "--master_port", port]
+        training = words[words.index("trainer/train.py") :]
+        started.append(
+            subprocess.Popen(
+                [sys.executable, *launcher, *training, *SMALL],
+                cwd=checkout,
+                env=os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    told = [process.communicate(timeout=500) for process in started]
+    assert [process.returncode for process in started] == [0, 0], told
+    assert [out for out, _ in told] == ["runs/hosts/published\n", ""], "one process speaks for all"
+    report = Report.read(checkout / "runs/hosts/published")
+    assert report.machine.processes == len(hosts)
 
 
 def run(words: list[str], cwd: Path) -> None:

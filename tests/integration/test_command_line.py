@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from trainer.command_line import continued
 from trainer.config import DataConfig, RecipeConfig, RunConfig, TrainConfig
+from trainer.errors import ConfigError
 
 SCRIPTS = Path(__file__).parents[2] / "trainer"
 Run = Callable[..., tuple[int, str, str]]
@@ -51,6 +53,7 @@ def saved_run(folder: Path) -> Path:
         (["--lr", "-1", "--batch-size", "0"], ["2 settings", "--lr", "--batch-size"]),
         (["--resume"], ["--resume needs --run-dir"]),
         (["--resume", "--run-dir", "none"], ["none holds no run", "without --resume"]),
+        (["--find-batch-size"], ["--find-batch-size is for GPUs"]),
         (["--data-dir", "./nowhere"], ["no folder nowhere", "--data-dir"]),
         (
             ["--data-dir", "drawn_samples", "--model", "convnext_bas"],
@@ -89,6 +92,16 @@ def test_going_on_with_other_settings_is_refused(command: Run, tmp_path: Path) -
     code, _, err = command("train.py", "--run-dir", "run", "--resume", "--epochs", "9")
     assert code == 2
     assert "--epochs is 9, was 7" in err
+
+
+def test_what_was_found_holds_when_the_same_command_is_given_again(tmp_path: Path) -> None:
+    asked = RecipeConfig(batch_size=64)
+    saved = TrainConfig(recipe=replace(asked, batch_size=16, accumulate=4))
+    again = TrainConfig(recipe=asked, run=RunConfig(find_batch_size=True))
+    recipe = continued(again, saved, tmp_path).recipe
+    assert (recipe.batch_size, recipe.accumulate) == (16, 4)
+    with pytest.raises(ConfigError, match="--batch-size is 64, was 16"):
+        continued(TrainConfig(recipe=asked), saved, tmp_path)
 
 
 def test_push_goes_on_with_the_settings_of_the_run(command: Run, tmp_path: Path) -> None:

@@ -71,6 +71,12 @@ def test_settings_that_need_all_layers(setting: dict[str, Any]) -> None:
         TrainConfig(model=ModelConfig(tune="head"), recipe=RecipeConfig(**setting))
 
 
+@pytest.mark.parametrize("setting", [{"compile": True}, {"find_batch_size": True}])
+def test_settings_that_a_head_does_not_need(setting: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="--compile and --find-batch-size need --tune all"):
+        TrainConfig(model=ModelConfig(tune="head"), run=RunConfig(**setting))
+
+
 def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(ConfigError, match="2 settings can't work") as caught:
         TrainConfig(recipe=RecipeConfig(epochs=0, lr=-1))

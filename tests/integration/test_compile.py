@@ -1,0 +1,66 @@
+"""Compiled passes: the same steps, the same names of weights; and what is said without compiler."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from trainer.config import RecipeConfig
+from trainer.learner import Learner
+from trainer.task import Task
+
+TRAIN = Path(__file__).parents[2] / "trainer" / "train.py"
+
+
+def _learner(accelerator: Accelerator, *, compile_network: bool) -> Learner:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.Flatten(), nn.Linear(144, 3))
+    unused: Any = None
+    task = Task(model, unused, unused, augment=nn.Identity(), prepare=nn.Identity())
+    images: Any = SimpleNamespace(labels=["a", "b", "c"], parts={"train": {"label": [0, 1, 2]}})
+    recipe = RecipeConfig(lr=1e-2, ema_decay=0.5)
+    return Learner(task, images, recipe, 2, accelerator, compile_network=compile_network)
+
+
+def test_compiled_steps_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    accelerator = Accelerator(cpu=True)
+    plain, compiled = (_learner(accelerator, compile_network=c) for c in (False, True))
+    generator = torch.Generator().manual_seed(1)
+    for number, size in enumerate([4, 2]):
+        batch = [(torch.randn(size, 3, 8, 8, generator=generator), torch.arange(size) % 3)]
+        expected = plain.step(batch, number)
+        assert compiled.step(batch, number).tolist() == pytest.approx(expected.tolist(), rel=1e-4)
+    assert list(tmp_path.rglob("*.so")), "nothing was compiled"
+    for part, state in plain.states().items():
+        found = compiled.states()[part]
+        assert found.keys() == state.keys(), "no name may tell that a wrapper was there"
+        for name, tensor in state.items():
+            assert torch.allclose(found[name], tensor, atol=1e-4), f"{part}: {name}"
+
+
+def test_missing_compiler_is_told(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "CXX"}
+    done = subprocess.run(
+        [sys.executable, TRAIN, "--compile", "--run-dir", "run"],
+        cwd=tmp_path,
+        env=environment | {"PATH": "", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--compile does not work on this machine. " in done.stderr
+    assert "No working C++ compiler found" in done.stderr
+    assert "apt-get install g++" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
