@@ -17,10 +17,12 @@ from model_card.wording import area, counted, enumeration, percent
 
 __all__ = [
     "Sample",
+    "write_augmentations",
+    "write_figure",
     "write_fold_figures",
-    "write_image_figures",
     "write_mistakes",
     "write_report_figures",
+    "write_samples",
 ]
 
 FIGURES_FOLDER = "figures"
@@ -33,62 +35,56 @@ def write_report_figures(epochs: Sequence[Epoch], test: TestResult, folder: Path
         An entry of `Report.figures` for each.
     """
     return [
-        _write(
+        write_figure(
             folder,
             "learning_curves",
             charts.learning_curves(epochs),
             "Loss and accuracy by epoch",
             _describe_learning(epochs),
         ),
-        _write(
+        write_figure(
             folder,
             "confusion_matrix",
             charts.confusion_matrix(test),
             "Confusion matrix",
             _describe_confusion(test),
         ),
-        _write(folder, "roc_curves", charts.roc_curves(test), "ROC curves", _describe_curves(test)),
+        write_figure(
+            folder, "roc_curves", charts.roc_curves(test), "ROC curves", _describe_curves(test)
+        ),
     ]
 
 
-def write_image_figures(
-    samples: Sequence[Sample],
-    original: Image.Image,
-    augmented: Sequence[Image.Image],
-    folder: Path,
-) -> list[Figure]:
-    """Write the figures that show images, test predictions and augmentation, likewise.
+def write_samples(samples: Sequence[Sample], folder: Path) -> Figure:
+    """Write the figure of test images with truth and prediction, likewise."""
+    return write_figure(
+        folder,
+        "sample_predictions",
+        photos.sample_predictions(samples),
+        "Test images and what the model called them",
+        _describe_samples(samples),
+    )
 
-    Args:
-        samples: test images with truth and prediction.
-        original: an image of the training part.
-        augmented: random variants of it.
-        folder: where `figures/` is or will be.
-    """
+
+def write_augmentations(
+    original: Image.Image, augmented: Sequence[Image.Image], folder: Path
+) -> Figure:
+    """Write the figure of an image and random variants of it, likewise."""
     variants = counted(len(augmented), "random variant")
-    return [
-        _write(
-            folder,
-            "sample_predictions",
-            photos.sample_predictions(samples),
-            "Test images and what the model called them",
-            _describe_samples(samples),
-        ),
-        _write(
-            folder,
-            "augmentations",
-            photos.augmentations(original, augmented),
-            "Augmentation of one image",
-            f"One image and {variants} of it, as the network sees them in training.",
-        ),
-    ]
+    return write_figure(
+        folder,
+        "augmentations",
+        photos.augmentations(original, augmented),
+        "Augmentation of one image",
+        f"One image and {variants} of it, as the network sees them in training.",
+    )
 
 
 def write_fold_figures(result: CrossValidation, folder: Path) -> list[Figure]:
     """Write what the folds of a cross-validation came to, likewise."""
     test = result.all_images
     return [
-        _write(
+        write_figure(
             folder,
             "fold_confusion_matrix",
             charts.confusion_matrix(test),
@@ -100,7 +96,7 @@ def write_fold_figures(result: CrossValidation, folder: Path) -> list[Figure]:
 
 def write_mistakes(mistakes: Sequence[tuple[Mistake, Image.Image]], folder: Path) -> Figure:
     """Write a picture of wrongly classified images under their file names, likewise."""
-    return _write(
+    return write_figure(
         folder,
         "mistakes",
         photos.mistakes(mistakes),
@@ -111,7 +107,8 @@ def write_mistakes(mistakes: Sequence[tuple[Mistake, Image.Image]], folder: Path
     )
 
 
-def _write(folder: Path, name: str, drawing: Drawing, title: str, alt: str) -> Figure:
+def write_figure(folder: Path, name: str, drawing: Drawing, title: str, alt: str) -> Figure:
+    """Write a drawing as `folder/figures/NAME.png` and return its entry of `Report.figures`."""
     file = f"{FIGURES_FOLDER}/{name}.png"
     save_figure(drawing, folder / file)
     return Figure(file=file, title=title, alt=alt)

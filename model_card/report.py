@@ -9,29 +9,38 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from model_card.facts import Facts, Score
+from model_card.trust import Trust
+
+__all__ = [
+    "ClassResult",
+    "CrossValidation",
+    "Data",
+    "Epoch",
+    "Export",
+    "Facts",
+    "Figure",
+    "Fold",
+    "Leakage",
+    "Machine",
+    "Mistake",
+    "Model",
+    "Report",
+    "RocCurve",
+    "Score",
+    "Scores",
+    "Setting",
+    "SharedSurfaces",
+    "SkippedImage",
+    "Split",
+    "TestResult",
+    "Training",
+    "UnseenTest",
+]
 
 REPORT_FILE = "report.json"
-
-
-class Facts(BaseModel):
-    """Base of every part of the report: frozen, complete, finite."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Score(Facts):
-    """A measured value with its 95 % interval, all as fractions of 1."""
-
-    value: float = Field(ge=0, le=1)
-    low: float = Field(ge=0, le=1)
-    high: float = Field(ge=0, le=1)
-
-    @model_validator(mode="after")
-    def _interval_holds_value(self) -> Score:
-        if not self.low <= self.value <= self.high:
-            raise ValueError(f"{self.value} is outside its interval {self.low}–{self.high}")
-        return self
 
 
 class Scores(Facts):
@@ -286,6 +295,9 @@ class CrossValidation(Facts):
     mean_accuracy: float = Field(ge=0, le=1, description="mean of the folds")
     accuracy_deviation: float = Field(ge=0, description="standard deviation of the folds (n - 1)")
     all_images: TestResult = Field(description="the answers of all folds together")
+    trust: Trust | None = Field(
+        None, description="of all folds together; each image judged by rules of the other folds"
+    )
 
     @model_validator(mode="after")
     def _adds_up(self) -> CrossValidation:
@@ -316,6 +328,9 @@ class Report(Facts):
     )
     cross_validation: CrossValidation | None = Field(
         description="of the same recipe; the published model is that of the first fold"
+    )
+    trust: Trust | None = Field(
+        None, description="None: a model of an earlier version, published without a decision"
     )
     figures: list[Figure]
 

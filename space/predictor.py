@@ -2,44 +2,51 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import timm
 import torch
 from huggingface_hub import snapshot_download
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 
-# Pillow registers its decoders when first used, which is not safe where several threads decode.
-Image.init()
+# In a Space on the Hub this folder is the root, and its modules are siblings.
+if TYPE_CHECKING or __package__:
+    from space.decision import RULES_FILE, TEXTURES_FILE, Decision, Prediction
+    from space.images import ImageError, read_image
+    from space.texture import describe_texture
+else:
+    from decision import RULES_FILE, TEXTURES_FILE, Decision, Prediction
+    from images import ImageError, read_image
+    from texture import describe_texture
 
-MAX_PIXELS = 50_000_000
-# Scaling the short side of a thin line up to the network's input would need all the memory.
-MAX_ASPECT_RATIO = 100
-# Only formats whose decoders are plain: no EPS, PDF or WMF, which start other programs. (Pillow
-# opens the MPO files of phones through its JPEG decoder.)
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
-ORIENTATION_TAG = 0x0112
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+__all__ = [
+    "ImageError",
+    "ModelError",
+    "Observation",
+    "Prediction",
+    "Predictor",
+    "find_model_folder",
+    "read_image",
+]
+
+logger = logging.getLogger(__name__)
+
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
-PUBLISHED_FILES = [WEIGHTS_FILE, CONFIG_FILE, "report.json", "figures/*", "examples/*"]
-
-
-class ImageError(ValueError):
-    """The image can't be judged; the message says why, in words for the person who sent it."""
+PUBLISHED_FILES = [
+    WEIGHTS_FILE,
+    CONFIG_FILE,
+    RULES_FILE,
+    TEXTURES_FILE,
+    "report.json",
+    "figures/*",
+    "examples/*",
+]
 
 
 class ModelError(ValueError):
@@ -47,94 +54,16 @@ class ModelError(ValueError):
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """Probability of each class for one image, in the model's order; they add up to 1."""
+class Observation:
+    """What one forward pass says of some images; all float32 on the CPU.
 
-    probabilities: dict[str, float]
-
-    @property
-    def label(self) -> str:
-        """The most probable class."""
-        return max(self.probabilities, key=lambda label: self.probabilities[label])
-
-    @property
-    def confidence(self) -> float:
-        """Probability of the most probable class."""
-        return self.probabilities[self.label]
-
-
-def read_image(source: str | Path | IO[bytes]) -> Image.Image:
-    """Decode a file of any common kind into the 8-bit RGB picture that a person sees.
-
-    EXIF rotation is applied; 16-bit grey is scaled to 8 bit; transparent pixels become white.
-
-    Raises:
-        ImageError: no image, damaged, too large, animated, or of a depth that can't be scaled.
+    Attributes:
+        logits: the network's outputs, [image, class].
+        textures: what its early stages saw, one [image, statistic] a stage.
     """
-    try:
-        with Image.open(source, formats=FORMATS) as image:
-            _check_size(*image.size)
-            # Phones store a second, hidden picture in MPO files; the first is the photograph.
-            if getattr(image, "is_animated", False) and image.format != "MPO":
-                raise ImageError(
-                    "The file holds several frames or pages. Save the one to be judged as PNG."
-                )
-            image.load()
-            return _to_rgb(_upright(image))
-    except ImageError:
-        raise
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise ImageError(f"The file can't be opened: {error.strerror}.") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError("The image has far too many pixels. Crop it or scale it down.") from error
-    except UnidentifiedImageError as error:
-        raise ImageError(
-            "The file is not an image of a known kind (JPEG, PNG, BMP, TIFF, WebP, GIF)."
-        ) from error
-    # Decoders meet damaged data in many ways: OSError, SyntaxError, ValueError, struct.error, …
-    except Exception as error:
-        raise ImageError(f"The image is damaged or incomplete: {error}") from error
 
-
-def _check_size(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise ImageError(
-            f"The image has {width} × {height} pixels; the limit is "
-            f"{MAX_PIXELS // 1_000_000} megapixels. Crop it or scale it down."
-        )
-    if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
-        raise ImageError(
-            f"The image has {width} × {height} pixels, which is a line rather than a surface. "
-            f"Crop it until it is at most {MAX_ASPECT_RATIO} times as long as wide."
-        )
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """Turn the image as its EXIF data say.
-
-    Not by `ImageOps.exif_transpose`, which writes these data anew and fails where they are odd.
-    """
-    method = UPRIGHT.get(image.getexif().get(ORIENTATION_TAG, 1))
-    return image if method is None else image.transpose(method)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode of Pillow to RGB without clipping or inventing brightness."""
-    if image.mode == "F":
-        raise ImageError("The image has floating-point pixels. Save it with 8 or 16 bits.")
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        pixels = np.asarray(image)
-        if pixels.min() < 0 or pixels.max() > 65535:
-            raise ImageError("The image has 32-bit pixels. Save it with 8 or 16 bits.")
-        grey = (pixels // 256).astype(np.uint8)
-        if "transparency" in image.info:  # one 16-bit level that stands for “nothing here”
-            grey[pixels == image.info["transparency"]] = 255
-        return Image.fromarray(grey).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
+    logits: torch.Tensor
+    textures: list[torch.Tensor]
 
 
 def find_model_folder(model_id: str) -> Path:
@@ -168,7 +97,8 @@ class Predictor:
     """A published classifier, ready to judge images.
 
     Args:
-        folder: a published folder (`model.safetensors` and timm's `config.json`).
+        folder: a published folder: `model.safetensors`, timm's `config.json` and, unless it was
+            published without, `decision.json` and `decision.safetensors`.
         device: where the network runs.
 
     Raises:
@@ -194,23 +124,72 @@ class Predictor:
         if data_config["input_size"][0] != 3:
             raise ModelError(f"The model in {folder} does not take RGB images.")
         self.transform = create_transform(**data_config, is_training=False)
+        self.decision = _read_decision(folder, self.labels)
 
     @classmethod
     def load(cls, model_id: str, device: torch.device | str = "cpu") -> Predictor:
         """Load what `hf-hub:user/name` or `local-dir:path` names; see `find_model_folder`."""
-        return cls(find_model_folder(model_id), device)
+        predictor = cls(find_model_folder(model_id), device)
+        if predictor.decision is None:
+            logger.warning(
+                "%s was published without %s: its confidence is not calibrated, and it rejects "
+                "no image.",
+                model_id,
+                RULES_FILE,
+            )
+        return predictor
 
     @torch.inference_mode()
+    def observe(
+        self, images: Sequence[Image.Image], stages: Sequence[int] | None = None
+    ) -> Observation:
+        """Send RGB images through the network, once.
+
+        Args:
+            images: from `read_image`.
+            stages: whose textures to describe; by default those that the decision needs.
+        """
+        if stages is None:
+            known = self.decision and self.decision.textures
+            stages = list(known.stages) if known else []
+        batch = torch.stack([self.transform(image) for image in images]).to(self.device)
+        if not stages:
+            return Observation(self.model(batch).float().cpu(), [])
+        model: Any = self.model
+        features, maps = model.forward_intermediates(batch, indices=list(stages))
+        logits = model.forward_head(features)
+        return Observation(logits.float().cpu(), [describe_texture(seen) for seen in maps])
+
+    def judge(self, observation: Observation) -> list[Prediction]:
+        """Return what to say of each observed image; without a decision, the plain softmax."""
+        if self.decision is not None:
+            return self.decision.judge(observation.logits, observation.textures)
+        rows = observation.logits.double().softmax(dim=1).tolist()
+        return [Prediction(dict(zip(self.labels, row, strict=True))) for row in rows]
+
     def logits(self, images: Sequence[Image.Image]) -> torch.Tensor:
         """Return the network's outputs for RGB images: float32, [image, class], on the CPU."""
-        batch = torch.stack([self.transform(image) for image in images])
-        outputs: torch.Tensor = self.model(batch.to(self.device))
-        return outputs.float().cpu()
+        return self.observe(images).logits
 
     def predict(self, images: Sequence[Image.Image]) -> list[Prediction]:
-        """Return the class probabilities of each RGB image (from `read_image`)."""
-        rows = self.logits(images).double().softmax(dim=1).tolist()
-        return [Prediction(dict(zip(self.labels, row, strict=True))) for row in rows]
+        """Return what to say of each RGB image (from `read_image`)."""
+        return self.judge(self.observe(images))
+
+
+def _read_decision(folder: Path, labels: list[str]) -> Decision | None:
+    """Read the folder's decision; None if it was published without.
+
+    Raises:
+        ModelError: it can't be used.
+    """
+    try:
+        return Decision.read(folder, labels)
+    # pydantic, safetensors and the file system raise errors of many kinds for what they can't use.
+    except Exception as error:
+        raise ModelError(
+            f"The decision in {folder} could not be loaded: {error}\n"
+            f"Publish the model again, or remove {RULES_FILE} to use it without."
+        ) from error
 
 
 def _checked_labels(model: Any, folder: Path) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,25 +11,12 @@ import datasets
 import evaluate
 import numpy as np
 from sklearn.metrics import confusion_matrix, roc_curve
-from tqdm import tqdm
 
 from model_card.report import ClassResult, Mistake, RocCurve, Score, Scores, TestResult
-from space.predictor import Prediction, Predictor
-from trainer.imagefolder import open_image
+from space.predictor import Prediction
 
 METRICS_DIR = Path(__file__).parent / "metrics"
 PREDICTIONS_FILE = "predictions.csv"
-BATCH_SIZE = 16
-
-
-def predict_part(predictor: Predictor, part: datasets.Dataset) -> tuple[list[Prediction], float]:
-    """Return the prediction for each image of a part, and images a second all in all."""
-    predictions: list[Prediction] = []
-    start = time.monotonic()
-    for first in tqdm(range(0, len(part), BATCH_SIZE), "testing", unit="batch", disable=None):
-        rows = part.select(range(first, min(first + BATCH_SIZE, len(part))))
-        predictions += predictor.predict([open_image(row) for row in rows])
-    return predictions, len(part) / (time.monotonic() - start)
 
 
 def score(

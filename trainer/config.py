@@ -147,6 +147,31 @@ class RunConfig:
 
 
 @dataclass(frozen=True)
+class DecisionConfig:
+    """Decision: when an answer is taken, left to a person, or refused."""
+
+    coverage: float = 0.95
+    """Share of prediction sets that are to hold the true class."""
+    max_rejected: float = 0.02
+    """Largest share of known images that may be called an unknown surface."""
+    cost_missed: float = 20.0
+    """What it costs not to call a defect by its name; all costs in any one unit."""
+    cost_false_alarm: float = 2.0
+    """What it costs to name a defect that is not there."""
+    cost_look: float = 1.0
+    """What it costs to let a person look at an image."""
+    no_defect: str | None = None
+    """The class that means that there is no defect, if there is one."""
+    foreign_dir: Path | None = None
+    """Folder of images that show none of the classes; how many are rejected is then told, too."""
+
+    @property
+    def costs(self) -> tuple[float, float, float]:
+        """Of a missed defect, a false alarm and a look."""
+        return self.cost_missed, self.cost_false_alarm, self.cost_look
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Settings of `trainer/train.py`.
 
@@ -157,6 +182,9 @@ class TrainConfig:
     data: Annotated[DataConfig, tyro.conf.arg(name="")] = field(default_factory=DataConfig)
     model: Annotated[ModelConfig, tyro.conf.arg(name="")] = field(default_factory=ModelConfig)
     recipe: Annotated[RecipeConfig, tyro.conf.arg(name="")] = field(default_factory=RecipeConfig)
+    decision: Annotated[DecisionConfig, tyro.conf.arg(name="")] = field(
+        default_factory=DecisionConfig
+    )
     run: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
@@ -167,6 +195,7 @@ class TrainConfig:
 
     def _rules(self) -> list[tuple[bool, str]]:
         data, model, recipe, run = self.data, self.model, self.recipe, self.run
+        decision = self.decision
         return [
             (not 0 < data.test_fraction < 1, "--test-fraction must be between 0 and 1"),
             (
@@ -223,6 +252,23 @@ class TrainConfig:
                 "--compile and --find-batch-size need --tune all: a head alone is small",
             ),
             (not 0 <= recipe.views <= 100, "--views must be in [0, 100]"),
+            (not 0 < decision.coverage < 1, "--coverage must be between 0 and 1"),
+            (not 0 < decision.max_rejected < 1, "--max-rejected must be between 0 and 1"),
+            (
+                not all(
+                    0 <= cost < float("inf")
+                    for cost in (
+                        decision.cost_missed,
+                        decision.cost_false_alarm,
+                        decision.cost_look,
+                    )
+                ),
+                "--cost-missed, --cost-false-alarm and --cost-look must be at least 0",
+            ),
+            (
+                decision.foreign_dir is not None and not decision.foreign_dir.is_dir(),
+                f"--foreign-dir: there is no folder {decision.foreign_dir}",
+            ),
             (not 0 <= run.seed < 2**31, "--seed must be at least 0 and below 2^31"),
             (run.workers < 0, "--workers must be at least 0"),
             (run.resume and run.run_dir is None, "--resume needs --run-dir"),
@@ -231,7 +277,7 @@ class TrainConfig:
     def flags(self) -> list[tuple[str, str, str]]:
         """Return (flag, value, default) of each setting, as text, in the order of `--help`."""
         rows = []
-        for group in (self.data, self.model, self.recipe, self.run):
+        for group in (self.data, self.model, self.recipe, self.decision, self.run):
             for item in fields(group):
                 flag = f"--{item.name.replace('_', '-')}"
                 rows.append((flag, _text(getattr(group, item.name)), _text(item.default)))

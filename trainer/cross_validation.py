@@ -8,15 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
-from datasets import concatenate_datasets
+import datasets
 
 from model_card import card, figures
-from model_card.report import CrossValidation, Fold, Report
+from model_card.report import CrossValidation, Figure, Fold, Report
+from model_card.trust_figures import write_trust_figures
 from trainer import assess
 from trainer.config import TrainConfig
+from trainer.describe import draw_samples
 from trainer.export import PUBLISHED_DIR
 from trainer.imagefolder import open_image
 from trainer.images import Images
+from trainer.trust.folds import JudgedFold, judge_folds, measure_folds
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +34,9 @@ def publish(
     The first, not the best: a fold chosen by its test score would be a flattering choice. Nor is
     there a last training on all images: no image would be left to test what is published.
 
+    Each fold's answers are judged anew by rules that follow from the other folds: those are more
+    images than its validation part has, and the network has seen none of them.
+
     Args:
         folds: the images of each fold.
         fold_dirs: where each was trained; all have a published folder.
@@ -38,44 +44,22 @@ def publish(
         config: the settings of the whole.
     """
     reports = [Report.read(fold_dir / PUBLISHED_DIR) for fold_dir in fold_dirs]
-    labels = folds[0].labels
-    tested = concatenate_datasets([images.parts["test"] for images in folds])
-    predictions = [
-        prediction
-        for fold_dir in fold_dirs
-        for prediction in assess.read_predictions(fold_dir, labels)
-    ]
+    judged = judge_folds(fold_dirs, folds[0].labels, config.decision)
+    tested = datasets.concatenate_datasets([images.parts["test"] for images in folds])
+    joined = _join(reports, tested, judged, config)
+    predictions = [prediction for fold in judged for prediction in fold.predictions]
     assess.write_predictions(tested, predictions, run_dir)
-    speed = mean(report.test.images_per_second for report in reports)
-    joined = CrossValidation(
-        folds=[
-            Fold(
-                train_images=next(s.images for s in report.data.splits if s.name == "train"),
-                test_images=report.test.images,
-                kept_epoch=next(epoch.epoch for epoch in report.training.epochs if epoch.kept),
-                accuracy=report.test.scores.accuracy,
-            )
-            for report in reports
-        ],
-        mean_accuracy=mean(report.test.scores.accuracy.value for report in reports),
-        accuracy_deviation=stdev(report.test.scores.accuracy.value for report in reports),
-        all_images=assess.score(tested, predictions, speed),
-    )
     partial = run_dir / (PUBLISHED_DIR + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(fold_dirs[0] / PUBLISHED_DIR, partial)
+    judged[0].decision.write(partial)
+    first = _judged_anew(reports[0], folds[0], judged[0], config, partial, run_dir)
+    shared = first.data.images_shared
     drawn = figures.write_fold_figures(joined, partial)
-    rows = {file: row for row, file in enumerate(tested["file"])}
-    mistakes = [
-        (mistake, open_image(tested[rows[mistake.file]]))
-        for mistake in joined.all_images.mistakes[:MOST_MISTAKES_SHOWN]
-    ]
-    if mistakes:
-        shared = reports[0].data.images_shared
-        pictured = figures.write_mistakes(mistakes, partial if shared else run_dir)
-        drawn += [pictured] if shared else []
-    changes = {"cross_validation": joined, "figures": reports[0].figures + drawn}
-    reports[0].model_copy(update=changes).write(partial)
+    pictured = _picture_mistakes(joined, tested, partial if shared else run_dir)
+    drawn += pictured if shared else []
+    changes = {"cross_validation": joined, "figures": first.figures + drawn}
+    first.model_copy(update=changes).write(partial)
     card.write_card(partial)
     partial.replace(run_dir / PUBLISHED_DIR)
     accuracy = joined.all_images.scores.accuracy
@@ -89,3 +73,66 @@ def publish(
         100 * joined.mean_accuracy,
         100 * joined.accuracy_deviation,
     )
+
+
+def _join(
+    reports: Sequence[Report],
+    tested: datasets.Dataset,
+    judged: Sequence[JudgedFold],
+    config: TrainConfig,
+) -> CrossValidation:
+    """Return what the folds came to together."""
+    predictions = [prediction for fold in judged for prediction in fold.predictions]
+    speed = mean(report.test.images_per_second for report in reports)
+    return CrossValidation(
+        folds=[
+            Fold(
+                train_images=next(s.images for s in report.data.splits if s.name == "train"),
+                test_images=report.test.images,
+                kept_epoch=next(epoch.epoch for epoch in report.training.epochs if epoch.kept),
+                accuracy=report.test.scores.accuracy,
+            )
+            for report in reports
+        ],
+        mean_accuracy=mean(report.test.scores.accuracy.value for report in reports),
+        accuracy_deviation=stdev(report.test.scores.accuracy.value for report in reports),
+        all_images=assess.score(tested, predictions, speed),
+        trust=measure_folds(judged, config),
+    )
+
+
+def _judged_anew(
+    report: Report,
+    images: Images,
+    judged: JudgedFold,
+    config: TrainConfig,
+    folder: Path,
+    run_dir: Path,
+) -> Report:
+    """Return a fold's report, and draw its figures, as its new rules have it."""
+    test = assess.score(images.parts["test"], judged.predictions, report.test.images_per_second)
+    trust = measure_folds([judged], config)
+    drawn = figures.write_report_figures(report.training.epochs, test, folder)
+    drawn += write_trust_figures(trust, folder)
+    shown = draw_samples(
+        images, judged.predictions, folder if report.data.images_shared else run_dir
+    )
+    if report.data.images_shared:
+        drawn.append(shown)
+    anew = {figure.file: figure for figure in drawn}
+    kept = [anew.pop(figure.file, figure) for figure in report.figures]
+    return report.model_copy(
+        update={"test": test, "trust": trust, "figures": kept + list(anew.values())}
+    )
+
+
+def _picture_mistakes(
+    joined: CrossValidation, tested: datasets.Dataset, folder: Path
+) -> list[Figure]:
+    """Draw the images whose class was not found, if there are any."""
+    rows = {file: row for row, file in enumerate(tested["file"])}
+    mistakes = [
+        (mistake, open_image(tested[rows[mistake.file]]))
+        for mistake in joined.all_images.mistakes[:MOST_MISTAKES_SHOWN]
+    ]
+    return [figures.write_mistakes(mistakes, folder)] if mistakes else []

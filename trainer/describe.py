@@ -13,6 +13,8 @@ from accelerate import Accelerator
 from torchvision.transforms import v2
 
 from model_card import figures, report
+from model_card.trust import Trust
+from model_card.trust_figures import write_trust_figures
 from space.predictor import Prediction
 from trainer import machine
 from trainer.augment import Augment, draw, plain_transform
@@ -40,6 +42,7 @@ class FinishedRun:
     backbone: Backbone
     fit: Fit
     test: report.TestResult
+    trust: Trust
     export: report.Export
     machine: report.Machine
 
@@ -74,6 +77,7 @@ def write_report(
     """
     epochs = _epochs(run.fit)
     drawn = figures.write_report_figures(epochs, run.test, folder)
+    drawn += write_trust_figures(run.trust, folder)
     with_images = _write_image_figures(run, predictions, folder if run.images_shared else run_dir)
     if run.images_shared:
         drawn += with_images
@@ -87,6 +91,7 @@ def write_report(
         test=run.test,
         unseen_test=_unseen_test(run.images, predictions),
         cross_validation=None,
+        trust=run.trust,
         figures=drawn,
     ).write(folder)
 
@@ -216,18 +221,6 @@ def _write_image_figures(
     run: FinishedRun, predictions: list[Prediction], folder: Path
 ) -> list[report.Figure]:
     """Draw the two figures that show images: test predictions and augmentations."""
-    test = run.images.parts["test"]
-    samples = []
-    for index in _sample_rows(test["label"], run.images.labels, predictions):
-        row, prediction = test[index], predictions[index]
-        samples.append(
-            figures.Sample(
-                image=open_image(row),
-                label=run.images.labels[row["label"]],
-                prediction=prediction.label,
-                confidence=prediction.confidence,
-            )
-        )
     pixels = plain_transform(run.backbone.data_config)(open_image(run.images.parts["train"][0]))
     seed = run.config.run.seed
     draws = torch.stack([draw(mixed_seed(seed, number)) for number in range(AUGMENTED)])
@@ -235,7 +228,27 @@ def _write_image_figures(
     batch = augment((pixels.expand(AUGMENTED, -1, -1, -1), draws))
     changed = [v2.functional.to_pil_image(image) for image in augment.normalise.undo(batch)]
     original = v2.functional.to_pil_image(pixels)
-    return figures.write_image_figures(samples, original, changed, folder)
+    return [
+        draw_samples(run.images, predictions, folder),
+        figures.write_augmentations(original, changed, folder),
+    ]
+
+
+def draw_samples(images: Images, predictions: list[Prediction], folder: Path) -> report.Figure:
+    """Draw some test images, and what the model says of them, into `folder`."""
+    test = images.parts["test"]
+    samples = []
+    for index in _sample_rows(test["label"], images.labels, predictions):
+        row, prediction = test[index], predictions[index]
+        samples.append(
+            figures.Sample(
+                image=open_image(row),
+                label=images.labels[row["label"]],
+                prediction=prediction.label,
+                confidence=prediction.confidence,
+            )
+        )
+    return figures.write_samples(samples, folder)
 
 
 def _sample_rows(truth: list[int], labels: list[str], predictions: list[Prediction]) -> list[int]:

@@ -21,7 +21,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from model_card.report import SkippedImage
-from space.predictor import ImageError, read_image
+from space.images import ImageError, read_image
 from trainer.config import REFERENCE_DATA_DIR, DataConfig
 from trainer.drawn_samples import write_samples
 from trainer.errors import DataError

@@ -13,25 +13,23 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration, broadcast_object_list
 
-from model_card import card
-from trainer import assess, backbone, checkpoint, cross_validation, describe, export, machine
-from trainer.backbone import Backbone, choose_trained
+from trainer import backbone, checkpoint, cross_validation, machine
+from trainer.backbone import choose_trained
 from trainer.batch_search import check_gpu, resolve_batch_size
 from trainer.compilation import check_compiler
 from trainer.config import CONFIG_FILE, TrainConfig
 from trainer.errors import ConfigError
 from trainer.export import PUBLISHED_DIR, finished_folder
-from trainer.fit import BEST, Fit, Fitting
-from trainer.imagefolder import open_image
+from trainer.finish import finish
+from trainer.fit import BEST, Fitting
 from trainer.images import Images, prepare_images
 from trainer.precision import choose_precision
 from trainer.split import write_split
 from trainer.task import PIXELS_DIR, head_task, image_task
 from trainer.tracking import check_tracker, tracking
+from trainer.trust.decide import check_no_defect
 
 logger = logging.getLogger(__name__)
-
-COMPARED_IMAGES = 16
 
 
 def train(config: TrainConfig) -> Path:
@@ -58,6 +56,7 @@ def train(config: TrainConfig) -> Path:
     started = _started(run_dir)
     with accelerator.main_process_first():
         prepared = prepare_images(config, run_dir)
+    check_no_defect(config.decision, prepared[0].labels)
     if config.run.find_batch_size:
         config = resolve_batch_size(config, len(prepared[0].labels), accelerator)
         if accelerator.is_main_process:
@@ -127,7 +126,7 @@ def _train_on(
         # float32.
         accelerator.unwrap_model(task.model, keep_fp32_wrapper=False)
         task.model.load_state_dict(weights)
-        _write_published(config, images, built, fit, run_dir, started, accelerator)
+        finish(config, images, built, fit, run_dir, started, accelerator)
     accelerator.wait_for_everyone()
 
 
@@ -173,49 +172,6 @@ def _open_run(config: TrainConfig, accelerator: Accelerator) -> Path:
 
 def _write_settings(config: TrainConfig, run_dir: Path) -> None:
     replace(config, run=replace(config.run, run_dir=run_dir)).write(run_dir)
-
-
-def _write_published(
-    config: TrainConfig,
-    images: Images,
-    built: Backbone,
-    fit: Fit,
-    run_dir: Path,
-    started: datetime,
-    accelerator: Accelerator,
-) -> None:
-    """Export the kept weights, score what was exported, describe it, and only then name it."""
-    partial = run_dir / (PUBLISHED_DIR + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    test = images.parts["test"]
-    export.write_model(built.model, built.data_config, images.labels, partial)
-    compared = [open_image(row) for row in test.select(range(min(COMPARED_IMAGES, len(test))))]
-    predictor, proof = export.prove_equal(built.model, built.data_config, partial, compared)
-    predictions, images_per_second = assess.predict_part(predictor, test)
-    assess.write_predictions(test, predictions, run_dir)
-    result = assess.score(test, predictions, images_per_second)
-    run = describe.FinishedRun(
-        config=config,
-        images=images,
-        backbone=built,
-        fit=fit,
-        test=result,
-        export=proof,
-        machine=describe.machine_facts(accelerator, started, fit),
-    )
-    describe.write_report(run, predictions, partial, run_dir)
-    card.write_card(partial)
-    partial.replace(run_dir / PUBLISHED_DIR)
-    accuracy = result.scores.accuracy
-    logger.info(
-        "Test accuracy %.2f %% (95 %% interval %.2f–%.2f %%) on %d images, epoch %d kept.",
-        100 * accuracy.value,
-        100 * accuracy.low,
-        100 * accuracy.high,
-        result.images,
-        fit.best_epoch,
-    )
 
 
 def _started(run_dir: Path) -> datetime:

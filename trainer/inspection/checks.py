@@ -16,7 +16,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from model_card.report import SkippedImage
-from space.predictor import ORIENTATION_TAG, UPRIGHT, ImageError
+from space.images import ORIENTATION_TAG, UPRIGHT, ImageError
 from trainer.imagefolder import open_image
 from trainer.inspection.report import (
     ClassFacts,

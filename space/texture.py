@@ -1,0 +1,113 @@
+"""How far the texture of an image lies from all that a network was trained on.
+
+The early and middle stages of a network respond to grain, edges and patterns at growing scales.
+Mean and spread of each channel over the image describe its texture; the Mahalanobis distance from
+the nearest class (Lee et al. 2018, arXiv:1807.03888), summed over the stages, says how foreign it
+is. The last layer would know less: it has learned to ignore what does not tell the classes apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+# Of the image to the stage's map: coarser maps speak of objects, finer ones of single pixels.
+FINEST, COARSEST = 4, 16
+MOST_STAGES = 3
+SMALLEST_SPREAD = 1e-4
+# Through matrix products, a small distance would drown in rounding.
+EXACT = "donot_use_mm_for_euclid_dist"
+ARRAYS = ("centre", "whiten", "classes")
+
+
+def texture_stages(model: Any) -> list[int]:
+    """Return which stages of a timm model describe texture; none if it can't show them.
+
+    One for each scale between a quarter and a sixteenth of the image. Where all stages have one
+    scale, as in vision transformers, a few evenly spread ones.
+    """
+    if not hasattr(model, "forward_intermediates"):
+        return []
+    scales = [info["reduction"] for info in model.feature_info]
+    last = {scale: index for index, scale in enumerate(scales) if FINEST <= scale <= COARSEST}
+    if len(last) == 1 and len(scales) > MOST_STAGES:
+        return [len(scales) * quarter // (MOST_STAGES + 1) - 1 for quarter in (1, 2, 3)]
+    return sorted(last.values())
+
+
+def describe_texture(feature_map: torch.Tensor) -> torch.Tensor:
+    """Return mean and logarithm of the standard deviation of each channel over the image.
+
+    Args:
+        feature_map: of one stage, [image, channel, row, column].
+
+    Returns:
+        float32 on the CPU, [image, 2 × channel].
+    """
+    spread, mean = torch.std_mean(feature_map.float().flatten(2), dim=2, correction=0)
+    return torch.cat([mean, torch.log(spread + SMALLEST_SPREAD)], dim=1).cpu()
+
+
+@dataclass(frozen=True)
+class StageTexture:
+    """What the images of training look like in one stage.
+
+    Attributes:
+        centre: mean of all images, [statistic].
+        whiten: takes a description to where the classes' common spread is 1, [statistic, axis].
+        classes: the mean of each class there, [class, axis].
+    """
+
+    centre: torch.Tensor
+    whiten: torch.Tensor
+    classes: torch.Tensor
+
+    def distances(self, described: torch.Tensor) -> torch.Tensor:
+        """Return the mean squared deviation from each class, 1 if typical: [image, class]."""
+        placed = (described - self.centre) @ self.whiten
+        return torch.cdist(placed, self.classes, compute_mode=EXACT).square() / placed.shape[1]
+
+
+@dataclass(frozen=True)
+class KnownTextures:
+    """What the images of training look like, by stage of the network."""
+
+    stages: Mapping[int, StageTexture]
+
+    def strangeness(self, described: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return how far each image lies from the nearest class, [image].
+
+        Args:
+            described: of each stage, in order, what `describe_texture` returns.
+        """
+        pairs = zip(self.stages.values(), described, strict=True)
+        distances = torch.stack([stage.distances(statistics) for stage, statistics in pairs])
+        return distances.sum(dim=0).amin(dim=1)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return all arrays by name, for a safetensors file."""
+        return {
+            f"stage{index}.{name}": getattr(stage, name)
+            for index, stage in self.stages.items()
+            for name in ARRAYS
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, torch.Tensor]) -> KnownTextures:
+        """Put together what `tensors` took apart.
+
+        Raises:
+            KeyError, ValueError: a name is missing or odd.
+        """
+        indices = sorted({int(name.partition(".")[0].removeprefix("stage")) for name in tensors})
+        return cls(
+            {
+                index: StageTexture(
+                    **{name: tensors[f"stage{index}.{name}"] for name in ARRAYS},
+                )
+                for index in indices
+            }
+        )

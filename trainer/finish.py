@@ -1,0 +1,106 @@
+"""Turn kept weights into the published folder: export, decide, score, describe."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from datetime import datetime
+from pathlib import Path
+
+from accelerate import Accelerator
+
+from model_card import card
+from space.predictor import Observation, Predictor
+from trainer import assess, describe, export
+from trainer.backbone import Backbone
+from trainer.config import TrainConfig
+from trainer.export import PUBLISHED_DIR
+from trainer.fit import Fit
+from trainer.imagefolder import open_image
+from trainer.images import Images
+from trainer.trust import foreign
+from trainer.trust.decide import set_rules
+from trainer.trust.evidence import gather, learn, observe_images, observe_part
+from trainer.trust.measure import judge, measure
+
+logger = logging.getLogger(__name__)
+
+COMPARED_IMAGES = 16
+
+
+def finish(
+    config: TrainConfig,
+    images: Images,
+    built: Backbone,
+    fit: Fit,
+    run_dir: Path,
+    started: datetime,
+    accelerator: Accelerator,
+) -> None:
+    """Export the kept weights, score what was exported, describe it, and only then name it."""
+    partial = run_dir / (PUBLISHED_DIR + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    test = images.parts["test"]
+    export.write_model(built.model, built.data_config, images.labels, partial)
+    compared = [open_image(row) for row in test.select(range(min(COMPARED_IMAGES, len(test))))]
+    plain = Predictor(partial, accelerator.device)
+    known = learn(plain, images, config.run.seed)
+    decision = set_rules(
+        images.labels,
+        known.validation_logits,
+        known.validation_truth,
+        known.textures,
+        known.strangeness,
+        config.decision,
+    )
+    decision.write(partial)
+    predictor, proof = export.prove_equal(built.model, built.data_config, partial, compared)
+    start = time.monotonic()
+    observed = observe_part(predictor, test, None, "testing")
+    images_per_second = len(test) / (time.monotonic() - start)
+    evidence = gather(known, images.labels, test, observed, _observe_foreign(predictor, config))
+    evidence.save(run_dir)
+    predictions, judged = judge(decision, evidence)
+    assess.write_predictions(test, predictions, run_dir)
+    result = assess.score(test, predictions, images_per_second)
+    run = describe.FinishedRun(
+        config=config,
+        images=images,
+        backbone=built,
+        fit=fit,
+        test=result,
+        trust=measure(
+            decision,
+            judged,
+            config.decision,
+            fitted_on="validation",
+            fitted_images=len(known.validation_truth),
+            known_images=len(known.strangeness),
+            network_saw_left_out=config.model.tune == "all",
+        ),
+        export=proof,
+        machine=describe.machine_facts(accelerator, started, fit),
+    )
+    describe.write_report(run, predictions, partial, run_dir)
+    card.write_card(partial)
+    partial.replace(run_dir / PUBLISHED_DIR)
+    accuracy = result.scores.accuracy
+    logger.info(
+        "Test accuracy %.2f %% (95 %% interval %.2f–%.2f %%) on %d images, epoch %d kept.",
+        100 * accuracy.value,
+        100 * accuracy.low,
+        100 * accuracy.high,
+        result.images,
+        fit.best_epoch,
+    )
+
+
+def _observe_foreign(predictor: Predictor, config: TrainConfig) -> dict[str, Observation]:
+    """Look at images that show none of the classes; the user's own come last."""
+    kinds = foreign.drawn_images(config.run.seed)
+    if config.decision.foreign_dir is not None:
+        folder = config.decision.foreign_dir
+        kinds[f"folder {folder.resolve().name}"] = foreign.images_of_folder(folder)
+    return {kind: observe_images(predictor, shown) for kind, shown in kinds.items()}

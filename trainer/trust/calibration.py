@@ -1,0 +1,111 @@
+"""How well probabilities agree with what comes true, and the temperature that makes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+Array = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+
+BINS = 15
+# Of the logarithm of the temperature. What lies outside is a fault of the fit, not of the model.
+HARDEST, SOFTEST = 1 / 20, 20.0
+
+
+def fit_temperature(logits: Array, truth: Labels) -> float:
+    """Return the temperature whose probabilities suit the truth best (Guo et al. 2017).
+
+    Images that are all named rightly would ask for a temperature of 0, that is for certainty. So
+    the true class counts for (n + 1) / (n + 2) only, and the others for the rest: what Laplace's
+    rule expects after n successes, as in Platt (1999).
+
+    Args:
+        logits: of images that the network did not learn from, [image, class].
+        truth: the true classes.
+    """
+    images, classes = logits.shape
+    doubt = 1 / (images + 2)
+    targets = np.full((images, classes), doubt / (classes - 1))
+    targets[np.arange(images), truth] = 1 - doubt
+
+    def loss(log_temperature: float) -> float:
+        return float(-(targets * log_softmax(logits / np.exp(log_temperature), axis=1)).sum())
+
+    bounds = (np.log(HARDEST), np.log(SOFTEST))
+    # The loss is convex in 1 / temperature, so it has one minimum along any monotone scale.
+    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Images of similar confidence; `confidence` and `accuracy` are means."""
+
+    low: float
+    high: float
+    images: int
+    confidence: float
+    accuracy: float
+
+
+def reliability_bins(confidence: Array, right: npt.NDArray[np.bool_]) -> list[Bin]:
+    """Sort images into 15 equally wide bins of confidence; empty ones are left out."""
+    edges = np.linspace(0, 1, BINS + 1)
+    # Right-closed, as in Guo et al.: a confidence of exactly 1 falls into the last one.
+    places = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    return [
+        Bin(
+            low=float(edges[place]),
+            high=float(edges[place + 1]),
+            images=int(inside.sum()),
+            confidence=float(confidence[inside].mean()),
+            accuracy=float(right[inside].mean()),
+        )
+        for place in range(BINS)
+        if (inside := places == place).any()
+    ]
+
+
+def calibration_error(confidence: Array, right: npt.NDArray[np.bool_]) -> float:
+    """Return the expected calibration error (ECE) over 15 equally wide bins."""
+    gaps = [b.images * abs(b.accuracy - b.confidence) for b in reliability_bins(confidence, right)]
+    return sum(gaps) / len(confidence)
+
+
+def adaptive_calibration_error(confidence: Array, right: npt.NDArray[np.bool_]) -> float:
+    """Return the same over 15 bins of equally many images (Nguyen and O'Connor 2015)."""
+    order = np.argsort(confidence, kind="stable")
+    gaps = [
+        abs(float(right[rows].sum()) - float(confidence[rows].sum()))
+        for rows in np.array_split(order, BINS)
+        if len(rows)
+    ]
+    return sum(gaps) / len(confidence)
+
+
+def chance_calibration_error(confidence: Array, *, seed: int = 0, draws: int = 200) -> float:
+    """Return the ECE that perfectly calibrated confidences would show on as few images.
+
+    Each image is right or wrong by chance, with its confidence as the probability; the mean over
+    many draws. A measured error of this size is no sign of bad calibration.
+    """
+    rng = np.random.default_rng(seed)
+    right = rng.random((draws, len(confidence))) < confidence
+    return float(np.mean([calibration_error(confidence, row) for row in right]))
+
+
+def brier_score(probabilities: Array, truth: Labels) -> float:
+    """Return the mean squared distance of the probabilities from the truth, 0 to 2."""
+    hits = np.eye(probabilities.shape[1])[truth]
+    return float(((probabilities - hits) ** 2).sum(axis=1).mean())
+
+
+def negative_log_likelihood(probabilities: Array, truth: Labels) -> float:
+    """Return the mean surprise at the true class, in nats."""
+    smallest = np.finfo(np.float64).tiny
+    found = probabilities[np.arange(len(truth)), truth]
+    return float(-np.log(np.maximum(found, smallest)).mean())

@@ -1,0 +1,70 @@
+"""Learn from known images what they look like, and from how strange on an image is unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from sklearn.covariance import ledoit_wolf
+from sklearn.model_selection import StratifiedGroupKFold
+
+from space.texture import KnownTextures, StageTexture
+from trainer.trust.calibration import Array, Labels
+
+# Of the known images, so that each is judged by what the others look like.
+PARTS = 5
+
+
+def learn_textures(
+    stages: Sequence[int], described: Sequence[torch.Tensor], truth: Labels
+) -> KnownTextures:
+    """Learn class means and the common covariance, which is shrunk (Ledoit and Wolf 2004).
+
+    Args:
+        stages: of the network.
+        described: by stage, what `describe_texture` returns for the known images.
+        truth: their classes.
+    """
+    pairs = zip(stages, described, strict=True)
+    return KnownTextures({index: _learn_stage(values.double(), truth) for index, values in pairs})
+
+
+def _learn_stage(values: torch.Tensor, truth: Labels) -> StageTexture:
+    centre = values.mean(dim=0)
+    # Statistics of all sizes, brought to one scale before the covariance is shrunk towards it.
+    scale = values.std(dim=0, correction=0).clamp_min(1e-9)
+    scaled = ((values - centre) / scale).numpy()
+    means = np.stack([scaled[truth == label].mean(axis=0) for label in np.unique(truth)])
+    residues = scaled - means[np.searchsorted(np.unique(truth), truth)]
+    covariance, _ = ledoit_wolf(residues, assume_centered=True)
+    variances, axes = np.linalg.eigh(covariance)
+    whiten = torch.from_numpy(axes / np.sqrt(np.maximum(variances, 1e-9)))
+    return StageTexture(
+        centre=centre.float(),
+        whiten=(whiten / scale[:, None]).float(),
+        classes=(torch.from_numpy(means) @ whiten).float(),
+    )
+
+
+def strangeness_of_known(
+    stages: Sequence[int],
+    described: Sequence[torch.Tensor],
+    truth: Labels,
+    groups: Sequence[int],
+    seed: int,
+) -> Array:
+    """Return how strange each known image is to the others, without those of its surface.
+
+    Every image counts, not just the few of the validation part, so that the limit is steadier.
+    """
+    parts = min(PARTS, int(np.bincount(truth).min()), len(set(groups)))
+    if parts < 2:
+        return np.zeros(0)
+    strangeness = np.zeros(len(truth))
+    splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
+    for others, held_out in splitter.split(truth, truth, groups):
+        known = learn_textures(stages, [values[others] for values in described], truth[others])
+        found = known.strangeness([values[held_out] for values in described])
+        strangeness[held_out] = found.numpy()
+    return strangeness
