@@ -18,6 +18,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from trainer import machine
+from trainer.compilation import compiled
 from trainer.config import RecipeConfig
 from trainer.optimisation import build_optimizer
 from trainer.precision import spare_slow_convolutions
@@ -34,6 +35,7 @@ class Way:
     layout: torch.memory_format = torch.channels_last
     slow_layers_spared: bool = False
     freed_memory_kept: bool = False
+    compiled: bool = False
 
 
 WAYS = (
@@ -43,6 +45,7 @@ WAYS = (
     Way("bf16, channels_last"),
     Way("… depthwise layers in float32", slow_layers_spared=True),
     Way("… and freed memory kept", slow_layers_spared=True, freed_memory_kept=True),
+    Way("… and compiled", slow_layers_spared=True, freed_memory_kept=True, compiled=True),
 )
 
 
@@ -92,6 +95,8 @@ def images_per_second(name: str, way: Way, settings: Settings) -> float:
         spare_slow_convolutions(model, accelerator)
     optimizer = build_optimizer(model, RecipeConfig(), accelerator.device)
     model, optimizer = accelerator.prepare(model, optimizer)
+    if way.compiled:
+        model = compiled(model)
     shape = (settings.batch_size, 3, settings.image_size, settings.image_size)
     inputs = torch.rand(shape, device=accelerator.device).contiguous(memory_format=way.layout)
     targets = torch.arange(settings.batch_size, device=accelerator.device) % 6

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 from model_card.report import Report
 from tests.small_run import going_on, small_config, train_until
 from trainer import checkpoint
+from trainer.config import TrainConfig
 from trainer.drawn_samples import write_samples
 from trainer.errors import ConfigError, DataError, DefectError
 from trainer.fit import BEST, LAST
@@ -135,3 +137,26 @@ def test_damaged_checkpoint_is_named(data_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "run" / LAST).write_bytes(b"damaged")
     with pytest.raises(DataError, match=r"last\.safetensors can't be read"):
         train(going_on(config))
+
+
+def test_batch_size_is_found_once(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def attempt(model: Any, images: int, *_: Any) -> None:
+        tried.append(images)
+        if images > 5:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr("trainer.run.check_gpu", lambda device: None)
+    monkeypatch.setattr("trainer.batch_search.try_step", attempt)
+    config = small_config(data_dir, tmp_path / "run", epochs=1)
+    asked = replace(config, run=replace(config.run, find_batch_size=True))
+    train_until(1, asked, monkeypatch)
+    assert tried == [8, 4]
+    found = TrainConfig.read(tmp_path / "run")
+    assert (found.recipe.batch_size, found.recipe.accumulate) == (4, 2)
+    report = Report.read(train(going_on(found)))
+    assert tried == [8, 4]
+    assert "--batch-size 4 --accumulate 2" in report.training.command

@@ -1,0 +1,39 @@
+"""What is kept of freed memory, told by the system's own count of a process's pages."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+BLOCK_MB = 256
+PROGRAM = f"""
+import resource
+import sys
+from pathlib import Path
+import numpy as np
+from trainer.machine import keep_freed_memory
+
+def resident_mb():
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+before = resident_mb()
+block = np.ones({BLOCK_MB} * 2**20, dtype=np.uint8)
+del block
+print(resident_mb() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="this C library decides by itself")
+@pytest.mark.parametrize(("word", "kept"), [("keep", True), ("leave", False)])
+def test_freed_memory_stays_with_the_process_only_where_asked_for(word: str, kept: bool) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, word], capture_output=True, text=True, check=True
+    )
+    assert (float(done.stdout) > 0.9 * BLOCK_MB) == kept
+    assert kept or float(done.stdout) < 0.1 * BLOCK_MB
