@@ -81,6 +81,9 @@ class RecipeConfig:
     """Learning rate of AdamW; the peak, where there is a schedule."""
     weight_decay: float = 1e-2
     """Weight decay of AdamW; biases and norms are spared."""
+    search_decay: bool = True
+    """With --tune head: fit the head with this weight decay, and with 100 and 1,000 times as much;
+    keep what suits the validation images best. It takes seconds."""
     layer_decay: float = 1.0
     """Each layer's learning rate as a share of that of the layer after it; 1 treats all alike.
     Pretrained weights keep more of what they know with 0.6 to 0.9."""
