@@ -22,6 +22,7 @@ from trainer.errors import ConfigError
 from trainer.export import PUBLISHED_DIR, finished_folder
 from trainer.finish import finish
 from trainer.fit import BEST, Fitting
+from trainer.head_search import fit_heads
 from trainer.images import Images, prepare_images
 from trainer.precision import choose_precision
 from trainer.split import write_split
@@ -115,8 +116,11 @@ def _train_on(
         task = head_task(built, images, config, accelerator)
     else:
         task = image_task(built, images, config, run_dir, accelerator)
-    with tracking(accelerator, config, run_dir, started):
-        fit = Fitting(task, images, config, run_dir, accelerator).run()
+    if config.model.tune == "head" and config.recipe.search_decay and config.recipe.weight_decay:
+        fit, config = fit_heads(task, images, config, run_dir, started, accelerator)
+    else:
+        with tracking(accelerator, config, run_dir, started):
+            fit = Fitting(task, images, config, run_dir, accelerator).run()
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         shutil.rmtree(run_dir / PIXELS_DIR, ignore_errors=True)
