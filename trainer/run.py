@@ -28,6 +28,7 @@ from trainer.precision import choose_precision
 from trainer.split import write_split
 from trainer.task import PIXELS_DIR, head_task, image_task
 from trainer.tracking import check_tracker, tracking
+from trainer.trust import foreign
 from trainer.trust.decide import check_no_defect
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,8 @@ def train(config: TrainConfig) -> Path:
     with accelerator.main_process_first():
         prepared = prepare_images(config, run_dir)
     check_no_defect(config.decision, prepared[0].labels)
+    if config.decision.foreign_dir is not None:
+        foreign.check_folder(config.decision.foreign_dir)
     if config.run.find_batch_size:
         config = resolve_batch_size(config, len(prepared[0].labels), accelerator)
         if accelerator.is_main_process:
