@@ -147,6 +147,16 @@ def test_the_answer_is_the_predictors_for_the_very_file(
     assert answer["strangeness"] == pytest.approx(expected.strangeness, rel=1e-3)
 
 
+def test_files_that_look_different_get_different_answers(served: Served, tmp_path: Path) -> None:
+    """Otherwise the test above could not fail."""
+    kinds = ["grey.png", "16-bit.png", "cmyk.tiff", "transparent.png", "rotated.jpg"]
+    for kind in kinds:
+        _write(tmp_path / kind, kind)
+    answers = [served.predict(tmp_path / kind)["strangeness"] for kind in kinds]
+    gaps = np.diff(np.log(sorted(answers)))
+    assert gaps.min() > 2e-3
+
+
 def test_programs_are_told_each_verdict(served: Served, tmp_path: Path) -> None:
     told = {}
     for seed in range(40):
@@ -160,16 +170,6 @@ def test_programs_are_told_each_verdict(served: Served, tmp_path: Path) -> None:
         assert answer["verdict"] == verdict
         assert answer["label"] in answer["candidates"]
         assert (answer["strangeness"] > 1) == (verdict == "unknown")
-
-
-def test_files_that_look_different_get_different_answers(served: Served, tmp_path: Path) -> None:
-    """Otherwise the test above could not fail."""
-    kinds = ["grey.png", "16-bit.png", "cmyk.tiff", "transparent.png", "rotated.jpg"]
-    for kind in kinds:
-        _write(tmp_path / kind, kind)
-    answers = [served.predict(tmp_path / kind)["strangeness"] for kind in kinds]
-    gaps = np.diff(np.log(sorted(answers)))
-    assert gaps.min() > 2e-3
 
 
 @pytest.mark.parametrize(
