@@ -146,14 +146,23 @@ def learn(predictor: Predictor, images: Images, seed: int) -> Known:
 
 def gather(
     known: Known,
+    textures: KnownTextures | None,
     labels: Sequence[str],
     test: datasets.Dataset,
     observed: Observation,
     foreign: Mapping[str, Observation],
 ) -> Evidence:
-    """Say how strange test images and foreign ones are, also where a class was left out."""
+    """Say how strange test images and foreign ones are, also where a class was left out.
+
+    Args:
+        known: what was learned from training and validation images.
+        textures: those of the decision; None if it rejects nothing.
+        labels: of the classes.
+        test: the test part.
+        observed: what the published network makes of it.
+        foreign: and of foreign images, by kind.
+    """
     truth = np.asarray(test["label"])
-    textures = known.textures
     return Evidence(
         logits=observed.logits,
         truth=truth,
