@@ -43,7 +43,7 @@ def commands() -> list[str]:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A folder like a checkout, where runs and images do no harm."""
-    for name in ("trainer", "space"):
+    for name in ("trainer", "space", "benchmarks"):
         (tmp_path / name).symlink_to(REPOSITORY / name, target_is_directory=True)
     write_samples(tmp_path / "custom_dateset", train_per_class=10, test_per_class=3)
     return tmp_path
@@ -119,6 +119,8 @@ def run(words: list[str], cwd: Path) -> None:
         # Made small, two commands can name the same model, and so the same folder.
         if "--run-dir" not in words:
             words += ["--run-dir", f"runs/{len(list(cwd.glob('runs/*')))}"]
+    if any(word.startswith("benchmarks.") for word in words):
+        words = [*words, "--image-size", "32"]
     if words[0] == "accelerate":
         words = [words[0], words[1], "--cpu", *words[2:]]
     path = f"{PROGRAM}{os.pathsep}{os.environ['PATH']}"
