@@ -120,7 +120,7 @@ class RecipeConfig:
     distribution of their shares, 0 for none. With --cutmix too, chance takes one for each batch."""
     cutmix: float = 0.0
     """Augmentation: put a piece of one image into another (CutMix); the parameter, as above."""
-    views: int = 3
+    views: int = 1
     """With --tune head: augmented views of each image that the frozen backbone sees, once each.
     Their features are kept on disk; the head is fitted to them in seconds."""
 
@@ -129,7 +129,7 @@ PRESETS = {
     "reference": RecipeConfig(),
     "recommended": RecipeConfig(
         preset="recommended",
-        epochs=15,
+        epochs=16,
         lr=1e-3,
         schedule="cosine",
         warmup_epochs=1,
