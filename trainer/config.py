@@ -59,6 +59,9 @@ class ModelConfig:
     """Side, in pixels, to which each image is scaled."""
     drop_path: float = 0.0
     """Stochastic depth rate, for models that have it."""
+    layer_scale: float = 0.0
+    """With --no-pretrained: first value of the scales by which ConvNeXt adds its blocks; 0 takes
+    the model's own. That is 1e-6, which suits long trainings; in short ones 0.1 learns faster."""
     licence: str | None = None
     """Licence id for the card, where the base weights carry none (a local file, random weights)."""
 
@@ -214,6 +217,11 @@ class TrainConfig:
             (data.folds < 0 or data.folds == 1, "--folds must be at least 2"),
             (model.image_size < 32, "--image-size must be at least 32 pixels"),
             (not 0 <= model.drop_path < 1, "--drop-path must be at least 0 and below 1"),
+            (not 0 <= model.layer_scale < float("inf"), "--layer-scale must be at least 0"),
+            (
+                model.layer_scale > 0 and model.pretrained,
+                "--layer-scale needs --no-pretrained: pretrained weights bring their own",
+            ),
             (
                 model.weights is not None and not model.pretrained,
                 "--weights and --no-pretrained exclude each other",

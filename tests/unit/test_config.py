@@ -33,6 +33,8 @@ from trainer.errors import ConfigError
         (DataConfig, {"validation_fraction": 1.0}, "--validation-fraction"),
         (ModelConfig, {"image_size": 31}, "--image-size"),
         (ModelConfig, {"drop_path": 1.0}, "--drop-path"),
+        (ModelConfig, {"layer_scale": -0.1, "pretrained": False}, "--layer-scale"),
+        (ModelConfig, {"layer_scale": 0.1}, "--layer-scale needs --no-pretrained"),
         (ModelConfig, {"weights": Path("w"), "pretrained": False}, "--no-pretrained"),
         (RecipeConfig, {"epochs": 0}, "--epochs"),
         (RecipeConfig, {"batch_size": 0}, "--batch-size"),
