@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.command_line import read_push_config, read_train_config
@@ -117,6 +117,8 @@ configs = st.builds(
 )
 
 
+# Reading all flags takes longer than hypothesis allows, on a busy machine.
+@settings(deadline=None)
 @given(config=configs)
 def test_the_printed_command_gives_the_same_settings(config: TrainConfig) -> None:
     words = shlex.split(config.command())
@@ -145,6 +147,8 @@ def test_each_preset_names_itself() -> None:
     assert all(recipe.preset == name for name, recipe in PRESETS.items())
 
 
+# Reading all flags takes longer than hypothesis allows, on a busy machine.
+@settings(deadline=None)
 @given(config=configs)
 def test_saved_settings_are_read_as_they_were(
     config: TrainConfig, tmp_path_factory: pytest.TempPathFactory
