@@ -190,6 +190,9 @@ class DecisionConfig:
     """Share of prediction sets that are to hold the true class."""
     max_rejected: float = 0.02
     """Largest share of known images that may be called an unknown surface."""
+    known_images: int = 2000
+    """Training images that the finished network looks at once more, to learn what known surfaces
+    look like. More would hardly sharpen it; 0 saves the time, and no image is refused."""
     cost_missed: float = 20.0
     """What it costs not to call a defect by its name; all costs in any one unit."""
     cost_false_alarm: float = 2.0
@@ -295,6 +298,7 @@ class TrainConfig:
             (not 0 <= recipe.views <= 100, "--views must be in [0, 100]"),
             (not 0 < decision.coverage < 1, "--coverage must be between 0 and 1"),
             (not 0 < decision.max_rejected < 1, "--max-rejected must be between 0 and 1"),
+            (decision.known_images < 0, "--known-images must be at least 0"),
             (
                 not all(
                     0 <= cost < float("inf")

@@ -48,7 +48,7 @@ def finish(
     export.write_model(built.model, built.data_config, images.labels, partial)
     compared = [open_image(row) for row in test.select(range(min(COMPARED_IMAGES, len(test))))]
     plain = Predictor(partial, accelerator.device)
-    known = learn(plain, images, config.run.seed)
+    known = learn(plain, images, config.decision.known_images, config.run.seed)
     decision = set_rules(
         images.labels,
         known.validation_logits,
@@ -62,7 +62,7 @@ def finish(
     start = time.monotonic()
     observed = observe_part(predictor, test, None, "testing")
     images_per_second = len(test) / (time.monotonic() - start)
-    strangers = _observe_foreign(predictor, config)
+    strangers = _observe_foreign(predictor, config) if decision.textures else {}
     evidence = gather(known, decision.textures, images.labels, test, observed, strangers)
     evidence.save(run_dir)
     predictions, judged = judge(decision, evidence)

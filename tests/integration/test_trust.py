@@ -151,6 +151,15 @@ def test_with_too_few_images_nothing_is_rejected(folder: Path, tmp_path: Path) -
     assert "can't say that a surface is unknown" in card
 
 
+def test_rejection_can_be_left_out(folder: Path, tmp_path: Path) -> None:
+    result = train(_config(folder, tmp_path / "run", known_images=0))
+    trust = Report.read(result).trust
+    assert trust is not None
+    assert trust.unknown_surfaces is None
+    assert trust.calibration.fitted_images > 0
+    assert not (result / "decision.safetensors").exists()
+
+
 def test_what_can_not_work_is_told_before_the_training(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"--foreign-dir .*empty holds no images"):
