@@ -218,7 +218,7 @@ def _write_published(
         100 * accuracy.low,
         100 * accuracy.high,
         result.images,
-        fit.best_epoch,
+        fit.kept_epoch,
     )
 
 
