@@ -102,7 +102,7 @@ class RecipeConfig:
     """Stop after this many epochs without a better validation result; 0 never stops."""
     keep: Literal["best", "last"] = "best"
     """Epoch whose weights are published: the one with the best validation result, or the last.
-    Where validation images are few and the rate has come to rest, the last is the steadier choice."""
+    Where validation images are few and the rate has come to rest, the last is steadier."""
     ema_decay: float = 0.0
     """Decay a step of an average of the weights, which is then published; 0 for none."""
     clip_grad: float = 0.0

@@ -232,7 +232,7 @@ class Fitting:
         )
 
     def _save(self) -> None:
-        """Write what is kept, log and last, in this order: `last` is what a resumed run believes."""
+        """Write what is kept, the log, and `last`, which a resumed run believes, at the end."""
         if self.kept is self.history.epochs[-1]:
             checkpoint.save(self.run_dir / BEST, self.learner.kept, {"epoch": self.kept.epoch})
         self.history.write(self.run_dir)
