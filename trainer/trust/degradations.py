@@ -11,10 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 
 import torch
+from PIL import Image
 from torch.nn.functional import affine_grid, conv2d, grid_sample, interpolate, pad
-from torchvision.io import decode_jpeg, encode_jpeg
+from torchvision.transforms import v2
 
 # An image: [channel, row, column], from 0 (black) to 1 (white).
 Levels = torch.Tensor
@@ -85,8 +87,10 @@ def overexpose(levels: Levels, stops: float, draw: Draw) -> Levels:
 
 def compress(levels: Levels, quality: float, draw: Draw) -> Levels:
     """Store as JPEG."""
-    stored = encode_jpeg(to_bytes(levels).cpu(), quality=round(quality))
-    return decode_jpeg(stored).to(levels.device) / 255
+    stored = BytesIO()
+    v2.functional.to_pil_image(to_bytes(levels)).save(stored, "JPEG", quality=round(quality))
+    with Image.open(stored) as image:
+        return v2.functional.pil_to_tensor(image).to(levels.device) / 255
 
 
 def lower_resolution(levels: Levels, factor: float, draw: Draw) -> Levels:
