@@ -1,7 +1,9 @@
-"""The share of a training that the processor or GPU spends waiting for data.
+"""The share of a training step that the processor or GPU spends waiting for data.
 
-Real steps of real epochs are taken by the program's own parts; only the loop around them is this
-benchmark's, so that it can look at the clock between loading and learning.
+Real steps are taken by the program's own parts; only the loop around them is this benchmark's, so
+that it can look at the clock between loading and learning. Augmentation is part of the step and
+made by whatever computes it, but its share is told too. On a GPU the clock waits for it before each
+look: nothing is loaded while it computes, so the true share is smaller.
 """
 
 from __future__ import annotations
@@ -17,29 +19,42 @@ import torch
 import tyro
 from accelerate import Accelerator
 
+from benchmarks.table import head, heading, row
 from trainer import backbone, machine
 from trainer.config import DataConfig, ModelConfig, RecipeConfig, RunConfig, TrainConfig
-from trainer.drawn_samples import write_samples
+from trainer.drawn_samples import CLASSES, write_samples
 from trainer.fit import Fitting
 from trainer.images import prepare_images
 from trainer.precision import choose_precision
 from trainer.task import image_task
 
+WARM_UP_STEPS = 2
+OTHERS_PER_CLASS = 2
+
 
 @dataclass(frozen=True)
 class Settings:
-    """The share of a training that is spent waiting for data."""
+    """The share of a training step that is spent waiting for data."""
 
     models: tuple[str, ...] = ("tf_efficientnet_lite0", "convnext_atto", "convnext_tiny")
     """timm's names."""
-    train_per_class: int = 40
-    """Drawn training images of each of six classes."""
     batch_size: int = 16
     """Images in a step."""
     image_size: int = 224
     """Side in pixels."""
     steps: int = 12
     """Timed, after two that warm up."""
+    workers: int = 0
+    """Processes that load images."""
+
+
+@dataclass(frozen=True)
+class StepSeconds:
+    """A mean step: all of it, waiting for its batch, and augmenting that."""
+
+    whole: float
+    waiting: float
+    augmenting: float
 
 
 def main(settings: Settings) -> None:
@@ -48,51 +63,66 @@ def main(settings: Settings) -> None:
     accelerator = Accelerator(mixed_precision=choose_precision(RunConfig()))
     if accelerator.device.type == "cpu":
         machine.keep_freed_memory()
-    print(
-        f"{machine.accelerator_name(accelerator.device) or machine.processor_name()}, "
-        f"{machine.core_count()} cores, {time.strftime('%d %B %Y')}; batches of "
-        f"{settings.batch_size} at {settings.image_size} px.\n"
-    )
-    print("| model | ms a step | of it waiting for data |")
-    print("| --- | --: | --: |", flush=True)
+    print(heading(f"batches of {settings.batch_size} at {settings.image_size} px"))
+    print(head("model", "ms a step", "waiting for data", "augmenting"), flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        write_samples(folder / "images", train_per_class=settings.train_per_class, test_per_class=2)
+        batches = WARM_UP_STEPS + settings.steps
+        write_samples(
+            folder / "images",
+            # A tenth validates; one batch more makes up for it.
+            train_per_class=-(-(batches + batches // 8 + 1) * settings.batch_size // len(CLASSES)),
+            test_per_class=OTHERS_PER_CLASS,
+        )
         for name in settings.models:
             print(f"{name} …", file=sys.stderr)
             (folder / name).mkdir()
-            whole_s, waiting_s = step_seconds(name, settings, folder, accelerator)
-            share = waiting_s / whole_s
-            print(f"| {name} | {1000 * whole_s:.0f} | {100 * share:.1f} % |", flush=True)
+            step = step_seconds(name, settings, folder, accelerator)
+            shares = (f"{part / step.whole:.1%}" for part in (step.waiting, step.augmenting))
+            print(row(name, f"{1000 * step.whole:.0f}", *shares), flush=True)
 
 
 def step_seconds(
     name: str, settings: Settings, folder: Path, accelerator: Accelerator
-) -> tuple[float, float]:
-    """Return the mean seconds of a step, and those of them that pass before its batch is there."""
-    config = TrainConfig(
-        data=DataConfig(data_dir=str(folder / "images")),
-        model=ModelConfig(model=name, pretrained=False, image_size=settings.image_size),
-        recipe=RecipeConfig(batch_size=settings.batch_size),
-        run=RunConfig(run_dir=folder / name),
-    )
-    [images] = prepare_images(config, folder / name)
-    built = backbone.build(config.model, len(images.labels))
-    task = image_task(built, images, config, folder / name, accelerator)
-    fitting = Fitting(task, images, config, folder / name, accelerator)
-    waiting, whole = [], []
+) -> StepSeconds:
+    """Take steps, and look at the clock."""
+    fitting = build_fitting(name, settings, folder, accelerator)
     batches = iter(fitting.train_batches)
-    for number in range(2 + settings.steps):
+    whole, waiting, augmenting = [], [], []
+    for number in range(WARM_UP_STEPS + settings.steps):
         start = time.perf_counter()
         batch = next(batches)
         arrived = time.perf_counter()
         fitting.learner.step([batch], number)
-        if accelerator.device.type == "cuda":
-            torch.cuda.synchronize()
+        whole.append(_now(accelerator) - start)
         waiting.append(arrived - start)
-        whole.append(time.perf_counter() - start)
+        # Once more, by itself.
+        start = time.perf_counter()
+        fitting.learner.augment(batch[0])
+        augmenting.append(_now(accelerator) - start)
     accelerator.free_memory()
-    return sum(whole[2:]) / settings.steps, sum(waiting[2:]) / settings.steps
+    means = (sum(part[WARM_UP_STEPS:]) / settings.steps for part in (whole, waiting, augmenting))
+    return StepSeconds(*means)
+
+
+def build_fitting(name: str, settings: Settings, folder: Path, accelerator: Accelerator) -> Fitting:
+    """Prepare a training as `trainer/run.py` does."""
+    config = TrainConfig(
+        data=DataConfig(data_dir=str(folder / "images")),
+        model=ModelConfig(model=name, pretrained=False, image_size=settings.image_size),
+        recipe=RecipeConfig(batch_size=settings.batch_size),
+        run=RunConfig(run_dir=folder / name, workers=settings.workers),
+    )
+    [images] = prepare_images(config, folder / name)
+    built = backbone.build(config.model, len(images.labels))
+    task = image_task(built, images, config, folder / name, accelerator)
+    return Fitting(task, images, config, folder / name, accelerator)
+
+
+def _now(accelerator: Accelerator) -> float:
+    if accelerator.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 if __name__ == "__main__":

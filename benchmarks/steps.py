@@ -17,6 +17,7 @@ import tyro
 from accelerate import Accelerator
 from torch import nn
 
+from benchmarks.table import head, heading, row, times
 from trainer import machine
 from trainer.compilation import compiled
 from trainer.config import RecipeConfig
@@ -66,12 +67,11 @@ class Settings:
 def main(settings: Settings) -> None:
     """Print the table."""
     print(
-        f"{machine.accelerator_name(Accelerator().device) or machine.processor_name()}, "
-        f"{machine.core_count()} cores, {time.strftime('%d %B %Y')}; batches of "
-        f"{settings.batch_size} at {settings.image_size} px, whole steps with AdamW.\n"
+        heading(
+            f"batches of {settings.batch_size} at {settings.image_size} px, whole steps with AdamW"
+        )
     )
-    print("| model | step | images a second | of the first row |")
-    print("| --- | --- | --: | --: |")
+    print(head("model", "step", "images a second", "of the first row", texts=2))
     for name in settings.models:
         first = None
         for way in WAYS:
@@ -81,7 +81,7 @@ def main(settings: Settings) -> None:
             with ProcessPoolExecutor(1, context) as process:
                 rate = process.submit(images_per_second, name, way, settings).result()
             first = first or rate
-            print(f"| {name} | {way.name} | {rate:.1f} | {rate / first:.2f} × |", flush=True)
+            print(row(name, way.name, f"{rate:.1f}", times(rate / first)), flush=True)
 
 
 def images_per_second(name: str, way: Way, settings: Settings) -> float:

@@ -1,196 +1,194 @@
-"""Training images a second: this program, timm's `train.py`, transformers' example, on equal terms.
+"""Training images a second: this program beside timm's `train.py` and transformers' example.
 
-All three train the same architecture from random weights on the same drawn images, with the same
-batch and size, each as a user starts it: from the command line. The yardstick is one for all, and
-none of their own: the time of a longer run less that of a shorter one, so that neither start-up nor
-export count, but loading, augmenting and the few validation images do.
+All three train the same network from random weights on the same drawn images, with the same batch
+and size, each from its own command line: at its defaults, and by every flag that may make it
+faster. One clock counts for all (`benchmarks/step_clock.py`): it notes when each optimiser step is
+done. An epoch's rate is its images after the first step, by the seconds from the first step to the
+last; so everything counts that happens to an image in training (reading, decoding, augmenting,
+waiting, learning), and neither start-up nor validation nor what is saved. The first epoch warms up
+(and compiles); of the others the fastest counts, since other programs only make it slower.
 
-Needs two scripts that are no packages: `train.py` of
-https://github.com/huggingface/pytorch-image-models and
-`examples/pytorch/image-classification/run_image_classification.py` of
-https://github.com/huggingface/transformers; and `pip install transformers`.
+At their defaults, ours rotates, shears, shifts and flips in one resampling; timm crops, resizes,
+flips and jitters colours; transformers crops, resizes and flips. At its best, timm does without the
+jitter.
+
+Needs checkouts of https://github.com/huggingface/pytorch-image-models and
+https://github.com/huggingface/transformers, whose scripts are in no package, and a Python with
+transformers installed (`pip install transformers`, here or in an environment of its own).
 """
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 import tyro
 
-from trainer import machine
-from trainer.drawn_samples import write_samples
+from benchmarks.contenders import OURS, Contender, Job, ours, timms, transformers
+from benchmarks.program import ProgramError, run
+from benchmarks.table import head, heading, row, times
+from trainer.drawn_samples import CLASSES, write_samples
 
-VALIDATION_PER_CLASS = 2
-ROOT = Path(__file__).parent.parent
+CLOCK = Path(__file__).parent / "step_clock.py"
+OTHERS_PER_CLASS = 2
 
 
 @dataclass(frozen=True)
 class Settings:
     """Training images a second, beside timm's and transformers' own scripts."""
 
-    timm_script: Path
-    """train.py of a checkout of timm."""
-    transformers_script: Path
-    """run_image_classification.py of a checkout of transformers."""
-    transformers_model: Path
-    """Folder with config.json, weights and preprocessor_config.json of the same architecture."""
-    model: str = "convnext_atto"
-    """timm's name of the architecture."""
+    timm_checkout: Path
+    """Folder of a checkout of pytorch-image-models."""
+    transformers_checkout: Path
+    """Folder of a checkout of transformers."""
+    transformers_python: Path = Path(sys.executable)
+    """A Python that has transformers. Default: this one."""
+    models: tuple[str, ...] = ("tf_efficientnet_lite0", "convnext_atto")
+    """timm's names."""
     batch_size: int = 16
     """Images in a step."""
     image_size: int = 224
     """Side in pixels."""
-    train_per_class: int = 40
+    train_per_class: int = 80
     """Drawn training images of each of six classes."""
-    epochs: tuple[int, int] = (1, 3)
-    """Of the shorter and of the longer run."""
+    epochs: int = 3
+    """The first warms up."""
 
 
 @dataclass(frozen=True)
-class Contender:
-    """A program and its flags.
+class Measured:
+    """What a program reached; `training_s` is the time from the first step to the last."""
 
-    Attributes:
-        command: returns the command line that trains so many epochs into a folder.
-    """
-
-    name: str
-    command: Callable[[int, Path], list[str]]
+    contender: Contender
+    images_per_second: float
+    training_s: float
+    memory_gb: float
 
 
 def main(settings: Settings) -> None:
-    """Print the table."""
+    """Print a row for each program, model and set of flags, then the ratios that matter."""
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+        images = Path(temporary) / "images"
         write_samples(
-            folder / "images",
-            train_per_class=settings.train_per_class,
-            test_per_class=VALIDATION_PER_CLASS,
+            images, train_per_class=settings.train_per_class, test_per_class=OTHERS_PER_CLASS
         )
-        # This program takes its own test part; the others validate on these images.
-        shutil.copytree(folder / "images" / "test", folder / "images" / "validation")
-        images = 6 * settings.train_per_class
+        shutil.copytree(images / "test", images / "validation")
         print(
-            f"{machine.accelerator_name(_device()) or machine.processor_name()}, "
-            f"{machine.core_count()} cores, {time.strftime('%d %B %Y')}; {settings.model}, "
-            f"batches of {settings.batch_size} at {settings.image_size} px, {images} images; torch "
-            f"{version('torch')}, timm {version('timm')}, transformers {version('transformers')}.\n"
-        )
-        print("| program | images a second | ours is | peak memory, GB |")
-        print("| --- | --: | --: | --: |", flush=True)
-        ours = None
-        for contender in contenders(settings, folder / "images"):
-            rate, memory_gb = images_per_second(contender, settings, images, folder)
-            ours = ours or rate
-            print(
-                f"| {contender.name} | {rate:.1f} | {ours / rate:.2f} × | {memory_gb:.2f} |",
-                flush=True,
+            heading(
+                f"batches of {settings.batch_size} at {settings.image_size} px, "
+                f"{len(CLASSES) * settings.train_per_class} images",
+                versions_of_scripts(settings),
             )
+        )
+        print(head("model", "program", "flags", "images a second", "ours is", "GB", texts=3))
+        summary = []
+        for model in settings.models:
+            job = Job(model, images, settings.image_size, settings.batch_size, settings.epochs)
+            summary.append((model, measure_all(job, settings, Path(temporary) / model)))
+    print()
+    print(head("model", "ours against", "its defaults", "its best", "both at their best", texts=2))
+    for model, results in summary:
+        for program in ("timm", "transformers"):
+            print(row(model, program, *(times(ratio) for ratio in ratios(results, program))))
 
 
-def contenders(settings: Settings, images: Path) -> list[Contender]:
-    """Return ours first, then each of the others as it comes and at its best."""
-    size, batch = str(settings.image_size), str(settings.batch_size)
-    device = _device().type
-
-    def ours(epochs: int, output: Path) -> list[str]:
-        return [
-            *(str(ROOT / "trainer" / "train.py"), "--data-dir", str(images)),
-            *("--model", settings.model, "--no-pretrained", "--image-size", size),
-            *("--batch-size", batch, "--epochs", str(epochs), "--run-dir", str(output)),
-        ]
-
-    def timm(*flags: str) -> Callable[[int, Path], list[str]]:
-        return lambda epochs, output: [
-            *(str(settings.timm_script), "--data-dir", str(images), "--model", settings.model),
-            *("--num-classes", "6", "--img-size", size, "--batch-size", batch),
-            *("--epochs", str(epochs), "--warmup-epochs", "0", "--cooldown-epochs", "0"),
-            *("--sched-on-updates", "--device", device, "--output", str(output), *flags),
-        ]
-
-    def transformers(*flags: str) -> Callable[[int, Path], list[str]]:
-        return lambda epochs, output: [
-            *(str(settings.transformers_script), "--train_dir", str(images / "train")),
-            *("--validation_dir", str(images / "validation"), "--do_train", "--do_eval"),
-            *("--model_name_or_path", str(settings.transformers_model)),
-            *("--remove_unused_columns", "False", "--per_device_train_batch_size", batch),
-            *("--num_train_epochs", str(epochs), "--output_dir", str(output)),
-            *("--eval_strategy", "epoch", "--report_to", "none", *flags),
-        ]
-
-    fast = ("--amp", "--amp-dtype", "bfloat16", "--channels-last")
-    bf16 = ("--bf16", "True", *(("--use_cpu", "True") if device == "cpu" else ()))
-    workers = str(machine.core_count())
-    return [
-        Contender("ours", ours),
-        Contender("timm, defaults", timm()),
-        Contender(
-            "timm, bf16, channels_last, no prefetcher, no workers",
-            timm(*fast, "--no-prefetcher", "--workers", "0"),
-        ),
-        Contender(
-            f"timm, bf16, channels_last, {workers} workers", timm(*fast, "--workers", workers)
-        ),
-        Contender("transformers, defaults", transformers()),
-        Contender("transformers, bf16", transformers(*bf16)),
-        Contender(
-            f"transformers, bf16, {workers} workers",
-            transformers(*bf16, "--dataloader_num_workers", workers),
-        ),
-    ]
+def versions_of_scripts(settings: Settings) -> dict[str, str]:
+    """Return the version of timm in its checkout, and of transformers in its Python."""
+    ask = "import {0}; print({0}.__version__)"
+    places: dict[str, tuple[str | Path, Path]] = {
+        # Where a module is looked for first.
+        "timm": (sys.executable, settings.timm_checkout),
+        "transformers": (settings.transformers_python.absolute(), Path.cwd()),
+    }
+    return {
+        f"{name}'s script": run([python, "-c", ask.format(name)], folder).output.strip()
+        for name, (python, folder) in places.items()
+    }
 
 
-def images_per_second(
-    contender: Contender, settings: Settings, images: int, folder: Path
-) -> tuple[float, float]:
-    """Return the rate, and the largest process's peak memory in GB."""
-    seconds, memory_gb = [], 0.0
-    for epochs in settings.epochs:
-        output = folder / "output"
-        print(f"{contender.name}, {epochs} epochs …", file=sys.stderr)
-        start = time.monotonic()
-        memory_gb = max(memory_gb, run(contender.command(epochs, output)))
-        seconds.append(time.monotonic() - start)
-        shutil.rmtree(output, ignore_errors=True)
-    fewer, more = settings.epochs
-    return images * (more - fewer) / (seconds[1] - seconds[0]), memory_gb
-
-
-def run(command: list[str]) -> float:
-    """Run a Python script; return its peak memory in GB.
+def measure_all(job: Job, settings: Settings, output: Path) -> list[Measured]:
+    """Print a row for ours, and for each of the others at its defaults and by other flags.
 
     Raises:
-        SystemExit: it failed; what it said is printed.
+        ProgramError: one of them fails at its defaults.
     """
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(
-            [sys.executable, *command],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"HF_HUB_OFFLINE": "1"},
-        )
-        # Unlike subprocess's own waiting, it tells the memory of this process alone.
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            output.seek(0)
-            raise SystemExit(f"{' '.join(command)} failed:\n{output.read().decode()}")
-    return usage.ru_maxrss / 1e6
+    output.mkdir()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    contenders: list[Contender] = [
+        *ours(job, output),
+        *timms(job, output, settings.timm_checkout, device),
+        *transformers(
+            job, output, settings.transformers_checkout, settings.transformers_python, device
+        ),
+    ]
+    results: list[Measured] = []
+    for contender in contenders:
+        name = f"{job.model} | {contender.program} | {contender.flags or 'defaults'}"
+        print(f"{name} …", file=sys.stderr)
+        try:
+            result = measure(contender, job, output)
+        except ProgramError as error:
+            if not contender.flags:
+                raise
+            # Some flags need what not every machine has, a compiler of C++ for one.
+            print(error, file=sys.stderr)
+            print(f"| {name} | failed | | |", flush=True)
+            continue
+        results.append(result)
+        ratio = times(results[0].images_per_second / result.images_per_second)
+        rate = f"{result.images_per_second:.1f}"
+        print(f"| {name} | {rate} | {ratio} | {result.memory_gb:.2f} |", flush=True)
+    return results
 
 
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def measure(contender: Contender, job: Job, output: Path) -> Measured:
+    """Train once; look at the clock.
+
+    Raises:
+        ProgramError: the program failed, or took another number of steps.
+    """
+    noted = output / "steps.txt"
+    python, *command = contender.command
+    done = run([python, CLOCK, noted, *command], output)
+    moments = [float(line) for line in noted.read_text(encoding="utf-8").split()]
+    if len(moments) % job.epochs or len(moments) < 2 * job.epochs:
+        raise ProgramError(f"{len(moments)} steps are no {job.epochs} equal epochs.")
+    rate = images_per_second(moments, job.epochs, job.batch_size)
+    return Measured(contender, rate, moments[-1] - moments[0], done.memory_gb)
+
+
+def images_per_second(moments: Sequence[float], epochs: int, batch_size: int) -> float:
+    """Return the rate of the fastest epoch but the first, from the moments when steps ended."""
+    steps = len(moments) // epochs
+    seconds = [
+        moments[first + steps - 1] - moments[first] for first in range(steps, len(moments), steps)
+    ]
+    return (steps - 1) * batch_size / min(seconds)
+
+
+def ratios(results: Sequence[Measured], program: str) -> tuple[float, float, float]:
+    """Return how many times as fast ours is as another program.
+
+    Returns:
+        ours at its defaults by the other's defaults, ours at its defaults by the other's best, and
+        ours at its best by the other's best.
+    """
+
+    def rates(name: str) -> list[float]:
+        return [r.images_per_second for r in results if r.contender.program == name]
+
+    our_defaults, defaults = rates(OURS)[0], rates(program)[0]
+    best = max(rates(program))
+    return our_defaults / defaults, our_defaults / best, max(rates(OURS)) / best
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings))
+    try:
+        main(tyro.cli(Settings))
+    except ProgramError as error:
+        sys.exit(str(error))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from model_card.style import BLUE, GREY, INK, LIGHT_GREY, ORANGE, RED, shortened, styled
 from model_card.trust import Agreement, Calibration, OperatingPoint, Spread, UnknownSurfaces
 from model_card.wording import percent
+
+# What so few images say is mostly chance.
+FEW_IMAGES = 10
 
 
 @styled
@@ -34,6 +37,12 @@ def reliability_diagram(calibration: Calibration) -> Figure:
         for row in (0, 1):
             axes[row][column].xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
             axes[row][column].yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    figure.supxlabel(
+        "Above each bar: how many images; pale bars stand for fewer than ten. "
+        "Hatched: the gap to the confidence.",
+        fontsize=8,
+        color=GREY,
+    )
     axes[0][0].set_ylabel("Share that is right")
     axes[1][0].set_ylabel("Images")
     return figure
@@ -44,8 +53,9 @@ def _plot_reliability(axes: Axes, agreement: Agreement) -> None:
     for b in agreement.bins:
         low, high = sorted((b.accuracy, b.confidence))
         centre, width = (b.low + b.high) / 2, b.high - b.low
-        axes.bar(centre, b.accuracy, width, color=BLUE, alpha=0.85, edgecolor="white")
-        # The gap is what the error sums up.
+        strength = 0.85 if b.images >= FEW_IMAGES else 0.25
+        axes.bar(centre, b.accuracy, width, color=BLUE, alpha=strength, edgecolor="white")
+        # What the error sums up.
         axes.bar(
             centre,
             high - low,
@@ -116,6 +126,8 @@ def strangeness(unknown: UnknownSurfaces) -> Figure:
     axes.axvline(1, color=RED, linestyle="--")
     axes.annotate("limit", (1, -0.6), (4, 0), textcoords="offset points", color=RED, va="center")
     axes.set_xscale("log")
+    # Matplotlib would write powers of ten as formulae.
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_yticks(range(len(rows)), [shortened(name, 40) for name, _, _ in rows])
     axes.set_ylim(len(rows) - 0.4, -0.9)
     axes.set_xlabel("Strangeness, in units of the limit (median, quarters, 5th to 95th percentile)")

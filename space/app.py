@@ -17,10 +17,11 @@ from PIL import Image
 
 # On the Hub this folder is the root and its modules are siblings; type checkers see the package.
 if TYPE_CHECKING:
-    from space import page, published
+    from space import answer, page, published
     from space.predictor import ImageError, ModelError, Predictor, read_image
     from space.theme import CSS_FILE, make_theme
 else:
+    import answer
     import page
     import published
     from predictor import ImageError, ModelError, Predictor, read_image
@@ -59,6 +60,7 @@ class Demo:
     def __init__(self, predictor: Predictor, model_id: str) -> None:
         self.predictor = predictor
         self.model_id = model_id
+        self.rules = predictor.decision.rules if predictor.decision else None
         self.report = published.read_report(predictor.folder)
         self.figures = published.find_figures(predictor.folder, self.report)
         found = published.find_examples(predictor.folder, predictor.labels, self.report)
@@ -72,20 +74,20 @@ class Demo:
 
     def waiting(self) -> str:
         """Return the answer panel before there is an image."""
-        return page.waiting(self.predictor.labels)
+        return answer.waiting(self.predictor.labels, self.rules)
 
     def show_upload(self, upload: dict[str, Any] | None) -> tuple[Any, str]:
         """Return what to show in place of the uploaded file, and the answer panel."""
         try:
             image = read_upload(upload)
-            answer = self._answer(image)
+            panel = self._answer(image)
         except ImageError as error:
-            return None, page.problem(file_name(upload), str(error))
+            return None, answer.problem(file_name(upload), str(error))
         # The last line of defence of a public page: the operator gets the trace, the visitor words.
         except Exception:
             logger.exception("An uploaded image could not be judged")
-            return None, page.problem(file_name(upload), UNEXPECTED)
-        return preview(upload, image), answer
+            return None, answer.problem(file_name(upload), UNEXPECTED)
+        return preview(upload, image), panel
 
     def show_example(self, event: gr.EventData) -> tuple[Image.Image, str]:
         """Return the example that was clicked, and the answer panel."""
@@ -93,7 +95,11 @@ class Demo:
         return image, self._answer(image)
 
     def predict(self, image: dict[str, Any] | None) -> dict[str, Any]:
-        """Return the most probable class, its probability, and the probability of each class."""
+        """Return the verdict, the likeliest class, the candidates and all probabilities.
+
+        `verdict` is "class" (the answer can be taken), "unsure" (a person should look) or
+        "unknown" (not a surface that the model knows: its `strangeness` is above 1).
+        """
         try:
             prediction = self.predictor.predict([read_upload(image)])[0]
         except ImageError as error:
@@ -101,11 +107,14 @@ class Demo:
         return {
             "label": prediction.label,
             "confidence": prediction.confidence,
+            "verdict": prediction.verdict,
+            "candidates": list(prediction.candidates),
+            "strangeness": prediction.strangeness,
             "probabilities": prediction.probabilities,
         }
 
     def _answer(self, image: Image.Image) -> str:
-        return page.verdict(self.predictor.predict([image])[0])
+        return answer.judged(self.predictor.predict([image])[0], self.rules)
 
 
 def read_upload(upload: dict[str, Any] | None) -> Image.Image:
@@ -176,7 +185,7 @@ def _build_judging(demo: Demo) -> None:
                 elem_id="image",
             )
         with gr.Column(min_width=320):
-            answer = gr.HTML(demo.waiting(), elem_id="answer", js_on_load=ANNOUNCE_CHANGES)
+            panel = gr.HTML(demo.waiting(), elem_id="answer", js_on_load=ANNOUNCE_CHANGES)
     examples = gr.HTML(
         page.example_buttons(demo.examples, demo.examples_origin),
         visible=bool(demo.examples),
@@ -187,18 +196,18 @@ def _build_judging(demo: Demo) -> None:
         image.upload(
             demo.show_upload,
             image,
-            [image, answer],
+            [image, panel],
             # Without this, Gradio opens the file by itself first, and fails where it can't.
             preprocess=False,
             trigger_mode="always_last",
             show_progress="minimal",
-            show_progress_on=answer,
+            show_progress_on=panel,
             api_visibility="private",
         ),
         examples.click(
             demo.show_example,
             None,
-            [image, answer],
+            [image, panel],
             trigger_mode="always_last",
             show_progress="hidden",
             api_visibility="private",
@@ -207,7 +216,7 @@ def _build_judging(demo: Demo) -> None:
     image.clear(
         demo.waiting,
         None,
-        answer,
+        panel,
         cancels=judging,
         show_progress="hidden",
         api_visibility="private",

@@ -12,12 +12,10 @@ from PIL import Image, ImageOps
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from space.predictor import Prediction
     from space.published import Report, Score
 
 TITLE = "Which surface defect is this?"
 THUMBNAIL_PX = 240
-MAX_ROWS = 10
 MEASURES = {
     "accuracy": ("Accuracy", "images that were named correctly"),
     "error_rate": ("Error rate", "images that were not"),
@@ -27,15 +25,6 @@ MEASURES = {
     "f1": ("F1", "harmonic mean of precision and sensitivity; mean of classes"),
     "auc": ("AUC", "area under the ROC curve, one class against the rest; mean"),
 }
-
-
-def share(probability: float) -> str:
-    """Write a probability as a percentage that claims neither 0 nor 100 unless that is exact."""
-    if 0 < probability < 0.005:
-        return "&lt;&nbsp;1&nbsp;%"
-    if 0.995 <= probability < 1:
-        return "&gt;&nbsp;99&nbsp;%"
-    return f"{100 * probability:.0f}&nbsp;%"
 
 
 def rounded(value: float, decimals: int, whole: int) -> str:
@@ -83,39 +72,6 @@ def header(model_id: str, address: str | None, labels: Sequence[str], report: Re
     )
 
 
-def waiting(labels: Sequence[str]) -> str:
-    """Return the answer panel before there is an image."""
-    rows = [(label, None) for label in labels[:MAX_ROWS]]
-    return _answer(
-        '<p class="verdict quiet">No image yet</p>'
-        '<p class="advice">Drop, paste or photograph one to see what the model says.</p>',
-        _probabilities(rows),
-        len(labels),
-    )
-
-
-def verdict(prediction: Prediction) -> str:
-    """Return the answer panel for a prediction: the verdict in words, then all probabilities."""
-    sure = share(prediction.confidence).replace("&gt;", "more than")
-    ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
-    rows = _probabilities(ranked[:MAX_ROWS])
-    if len(ranked) > MAX_ROWS:
-        rest = share(sum(probability for _, probability in ranked[MAX_ROWS:]))
-        count = len(ranked) - MAX_ROWS
-        rows += f'<p class="advice">{count} more class{"es" * (count > 1)}: {rest}</p>'
-    words = f'<p class="verdict">{escape(prediction.label)} <span>— {sure} sure</span></p>'
-    return _answer(words, rows, len(ranked))
-
-
-def problem(file: str | None, message: str) -> str:
-    """Return the answer panel for a file that can't be judged."""
-    name = f'<p class="file">{escape(file)}</p>' if file else ""
-    return (
-        '<div class="answer problem"><p class="verdict">This file can’t be judged</p>'
-        f'{name}<p class="advice">{escape(message)}</p></div>'
-    )
-
-
 def example_buttons(examples: Sequence[tuple[str, Image.Image]], origin: str) -> str:
     """Return a strip of buttons, each with a small picture and its name."""
     buttons = "".join(
@@ -155,26 +111,6 @@ def scores_table(report: Report | None) -> str:
 def figure_title(title: str) -> str:
     """Return the heading of a figure."""
     return f'<h2 class="figure-title">{escape(title)}</h2>'
-
-
-def _answer(words: str, rows: str, classes: int) -> str:
-    return (
-        f'<div class="answer">{words}{rows}<p class="note">The model always picks one of its '
-        f"{classes} classes, whatever the image shows, and its confidence is not calibrated yet."
-        "</p></div>"
-    )
-
-
-def _probabilities(rows: Sequence[tuple[str, float | None]]) -> str:
-    """Return a list of classes with a bar and a percentage each; empty bars for None."""
-    items = "".join(
-        f'<li><span class="label">{escape(label)}</span>'
-        f'<span class="bar" aria-hidden="true"><i style="width:{100 * (probability or 0):.1f}%">'
-        f'</i></span><span class="share">{"" if probability is None else share(probability)}</span>'
-        "</li>"
-        for label, probability in rows
-    )
-    return f'<ul class="probabilities" aria-label="Class probabilities">{items}</ul>'
 
 
 def _range(measured: Score) -> str:

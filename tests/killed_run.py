@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -12,11 +13,15 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from trainer.history import METRICS
+
 TRAIN = Path(__file__).parents[1] / "trainer" / "train.py"
 FLAGS = (
     "--model test_efficientnet --no-pretrained --image-size 32 --batch-size 4 --lr 1e-3 "
     "--schedule cosine --ema-decay 0.9 --validation-fraction 0.25 --mixed-precision no"
 )
+
+LONGEST_RUN_S = 3600
 
 
 def start(
@@ -49,18 +54,35 @@ def wait_until_said(process: subprocess.Popen[str], words: str) -> None:
 
 
 def start_and_kill(data_dir: Path, run_dir: Path, seconds: float, *, epochs: int = 6) -> bool:
-    """Start training or go on with it, and kill it so long after it began in earnest.
+    """Start training or go on with it, and kill it so long after it said its first words.
 
     Returns:
         whether it was still at work.
     """
     process = start(data_dir, run_dir, epochs=epochs)
     # Loading torch takes longest; what matters begins with the first line that is printed.
-    wait_until_said(process, "run folder")
+    wait_until_said(process, "")
     time.sleep(seconds)
     process.kill()
-    process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode in {0, -signal.SIGKILL}, errors
     return process.returncode != 0
+
+
+def finish(data_dir: Path, run_dir: Path, *, epochs: int = 6) -> float:
+    """Train, or go on, to the end; return the seconds since it said its first words."""
+    process = start(data_dir, run_dir, epochs=epochs)
+    wait_until_said(process, "")
+    start_s = time.monotonic()
+    _, errors = process.communicate(timeout=LONGEST_RUN_S)
+    assert process.returncode == 0, errors
+    return time.monotonic() - start_s
+
+
+def finished_epochs(run_dir: Path) -> int:
+    """Return how many epochs the log of a run holds."""
+    log = run_dir / METRICS
+    return len(log.read_text(encoding="utf-8").splitlines()) if log.exists() else 0
 
 
 def assert_same_weights(run_dir: Path, whole: Path) -> None:

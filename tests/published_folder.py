@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import timm
 import torch
 from PIL import Image
 from timm.data import resolve_model_data_config
 
 from model_card.card import write_card
+from space.decision import Costs, Decision, Rules
+from space.predictor import Predictor
 from tests.reports import LABELS, example_report
 from trainer.export import write_model
+from trainer.trust.textures import learn_textures
 
 ARCHITECTURE = "test_convnext"
+STAGES = [0, 1, 2]
+# By so much its logit, over the temperature, must lead that the others' share is below a tenth.
+SURE_LEAD = 3.0
 
 
 def write_published_folder(folder: Path, seed: int = 0) -> torch.nn.Module:
@@ -37,3 +44,27 @@ def write_published_folder(folder: Path, seed: int = 0) -> torch.nn.Module:
     report.write(folder)
     write_card(folder)
     return model
+
+
+def noise(seed: int) -> Image.Image:
+    """Return what counts as a known surface to the decision that `write_decision` writes."""
+    grey = np.random.default_rng(seed).integers(0, 256, (80, 60), np.uint8)
+    return Image.fromarray(grey).convert("RGB")
+
+
+def write_decision(folder: Path) -> None:
+    """Write a decision to which noise is known and flat grey is not, now sure and now unsure."""
+    predictor = Predictor(folder)
+    seen = predictor.observe([noise(seed) for seed in range(24)], STAGES)
+    textures = learn_textures(STAGES, seen.textures, np.arange(24) % 2)
+    lead = seen.logits.topk(2).values
+    rules = Rules(
+        labels=LABELS,
+        # The middle one of the images is as sure as it must be for its answer to be taken.
+        temperature=float((lead[:, 0] - lead[:, 1]).median()) / SURE_LEAD,
+        coverage=0.9,
+        least_probability=0.05,
+        costs=Costs(missed=8, false_alarm=2, look=1, no_defect=None),
+        strangeness_limit=9 * float(textures.strangeness(seen.textures).max()),
+    )
+    Decision(rules, textures).write(folder)

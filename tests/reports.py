@@ -24,6 +24,7 @@ from model_card.report import (
     TestResult,
     Training,
 )
+from tests.trust_facts import example_trust
 
 LABELS = ["Crazing", "Inclusion", "Patches", "Pitted", "Rolled", "Scratches"]
 # 48 images of each class; four mistakes.
@@ -54,6 +55,7 @@ def example_report(
         "test": example_test(confusion, labels),
         "unseen_test": None,
         "cross_validation": None,
+        "trust": example_trust(labels),
         "figures": example_figures(),
     }
     return Report.model_validate(parts | changes)
@@ -147,6 +149,7 @@ def example_cross_validation() -> CrossValidation:
             "mean_accuracy": (284 + 280) / 2 / 288,
             "accuracy_deviation": 4 / 288 / sqrt(2),
             "all_images": example_test(doubled),
+            "trust": example_trust(LABELS),
         }
     )
 
@@ -213,13 +216,16 @@ def example_machine(**changes: object) -> Machine:
 
 
 def example_figures() -> list[Figure]:
-    """Return the entries of the three figures that every card shows."""
+    """Return the entries of the figures that every card shows."""
     return [
         Figure(file=f"figures/{name}.png", title=title, alt=f"What the picture of {title} shows")
         for name, title in (
             ("learning_curves", "Learning curves"),
             ("confusion_matrix", "Confusion matrix"),
             ("roc_curves", "ROC curves"),
+            ("reliability", "Confidence and accuracy"),
+            ("strangeness", "How strange images are"),
+            ("risk_coverage", "Mistakes by the share of images answered"),
         )
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import datasets
 import tyro
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
-from trainer.config import CONFIG_FILE, PushConfig, TrainConfig
+from trainer.config import CONFIG_FILE, PRESETS, PushConfig, RecipeConfig, TrainConfig
 from trainer.errors import ConfigError, DefectError
 
 EXIT_USER_ERROR = 2
@@ -48,7 +49,8 @@ def read_train_config(arguments: list[str]) -> TrainConfig:
     Raises:
         ConfigError: settings can't work, or are not those that the run was started with.
     """
-    config = tyro.cli(TrainConfig, args=arguments)
+    start = TrainConfig(recipe=chosen_preset(arguments))
+    config = tyro.cli(TrainConfig, args=arguments, default=start)
     run_dir = config.run.run_dir
     if not config.run.resume or run_dir is None:
         return config
@@ -62,7 +64,8 @@ def read_push_config(arguments: list[str]) -> PushConfig:
     Raises:
         ConfigError: as for `read_train_config`.
     """
-    config = tyro.cli(PushConfig, args=arguments)
+    start = PushConfig(train=TrainConfig(recipe=chosen_preset(arguments)))
+    config = tyro.cli(PushConfig, args=arguments, default=start)
     # A fixed name, so that the same command finds what it trained when it is given again.
     name = (config.hub.repo_id or config.train.model.model).rpartition("/")[2]
     run_dir = config.train.run.run_dir or Path("runs") / name
@@ -72,6 +75,18 @@ def read_push_config(arguments: list[str]) -> PushConfig:
     saved = TrainConfig.read(run_dir)
     given = tyro.cli(PushConfig, args=arguments, default=replace(config, train=saved))
     return replace(given, train=continued(given.train, saved, run_dir))
+
+
+def chosen_preset(arguments: list[str]) -> RecipeConfig:
+    """Return the recipe that --preset names, from which other flags are read.
+
+    It is looked for before all else: read together, flags would meet the defaults of another recipe
+    and be refused beside them. An unknown name is left to the reading of all flags to refuse.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--preset", nargs="?", default="reference")
+    known, _ = parser.parse_known_args(arguments)
+    return PRESETS.get(known.preset, RecipeConfig())
 
 
 def continued(given: TrainConfig, saved: TrainConfig, run_dir: Path) -> TrainConfig:

@@ -67,6 +67,9 @@ class ModelConfig:
 class RecipeConfig:
     """Training. The defaults are the reference recipe."""
 
+    preset: Literal["reference", "recommended", "from-scratch"] = "reference"
+    """Recipe from which the settings below start; each may still be given. README tells what
+    `recommended` (for pretrained weights) and `from-scratch` (for random ones) are made of."""
     epochs: int = 50
     """Passes over the training images."""
     batch_size: int = 16
@@ -78,6 +81,9 @@ class RecipeConfig:
     """Learning rate of AdamW; the peak, where there is a schedule."""
     weight_decay: float = 1e-2
     """Weight decay of AdamW; biases and norms are spared."""
+    search_decay: bool = True
+    """With --tune head: fit the head with this weight decay, and with 100 and 1,000 times as much;
+    keep what suits the validation images best. It takes seconds."""
     layer_decay: float = 1.0
     """Each layer's learning rate as a share of that of the layer after it; 1 treats all alike.
     Pretrained weights keep more of what they know with 0.6 to 0.9."""
@@ -120,6 +126,30 @@ class RecipeConfig:
     views: int = 3
     """With --tune head: augmented views of each image that the frozen backbone sees, once each.
     Their features are kept on disk; the head is fitted to them in seconds."""
+
+
+PRESETS = {
+    "reference": RecipeConfig(),
+    "recommended": RecipeConfig(
+        preset="recommended",
+        epochs=15,
+        lr=1e-3,
+        schedule="cosine",
+        warmup_epochs=1,
+        contrast=0.8,
+        brightness=0.3,
+    ),
+    "from-scratch": RecipeConfig(
+        preset="from-scratch",
+        epochs=120,
+        lr=2e-3,
+        weight_decay=0.05,
+        schedule="cosine",
+        warmup_epochs=10,
+        contrast=0.8,
+        brightness=0.3,
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -313,8 +343,10 @@ class TrainConfig:
     def command(self) -> str:
         """Return the command line that starts a run with these settings."""
         words = ["python trainer/train.py"]
-        for flag, value, default in self.flags():
-            if value == default or flag in ("--resume", "--run-dir"):
+        preset = TrainConfig(recipe=PRESETS[self.recipe.preset]).flags()
+        for (flag, value, default), (_, start, _) in zip(self.flags(), preset, strict=True):
+            same = value == (default if flag == "--preset" else start)
+            if same or flag in ("--resume", "--run-dir"):
                 continue
             if value in ("yes", "no") and default in ("yes", "no"):
                 words.append(flag if value == "yes" else flag.replace("--", "--no-", 1))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
 from accelerate import Accelerator
+from PIL import Image
 
 from model_card import card
 from space.predictor import Observation, Predictor
@@ -99,7 +101,7 @@ def finish(
 
 def _observe_foreign(predictor: Predictor, config: TrainConfig) -> dict[str, Observation]:
     """Look at images that show none of the classes; the user's own come last."""
-    kinds = foreign.drawn_images(config.run.seed)
+    kinds: dict[str, Iterable[Image.Image]] = dict(foreign.drawn_images(config.run.seed))
     if config.decision.foreign_dir is not None:
         folder = config.decision.foreign_dir
         kinds[f"folder {folder.resolve().name}"] = foreign.images_of_folder(folder)

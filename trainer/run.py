@@ -22,11 +22,13 @@ from trainer.errors import ConfigError
 from trainer.export import PUBLISHED_DIR, finished_folder
 from trainer.finish import finish
 from trainer.fit import BEST, Fitting
+from trainer.head_search import fit_heads
 from trainer.images import Images, prepare_images
 from trainer.precision import choose_precision
 from trainer.split import write_split
 from trainer.task import PIXELS_DIR, head_task, image_task
 from trainer.tracking import check_tracker, tracking
+from trainer.trust import foreign
 from trainer.trust.decide import check_no_defect
 
 logger = logging.getLogger(__name__)
@@ -57,6 +59,8 @@ def train(config: TrainConfig) -> Path:
     with accelerator.main_process_first():
         prepared = prepare_images(config, run_dir)
     check_no_defect(config.decision, prepared[0].labels)
+    if config.decision.foreign_dir is not None:
+        foreign.check_folder(config.decision.foreign_dir)
     if config.run.find_batch_size:
         config = resolve_batch_size(config, len(prepared[0].labels), accelerator)
         if accelerator.is_main_process:
@@ -115,8 +119,11 @@ def _train_on(
         task = head_task(built, images, config, accelerator)
     else:
         task = image_task(built, images, config, run_dir, accelerator)
-    with tracking(accelerator, config, run_dir, started):
-        fit = Fitting(task, images, config, run_dir, accelerator).run()
+    if config.model.tune == "head" and config.recipe.search_decay and config.recipe.weight_decay:
+        fit, config = fit_heads(task, images, config, run_dir, started, accelerator)
+    else:
+        with tracking(accelerator, config, run_dir, started):
+            fit = Fitting(task, images, config, run_dir, accelerator).run()
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         shutil.rmtree(run_dir / PIXELS_DIR, ignore_errors=True)

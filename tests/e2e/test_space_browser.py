@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,9 +14,11 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from model_card.figures import write_report_figures
+from model_card.trust_figures import write_trust_figures
+from model_card.wording import enumeration
 from space.predictor import Predictor, read_image
 from tests.browser import DESKTOP, PHONE, open_browser
-from tests.published_folder import write_published_folder
+from tests.published_folder import noise, write_decision, write_published_folder
 from tests.reports import LABELS, example_report
 from tests.running_space import SPACE_FOLDER, copy_space, running_space
 
@@ -34,7 +37,19 @@ class Demo:
     def verdict_for(self, path: Path) -> str:
         """Return the sentence that the page should show for a file."""
         (prediction,) = self.predictor.predict([read_image(path)])
-        return f"{prediction.label} — {100 * prediction.confidence:.0f} % sure"
+        if prediction.verdict == "unknown":
+            return "Unknown surface"
+        if prediction.verdict == "unsure":
+            return f"Unsure between {enumeration(list(prediction.between))}"
+        sure = "more than 99" if prediction.confidence >= 0.995 else f"{prediction.confidence:.0%}"
+        return f"{prediction.label} — {sure.rstrip('%')} % sure"
+
+    def noise_with(self, verdict: str, folder: Path) -> Path:
+        """Return a picture of noise of which the model says this."""
+        seeds = (s for s in count() if self.predictor.predict([noise(s)])[0].verdict == verdict)
+        path = folder / f"{verdict}.png"
+        noise(next(seeds)).save(path)
+        return path
 
 
 class Visit:
@@ -62,7 +77,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     write_published_folder(model)
     report = example_report()
     figures = write_report_figures(report.training.epochs, report.test, model)
+    assert report.trust is not None
+    figures += write_trust_figures(report.trust, model)
     report.model_copy(update={"figures": figures}).write(model)
+    write_decision(model)
     with running_space(copy_space(folder / "copy"), f"local-dir:{model}", folder) as url:
         yield Demo(url, model, folder / "space.log")
 
@@ -104,8 +122,7 @@ def _says(page: Page, sentence: str) -> None:
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     """A photograph, so to speak."""
-    pixels = np.random.default_rng(1).integers(0, 256, (80, 60), np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    noise(1).save(tmp_path / "photo.png")
     return tmp_path / "photo.png"
 
 
@@ -117,9 +134,40 @@ def test_an_upload_is_judged_and_can_be_taken_back(visit: Visit, demo: Demo, pho
     expect(shares).to_have_count(len(LABELS))
     total = sum(int(re.findall(r"(\d+)\s%", text)[0]) for text in shares.all_inner_texts())
     assert abs(total - 100) <= len(LABELS) / 2
-    expect(page.locator("#answer .note")).to_contain_text("always picks one of its 6 classes")
+    expect(page.locator("#answer .note")).to_contain_text("knows 6 classes")
     page.get_by_role("button", name="Remove Image").click()
     _says(page, "No image yet")
+
+
+def test_each_verdict_is_said_in_words_and_colour(
+    visit: Visit, demo: Demo, tmp_path: Path
+) -> None:
+    page = visit.page
+    Image.new("L", (80, 60), 128).save(tmp_path / "unknown.png")
+    files = [demo.noise_with(verdict, tmp_path) for verdict in ("class", "unsure")]
+    said, colours = [], []
+    for file in (*files, tmp_path / "unknown.png"):
+        _upload(page, file)
+        _says(page, demo.verdict_for(file))
+        badge = page.locator("#answer .badge")
+        said.append(badge.inner_text())
+        colours.append(badge.evaluate("e => getComputedStyle(e).backgroundColor"))
+        assert _contrast(page, ".badge") >= 4.5
+        (prediction,) = demo.predictor.predict([read_image(file)])
+        advice = page.locator("#answer .advice").first
+        if prediction.verdict == "unknown":
+            expect(advice).to_contain_text("the probabilities below mean little")
+        else:
+            names = ", ".join(prediction.candidates)
+            expect(advice).to_have_text(f"Prediction set at 90 % coverage: {names}")
+        page.get_by_role("button", name="Remove Image").click()
+        expect(badge).to_have_count(0)
+    assert said == [
+        "The answer can be taken",
+        "A person should look",
+        "Not a surface that this model knows",
+    ]
+    assert len(set(colours)) == 3
 
 
 def test_a_tiff_is_shown_although_browsers_cannot(visit: Visit, demo: Demo, tmp_path: Path) -> None:
@@ -176,8 +224,8 @@ def test_the_second_tab_shows_scores_and_figures(visit: Visit) -> None:
     expect(page.get_by_role("row", name="Accuracy")).to_contain_text("98.6 %")
     expect(page.get_by_role("row", name="Accuracy")).to_contain_text("96.5–99.5 %")
     figures = page.locator("#figures img")
-    expect(figures).to_have_count(3)
-    for title in ("Loss and accuracy by epoch", "Confusion matrix", "ROC curves"):
+    expect(figures).to_have_count(6)
+    for title in ("Loss and accuracy by epoch", "Confusion matrix", "Confidence and accuracy"):
         expect(page.get_by_role("heading", name=title)).to_be_visible()
     for figure in figures.all():
         figure.scroll_into_view_if_needed()
@@ -201,8 +249,8 @@ def test_text_stands_out_from_its_ground(
     page.goto(demo.url)
     _upload(page, photo)
     _says(page, demo.verdict_for(photo))
-    texts = (".intro p", ".fact", ".verdict", ".verdict span", ".note", ".share", "#examples small")
-    for text in (*texts, "#examples button span", "button[role=tab][aria-selected=true]"):
+    texts = (".intro p", ".fact", ".verdict", ".advice", ".note", ".share", "#examples small")
+    for text in (*texts, ".badge", "#examples button span", "button[role=tab][aria-selected=true]"):
         assert _contrast(page, text) >= 4.5, text
     page.get_by_role("tab", name="Test results").click()
     assert _contrast(page, ".scores small") >= 4.5

@@ -12,6 +12,7 @@ from PIL import Image
 from timm.models import save_for_hf
 
 from model_card.card import render_card
+from space.decision import Costs, Decision, Rules
 from space.predictor import Predictor
 from tests.reports import LABELS, example_report
 
@@ -24,7 +25,18 @@ def test_the_example_runs_in_the_published_folder(tmp_path: Path) -> None:
     image = Image.fromarray(pixels.numpy())
     image.save(tmp_path / "image.png")
 
-    card = render_card(example_report())
+    report = example_report()
+    assert report.trust is not None
+    rules = Rules(
+        labels=LABELS,
+        temperature=report.trust.calibration.temperature,
+        coverage=0.9,
+        least_probability=0.1,
+        costs=Costs(missed=1, false_alarm=1, look=1, no_defect=None),
+        strangeness_limit=None,
+    )
+    Decision(rules, None).write(tmp_path)
+    card = render_card(report)
     code = card.split("```python\n")[1].split("```")[0]
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from tests.killed_run import assert_same_weights, start, start_and_kill, wait_until_said
+from tests.killed_run import assert_same_weights, finish, start, start_and_kill, wait_until_said
 from trainer.drawn_samples import write_samples
 from trainer.endurance import StopRequest, explained_failures
 from trainer.errors import DefectError
@@ -31,9 +31,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an undisturbed run."""
     run_dir = tmp_path_factory.mktemp("whole") / "run"
-    process = start(data_dir, run_dir)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
+    finish(data_dir, run_dir)
     return run_dir
 
 
@@ -43,9 +41,7 @@ def test_killed_at_random_moments_the_weights_are_those_of_an_undisturbed_run(
     run_dir, chance = tmp_path / "run", random.Random(0)  # noqa: S311
     for _ in range(KILLS):
         start_and_kill(data_dir, run_dir, chance.uniform(0, 2))
-    process = start(data_dir, run_dir)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
+    finish(data_dir, run_dir)
     assert_same_weights(run_dir, whole)
 
 

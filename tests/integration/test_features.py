@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from trainer.config import TrainConfig
 from trainer.drawn_samples import write_samples
 from trainer.errors import ConfigError
 from trainer.features import FeatureStore, FeatureViews
+from trainer.fit import BEST
+from trainer.history import METRICS, EpochResult, History
 from trainer.imagefolder import open_image
 from trainer.images import Images, prepare_images
 from trainer.run import train
@@ -158,3 +161,32 @@ def test_tune_head_trains_the_head_alone_and_learns(data_dir: Path, tmp_path: Pa
     after = load_file(folder / "model.safetensors")
     changed = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
     assert changed == {"head.fc.weight", "head.fc.bias"}
+
+
+def test_of_several_weight_decays_the_one_that_suits_validation_is_kept(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    run_dir = tmp_path / "run"
+    config = head_config(data_dir, run_dir, tmp_path / "cache", epochs=30, lr=1e-2, views=0)
+    report = Report.read(train(config))
+    epochs = {
+        folder.name: [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+        for folder in (run_dir / "heads").iterdir()
+    }
+    assert set(epochs) == {"0.01", "1", "10"}
+    # At a rate of 0.01, a decay of 10 takes a tenth of the weights away in each step.
+    norms = {name: load_file(run_dir / "heads" / name / BEST)["weight"].norm() for name in epochs}
+    assert norms["10"] < 0.9 * norms["0.01"]
+
+    def worth(name: str) -> tuple[float, float]:
+        best = epochs[name][History([EpochResult(**e) for e in epochs[name]]).best.epoch - 1]
+        return best["validation_accuracy"], -best["validation_loss"]
+
+    kept = max(epochs, key=worth)
+    settings = {setting.flag: setting.value for setting in report.training.settings}
+    assert f"{float(settings['--weight-decay']):g}" == kept
+    assert settings["--search-decay"] == "no"
+    published = load_file(run_dir / "published" / "model.safetensors")
+    assert torch.equal(
+        published["head.fc.weight"], load_file(run_dir / "heads" / kept / BEST)["weight"]
+    )

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tyro
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainer.command_line import read_push_config, read_train_config
 from trainer.config import (
     CONFIG_FILE,
+    PRESETS,
     DataConfig,
     HubConfig,
     ModelConfig,
@@ -103,8 +104,9 @@ configs = st.builds(
         tune=st.sampled_from(["all", "head"]),
     ),
     recipe=st.builds(
-        RecipeConfig,
-        epochs=st.integers(1, 99),
+        replace,
+        st.sampled_from(list(PRESETS.values())),
+        epochs=st.integers(20, 99),
         lr=st.floats(1e-8, 10),
         flip=st.booleans(),
         class_weights=st.sampled_from(["none", "balanced"]),
@@ -117,7 +119,28 @@ configs = st.builds(
 def test_the_printed_command_gives_the_same_settings(config: TrainConfig) -> None:
     words = shlex.split(config.command())
     assert words[:2] == ["python", "trainer/train.py"]
-    assert tyro.cli(TrainConfig, args=words[2:]) == config
+    assert read_train_config(words[2:]) == config
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_flags_beside_a_preset_change_it_and_leave_the_rest(name: str) -> None:
+    # Of the reference's 50 epochs, 60 could not be for warm-up; the preset's own number is 99.
+    words = ["--epochs", "99", "--preset", name, "--warmup-epochs", "60"]
+    wanted = replace(PRESETS[name], epochs=99, warmup_epochs=60)
+    assert read_train_config(words).recipe == wanted
+    assert read_push_config(words).train.recipe == wanted
+
+
+def test_an_unknown_preset_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        read_train_config(["--preset", "best"])
+    assert caught.value.code == 2
+    assert "recommended" in capsys.readouterr().err
+
+
+def test_each_preset_names_itself() -> None:
+    assert {recipe.preset for recipe in PRESETS.values()} == set(PRESETS)
+    assert all(recipe.preset == name for name, recipe in PRESETS.items())
 
 
 @given(config=configs)

@@ -37,6 +37,7 @@ from tests.reports import (
     example_training,
     wilson,
 )
+from tests.trust_facts import example_operating_point, example_trust
 
 GOLDEN = Path(__file__).parent / "golden" / "card.md"
 REPO_ID = "mill/strip-defects"
@@ -101,6 +102,18 @@ def reports() -> dict[str, Report]:
                     file="figures/fold_confusion_matrix.png", title="All folds", alt="Of all folds"
                 ),
             ],
+        ),
+        "no decision": example_report(trust=None),
+        "no rejection": example_report(trust=example_trust(LABELS, unknown_surfaces=None)),
+        "a class without defect": example_report(
+            TWO,
+            TWO_LABELS,
+            trust=example_trust(
+                TWO_LABELS,
+                operating_point=example_operating_point(
+                    no_defect="good", confidence_limit=None, automatic_right=None
+                ),
+            ),
         ),
         "one epoch": example_report(
             training=example_training(epochs=example_epochs(1, 1), settings=[])
@@ -234,7 +247,7 @@ def with_another_fact(report: Report, path: tuple[str | int, ...]) -> Iterator[R
     elif isinstance(old, float):
         candidates = [old * 0.97, old * 1.03, old * 0.997, old * 0.9995, 1.0, 0.5]
     else:
-        candidates = [f"{old}-other", "hub", "random"]
+        candidates = [f"{old}-other", "hub", "random", "other folds"]
     for new in candidates:
         place[path[-1]] = new
         try:
@@ -266,6 +279,18 @@ def test_each_fact_of_the_report_reaches_the_card() -> None:
         # These are drawn.
         "test.classes.#.roc.false_positive_rate.#",
         "test.classes.#.roc.true_positive_rate.#",
+        *(
+            f"trust.calibration.{when}.bins.#.{fact}"
+            for when in ("before", "after")
+            for fact in ("low", "high", "images", "confidence", "accuracy")
+        ),
+        *(
+            f"trust.unknown_surfaces.{images}.p{percentile}"
+            for images in ("known_strangeness", "foreign.#.strangeness")
+            for percentile in (5, 25, 50, 75, 95)
+        ),
+        "trust.operating_point.curve.coverage.#",
+        "trust.operating_point.curve.risk.#",
         # The demo shows titles; the card has headings.
         "figures.#.title",
         # The base model on the Hub says it all.

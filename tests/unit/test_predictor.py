@@ -27,7 +27,7 @@ from space.predictor import (
     find_model_folder,
     read_image,
 )
-from tests.published_folder import write_published_folder
+from tests.published_folder import noise, write_decision, write_published_folder
 from tests.reports import LABELS
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
@@ -473,3 +473,60 @@ def test_a_local_folder_is_found_under_the_home_directory(
 def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="nowhere is not a published model"):
         Predictor.load(f"local-dir:{tmp_path / 'nowhere'}")
+
+
+# With a decision.
+
+
+def test_a_folder_without_decision_is_judged_by_softmax_and_that_is_told(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    predictor = Predictor.load(f"local-dir:{folder}")
+    assert "its confidence is not calibrated, and it rejects no image" in caplog.text
+    [prediction] = predictor.predict([noise(0)])
+    expected = predictor.logits([noise(0)]).double().softmax(dim=1)[0]
+    assert list(prediction.probabilities.values()) == pytest.approx(expected.tolist())
+    assert (prediction.verdict, prediction.candidates, prediction.strangeness) == ("class", (), None)
+
+
+def test_a_decision_in_the_folder_is_applied(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_decision(folder)
+    predictor = Predictor.load(f"local-dir:{folder}")
+    assert caplog.text == ""
+    assert predictor.decision is not None
+    grey = Image.new("RGB", (80, 60), "grey")
+    known, unknown = predictor.predict([noise(0), grey])
+    assert known.strangeness is not None
+    assert known.strangeness < 1
+    assert unknown.verdict == "unknown"
+    tempered = predictor.logits([noise(0)]).double() / predictor.decision.rules.temperature
+    expected = tempered.softmax(dim=1)[0].tolist()
+    assert list(known.probabilities.values()) == pytest.approx(expected, abs=1e-4)
+
+
+def test_one_image_is_judged_as_in_company(folder: Path) -> None:
+    write_decision(folder)
+    predictor = Predictor(folder)
+    images = [noise(seed) for seed in range(3)]
+    for alone, among in zip(
+        (predictor.predict([image])[0] for image in images), predictor.predict(images), strict=True
+    ):
+        assert alone.strangeness == pytest.approx(among.strangeness, rel=1e-3)
+        assert alone.verdict == among.verdict
+
+
+@pytest.mark.parametrize("name", ["decision.json", "decision.safetensors"])
+def test_a_damaged_decision_is_refused(folder: Path, name: str) -> None:
+    write_decision(folder)
+    (folder / name).write_bytes((folder / name).read_bytes()[:50])
+    with pytest.raises(ModelError, match="The decision in .* could not be loaded"):
+        Predictor(folder)
+
+
+def test_a_decision_without_its_tensors_is_refused(folder: Path) -> None:
+    write_decision(folder)
+    (folder / "decision.safetensors").unlink()
+    with pytest.raises(ModelError, match="The decision in .* could not be loaded"):
+        Predictor(folder)

@@ -17,7 +17,6 @@ from PIL import Image
 import space
 from model_card import wording
 from space import page, published
-from space.predictor import Prediction
 from tests.reports import LABELS, example_data, example_report
 
 SPACE = Path(space.__path__[0])
@@ -31,58 +30,15 @@ def _text(html: str) -> str:
     return re.sub(r"\s+", " ", words.replace("&gt;", ">")).strip()
 
 
-@pytest.mark.parametrize(
-    ("probability", "written"),
-    [
-        (0.974, "97 %"),
-        (0.994, "99 %"),
-        (0.995, "> 99 %"),
-        (0.99999, "> 99 %"),
-        (1, "100 %"),
-        (0.006, "1 %"),
-        (0.004, "< 1 %"),
-        (0, "0 %"),
-    ],
-)
-def test_a_probability_claims_certainty_only_where_it_is_exact(
-    probability: float, written: str
-) -> None:
-    assert _text(page.share(probability)) == written
-
-
 @given(st.floats(0, 1))
 def test_a_score_is_written_as_on_the_card(fraction: float) -> None:
     assert page.score(fraction) == wording.number(fraction)
     assert page.area(fraction) == wording.area(fraction)
 
 
-def test_the_verdict_comes_first_and_the_classes_by_probability() -> None:
-    prediction = Prediction({"Crazing": 0.02, "Scratches": 0.97, "Pitted": 0.01})
-    assert _text(page.verdict(prediction)).startswith(
-        "Scratches — 97 % sure Scratches 97 % Crazing 2 % Pitted 1 % The model always picks one"
-    )
-
-
-def test_a_confidence_near_1_is_said_in_words() -> None:
-    prediction = Prediction({"Crazing": 0.9999, "Pitted": 0.0001})
-    assert _text(page.verdict(prediction)).startswith("Crazing — more than 99 % sure")
-
-
-def test_of_many_classes_the_least_probable_are_summed_up() -> None:
-    shares = {"first": 0.5, **{f"class {number}": 0.05 for number in range(10)}}
-    text = _text(page.verdict(Prediction(shares)))
-    assert text.count("class ") == 9
-    assert "1 more class: 5 %" in text
-    shares["last"] = 0.0
-    assert "2 more classes: 5 %" in _text(page.verdict(Prediction(shares)))
-
-
 @pytest.mark.parametrize(
     "html",
     [
-        page.verdict(Prediction({HOSTILE: 1.0})),
-        page.waiting([HOSTILE]),
-        page.problem(HOSTILE, HOSTILE),
         page.header(HOSTILE, HOSTILE, [HOSTILE], None),
         page.figure_title(HOSTILE),
         page.example_buttons([(HOSTILE, Image.new("RGB", (4, 4)))], "drawn"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import faiss
 import numpy as np
@@ -39,11 +40,12 @@ class Candidate:
     shift_x: int
 
 
-def propose(found: Sequence[Landmarks], shapes: Array) -> list[Candidate]:
+def propose(found: list[Landmarks], shapes: Array) -> list[Candidate]:
     """Return the pairs of images of which two or more landmarks agree, a < b.
 
     Args:
-        found: the landmarks of each image.
+        found: the landmarks of each image. The list is emptied: of many images, the descriptions
+            and the index of them together would be gigabytes.
         shapes: [image, (height, width)] in pixels.
     """
     owner = np.repeat(np.arange(len(found)), [len(marks.y) for marks in found])
@@ -52,12 +54,14 @@ def propose(found: Sequence[Landmarks], shapes: Array) -> list[Candidate]:
     y, x, turns = (
         np.concatenate([getattr(marks, name) for marks in found]) for name in ("y", "x", "turns")
     )
-    one, two = _alike(_main_components(found), owner)
+    images, components = len(found), _main_components(found)
+    found.clear()
+    one, two = _alike(components, owner)
     turn = COMPOSED[INVERSE[turns[one]], turns[two]]
     height, width = shapes[owner[two]].T
     y_two, x_two = moved_points(y[two], x[two], turn, height, width)
     shifts = np.stack([y[one] - y_two, x[one] - x_two])
-    return _vote(owner[one], owner[two], turn, shifts, len(found))
+    return _vote(owner[one], owner[two], turn, shifts, images)
 
 
 def _main_components(found: Sequence[Landmarks]) -> Array:
@@ -89,14 +93,14 @@ def _alike(descriptions: Array, owner: Array) -> tuple[Array, Array]:
     sample = np.random.default_rng(0).permutation(count)[: LANDMARKS_PER_LIST * lists]
     index.train(descriptions[np.sort(sample)])
     # Which lists are near is half of the work, and needed twice: to fill them and to search them.
-    nearness, near_lists = coarse.search(descriptions, LISTS_SEARCHED)
-    add_preassigned(index, descriptions, near_lists[:, 0].copy())
+    nearness, near_lists = _nearest_lists(coarse, descriptions)
+    add_preassigned(index, descriptions, near_lists[:, 0].astype(np.int64))
     pairs = []
     for first in range(0, count, QUERIES_AT_ONCE):
         part = slice(first, first + QUERIES_AT_ONCE)
         # The nearest of all is most often the landmark itself.
         likeness, near = search_preassigned(
-            index, descriptions[part], NEIGHBOURS, near_lists[part], nearness[part]
+            index, descriptions[part], NEIGHBOURS, near_lists[part].astype(np.int64), nearness[part]
         )
         query = np.repeat(np.arange(first, first + len(near)), NEIGHBOURS)
         near, likeness = near.ravel(), likeness.ravel()
@@ -105,6 +109,17 @@ def _alike(descriptions: Array, owner: Array) -> tuple[Array, Array]:
         pairs.append(ordered[0] * count + ordered[1])
     both = np.unique(np.concatenate(pairs))
     return both // count, both % count
+
+
+def _nearest_lists(coarse: Any, descriptions: Array) -> tuple[Array, Array]:
+    """Return likeness and number of the lists nearest to each description: [description, list]."""
+    nearness = np.empty((len(descriptions), LISTS_SEARCHED), np.float32)
+    # faiss numbers with 64 bits; of millions of descriptions, half of that is enough to keep.
+    near_lists = np.empty(nearness.shape, np.int32)
+    for first in range(0, len(descriptions), QUERIES_AT_ONCE):
+        part = slice(first, first + QUERIES_AT_ONCE)
+        nearness[part], near_lists[part] = coarse.search(descriptions[part], LISTS_SEARCHED)
+    return nearness, near_lists
 
 
 def _vote(a: Array, b: Array, turn: Array, shifts: Array, images: int) -> list[Candidate]:

@@ -54,7 +54,6 @@ def find_overlaps(shapes: Array, read: ReadGrey) -> list[Overlap]:
         Candidate(c.a, c.b, c.turn, c.shift_y * factor, c.shift_x * factor)
         for c in propose(found, shapes // factor)
     ]
-    del found
     entries = max(64, CACHE_BYTES // int(5 * shapes.prod(axis=1).max()))
     read = lru_cache(entries)(read)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import datasets
@@ -196,9 +197,10 @@ def observe_part(
     return _joined(seen)
 
 
-def observe_images(predictor: Predictor, images: Sequence[Image.Image]) -> Observation:
+def observe_images(predictor: Predictor, images: Iterable[Image.Image]) -> Observation:
     """Send images through the network, a batch at a time."""
-    batches = [images[first : first + BATCH_SIZE] for first in range(0, len(images), BATCH_SIZE)]
+    left = iter(images)
+    batches = iter(lambda: list(islice(left, BATCH_SIZE)), [])
     return _joined([predictor.observe(batch) for batch in batches])
 
 

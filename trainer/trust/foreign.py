@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -41,8 +41,8 @@ def drawn_images(seed: int) -> dict[str, list[Image.Image]]:
     }
 
 
-def images_of_folder(folder: Path) -> list[Image.Image]:
-    """Return all images in a folder and the folders in it.
+def images_of_folder(folder: Path) -> Iterator[Image.Image]:
+    """Read all images in a folder and the folders in it, one after the other.
 
     Raises:
         DataError: there are none, or one can't be read.
@@ -50,13 +50,23 @@ def images_of_folder(folder: Path) -> list[Image.Image]:
     files = [f for f in sorted(folder.rglob("*")) if f.suffix.lower() in IMAGE_SUFFIXES]
     if not files:
         raise DataError(f"--foreign-dir {folder} holds no images.")
-    images = []
     for file in files:
         try:
-            images.append(read_image(file))
+            yield read_image(file)
         except ImageError as error:
-            raise DataError(f"--foreign-dir: {file} is not usable: {error}") from error
-    return images
+            raise DataError(
+                f"--foreign-dir: {file} can't be used: {error}\nMend it or take it away."
+            ) from error
+
+
+def check_folder(folder: Path) -> None:
+    """Make sure, before a long training, that its images can be read after it.
+
+    Raises:
+        DataError: there are none, or one can't be read.
+    """
+    for _ in images_of_folder(folder):
+        pass
 
 
 def _grey(levels: np.ndarray) -> Image.Image:

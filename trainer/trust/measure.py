@@ -74,15 +74,20 @@ def join(parts: Sequence[Judged]) -> Judged:
         return np.concatenate([getattr(part, name) for part in parts])
 
     arrays = ("truth", "raw", "probabilities", "candidates", "verdicts", "strangeness")
+    # A fold with too few images rejects none: then nothing can be said of all folds together.
+    all_reject = all(part.foreign for part in parts)
     return Judged(
         **{name: joined(name) for name in arrays},
-        foreign={kind: np.concatenate([p.foreign[kind] for p in parts]) for kind in first.foreign},
+        foreign={
+            kind: np.concatenate([part.foreign[kind] for part in parts])
+            for kind in (first.foreign if all_reject else ())
+        },
         left_out={
             label: (
                 np.concatenate([part.left_out[label][0] for part in parts]),
                 np.concatenate([part.left_out[label][1] for part in parts]),
             )
-            for label in first.left_out
+            for label in (first.left_out if all_reject else ())
         },
     )
 
@@ -168,7 +173,7 @@ def _unknown(
     network_saw_left_out: bool,
 ) -> UnknownSurfaces | None:
     limit = decision.rules.strangeness_limit
-    if decision.textures is None or limit is None:
+    if decision.textures is None or limit is None or not judged.foreign:
         return None
     known = judged.strangeness
     return UnknownSurfaces(

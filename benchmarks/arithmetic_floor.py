@@ -1,0 +1,128 @@
+"""How near training comes to the arithmetic floor: the network's multiplications and nothing else.
+
+The floor is the number of operations divided by the rate of a large matrix product, measured in the
+same session and in the precision that training uses. An image's operations are counted in the
+forward pass and taken three times: forward, gradient by inputs, gradient by weights. No training
+reaches the floor: depthwise convolutions, normalisation and activations wait for memory, and the
+optimiser, augmentation and validation come on top. What is measured is the whole of `train.py`, by
+the clock of `benchmarks.training_speed`.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import timm
+import torch
+import tyro
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.contenders import Job, ours
+from benchmarks.program import ProgramError
+from benchmarks.table import head, heading, row
+from benchmarks.training_speed import OTHERS_PER_CLASS, measure
+from trainer.config import RunConfig
+from trainer.drawn_samples import CLASSES, write_samples
+from trainer.precision import choose_precision
+
+DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PASSES = 3
+PRODUCTS = 6
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Training against the arithmetic floor. The defaults are the reference recipe, for a GPU."""
+
+    model: str = "convnext_base"
+    """timm's name."""
+    epochs: int = 50
+    """All layers are trained; at least 2, since the first warms up."""
+    train_images: int = 1440
+    """Drawn, of all six classes together."""
+    batch_size: int = 16
+    """Images in a step."""
+    image_size: int = 224
+    """Side in pixels."""
+    matrix_side: int = 4096
+    """Of the matrices whose product tells the rate; a large GPU needs 8192."""
+
+
+def main(settings: Settings) -> None:
+    """Print the table."""
+    precision = choose_precision(RunConfig())
+    print(
+        heading(
+            f"{settings.model}, all layers, {settings.epochs} epochs of {settings.train_images} "
+            f"images at {settings.image_size} px, batches of {settings.batch_size}, "
+            f"{'float32' if precision == 'no' else precision}"
+        )
+    )
+    operations = PASSES * forward_operations(settings.model, settings.image_size)
+    print("matrix product …", file=sys.stderr)
+    rate = matrix_rate(settings.matrix_side, DTYPES[precision])
+    with tempfile.TemporaryDirectory() as temporary:
+        output = Path(temporary)
+        write_samples(
+            output / "images",
+            train_per_class=settings.train_images // len(CLASSES),
+            test_per_class=OTHERS_PER_CLASS,
+        )
+        (output / "images" / "test").rename(output / "images" / "val")
+        write_samples(output / "more", train_per_class=1, test_per_class=OTHERS_PER_CLASS, seed=1)
+        (output / "more" / "test").rename(output / "images" / "test")
+        job = Job(
+            settings.model,
+            output / "images",
+            settings.image_size,
+            settings.batch_size,
+            settings.epochs,
+        )
+        print("training …", file=sys.stderr)
+        result = measure(ours(job, output)[0], job, output)
+    floor_s = settings.epochs * settings.train_images * operations / rate
+    floor, reached = rate / operations, result.images_per_second
+    print(head("", "floor", "ours", "ours of the floor"))
+    print(row("images a second", f"{floor:,.1f}", f"{reached:,.1f}", f"{reached / floor:.0%}"))
+    share = f"{floor_s / result.training_s:.0%}"
+    print(row("seconds in all", f"{floor_s:,.1f}", f"{result.training_s:,.1f}", share))
+    print(
+        f"\n{operations / 1e9:,.2f} billion operations an image; "
+        f"{rate / 1e12:,.2f} trillion a second; {result.memory_gb:.2f} GB."
+    )
+
+
+def forward_operations(model: str, image_size: int) -> int:
+    """Return the operations of one image's forward pass: two for a multiplication and addition."""
+    with torch.device("meta"):
+        network = timm.create_model(model, num_classes=len(CLASSES)).eval()
+        counter = FlopCounterMode(display=False)
+        with counter, torch.no_grad():
+            network(torch.empty(1, 3, image_size, image_size))
+    return counter.get_total_flops()
+
+
+def matrix_rate(side: int, dtype: torch.dtype) -> float:
+    """Return the operations a second of the fastest of a few products of square matrices."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    seconds = []
+    for _ in range(PRODUCTS):
+        start = time.perf_counter()
+        left @ right
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    # The first warms up; the fastest counts, since other programs only make it slower.
+    return 2 * side**3 / min(seconds)
+
+
+if __name__ == "__main__":
+    try:
+        main(tyro.cli(Settings))
+    except ProgramError as error:
+        sys.exit(str(error))

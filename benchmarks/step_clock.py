@@ -1,0 +1,37 @@
+"""Run a training script and note the time of each optimiser step: the same clock for any program.
+
+`python step_clock.py FILE SCRIPT [ARGUMENT ...]` writes a line of seconds a step to FILE, when the
+script ends. It imports nothing but torch, so that a script sees the packages that it brings along.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+
+def main(file: str, *command: str) -> None:
+    """Run `command` as if Python had been started with it."""
+    seconds: list[float] = []
+
+    def note(optimizer: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        seconds.append(time.perf_counter())
+
+    register_optimizer_step_post_hook(note)
+    script = command[0]
+    sys.argv = list(command)
+    # As Python does for a script: its neighbours come first.
+    sys.path[0] = str(Path(script).resolve().parent)
+    try:
+        runpy.run_path(script, run_name="__main__")
+    finally:
+        Path(file).write_text("".join(f"{moment}\n" for moment in seconds), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,42 @@
+"""What every benchmark prints: on which machine, with which versions, when; then a table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import torch
+
+from trainer import machine
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def heading(what: str, others: Mapping[str, str] = NOTHING) -> str:
+    """Return the line above a table; `others` are versions beside those that always count."""
+    known = machine.versions()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    named = {name: known[name] for name in ("python", "torch", "timm")} | dict(others)
+    return (
+        f"{machine.accelerator_name(device) or machine.processor_name()}, "
+        f"{machine.core_count()} cores, {time.strftime('%d %B %Y')}; "
+        f"{', '.join(f'{name} {number}' for name, number in named.items())}; {what}.\n"
+    )
+
+
+def head(*columns: str, texts: int = 1) -> str:
+    """Return the first two lines of a table; all columns but the first `texts` hold numbers."""
+    marks = ["---"] * texts + ["--:"] * (len(columns) - texts)
+    return f"{row(*columns)}\n{row(*marks)}"
+
+
+def row(*cells: str) -> str:
+    """Return a line of a table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def times(ratio: float) -> str:
+    """Return a ratio as people say it, with three digits: 1.15 ×, 12.3 ×, 104 ×."""
+    digits = 2 if ratio < 10 else 1 if ratio < 100 else 0
+    return f"{ratio:,.{digits}f} ×"

@@ -1,0 +1,164 @@
+"""A decision: costs, verdicts, candidates, and its way to disk and back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from space.decision import RULES_FILE, TEXTURES_FILE, Costs, Decision, Prediction, Rules
+from space.texture import KnownTextures, StageTexture
+from trainer.config import DecisionConfig
+from trainer.errors import ConfigError
+from trainer.trust.decide import check_no_defect, set_rules
+
+LABELS = ["good", "pit", "scratch"]
+
+
+def _rules(**changes: Any) -> Rules:
+    parts: dict[str, Any] = {
+        "labels": LABELS,
+        "temperature": 2.0,
+        "coverage": 0.9,
+        "least_probability": 0.2,
+        "costs": {"missed": 20, "false_alarm": 2, "look": 1, "no_defect": None},
+        "strangeness_limit": 4.0,
+    }
+    return Rules.model_validate(parts | changes)
+
+
+def _logits(*probabilities: float, temperature: float = 2.0) -> torch.Tensor:
+    """Outputs that become these probabilities when divided by the temperature."""
+    return temperature * torch.log(torch.tensor([probabilities], dtype=torch.float64))
+
+
+def _textures() -> KnownTextures:
+    def stage() -> StageTexture:
+        return StageTexture(torch.zeros(2), torch.eye(2), torch.tensor([[0.0, 0.0], [6.0, 0.0]]))
+
+    return KnownTextures({1: stage(), 3: stage()})
+
+
+def test_costs_of_every_mistake() -> None:
+    costs = Costs(missed=20, false_alarm=2, look=1, no_defect="good")
+    # [true class, named class]: a defect called good is missed; the wrong defect is both.
+    assert costs.matrix(LABELS).tolist() == [[0, 2, 2], [20, 0, 22], [20, 22, 0]]
+    everything = Costs(missed=20, false_alarm=2, look=1, no_defect=None)
+    assert everything.matrix(LABELS).tolist() == [[0, 22, 22], [22, 0, 22], [22, 22, 0]]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "verdict"),
+    # Wrong is 22, a look 1: sure above 1 - 1 / 22 = 0.9545.
+    [((0.955, 0.03, 0.015), "class"), ((0.954, 0.03, 0.016), "unsure")],
+)
+def test_unsure_where_the_answer_costs_more_than_a_look(
+    probabilities: tuple[float, ...], verdict: str
+) -> None:
+    [prediction] = Decision(_rules(), None).judge(_logits(*probabilities), [])
+    assert prediction.verdict == verdict
+    assert list(prediction.probabilities.values()) == pytest.approx(probabilities)
+
+
+def test_what_competes_decides_where_a_class_means_no_defect() -> None:
+    rules = _rules(costs={"missed": 20, "false_alarm": 2, "look": 1, "no_defect": "good"})
+    decision = Decision(rules, None)
+    # Called a pit, though it may be good: 0.4 × 2 < 1. Called good, though it may be a pit.
+    [alarm] = decision.judge(_logits(0.4, 0.59, 0.01), [])
+    [missed] = decision.judge(_logits(0.9, 0.09, 0.01), [])
+    assert (alarm.verdict, missed.verdict) == ("unsure", "unsure")
+    [alarm] = decision.judge(_logits(0.4, 0.599, 0.001), [])
+    [safe] = decision.judge(_logits(0.96, 0.03, 0.01), [])
+    assert (alarm.verdict, safe.verdict) == ("class", "class")
+
+
+def test_candidates_are_the_likeliest_and_all_above_the_limit() -> None:
+    decision = Decision(_rules(), None)
+    [several] = decision.judge(_logits(0.25, 0.7, 0.05), [])
+    assert several.candidates == ("pit", "good")
+    assert several.between == ("pit", "good")
+    [strict] = Decision(_rules(least_probability=0.8), None).judge(_logits(0.3, 0.3, 0.4), [])
+    assert strict.candidates == ("scratch",), "an empty set would help nobody"
+    assert len(strict.between) == 2
+
+
+def test_an_image_beyond_the_limit_is_unknown_however_sure_the_network_is() -> None:
+    decision = Decision(_rules(strangeness_limit=9.0), _textures())
+    # Squared distances to the nearest class, over the two axes and both stages: 0, 8 and 9.25.
+    described = torch.tensor([[6.0, 0.0], [2.0, 2.0], [0.5, 3.0]])
+    logits = _logits(0.999, 0.0005, 0.0005).expand(3, -1)
+    known, edge, unknown = decision.judge(logits, [described, described])
+    assert [p.verdict for p in (known, edge, unknown)] == ["class", "class", "unknown"]
+    expected = [0, 8 / 9, 9.25 / 9]
+    assert [p.strangeness for p in (known, edge, unknown)] == pytest.approx(expected)
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    decision = Decision(_rules(), _textures())
+    decision.write(tmp_path)
+    again = Decision.read(tmp_path, LABELS)
+    assert again is not None
+    assert again.rules == decision.rules
+    assert again.textures is not None
+    assert list(again.textures.stages) == [1, 3]
+    described = [torch.tensor([[2.5, 1.0]])] * 2
+    logits = _logits(0.5, 0.3, 0.2)
+    assert again.judge(logits, described) == decision.judge(logits, described)
+
+
+def test_a_model_that_rejects_nothing_needs_no_tensors(tmp_path: Path) -> None:
+    Decision(_rules(strangeness_limit=None), None).write(tmp_path)
+    assert not (tmp_path / TEXTURES_FILE).exists()
+    read = Decision.read(tmp_path, LABELS)
+    assert read is not None
+    assert read.textures is None
+    [prediction] = read.judge(_logits(0.99, 0.005, 0.005), [])
+    assert (prediction.verdict, prediction.strangeness) == ("class", None)
+
+
+def test_a_decision_of_other_classes_is_refused(tmp_path: Path) -> None:
+    Decision(_rules(), _textures()).write(tmp_path)
+    with pytest.raises(ValueError, match="is that of a model with the classes"):
+        Decision.read(tmp_path, [*LABELS[:2], "rust"])
+
+
+@pytest.mark.parametrize("change", [{"temperature": 0}, {"temperature": "nan"}, {"more": 1}])
+def test_odd_rules_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    Decision(_rules(), None).write(tmp_path)
+    rules = json.loads((tmp_path / RULES_FILE).read_text())
+    (tmp_path / RULES_FILE).write_text(json.dumps(rules | change))
+    with pytest.raises(ValidationError):
+        Decision.read(tmp_path, LABELS)
+
+
+def test_rules_follow_from_the_evidence() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, 500)
+    logits = rng.normal(0, 1, (500, 3)) + 6 * np.eye(3)[truth]
+    strangeness = np.arange(1.0, 100.0)
+    config = DecisionConfig(coverage=0.9, max_rejected=0.05, no_defect="good")
+    decision = set_rules(LABELS, logits, truth, _textures(), strangeness, config)
+    assert decision.rules.strangeness_limit == 95
+    said = decision.conclude(torch.from_numpy(logits), None)
+    held = [LABELS[t] in p.candidates for t, p in zip(truth, said, strict=True)]
+    assert np.mean(held) >= 0.9
+    assert decision.rules.costs == Costs(missed=20, false_alarm=2, look=1, no_defect="good")
+    few = set_rules(LABELS, logits, truth, _textures(), strangeness[:10], config)
+    assert (few.rules.strangeness_limit, few.textures) == (None, None)
+
+
+def test_the_class_without_defect_must_be_there() -> None:
+    with pytest.raises(ConfigError, match="--no-defect Good: there is no such class"):
+        check_no_defect(DecisionConfig(no_defect="Good"), LABELS)
+    check_no_defect(DecisionConfig(no_defect="good"), LABELS)
+
+
+def test_a_plain_prediction_is_a_class() -> None:
+    plain = Prediction({"pit": 0.3, "good": 0.7})
+    assert (plain.label, plain.confidence, plain.verdict) == ("good", 0.7, "class")
+    assert plain.candidates == ()

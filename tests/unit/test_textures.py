@@ -1,0 +1,177 @@
+"""How strange an image is: known answers, and what a limit lets through."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+
+from space.predictor import Predictor
+from space.texture import KnownTextures, describe_texture, texture_stages
+from tests.published_folder import write_published_folder
+from trainer.errors import DataError
+from trainer.trust import foreign
+from trainer.trust.conformal import conformal_quantile
+from trainer.trust.detection import detection_auroc, false_positive_rate
+from trainer.trust.textures import learn_textures, strangeness_of_known
+
+
+def test_a_texture_is_described_by_mean_and_spread() -> None:
+    seen = torch.tensor([[[[1.0, 3.0]], [[5.0, 5.0]]]])
+    expected = [2.0, 5.0, np.log(1 + 1e-4), np.log(1e-4)]
+    assert describe_texture(seen)[0].tolist() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "stages"),
+    [
+        ("test_convnext", [0, 1, 2]),
+        ("test_efficientnet", [1, 2, 3]),
+        ("test_vit", []),
+        ("test_resnet", [1, 2, 3]),
+    ],
+)
+def test_stages_between_a_quarter_and_a_sixteenth_are_compared(
+    name: str, stages: list[int]
+) -> None:
+    model = timm.create_model(name)
+    found = texture_stages(model)
+    if stages:
+        assert found == stages
+        assert all(4 <= model.feature_info[index]["reduction"] <= 16 for index in found)
+    assert len(found) == len(set(found)) <= 3
+
+
+def test_a_network_that_does_not_show_its_stages_has_none() -> None:
+    assert texture_stages(torch.nn.Linear(2, 2)) == []
+
+
+def _two_classes(seed: int, images: int) -> tuple[torch.Tensor, np.ndarray]:
+    """Two clouds, the one 40 wide in the first axis, the other ten away in the second."""
+    truth = np.arange(images) % 2
+    noise = np.random.default_rng(seed).standard_normal((images, 3)) * [40, 1, 1]
+    return torch.from_numpy(noise + np.outer(truth, [0, 10, 0])).float(), truth
+
+
+def test_known_images_deviate_by_one_and_foreign_ones_by_what_the_axis_allows() -> None:
+    described, truth = _two_classes(0, 4000)
+    textures = learn_textures([2], [described], truth)
+    fresh, _ = _two_classes(1, 4000)
+    assert textures.strangeness([fresh]).mean().item() == pytest.approx(1, abs=0.05)
+    # Forty along the wide axis is one standard deviation, along a narrow one it is forty.
+    places = torch.tensor([[40.0, 0.0, 0.0], [0.0, 0.0, 40.0], [0.0, 10.0, 0.0]])
+    wide, narrow, centre = textures.strangeness([places]).tolist()
+    assert wide == pytest.approx(1 / 3, rel=0.1)
+    assert narrow == pytest.approx(1600 / 3, rel=0.1)
+    assert centre == pytest.approx(0, abs=0.01)
+
+
+def test_stages_add_up() -> None:
+    described, truth = _two_classes(0, 200)
+    once = learn_textures([1], [described], truth).strangeness([described])
+    twice = learn_textures([1, 2], [described] * 2, truth).strangeness([described] * 2)
+    assert twice.tolist() == pytest.approx((2 * once).tolist(), rel=1e-4)
+
+
+def test_tensors_are_put_together_again() -> None:
+    described, truth = _two_classes(0, 60)
+    textures = learn_textures([1, 10], [described] * 2, truth)
+    again = KnownTextures.from_tensors(textures.tensors())
+    assert list(again.stages) == [1, 10]
+    seen = [described] * 2
+    assert torch.equal(again.strangeness(seen), textures.strangeness(seen))
+
+
+def test_a_limit_from_known_images_rejects_2_percent_of_new_ones() -> None:
+    described, truth = _two_classes(2, 3000)
+    strangeness = strangeness_of_known([1], [described], truth, range(3000), seed=0)
+    limit = conformal_quantile(strangeness, 0.02)
+    fresh, _ = _two_classes(3, 20_000)
+    textures = learn_textures([1], [described], truth)
+    rejected = (textures.strangeness([fresh]) > limit).double().mean().item()
+    assert rejected == pytest.approx(0.02, abs=0.006)
+
+
+def test_images_of_one_surface_do_not_vouch_for_each_other() -> None:
+    """Twins on one surface, far from all else: each is strange if the other is left out, too."""
+    described, truth = _two_classes(4, 100)
+    described[0] = described[2] = torch.tensor([0.0, 0.0, 300.0])
+    alone = list(range(100))
+    together = [0 if row == 2 else row for row in alone]
+    strange = strangeness_of_known([1], [described], truth, together, seed=0)
+    assert strange[[0, 2]].min() > 20 * np.median(strange)
+
+
+def test_one_surface_alone_says_nothing() -> None:
+    described, truth = _two_classes(5, 20)
+    assert len(strangeness_of_known([1], [described], truth, [0] * 20, seed=0)) == 0
+
+
+# How well a score tells the unknown.
+
+
+def test_auroc_is_the_share_of_pairs_in_order_and_ties_count_half() -> None:
+    known, unknown = np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0])
+    # 2 is above 1, ties with 2 and is below 3; 4 is above all.
+    assert detection_auroc(known, unknown) == pytest.approx((1 + 0.5 + 3) / 6)
+
+
+def test_false_positive_rate_at_95_percent_recall() -> None:
+    unknown = np.arange(1.0, 101.0)
+    # 95 of the 100 lie at 6 or above.
+    assert false_positive_rate(np.array([5.5, 5.9, 6.0, 50.0]), unknown) == 0.5
+    assert false_positive_rate(np.zeros(3), unknown) == 0
+
+
+# Images that show no known surface.
+
+
+def test_foreign_images_are_of_six_kinds_and_the_same_every_time() -> None:
+    first, second, other = (foreign.drawn_images(seed) for seed in (3, 3, 4))
+    assert len(first) == 6
+    for kind, images in first.items():
+        assert len(images) == foreign.IMAGES_PER_KIND
+        assert all(image.mode == "RGB" for image in images)
+        assert [i.tobytes() for i in images] == [i.tobytes() for i in second[kind]]
+        assert images[0].tobytes() != other[kind][0].tobytes()
+    assert all(np.ptp(np.asarray(image)) == 0 for image in first["plain grey"])
+    assert all(np.ptp(np.asarray(image)) > 50 for image in first["text"])
+
+
+def test_a_folder_of_foreign_images_is_checked_before_it_is_needed(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no images"):
+        foreign.check_folder(tmp_path)
+    (tmp_path / "deep").mkdir()
+    Image.new("L", (9, 9), 7).save(tmp_path / "deep" / "a.png")
+    foreign.check_folder(tmp_path)
+    [image] = foreign.images_of_folder(tmp_path)
+    assert (image.mode, image.size) == ("RGB", (9, 9))
+    (tmp_path / "b.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"b\.png can't be used"):
+        foreign.check_folder(tmp_path)
+
+
+# In the network.
+
+
+def test_stages_are_seen_in_the_one_forward_pass(tmp_path: Path) -> None:
+    write_published_folder(tmp_path / "model")
+    predictor = Predictor(tmp_path / "model")
+    calls = []
+    stem = predictor.model.get_submodule("stem")
+    stem.register_forward_hook(lambda *_: calls.append(1))
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    plain = predictor.observe([image], [])
+    assert plain.textures == []
+    seen = predictor.observe([image], [0, 2])
+    assert len(calls) == 2
+    assert torch.allclose(plain.logits, seen.logits, atol=1e-6)
+    pixels = predictor.transform(image).unsqueeze(0)
+    with torch.inference_mode():
+        maps = predictor.model.forward_intermediates(pixels, intermediates_only=True)  # type: ignore[operator]
+    for index, described in zip((0, 2), seen.textures, strict=True):
+        assert torch.allclose(described, describe_texture(maps[index]), atol=1e-5)
