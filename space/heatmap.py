@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ import numpy.typing as npt
 import torch
 from captum.attr import LayerGradientXActivation
 from PIL import Image
+from timm.data import resolve_model_data_config
 from torch.nn.functional import interpolate
 
 # In a Space on the Hub this folder is the root, and its modules are siblings.
@@ -26,6 +28,8 @@ if TYPE_CHECKING or __package__:
     from space.predictor import Predictor
 else:
     from predictor import Predictor
+
+logger = logging.getLogger(__name__)
 
 METHOD = "gradient × activation of the last two scales, above the mean, multiplied"
 SCALES = 2
@@ -72,6 +76,15 @@ class Explainer:
             )
         return normalised(heat).numpy()
 
+    def seen(self, image: Image.Image) -> Image.Image:
+        """Return the part of an RGB image that the heatmap covers: all, if none is cut off."""
+        settings = resolve_model_data_config(self.model)
+        if settings["crop_mode"] == "squash" and settings["crop_pct"] == 1:
+            return image
+        mean, std = (torch.tensor(settings[name]).view(3, 1, 1) for name in ("mean", "std"))
+        levels = (self.predictor.transform(image) * std + mean).clamp(0, 1)
+        return Image.fromarray((255 * levels).round().byte().permute(1, 2, 0).numpy())
+
     def _channels(self, name: str) -> int:
         channels: int = next(i["num_chs"] for i in self.model.feature_info if i["module"] == name)
         return channels
@@ -81,10 +94,22 @@ class Explainer:
         return int(getattr(self.model, "num_prefix_tokens", 0))
 
 
+def make_explainer(predictor: Predictor) -> Explainer | None:
+    """Return what computes heatmaps of a classifier; None if its network can't be looked into."""
+    try:
+        explainer = Explainer(predictor)
+        explainer.explain(Image.new("RGB", (64, 64), "grey"), 0)
+    # Networks of any kind fail in ways of their own; a page without heatmaps is still of use.
+    except Exception as error:
+        logger.warning("There are no heatmaps: %s", error)
+        return None
+    return explainer
+
+
 def stage_names(model: Any) -> list[str]:
     """Return the names of the last stage of each of the coarsest scales, the finest of them first.
 
-    None, if timm does not know them.
+    There are none if timm does not know them.
     """
     last = {
         info["reduction"]: info["module"]

@@ -1,4 +1,4 @@
-"""Degradations do what their units say, in the strength that the table names, the same each time."""
+"""Degradations do what their units say, as strongly as the table says, the same each time."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_seed_decides_everything(kind: Degradation) -> None:
         first = kind.apply(surface(), strength, seed=7)
         assert torch.equal(first, kind.apply(surface(), strength, seed=7))
         assert first.shape == (3, 64, 64)
-        assert 0 <= first.min() and first.max() <= 1
+        assert first.min() >= 0 and first.max() <= 1
 
 
 @pytest.mark.parametrize("kind", KINDS)

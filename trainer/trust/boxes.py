@@ -139,9 +139,6 @@ def mask(boxes: Sequence[Box], height: int, width: int) -> npt.NDArray[np.bool_]
     inside = np.zeros((height, width), bool)
     for box in boxes:
         inside |= (
-            (box.left <= columns)
-            & (columns < box.right)
-            & (box.top <= rows)
-            & (rows < box.bottom)
+            (box.left <= columns) & (columns < box.right) & (box.top <= rows) & (rows < box.bottom)
         )
     return inside

@@ -1,4 +1,4 @@
-"""What an imaging line does to a picture: noise, blur, bad light and the like, each in five strengths.
+"""What an imaging line does to a picture: noise, blur, bad light and more, in five strengths each.
 
 The table below is all there is to it: kinds, units and strengths are published in every report and
 never adapted to a result. A pixel is one of those that the network sees, after scaling, so that one
@@ -168,7 +168,7 @@ DEGRADATIONS = (
     Degradation("Noise", "dB signal to noise", (40, 35, 30, 25, 20), add_noise),
     Degradation("Motion blur", "px", (3, 5, 7, 10, 15), blur_by_motion),
     Degradation("Defocus", "px radius", (1, 1.5, 2, 3, 4), defocus),
-    Degradation("Uneven light", "× the mean, side to side", (0.2, 0.4, 0.6, 0.8, 1), light_unevenly),
+    Degradation("Uneven light", "× mean, side to side", (0.2, 0.4, 0.6, 0.8, 1), light_unevenly),
     Degradation("Under-exposure", "stops", (0.5, 1, 1.5, 2, 2.5), underexpose),
     Degradation("Over-exposure", "stops", (0.2, 0.4, 0.6, 0.8, 1), overexpose),
     Degradation("JPEG", "quality", (70, 50, 30, 15, 5), compress, learnable=False),

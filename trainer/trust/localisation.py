@@ -1,8 +1,8 @@
 """Score heatmaps against boxes: does the model look at the defect?
 
 Pointing game: Zhang et al., IJCV 126 (2018) 1084, without their tolerance. Energy inside the box:
-Wang et al., CVPR Workshops 2020 (Score-CAM). Boxes that cover much of an image are hit by chance, so
-both are told as lift over the share that the boxes cover.
+Wang et al., CVPR Workshops 2020 (Score-CAM). Boxes that cover much of an image are hit by chance,
+so both are told as lift over the share that the boxes cover.
 """
 
 from __future__ import annotations
@@ -64,6 +64,16 @@ def compare(label: str, heatmap: Array, inside: npt.NDArray[np.bool_]) -> Found:
         energy=float(heatmap[inside].sum()) / total,
         pointing=bool(inside.flat[heatmap.argmax()]),
     )
+
+
+def check_boxes(folder: Path | None, tests: Sequence[datasets.Dataset]) -> None:
+    """Read all boxes before training starts, which would be in vain if they can't be used.
+
+    Raises:
+        DataError: they can't.
+    """
+    for test in tests if folder else ():
+        own_boxes(read_boxes(folder, test["file"]), test, test.features["label"].names)
 
 
 def measure_localisation(
@@ -137,8 +147,10 @@ def summarise(found: Sequence[Found], labels: Sequence[str]) -> Localisation:
     return Localisation(method=METHOD, images=len(found), classes=classes)
 
 
-def join(parts: Sequence[Localisation]) -> Localisation:
-    """Return what the folds of a cross-validation come to together."""
+def join(parts: Sequence[Localisation]) -> Localisation | None:
+    """Return what the folds of a cross-validation come to together; None without any."""
+    if not parts:
+        return None
     by_label: dict[str, list[ClassLocalisation]] = {}
     for part in parts:
         for facts in part.classes:

@@ -45,9 +45,7 @@ def measure_robustness(
     clean = _judge(predictor, iter(pixels), truth)
     kinds = []
     total = len(DEGRADATIONS) * len(places) * len(pixels)
-    with tqdm(
-        total=total, desc="degraded images", unit="image", leave=False, disable=None
-    ) as bar:
+    with tqdm(total=total, desc="degraded images", unit="image", leave=False, disable=None) as bar:
         for number, degradation in enumerate(DEGRADATIONS):
             steps = []
             for place in places:
@@ -107,8 +105,10 @@ def _judge(
     return _share(sum(right), len(truth)), _share(sum(unnoticed), len(truth))
 
 
-def join(parts: Sequence[Robustness]) -> Robustness:
-    """Return what the folds of a cross-validation bear together."""
+def join(parts: Sequence[Robustness]) -> Robustness | None:
+    """Return what the folds of a cross-validation bear together; None without any."""
+    if not parts:
+        return None
     images = sum(part.images for part in parts)
 
     def pooled(scores: Sequence[Score]) -> Score:
