@@ -131,7 +131,7 @@ def test_cold_is_transparent_and_hot_is_bright() -> None:
 def test_the_panel_escapes_names_and_scales_large_images_down() -> None:
     html = overlay.panel(Image.new("RGB", (3000, 100)), coloured(np.ones((4, 4))), "<b>&Rost")
     assert "&lt;b&gt;&amp;Rost" in html
-    assert "<b>&" not in html
+    assert "<b>&Rost" not in html
     assert len(html) < 20_000
     assert re.search(r'<input type="range" min="0" max="100"', html)
     assert "&lt;script" in overlay.problem("<script>")
