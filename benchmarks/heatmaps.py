@@ -34,7 +34,7 @@ from trainer.trust.boxes import mask, match_class, read_boxes
 from trainer.trust.localisation import Found, compare, summarise
 
 # From a batch of one image and its class to a map of any size, [1, 1, row, column].
-Method = Callable[[torch.Tensor, int], torch.Tensor]
+Method = Callable[[torch.Tensor, int], Any]
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,12 @@ class Settings:
 def main(settings: Settings) -> None:
     """Print the table."""
     predictor = Predictor(settings.run_dir / PUBLISHED_DIR)
+    model: Any = predictor.model
     chosen = choose(settings, predictor.labels)
     explainer = Explainer(predictor)
     print(
         f"{machine.processor_name()}, {machine.core_count()} cores, "
-        f"{time.strftime('%d %B %Y')}; {predictor.model.pretrained_cfg['architecture']}, "
+        f"{time.strftime('%d %B %Y')}; {model.pretrained_cfg['architecture']}, "
         f"{len(chosen)} images.\n"
     )
     print("| method | ms an image | " + " | ".join(predictor.labels) + " | mean |")
@@ -99,16 +100,16 @@ def methods(model: Any) -> dict[str, Method]:
         explain = LayerGradCam(model, layer)
         return lambda batch, label: explain.attribute(batch, label, relu_attributions=True)
 
-    def activation(batch: torch.Tensor, label: int) -> torch.Tensor:
+    def activation(batch: torch.Tensor, label: int) -> Any:
         del label
         return LayerActivation(model, last).attribute(batch).abs().mean(1, keepdim=True)
 
-    def integrated(batch: torch.Tensor, label: int) -> torch.Tensor:
+    def integrated(batch: torch.Tensor, label: int) -> Any:
         found = IntegratedGradients(model).attribute(batch, target=label, n_steps=16)
         sigma = batch.shape[-1] / 40
         return gaussian_blur(found.sum(1, keepdim=True).abs(), [4 * int(sigma) + 1] * 2, sigma)
 
-    def occlusion(batch: torch.Tensor, label: int) -> torch.Tensor:
+    def occlusion(batch: torch.Tensor, label: int) -> Any:
         patch = batch.shape[-1] // 7
         found = Occlusion(model).attribute(
             batch, (3, patch, patch), strides=(3, patch // 2, patch // 2), target=label

@@ -46,6 +46,8 @@ def build(config: ModelConfig, classes: int) -> Backbone:
     options: dict[str, Any] = {"num_classes": classes}
     if config.drop_path:
         options["drop_path_rate"] = config.drop_path
+    if config.layer_scale:
+        options["ls_init_value"] = config.layer_scale
     if config.weights is not None:
         origin = "file"
         options["pretrained_cfg_overlay"] = {"file": str(_checked_file(config.weights))}
@@ -110,7 +112,7 @@ def _create(
     except TypeError as error:
         raise ConfigError(
             f"--model {config.model} does not take these settings: {error}. "
-            "Leave out --drop-path, or choose another model."
+            "Leave out --drop-path and --layer-scale, or choose another model."
         ) from error
     # timm, safetensors and the Hub's client each raise their own kinds here.
     except Exception as error:

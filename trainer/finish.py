@@ -49,7 +49,7 @@ def finish(
     export.write_model(built.model, built.data_config, images.labels, partial)
     compared = [open_image(row) for row in test.select(range(min(COMPARED_IMAGES, len(test))))]
     plain = Predictor(partial, accelerator.device)
-    known = learn(plain, images, config.run.seed)
+    known = learn(plain, images, config.decision.known_images, config.run.seed)
     decision = set_rules(
         images.labels,
         known.validation_logits,
@@ -63,7 +63,8 @@ def finish(
     start = time.monotonic()
     observed = observe_part(predictor, test, None, "testing")
     images_per_second = len(test) / (time.monotonic() - start)
-    evidence = gather(known, images.labels, test, observed, _observe_foreign(predictor, config))
+    strangers = _observe_foreign(predictor, config) if decision.textures else {}
+    evidence = gather(known, decision.textures, images.labels, test, observed, strangers)
     evidence.save(run_dir)
     predictions, judged = judge(decision, evidence)
     assess.write_predictions(test, predictions, run_dir)

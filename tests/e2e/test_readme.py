@@ -27,6 +27,15 @@ SMALL = [*CHEAP, "--model", "test_convnext", "--no-pretrained"]
 # Every so many of the photographs are enough to try a command.
 SHARE_OF_REAL_DATA = 10
 PROGRAM = Path(sys.executable).parent
+SMALL_BENCHMARKS = {
+    "overlaps": "--sizes 24",
+    "steps": "--models test_convnext --image-size 32 --batch-size 2",
+    "training_speed": "--help",  # it needs checkouts of other projects
+    "frozen_backbone": "--model test_convnext --image-size 32 --train-images 60 --test-images 12 "
+    "--epochs 2 --plain-batches 1",
+    "data_wait": "--models test_convnext --image-size 32 --steps 2",
+    "kill_and_resume": "--kills 1 --epochs 2",
+}
 
 
 def blocks(language: str) -> list[str]:
@@ -43,7 +52,7 @@ def commands() -> list[str]:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A folder like a checkout, where runs and images do no harm."""
-    for name in ("trainer", "space"):
+    for name in ("trainer", "space", "benchmarks", "tests"):
         (tmp_path / name).symlink_to(REPOSITORY / name, target_is_directory=True)
     write_samples(tmp_path / "custom_dateset", train_per_class=10, test_per_class=3)
     return tmp_path
@@ -64,6 +73,9 @@ def test_readme_commands_run(checkout: Path, hub: LoopbackHub, token: str) -> No
             continue  # for test_readme_commands_for_several_hosts
         elif "../shared" in line:
             check_measured_command(words, checkout)
+        elif words[:2] == ["python", "-m"]:
+            small = SMALL_BENCHMARKS[words[2].removeprefix("benchmarks.")]
+            run([*words, *shlex.split(small)], checkout)
         else:
             run(words, checkout)
         ran.append(words[0])
@@ -114,11 +126,13 @@ def run(words: list[str], cwd: Path) -> None:
     if trains and not continues:
         folds = ["--folds", "2"] if "--folds" in words else []
         # Two epochs leave no room for a longer warm-up.
-        warm_up = ["--warmup-epochs", "1"] if "--warmup-epochs" in words else []
+        warm_up = ["--warmup-epochs", "1"] if {"--warmup-epochs", "--preset"} & {*words} else []
         words = [*words, *(CHEAP if "--weights" in words else SMALL), *warm_up, *folds]
         # Made small, two commands can name the same model, and so the same folder.
         if "--run-dir" not in words:
             words += ["--run-dir", f"runs/{len(list(cwd.glob('runs/*')))}"]
+    if any(word.startswith("benchmarks.") for word in words):
+        words = [*words, "--image-size", "32"]
     if words[0] == "accelerate":
         words = [words[0], words[1], "--cpu", *words[2:]]
     path = f"{PROGRAM}{os.pathsep}{os.environ['PATH']}"

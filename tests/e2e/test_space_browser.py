@@ -139,9 +139,7 @@ def test_an_upload_is_judged_and_can_be_taken_back(visit: Visit, demo: Demo, pho
     _says(page, "No image yet")
 
 
-def test_each_verdict_is_said_in_words_and_colour(
-    visit: Visit, demo: Demo, tmp_path: Path
-) -> None:
+def test_each_verdict_is_said_in_words_and_colour(visit: Visit, demo: Demo, tmp_path: Path) -> None:
     page = visit.page
     Image.new("L", (80, 60), 128).save(tmp_path / "unknown.png")
     files = [demo.noise_with(verdict, tmp_path) for verdict in ("class", "unsure")]

@@ -124,7 +124,9 @@ def check_download_with_timm(pushed: Pushed, tmp_path: Path) -> None:
     rows = (pushed.run_dir / "predictions.csv").read_text(encoding="utf-8").splitlines()
     row = next(row for row in rows if row.startswith(f"test/Patches/{file.name},"))
     expected = [float(cell) for cell in row.split(",")[4:]]
-    assert logits.softmax(1)[0].tolist() == pytest.approx(expected, abs=2e-6)
+    decision = json.loads((pushed.folder / "decision.json").read_text(encoding="utf-8"))
+    calibrated = (logits.double() / decision["temperature"]).softmax(1)[0]
+    assert calibrated.tolist() == pytest.approx(expected, abs=2e-6)
 
 
 def check_second_push(pushed: Pushed, tmp_path: Path) -> None:
@@ -150,9 +152,11 @@ def check_space_in_browser(pushed: Pushed, tmp_path: Path) -> None:
         open_page(url) as page,
     ):
         page.locator("input[type=file]").first.set_input_files(image)
-        verdict = page.locator("#answer .verdict")
-        expect(verdict).to_contain_text(expected.label)
-        shown = re.search(r"(\d+)", verdict.inner_text())
+        badge = page.locator("#answer .badge")
+        expect(badge).to_have_class(f"badge {expected.verdict}")
+        likeliest = page.locator("#answer .probabilities li").first
+        expect(likeliest).to_contain_text(expected.label)
+        shown = re.search(r"(\d+)", likeliest.inner_text())
         assert shown is not None
         assert abs(int(shown[1]) - 100 * expected.confidence) <= 1
         page.get_by_role("tab", name="Test results").click()

@@ -19,7 +19,7 @@ from space.predictor import Predictor
 from tests.loopback_hub import LoopbackHub
 from tests.loopback_hub.accounts import Role
 from tests.loopback_hub.base_models import put_base_model
-from tests.published_folder import write_published_folder
+from tests.published_folder import write_decision, write_published_folder
 from tests.reports import LABELS
 from trainer.errors import HubError
 from trainer.hub_checks import check_can_push, check_repo_id
@@ -35,6 +35,7 @@ def folder(tmp_path: Path) -> Path:
     """A published folder."""
     folder = tmp_path / "published"
     write_published_folder(folder)
+    write_decision(folder)
     return folder
 
 
@@ -60,7 +61,7 @@ def test_a_model_goes_up_in_one_commit(
     assert [commit.title for commit in repo.pushes] == [
         "Publish convnext_atto, 98.61% test accuracy"
     ]
-    assert caplog.messages[0].startswith("Uploading 7 files (")
+    assert caplog.messages[0].startswith("Uploading 12 files (")
 
 
 def test_the_published_model_computes_what_the_saved_one_did(

@@ -10,7 +10,7 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from trainer.backbone import build, choose_trained, count_parameters
+from trainer.backbone import Backbone, build, choose_trained, count_parameters
 from trainer.config import ModelConfig
 from trainer.errors import ConfigError
 
@@ -140,6 +140,22 @@ def test_unknown_model_gets_a_suggestion() -> None:
 def test_unknown_tag_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"no weights typo for it; known: test_convnext\.r160"):
         build(_random("test_convnext.typo"), 6)
+
+
+def test_layer_scale_is_where_convnexts_blocks_begin() -> None:
+    own, wanted = (
+        build(_random("test_convnext"), 6),
+        build(_random("test_convnext", layer_scale=0.1), 6),
+    )
+
+    def scales(built: Backbone) -> list[float]:
+        parameters = built.model.named_parameters()
+        return sorted({v for name, p in parameters if name.endswith("gamma") for v in p.tolist()})
+
+    assert scales(own) == pytest.approx([1e-6])
+    assert scales(wanted) == pytest.approx([0.1])
+    with pytest.raises(ConfigError, match=r"vgg11 does not take these settings.*--layer-scale"):
+        build(_random("vgg11", layer_scale=0.1), 6)
 
 
 def test_drop_path_goes_to_models_that_have_it_only() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.command_line import read_push_config, read_train_config
@@ -33,6 +33,8 @@ from trainer.errors import ConfigError
         (DataConfig, {"validation_fraction": 1.0}, "--validation-fraction"),
         (ModelConfig, {"image_size": 31}, "--image-size"),
         (ModelConfig, {"drop_path": 1.0}, "--drop-path"),
+        (ModelConfig, {"layer_scale": -0.1, "pretrained": False}, "--layer-scale"),
+        (ModelConfig, {"layer_scale": 0.1}, "--layer-scale needs --no-pretrained"),
         (ModelConfig, {"weights": Path("w"), "pretrained": False}, "--no-pretrained"),
         (RecipeConfig, {"epochs": 0}, "--epochs"),
         (RecipeConfig, {"batch_size": 0}, "--batch-size"),
@@ -115,6 +117,8 @@ configs = st.builds(
 )
 
 
+# Reading all flags takes longer than hypothesis allows, on a busy machine.
+@settings(deadline=None)
 @given(config=configs)
 def test_the_printed_command_gives_the_same_settings(config: TrainConfig) -> None:
     words = shlex.split(config.command())
@@ -143,6 +147,8 @@ def test_each_preset_names_itself() -> None:
     assert all(recipe.preset == name for name, recipe in PRESETS.items())
 
 
+# Reading all flags takes longer than hypothesis allows, on a busy machine.
+@settings(deadline=None)
 @given(config=configs)
 def test_saved_settings_are_read_as_they_were(
     config: TrainConfig, tmp_path_factory: pytest.TempPathFactory

@@ -213,7 +213,8 @@ def test_alternative_texts_of_extreme_results(tmp_path: Path) -> None:
 
 
 def test_figures_of_images_are_written_and_described(tmp_path: Path) -> None:
-    shown, augmented = figures.write_image_figures(samples(), noise(0), [noise(1)], tmp_path)
+    shown = figures.write_samples(samples(), tmp_path)
+    augmented = figures.write_augmentations(noise(0), [noise(1)], tmp_path)
     assert (tmp_path / shown.file).is_file()
     assert (tmp_path / augmented.file).is_file()
     assert shown.alt.replace("\u00a0", " ") == (

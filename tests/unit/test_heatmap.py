@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,7 +112,8 @@ def test_networks_of_many_kinds_are_explained(tmp_path: Path, architecture: str)
 
 def test_what_is_cut_off_is_not_under_the_heatmap(predictor: Predictor) -> None:
     explainer = Explainer(predictor)
-    settings = predictor.model.pretrained_cfg
+    model: Any = predictor.model
+    settings = model.pretrained_cfg
     whole = settings | {"crop_mode": "squash", "crop_pct": 1.0}
     explainer.model.pretrained_cfg = whole
     assert explainer.seen(noise()) is not None

@@ -133,6 +133,17 @@ def any_report(request: pytest.FixtureRequest) -> Report:
     return reports()[request.param]
 
 
+def test_a_report_of_an_earlier_version_is_read_and_shown() -> None:
+    dump = example_report(cross_validation=example_cross_validation()).model_dump(mode="json")
+    del dump["trust"], dump["cross_validation"]["trust"]
+    old = Report.model_validate(dump)
+    assert old.trust is None
+    folds = Figure(file="figures/fold_confusion_matrix.png", title="All folds", alt="All folds")
+    card = words(render_card(old.model_copy(update={"figures": [*old.figures, folds]})))
+    assert "Its confidence is not calibrated" in card
+    assert "## Can one act on its answers?" not in card
+
+
 def test_golden_card() -> None:
     assert render_card(example_report(), REPO_ID) == GOLDEN.read_text(encoding="utf-8")
 

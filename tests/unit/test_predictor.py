@@ -486,7 +486,11 @@ def test_a_folder_without_decision_is_judged_by_softmax_and_that_is_told(
     [prediction] = predictor.predict([noise(0)])
     expected = predictor.logits([noise(0)]).double().softmax(dim=1)[0]
     assert list(prediction.probabilities.values()) == pytest.approx(expected.tolist())
-    assert (prediction.verdict, prediction.candidates, prediction.strangeness) == ("class", (), None)
+    assert (prediction.verdict, prediction.candidates, prediction.strangeness) == (
+        "class",
+        (),
+        None,
+    )
 
 
 def test_a_decision_in_the_folder_is_applied(
@@ -521,12 +525,12 @@ def test_one_image_is_judged_as_in_company(folder: Path) -> None:
 def test_a_damaged_decision_is_refused(folder: Path, name: str) -> None:
     write_decision(folder)
     (folder / name).write_bytes((folder / name).read_bytes()[:50])
-    with pytest.raises(ModelError, match="The decision in .* could not be loaded"):
+    with pytest.raises(ModelError, match=r"The decision in .* could not be loaded"):
         Predictor(folder)
 
 
 def test_a_decision_without_its_tensors_is_refused(folder: Path) -> None:
     write_decision(folder)
     (folder / "decision.safetensors").unlink()
-    with pytest.raises(ModelError, match="The decision in .* could not be loaded"):
+    with pytest.raises(ModelError, match=r"The decision in .* could not be loaded"):
         Predictor(folder)

@@ -109,6 +109,7 @@ def test_images_of_one_surface_do_not_vouch_for_each_other() -> None:
 def test_one_surface_alone_says_nothing() -> None:
     described, truth = _two_classes(5, 20)
     assert len(strangeness_of_known([1], [described], truth, [0] * 20, seed=0)) == 0
+    assert len(strangeness_of_known([], [], truth, range(20), seed=0)) == 0
 
 
 # How well a score tells the unknown.

@@ -90,7 +90,8 @@ def compress(levels: Levels, quality: float, draw: Draw) -> Levels:
     stored = BytesIO()
     v2.functional.to_pil_image(to_bytes(levels)).save(stored, "JPEG", quality=round(quality))
     with Image.open(stored) as image:
-        return v2.functional.pil_to_tensor(image).to(levels.device) / 255
+        pixels: torch.Tensor = v2.functional.pil_to_tensor(image)
+    return pixels.to(levels.device) / 255
 
 
 def lower_resolution(levels: Levels, factor: float, draw: Draw) -> Levels:

@@ -27,8 +27,6 @@ logger = logging.getLogger(__name__)
 
 EVIDENCE_FILE = "evidence.safetensors"
 BATCH_SIZE = 16
-# More would sharpen the covariance no further and take as long as an epoch.
-MOST_KNOWN_IMAGES = 2000
 LARGEST_DIFFERENCE = 1e-3
 
 
@@ -120,14 +118,14 @@ class Evidence:
         )
 
 
-def learn(predictor: Predictor, images: Images, seed: int) -> Known:
-    """Look at training and validation images with a network that has no decision yet."""
-    stages = _checked_stages(predictor)
+def learn(predictor: Predictor, images: Images, most: int, seed: int) -> Known:
+    """Look at validation images, and `most` training images, with a network without a decision."""
+    stages = _checked_stages(predictor) if most else []
     validation, train = images.parts["validation"], images.parts["train"]
     seen = observe_part(predictor, validation, stages, "looking at validation images")
     known, described = validation, seen.textures
     if stages:
-        sample = _sample(train, MOST_KNOWN_IMAGES, seed)
+        sample = _sample(train, most, seed)
         more = observe_part(predictor, sample, stages, "looking at training images")
         known = datasets.concatenate_datasets([validation, sample])
         described = [torch.cat(pair) for pair in zip(described, more.textures, strict=True)]
@@ -146,14 +144,23 @@ def learn(predictor: Predictor, images: Images, seed: int) -> Known:
 
 def gather(
     known: Known,
+    textures: KnownTextures | None,
     labels: Sequence[str],
     test: datasets.Dataset,
     observed: Observation,
     foreign: Mapping[str, Observation],
 ) -> Evidence:
-    """Say how strange test images and foreign ones are, also where a class was left out."""
+    """Say how strange test images and foreign ones are, also where a class was left out.
+
+    Args:
+        known: what was learned from training and validation images.
+        textures: those of the decision; None if it rejects nothing.
+        labels: of the classes.
+        test: the test part.
+        observed: what the published network makes of it.
+        foreign: and of foreign images, by kind.
+    """
     truth = np.asarray(test["label"])
-    textures = known.textures
     return Evidence(
         logits=observed.logits,
         truth=truth,

@@ -56,10 +56,11 @@ def strangeness_of_known(
 ) -> Array:
     """Return how strange each known image is to the others, without those of its surface.
 
+    Nothing is returned where that can't be said: without stages, or of a single surface.
     Every image counts, not just the few of the validation part, so that the limit is steadier.
     """
     parts = min(PARTS, int(np.bincount(truth).min()), len(set(groups)))
-    if parts < 2:
+    if parts < 2 or not stages:
         return np.zeros(0)
     strangeness = np.zeros(len(truth))
     splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)

@@ -1,0 +1,171 @@
+"""What a run finds out about the trust its answers deserve, and what it publishes of that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from accelerate.state import AcceleratorState
+from PIL import Image
+from scipy.special import softmax
+
+from model_card.report import Report
+from space.predictor import Predictor, read_image
+from tests.published_folder import noise
+from tests.small_run import small_config
+from trainer.config import DecisionConfig, TrainConfig
+from trainer.drawn_samples import write_samples
+from trainer.errors import ConfigError, DataError
+from trainer.run import train
+from trainer.trust import foreign
+from trainer.trust.calibration import fit_temperature
+from trainer.trust.evidence import EVIDENCE_FILE, Evidence
+from trainer.trust.folds import judge_folds
+
+COSTS = {"cost_missed": 3.0, "cost_false_alarm": 1.0, "cost_look": 2.5}
+TEST_IMAGES = 24
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn images, and others that show none of the classes."""
+    folder = tmp_path_factory.mktemp("trust")
+    write_samples(folder / "strips", train_per_class=12, test_per_class=4)
+    (folder / "wood").mkdir()
+    for seed in range(5):
+        noise(seed).save(folder / "wood" / f"{seed}.png")
+    return folder
+
+
+def _config(folder: Path, run_dir: Path, *, folds: int = 0, **decision: object) -> TrainConfig:
+    config = small_config(folder / "strips", run_dir, epochs=2, lr=3e-3)
+    settings = DecisionConfig(**COSTS | decision)  # type: ignore[arg-type]
+    return replace(config, data=replace(config.data, folds=folds), decision=settings)
+
+
+@pytest.fixture(scope="module")
+def published(folder: Path) -> Path:
+    result = train(_config(folder, folder / "run", foreign_dir=folder / "wood"))
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return result
+
+
+def _test_images(folder: Path) -> list[Image.Image]:
+    return [read_image(file) for file in sorted((folder / "strips" / "test").rglob("*.png"))]
+
+
+def test_the_decision_is_published(published: Path) -> None:
+    for name in ("decision.json", "decision.safetensors", "figures/strangeness.png"):
+        assert (published / name).is_file()
+    card = (published / "README.md").read_text(encoding="utf-8")
+    assert "## Can one act on its answers?" in card
+    for name in ("reliability", "strangeness", "risk_coverage"):
+        assert f"(figures/{name}.png)" in card
+
+
+def test_the_report_tells_what_the_predictor_says(folder: Path, published: Path) -> None:
+    trust = Report.read(published).trust
+    assert trust is not None
+    predictor = Predictor(published)
+    said = predictor.predict(_test_images(folder))
+    point = trust.operating_point
+    for verdict, share in (("unsure", point.unsure.value), ("unknown", point.unknown.value)):
+        assert sum(p.verdict == verdict for p in said) == round(share * TEST_IMAGES)
+    assert trust.sets.mean_size == pytest.approx(np.mean([len(p.candidates) for p in said]))
+    assert (point.cost_missed, point.cost_false_alarm, point.cost_look) == (3, 1, 2.5)
+    assert trust.unknown_surfaces is not None
+    kinds = {kind.kind: kind for kind in trust.unknown_surfaces.foreign}
+    assert list(kinds)[-1] == "folder wood"
+    shown = {"folder wood": [noise(seed) for seed in range(5)], **foreign.drawn_images(seed=0)}
+    for kind in ("folder wood", "text"):
+        refused = sum(p.verdict == "unknown" for p in predictor.predict(shown[kind]))
+        assert kinds[kind].images == len(shown[kind])
+        assert kinds[kind].rejected.value == pytest.approx(refused / len(shown[kind]))
+
+
+def test_the_limit_follows_from_training_and_validation_images(published: Path) -> None:
+    report = Report.read(published)
+    assert report.trust is not None
+    unknown = report.trust.unknown_surfaces
+    assert unknown is not None
+    known = sum(split.images for split in report.data.splits if split.name != "test")
+    assert unknown.known_images == known == 72
+    evidence = Evidence.load(published.parent)
+    refused = (evidence.known_strangeness > unknown.limit).sum()
+    assert refused <= 0.02 * known
+    assert {kind.label for kind in unknown.left_out} == set(report.model.labels)
+    assert unknown.network_saw_left_out
+
+
+def test_probabilities_are_calibrated_everywhere(published: Path) -> None:
+    predictor = Predictor(published)
+    assert predictor.decision is not None
+    evidence = Evidence.load(published.parent)
+    logits = evidence.logits.double().numpy() / predictor.decision.rules.temperature
+    lines = (published.parent / "predictions.csv").read_text(encoding="utf-8").splitlines()[1:]
+    written = [[float(cell) for cell in line.split(",")[4:]] for line in lines]
+    assert written == [pytest.approx(row, abs=1e-6) for row in softmax(logits, axis=1).tolist()]
+
+
+def test_folds_are_judged_by_the_rules_of_the_others(folder: Path) -> None:
+    config = _config(folder, folder / "folds", folds=3)
+    result = train(config)
+    report = Report.read(result)
+    dirs = [folder / "folds" / f"fold-{number}" for number in (1, 2, 3)]
+    evidence = [Evidence.load(fold_dir) for fold_dir in dirs]
+    logits = np.concatenate([found.logits.double().numpy() for found in evidence[1:]])
+    truth = np.concatenate([found.truth for found in evidence[1:]])
+    other = fit_temperature(logits, truth)
+    assert report.trust is not None
+    assert report.trust.calibration.temperature == pytest.approx(other)
+    assert report.trust.calibration.fitted_on == "other folds"
+    assert report.trust.calibration.fitted_images == len(truth)
+    published = Predictor(result).decision
+    assert published is not None
+    assert published.textures is not None, "64 images of the other folds are enough for a limit"
+    assert published.rules.temperature == pytest.approx(other)
+    assert report.cross_validation is not None
+    together = report.cross_validation.trust
+    assert together is not None
+    assert sum(c.images for c in together.sets.classes) == sum(len(e.truth) for e in evidence)
+    assert "### The same on all folds" in (result / "README.md").read_text(encoding="utf-8")
+    (dirs[1] / EVIDENCE_FILE).unlink()
+    with pytest.raises(DataError, match=r"There is no .*fold-2.*evidence\.safetensors"):
+        judge_folds(dirs, report.model.labels, config.decision)
+
+
+def test_with_too_few_images_nothing_is_rejected(folder: Path, tmp_path: Path) -> None:
+    """48 known images can't promise that at most 2 % are refused."""
+    result = train(_config(folder, tmp_path / "run", folds=2))
+    report = Report.read(result)
+    assert report.cross_validation is not None
+    for trust in (report.trust, report.cross_validation.trust):
+        assert trust is not None
+        assert trust.unknown_surfaces is None
+    assert not (result / "decision.safetensors").exists()
+    assert not (result / "figures/strangeness.png").exists()
+    assert {p.verdict for p in Predictor(result).predict([noise(0)])} <= {"class", "unsure"}
+    card = (result / "README.md").read_text(encoding="utf-8")
+    assert "can't say that a surface is unknown" in card
+
+
+def test_rejection_can_be_left_out(folder: Path, tmp_path: Path) -> None:
+    result = train(_config(folder, tmp_path / "run", known_images=0))
+    trust = Report.read(result).trust
+    assert trust is not None
+    assert trust.unknown_surfaces is None
+    assert trust.calibration.fitted_images > 0
+    assert not (result / "decision.safetensors").exists()
+
+
+def test_what_can_not_work_is_told_before_the_training(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"--foreign-dir .*empty holds no images"):
+        train(_config(folder, tmp_path / "run", foreign_dir=tmp_path / "empty"))
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+    with pytest.raises(ConfigError, match="--no-defect Fine: there is no such class"):
+        train(_config(folder, tmp_path / "again", no_defect="Fine"))
+    with pytest.raises(ConfigError, match="--foreign-dir: there is no folder"):
+        _config(folder, tmp_path / "run", foreign_dir=tmp_path / "nowhere")

@@ -1,0 +1,96 @@
+"""Figures of calibration, rejection and operating point show the report's numbers, in words too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.collections import PathCollection
+from matplotlib.patches import Rectangle
+
+from model_card import trust_charts
+from model_card.trust import Trust
+from model_card.trust_figures import write_trust_figures
+from tests.reports import LABELS
+from tests.trust_facts import example_operating_point, example_trust
+
+TRUST = example_trust(LABELS)
+
+
+def test_reliability_bars_are_the_bins() -> None:
+    figure = trust_charts.reliability_diagram(TRUST.calibration)
+    for axes, agreement in zip(
+        figure.axes[:2], (TRUST.calibration.before, TRUST.calibration.after), strict=True
+    ):
+        bars = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+        shown = [(bar.get_x(), bar.get_height()) for bar in bars[::2]]
+        assert shown == [pytest.approx((b.low, b.accuracy)) for b in agreement.bins]
+        gaps = [bar.get_height() for bar in bars[1::2]]
+        assert gaps == pytest.approx([abs(b.accuracy - b.confidence) for b in agreement.bins])
+        assert [text.get_text() for text in axes.texts] == ["8", "280"]
+        few, many = bars[0].get_alpha(), bars[2].get_alpha()
+        assert few is not None
+        assert many is not None
+        assert few < many, "what eight images say is paler"
+    titles = [axes.get_title(loc="left").replace("\u00a0", " ") for axes in figure.axes[:2]]
+    assert titles == ["As trained: ECE 3.1 %", "Calibrated: ECE 0.9 %"]
+
+
+def test_strangeness_rows_are_the_kinds_and_the_limit_is_1() -> None:
+    assert TRUST.unknown_surfaces is not None
+    figure = trust_charts.strangeness(TRUST.unknown_surfaces)
+    [axes] = figure.axes
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == ["test images (known)", "noise", "text"]
+    assert axes.get_ylim()[0] > axes.get_ylim()[1], "the known ones come first"
+    boxes = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    spread = TRUST.unknown_surfaces.known_strangeness
+    assert (boxes[0].get_x(), boxes[0].get_width()) == pytest.approx(
+        (spread.p25, spread.p75 - spread.p25)
+    )
+    limits = [line for line in axes.lines if line.get_linestyle() == "--"]
+    assert np.asarray(limits[0].get_xdata()).tolist() == [1, 1]
+    figure.canvas.draw()
+    ticks = [label.get_text() for label in axes.get_xticklabels()]
+    assert "1" in ticks
+    assert not any("$" in tick for tick in ticks)
+
+
+def test_the_operating_point_lies_where_it_was_measured() -> None:
+    figure = trust_charts.risk_coverage(TRUST.operating_point, 0.0139)
+    curve, _, point = figure.axes[0].lines
+    assert np.asarray(curve.get_xdata()).tolist() == TRUST.operating_point.curve.coverage
+    assert np.asarray(curve.get_ydata()).tolist() == TRUST.operating_point.curve.risk
+    place = np.asarray(point.get_xydata())[0]
+    assert place == pytest.approx((1 - 0.0625 - 0.0139, 1 - 0.9962))
+    assert not [c for c in figure.axes[0].collections if isinstance(c, PathCollection)]
+
+
+def test_where_nothing_is_automatic_there_is_no_point() -> None:
+    point = example_operating_point(automatic_right=None)
+    trust = example_trust(LABELS, operating_point=point)
+    figure = trust_charts.risk_coverage(trust.operating_point, 0.0139)
+    assert len(figure.axes[0].lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("trust", "names"),
+    [
+        (TRUST, ["reliability", "strangeness", "risk_coverage"]),
+        (example_trust(LABELS, unknown_surfaces=None), ["reliability", "risk_coverage"]),
+    ],
+)
+def test_figures_are_written_with_words_that_hold_their_numbers(
+    tmp_path: Path, trust: Trust, names: list[str]
+) -> None:
+    written = write_trust_figures(trust, tmp_path)
+    assert [figure.file for figure in written] == [f"figures/{name}.png" for name in names]
+    alt = {Path(figure.file).stem: figure.alt.replace("\u00a0", " ") for figure in written}
+    assert "goes from 3.1 % to 0.9 %" in alt["reliability"]
+    assert "75.0 % of 8 images at a mean confidence of 64.0 %" in alt["reliability"]
+    assert "at the operating point 92.4 % are" in alt["risk_coverage"]
+    if "strangeness" in names:
+        assert "noise 5.2, 97.5 % beyond" in alt["strangeness"]
+    for figure in written:
+        assert (tmp_path / figure.file).read_bytes().startswith(b"\x89PNG")
