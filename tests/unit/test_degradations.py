@@ -126,8 +126,12 @@ def test_light_falls_off_by_the_gradient(seed: int, gradient: float) -> None:
 
 def test_a_stop_is_a_factor_of_two() -> None:
     grey = torch.full((3, 4, 4), 0.4)
-    assert BY_NAME["Under-exposure"].apply(grey, 1, 0).flatten().tolist() == pytest.approx([0.2] * 48)
-    assert BY_NAME["Over-exposure"].apply(grey, 1, 0).flatten().tolist() == pytest.approx([0.8] * 48)
+    assert BY_NAME["Under-exposure"].apply(grey, 1, 0).flatten().tolist() == pytest.approx(
+        [0.2] * 48
+    )
+    assert BY_NAME["Over-exposure"].apply(grey, 1, 0).flatten().tolist() == pytest.approx(
+        [0.8] * 48
+    )
     assert BY_NAME["Over-exposure"].apply(grey, 2, 0).flatten().tolist() == [1.0] * 48
 
 
