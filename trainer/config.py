@@ -218,8 +218,8 @@ class ExtraTestsConfig:
     """Further tests of the finished model."""
 
     boxes: Path | None = None
-    """Folder of Pascal VOC files, <stem>.xml for the image <stem>.jpg, that say where defects lie:
-    heatmaps of the test images are then scored against them."""
+    """Folder of Pascal VOC files, <stem>.xml for the image <stem>.jpg (all in one folder, or in
+    folders like those of the images): heatmaps of test images are then scored against them."""
     robustness_images: int = 120
     """Test images, as many of each class, that are degraded in 11 ways and 5 strengths each to see
     what the model bears; 0 skips this. It takes 55 times as long as judging them."""

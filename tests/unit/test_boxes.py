@@ -118,6 +118,10 @@ def test_boxes_are_found_by_the_stem_of_the_image(tmp_path: Path) -> None:
         read_boxes(tmp_path, ["Pitted/b.jpg"])
     with pytest.raises(DataError, match="could belong to"):
         read_boxes(tmp_path, ["Scratches/a_1.jpg", "Pitted/a_1.png"])
+    (tmp_path / "Pitted").mkdir()
+    (tmp_path / "Pitted" / "a_1.xml").write_bytes(voc(("pitted", 1, 1, 200, 100)))
+    found = read_boxes(tmp_path, ["Scratches/a_1.jpg", "Pitted/a_1.png"])
+    assert [boxes[0].name for boxes in found.values()] == ["scratches", "pitted"]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def read_boxes(folder: Path, files: Sequence[str]) -> dict[str, list[Box]]:
     """Return the boxes of those images that have a file of boxes.
 
     Args:
-        folder: holds `<stem>.xml` for an image `<anything>/<stem>.<suffix>`.
+        folder: holds, for an image `<place>/<stem>.<suffix>`, `<place>/<stem>.xml` or `<stem>.xml`.
         files: names of the images.
 
     Raises:
@@ -44,16 +44,17 @@ def read_boxes(folder: Path, files: Sequence[str]) -> dict[str, list[Box]]:
     found: dict[str, list[Box]] = {}
     stems: dict[str, str] = {}
     for file in files:
-        stem = PurePosixPath(file).stem
-        path = folder / f"{stem}.xml"
+        path = folder / PurePosixPath(file).with_suffix(".xml")
+        if not path.is_file():
+            path = folder / path.name
         if not path.is_file():
             continue
-        if stem in stems:
+        if path.name in stems and path.parent == folder:
             raise DataError(
-                f"--boxes: {path} could belong to {stems[stem]} or to {file}. Give the images "
-                "different names."
+                f"--boxes: {path} could belong to {stems[path.name]} or to {file}. Put the boxes "
+                "into folders like those of the images."
             )
-        stems[stem] = file
+        stems[path.name] = file
         found[file] = read_voc(path)
     if not found:
         raise DataError(
