@@ -100,6 +100,9 @@ class RecipeConfig:
     """Weigh the loss by the inverse frequency of the classes."""
     early_stopping: int = 0
     """Stop after this many epochs without a better validation result; 0 never stops."""
+    keep: Literal["best", "last"] = "best"
+    """Epoch whose weights are published: the one with the best validation result, or the last.
+    Where validation images are few and the rate has come to rest, the last is steadier."""
     ema_decay: float = 0.0
     """Decay a step of an average of the weights, which is then published; 0 for none."""
     clip_grad: float = 0.0
@@ -135,6 +138,7 @@ PRESETS = {
     "reference": RecipeConfig(),
     "recommended": RecipeConfig(
         preset="recommended",
+        keep="last",
         epochs=16,
         lr=1e-3,
         schedule="cosine",
@@ -144,6 +148,7 @@ PRESETS = {
     ),
     "from-scratch": RecipeConfig(
         preset="from-scratch",
+        keep="last",
         epochs=100,
         lr=1e-3,
         weight_decay=0.05,

@@ -104,7 +104,7 @@ def write_report(
 
 
 def _epochs(fit: Fit) -> list[report.Epoch]:
-    return [report.Epoch(**asdict(e), kept=e.epoch == fit.best_epoch) for e in fit.epochs]
+    return [report.Epoch(**asdict(e), kept=e.epoch == fit.kept_epoch) for e in fit.epochs]
 
 
 def _model_facts(run: FinishedRun) -> report.Model:

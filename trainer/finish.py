@@ -98,7 +98,7 @@ def finish(
         100 * accuracy.low,
         100 * accuracy.high,
         result.images,
-        fit.best_epoch,
+        fit.kept_epoch,
     )
 
 

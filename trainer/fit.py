@@ -40,7 +40,7 @@ class Fit:
     """A finished training: the log, and which epoch's weights were kept (in BEST)."""
 
     epochs: list[EpochResult]
-    best_epoch: int
+    kept_epoch: int
     stopped_early: bool
 
 
@@ -104,6 +104,12 @@ class Fitting:
         )
 
     @property
+    def kept(self) -> EpochResult:
+        """The epoch whose weights are published, so far."""
+        keep_best = self.config.recipe.keep == "best"
+        return self.history.best if keep_best else self.history.epochs[-1]
+
+    @property
     def stopped_early(self) -> bool:
         """Whether validation has not improved for as long as early stopping allows."""
         return self.history.stalled(self.config.recipe.early_stopping)
@@ -126,7 +132,7 @@ class Fitting:
             with self.stop.listening() if alone else nullcontext():
                 while len(epochs) < self.config.recipe.epochs and not self.stopped_early:
                     self._run_epoch(len(epochs) + 1)
-        return Fit(epochs, self.history.best.epoch, self.stopped_early)
+        return Fit(epochs, self.kept.epoch, self.stopped_early)
 
     def _run_epoch(self, epoch: int) -> None:
         start = time.monotonic() - self.begun.seconds
@@ -226,10 +232,9 @@ class Fitting:
         )
 
     def _save(self) -> None:
-        """Write best, log and last, in this order: `last` is what a resumed run believes."""
-        if self.history.best is self.history.epochs[-1]:
-            facts = {"epoch": self.history.best.epoch}
-            checkpoint.save(self.run_dir / BEST, self.learner.kept, facts)
+        """Write what is kept, the log, and `last`, which a resumed run believes, at the end."""
+        if self.kept is self.history.epochs[-1]:
+            checkpoint.save(self.run_dir / BEST, self.learner.kept, {"epoch": self.kept.epoch})
         self.history.write(self.run_dir)
         self._save_last()
 

@@ -55,7 +55,7 @@ def fit_heads(
             ).run()
         # Otherwise accelerate would keep all heads.
         accelerator.free_memory()
-        tried.append((fit.epochs[fit.best_epoch - 1], fit, alone, folder))
+        tried.append((fit.epochs[fit.kept_epoch - 1], fit, alone, folder))
     best, fit, alone, folder = max(
         tried, key=lambda t: (t[0].validation_accuracy, -t[0].validation_loss)
     )

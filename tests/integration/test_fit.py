@@ -99,6 +99,16 @@ def test_finished_run_is_left_alone(data_dir: Path, tmp_path: Path) -> None:
         train(config)
 
 
+def test_the_last_epoch_is_kept_where_that_is_asked_for(data_dir: Path, tmp_path: Path) -> None:
+    config = small_config(data_dir, tmp_path / "run", epochs=3, keep="last", lr=1e-3)
+    folder = train(config)
+    assert [epoch.kept for epoch in Report.read(folder).training.epochs] == [False, False, True]
+    last = checkpoint.unpack(checkpoint.load(tmp_path / "run" / LAST)[0], "model")
+    published = load_file(folder / "model.safetensors")
+    assert published.keys() == last.keys()
+    assert all(torch.equal(last[name], published[name]) for name in last)
+
+
 def test_early_stopping(data_dir: Path, tmp_path: Path) -> None:
     # At this rate no weight moves, so that nothing improves after the first epoch.
     config = small_config(data_dir, tmp_path / "run", epochs=9, early_stopping=2, lr=1e-30)
