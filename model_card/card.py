@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -62,7 +63,8 @@ def render_card(report: Report, repo_id: str | None = None) -> str:
         _environment()
         .get_template(TEMPLATE_FILE)
         .render(
-            **{part: getattr(report, part) for part in Report.model_fields if part != "figures"},
+            **{part: getattr(report, part) for part in Report.model_fields if part != "figures"}
+            | _extra_tests(report),
             figures={PurePosixPath(figure.file).stem: figure for figure in report.figures},
             splits={split.name: split for split in report.data.splits},
             outcomes=_outcomes(report.test),
@@ -73,6 +75,12 @@ def render_card(report: Report, repo_id: str | None = None) -> str:
         )
     )
     return f"---\n{card_data(report, name).to_yaml()}\n---\n\n{body}"
+
+
+def _extra_tests(report: Report) -> dict[str, Any]:
+    """Return localisation and robustness: of all folds, where there are any."""
+    best = report.cross_validation or report
+    return {"localisation": best.localisation, "robustness": best.robustness}
 
 
 @cache

@@ -34,10 +34,10 @@ class Sample:
 @styled
 def sample_predictions(samples: Sequence[Sample]) -> Figure:
     """Draw test images with truth, prediction and confidence; mistakes are framed and crossed."""
-    figure, grid = _photo_grid(len(samples), title_inches=0.4)
+    figure, grid = photo_grid(len(samples), title_inches=0.4)
     for axes, sample in zip(grid, samples, strict=True):
         colour = GREEN if sample.right else RED
-        _show(axes, sample.image, colour, 2 if sample.right else 5)
+        show_photo(axes, sample.image, colour, 2 if sample.right else 5)
         sign = "✓" if sample.right else "✗"
         axes.set_title(
             f"{sign} {shortened(sample.prediction, 14)} {percent(sample.confidence)}\n"
@@ -51,9 +51,9 @@ def sample_predictions(samples: Sequence[Sample]) -> Figure:
 @styled
 def mistakes(images: Sequence[tuple[Mistake, Image.Image]]) -> Figure:
     """Draw wrongly classified images with file name, truth, prediction and confidence."""
-    figure, grid = _photo_grid(len(images), title_inches=0.55)
+    figure, grid = photo_grid(len(images), title_inches=0.55)
     for axes, (mistake, image) in zip(grid, images, strict=True):
-        _show(axes, image, RED, 3)
+        show_photo(axes, image, RED, 3)
         name = PurePosixPath(mistake.file).stem
         axes.set_title(
             f"{shortened(name, 22)}\nTrue: {shortened(mistake.label, 16)}\n"
@@ -66,16 +66,16 @@ def mistakes(images: Sequence[tuple[Mistake, Image.Image]]) -> Figure:
 @styled
 def augmentations(original: Image.Image, augmented: Sequence[Image.Image]) -> Figure:
     """Draw an image beside random variants of it, as the network sees them in training."""
-    figure, grid = _photo_grid(len(augmented) + 1, title_inches=0.25)
+    figure, grid = photo_grid(len(augmented) + 1, title_inches=0.25)
     for i, (axes, image) in enumerate(zip(grid, [original, *augmented], strict=True)):
-        _show(axes, image, GREY if i else INK, 1 if i else 3)
+        show_photo(axes, image, GREY if i else INK, 1 if i else 3)
         axes.set_title(
             f"Variant {i}" if i else "Original", fontsize=9, fontweight="normal" if i else "bold"
         )
     return figure
 
 
-def _photo_grid(count: int, title_inches: float) -> tuple[Figure, list[Axes]]:
+def photo_grid(count: int, title_inches: float) -> tuple[Figure, list[Axes]]:
     """Return a figure with `count` places for photographs, smaller ones where there are many."""
     columns, tile_inches = (4, 2.0) if count <= 12 else (6, 1.5)
     columns = min(columns, count)
@@ -88,7 +88,8 @@ def _photo_grid(count: int, title_inches: float) -> tuple[Figure, list[Axes]]:
     return figure, cells[:count]
 
 
-def _show(axes: Axes, image: Image.Image, frame_colour: str, frame_width: float) -> None:
+def show_photo(axes: Axes, image: Image.Image, frame_colour: str, frame_width: float) -> None:
+    """Draw one photograph into its place, with a frame."""
     axes.imshow(np.asarray(image.convert("RGB")))
     axes.grid(False)
     axes.set(xticks=[], yticks=[])

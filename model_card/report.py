@@ -12,6 +12,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from model_card.facts import Facts, Score
+from model_card.localisation import Localisation
+from model_card.robustness import Robustness
 from model_card.trust import Trust
 
 __all__ = [
@@ -298,6 +300,8 @@ class CrossValidation(Facts):
     trust: Trust | None = Field(
         None, description="of all folds together; each image judged by rules of the other folds"
     )
+    localisation: Localisation | None = Field(None, description="of all folds together")
+    robustness: Robustness | None = Field(None, description="of all folds together")
 
     @model_validator(mode="after")
     def _adds_up(self) -> CrossValidation:
@@ -332,6 +336,10 @@ class Report(Facts):
     trust: Trust | None = Field(
         None, description="None: a model of an earlier version, published without a decision"
     )
+    localisation: Localisation | None = Field(
+        None, description="None: no boxes were given, or the network does not show its stages"
+    )
+    robustness: Robustness | None = Field(None, description="None: it was not tested")
     figures: list[Figure]
 
     @model_validator(mode="after")

@@ -17,13 +17,16 @@ from PIL import Image
 
 # On the Hub this folder is the root and its modules are siblings; type checkers see the package.
 if TYPE_CHECKING:
-    from space import answer, page, published
+    from space import answer, overlay, page, published
+    from space.heatmap import coloured, make_explainer
     from space.predictor import ImageError, ModelError, Predictor, read_image
     from space.theme import CSS_FILE, make_theme
 else:
     import answer
+    import overlay
     import page
     import published
+    from heatmap import coloured, make_explainer
     from predictor import ImageError, ModelError, Predictor, read_image
     from theme import CSS_FILE, make_theme
 
@@ -59,6 +62,7 @@ class Demo:
 
     def __init__(self, predictor: Predictor, model_id: str) -> None:
         self.predictor = predictor
+        self.explainer = make_explainer(predictor)
         self.model_id = model_id
         self.rules = predictor.decision.rules if predictor.decision else None
         self.report = published.read_report(predictor.folder)
@@ -93,6 +97,24 @@ class Demo:
         """Return the example that was clicked, and the answer panel."""
         image = self.examples[event.index][1]
         return image, self._answer(image)
+
+    def show_heatmap(self, upload: dict[str, Any] | None) -> str:
+        """Return the image under a heatmap of its likeliest class, or why there is none."""
+        if not upload or self.explainer is None:
+            return overlay.problem("Choose an image first.")
+        try:
+            image = read_upload(upload)
+            label = self.predictor.predict([image])[0].label
+            heat = self.explainer.explain(image, self.predictor.labels.index(label))
+        except ImageError as error:
+            return overlay.problem(str(error))
+        # As above.
+        except Exception:
+            logger.exception("A heatmap could not be computed")
+            return overlay.problem(UNEXPECTED)
+        if not heat.any():
+            return overlay.problem(f"No place of this image speaks for {label}.")
+        return overlay.panel(self.explainer.seen(image), coloured(heat), label)
 
     def predict(self, image: dict[str, Any] | None) -> dict[str, Any]:
         """Return the verdict, the likeliest class, the candidates and all probabilities.
@@ -186,6 +208,7 @@ def _build_judging(demo: Demo) -> None:
             )
         with gr.Column(min_width=320):
             panel = gr.HTML(demo.waiting(), elem_id="answer", js_on_load=ANNOUNCE_CHANGES)
+    _build_heatmap(demo, image)
     examples = gr.HTML(
         page.example_buttons(demo.examples, demo.examples_origin),
         visible=bool(demo.examples),
@@ -229,6 +252,25 @@ def _build_judging(demo: Demo) -> None:
         preprocess=False,
         api_name="predict",
     )
+
+
+def _build_heatmap(demo: Demo, image: gr.Image) -> None:
+    """Let a visitor ask where the model looks; it takes as long as several answers."""
+    if demo.explainer is None:
+        return
+    button = gr.Button("Show where the model looks", elem_id="ask-heatmap")
+    heatmap = gr.HTML("", elem_id="heatmap", js_on_load=overlay.FADE)
+    asking = button.click(
+        demo.show_heatmap,
+        image,
+        heatmap,
+        preprocess=False,
+        trigger_mode="once",
+        show_progress="minimal",
+        api_visibility="private",
+    )
+    # That of another image would mislead.
+    image.change(None, None, heatmap, cancels=asking, js="() => ''", api_visibility="private")
 
 
 def _build_results(demo: Demo) -> None:

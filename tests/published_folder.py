@@ -23,12 +23,15 @@ STAGES = [0, 1, 2]
 SURE_LEAD = 3.0
 
 
-def write_published_folder(folder: Path, seed: int = 0) -> torch.nn.Module:
+def write_published_folder(
+    folder: Path, seed: int = 0, architecture: str = ARCHITECTURE
+) -> torch.nn.Module:
     """Write a model with random weights, its report, its card and its figures into `folder`.
 
     Args:
         folder: does not exist yet.
         seed: of the random weights.
+        architecture: timm's name; the report tells of another anyway.
 
     Returns:
         The model, ready to compare with what others load.
@@ -36,7 +39,7 @@ def write_published_folder(folder: Path, seed: int = 0) -> torch.nn.Module:
     (folder / "figures").mkdir(parents=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: torch.nn.Module = timm.create_model(ARCHITECTURE, num_classes=len(LABELS)).eval()
+        model: torch.nn.Module = timm.create_model(architecture, num_classes=len(LABELS)).eval()
     write_model(model, resolve_model_data_config(model), LABELS, folder)
     report = example_report()
     for number, figure in enumerate(report.figures):

@@ -13,7 +13,14 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from trainer.config import DataConfig, ModelConfig, RecipeConfig, RunConfig, TrainConfig
+from trainer.config import (
+    DataConfig,
+    ExtraTestsConfig,
+    ModelConfig,
+    RecipeConfig,
+    RunConfig,
+    TrainConfig,
+)
 from trainer.run import train
 
 
@@ -23,6 +30,7 @@ def small_config(
     *,
     model: str = "test_convnext",
     share_images: bool = False,
+    robustness_images: int = 0,
     mixed_precision: Any = "no",
     **recipe: Any,
 ) -> TrainConfig:
@@ -36,6 +44,7 @@ def small_config(
         ),
         model=ModelConfig(model=model, pretrained=False, image_size=32),
         recipe=RecipeConfig(**settings | recipe),
+        tests=ExtraTestsConfig(robustness_images=robustness_images),
         run=RunConfig(run_dir=run_dir, mixed_precision=mixed_precision),
     )
 

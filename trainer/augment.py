@@ -14,14 +14,17 @@ from torch.nn.functional import affine_grid, grid_sample
 from torchvision.transforms import v2
 
 from trainer.config import RecipeConfig
+from trainer.trust.degradations import degrade_by_chance
 
 # How many numbers decide the changes of one image: angle, shear in x and y, zoom, shift in x and y,
-# flip in x and y, contrast, brightness.
-DRAWS = 10
+# flip in x and y, contrast, brightness; whether it is degraded, and the seed of that.
+DRAWS = 12
+# As many seeds as a float32 between -1 and 1 surely tells apart.
+SEEDS = 2**23
 
 
 def draw(seed: int) -> torch.Tensor:
-    """Draw the numbers, from -1 to 1, that decide the changes of one image: [10].
+    """Draw the numbers, from -1 to 1, that decide the changes of one image: [12].
 
     Args:
         seed: of this image in this epoch; nothing else has an influence.
@@ -52,11 +55,11 @@ def changes(recipe: RecipeConfig, draws: torch.Tensor) -> Changes:
 
     Args:
         recipe: how far each change may go.
-        draws: [image, 10], of `draw`.
+        draws: [image, 12], of `draw`.
     """
-    angle, shear_x, shear_y, zoom, shift_x, shift_y, flip_x, flip_y, contrast, brightness = (
-        draws.unbind(1)
-    )
+    angle, shear_x, shear_y, zoom, shift_x, shift_y, flip_x, flip_y, contrast, brightness = draws[
+        :, :10
+    ].unbind(1)
     angle = torch.deg2rad(recipe.rotation * angle)
     cos, sin = angle.cos(), angle.sin()
     shear_x, shear_y = (torch.deg2rad(recipe.shear * s).tan() for s in (shear_x, shear_y))
@@ -139,4 +142,15 @@ class Augment(torch.nn.Module):
         # Zeros outside are the mean colour, which tells the network nothing.
         grid = affine_grid(maps, list(levels.shape), align_corners=False)
         changed = grid_sample(levels, grid, align_corners=False)
+        if self.recipe.degrade:
+            self._degrade(changed, draws[:, 10:])
         return changed.contiguous(memory_format=torch.channels_last)
+
+    def _degrade(self, levels: torch.Tensor, draws: torch.Tensor) -> None:
+        """Degrade the chosen images in place: last, as the camera comes after the surface."""
+        # One look at the numbers for the whole batch: each would make a GPU wait.
+        for index, (chance, seed) in enumerate(draws.tolist()):
+            if chance < 2 * self.recipe.degrade - 1:
+                seen = (levels[index] * self.normalise.std[0] + self.normalise.mean[0]) / 255
+                seen = degrade_by_chance(seen.clamp(0, 1), int((seed + 1) / 2 * SEEDS))
+                levels[index] = (255 * seen - self.normalise.mean[0]) / self.normalise.std[0]

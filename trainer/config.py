@@ -121,6 +121,9 @@ class RecipeConfig:
     """Augmentation: random brightness, up to this share of the range from black to white."""
     contrast: float = 0.0
     """Augmentation: random contrast, up to this share more, or as much less."""
+    degrade: float = 0.0
+    """Augmentation: share of images that are degraded as an imaging line does, by one kind each of
+    those that the test for robustness knows (all but JPEG and rotation), in any strength."""
     mixup: float = 0.0
     """Augmentation: lay two images of a batch over each other (MixUp); the parameter of the beta
     distribution of their shares, 0 for none. With --cutmix too, chance takes one for each batch."""
@@ -216,6 +219,18 @@ class DecisionConfig:
 
 
 @dataclass(frozen=True)
+class ExtraTestsConfig:
+    """Further tests of the finished model."""
+
+    boxes: Path | None = None
+    """Folder of Pascal VOC files, <stem>.xml for the image <stem>.jpg (all in one folder, or in
+    folders like those of the images): heatmaps of test images are then scored against them."""
+    robustness_images: int = 120
+    """Test images, as many of each class, that are degraded in 11 ways and 5 strengths each to see
+    what the model bears; 0 skips this. It takes 55 times as long as judging them."""
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Settings of `trainer/train.py`.
 
@@ -228,6 +243,9 @@ class TrainConfig:
     recipe: Annotated[RecipeConfig, tyro.conf.arg(name="")] = field(default_factory=RecipeConfig)
     decision: Annotated[DecisionConfig, tyro.conf.arg(name="")] = field(
         default_factory=DecisionConfig
+    )
+    tests: Annotated[ExtraTestsConfig, tyro.conf.arg(name="")] = field(
+        default_factory=ExtraTestsConfig
     )
     run: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
 
@@ -286,6 +304,7 @@ class TrainConfig:
             (not 0 <= recipe.zoom <= 4, "--zoom must be in [0, 4]"),
             (not 0 <= recipe.brightness < 1, "--brightness must be in [0, 1)"),
             (not 0 <= recipe.contrast <= 4, "--contrast must be in [0, 4]"),
+            (not 0 <= recipe.degrade <= 1, "--degrade must be in [0, 1]"),
             (not 0 <= recipe.mixup < float("inf"), "--mixup must be at least 0"),
             (not 0 <= recipe.cutmix < float("inf"), "--cutmix must be at least 0"),
             (
@@ -319,6 +338,11 @@ class TrainConfig:
                 decision.foreign_dir is not None and not decision.foreign_dir.is_dir(),
                 f"--foreign-dir: there is no folder {decision.foreign_dir}",
             ),
+            (
+                self.tests.boxes is not None and not self.tests.boxes.is_dir(),
+                f"--boxes: there is no folder {self.tests.boxes}",
+            ),
+            (self.tests.robustness_images < 0, "--robustness-images must be at least 0"),
             (not 0 <= run.seed < 2**31, "--seed must be at least 0 and below 2^31"),
             (run.workers < 0, "--workers must be at least 0"),
             (run.resume and run.run_dir is None, "--resume needs --run-dir"),
@@ -327,7 +351,10 @@ class TrainConfig:
     def flags(self) -> list[tuple[str, str, str]]:
         """Return (flag, value, default) of each setting, as text, in the order of `--help`."""
         rows = []
-        for group in (self.data, self.model, self.recipe, self.decision, self.run):
+        for group in (
+            *(self.data, self.model, self.recipe, self.decision),
+            *(self.tests, self.run),
+        ):
             for item in fields(group):
                 flag = f"--{item.name.replace('_', '-')}"
                 rows.append((flag, _text(getattr(group, item.name)), _text(item.default)))

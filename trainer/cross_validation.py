@@ -11,6 +11,7 @@ from statistics import mean, stdev
 import datasets
 
 from model_card import card, figures
+from model_card.extra_figures import write_robustness
 from model_card.report import CrossValidation, Figure, Fold, Report
 from model_card.trust_figures import write_trust_figures
 from trainer import assess
@@ -19,6 +20,7 @@ from trainer.describe import draw_samples
 from trainer.export import PUBLISHED_DIR
 from trainer.imagefolder import open_image
 from trainer.images import Images
+from trainer.trust import localisation, robustness
 from trainer.trust.folds import JudgedFold, judge_folds, measure_folds
 
 logger = logging.getLogger(__name__)
@@ -56,6 +58,8 @@ def publish(
     first = _judged_anew(reports[0], folds[0], judged[0], config, partial, run_dir)
     shared = first.data.images_shared
     drawn = figures.write_fold_figures(joined, partial)
+    if joined.robustness:
+        write_robustness(joined.robustness, partial)
     pictured = _picture_mistakes(joined, tested, partial if shared else run_dir)
     drawn += pictured if shared else []
     changes = {"cross_validation": joined, "figures": first.figures + drawn}
@@ -98,6 +102,8 @@ def _join(
         accuracy_deviation=stdev(report.test.scores.accuracy.value for report in reports),
         all_images=assess.score(tested, predictions, speed),
         trust=measure_folds(judged, config),
+        localisation=localisation.join([r.localisation for r in reports if r.localisation]),
+        robustness=robustness.join([r.robustness for r in reports if r.robustness]),
     )
 
 

@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from torchvision.transforms import v2
 
 from model_card import figures, report
+from model_card.extra_figures import write_heatmaps, write_robustness
 from model_card.trust import Trust
 from model_card.trust_figures import write_trust_figures
 from space.predictor import Prediction
@@ -27,6 +28,7 @@ from trainer.leakage import leaking_files, overlapping, random_split_leakage
 from trainer.loading import mixed_seed
 from trainer.metrics.intervals import proportion
 from trainer.surfaces import Surfaces
+from trainer.trust.extra_tests import ExtraTests
 
 SAMPLES = 24
 AUGMENTED = 11
@@ -43,6 +45,7 @@ class FinishedRun:
     fit: Fit
     test: report.TestResult
     trust: Trust
+    extra: ExtraTests
     export: report.Export
     machine: report.Machine
 
@@ -78,6 +81,8 @@ def write_report(
     epochs = _epochs(run.fit)
     drawn = figures.write_report_figures(epochs, run.test, folder)
     drawn += write_trust_figures(run.trust, folder)
+    if run.extra.robustness:
+        drawn.append(write_robustness(run.extra.robustness, folder))
     with_images = _write_image_figures(run, predictions, folder if run.images_shared else run_dir)
     if run.images_shared:
         drawn += with_images
@@ -92,6 +97,8 @@ def write_report(
         unseen_test=_unseen_test(run.images, predictions),
         cross_validation=None,
         trust=run.trust,
+        localisation=run.extra.localisation,
+        robustness=run.extra.robustness,
         figures=drawn,
     ).write(folder)
 
@@ -220,7 +227,7 @@ def _training_facts(run: FinishedRun, epochs: list[report.Epoch]) -> report.Trai
 def _write_image_figures(
     run: FinishedRun, predictions: list[Prediction], folder: Path
 ) -> list[report.Figure]:
-    """Draw the two figures that show images: test predictions and augmentations."""
+    """Draw the figures that show images: test predictions, augmentations and heatmaps."""
     pixels = plain_transform(run.backbone.data_config)(open_image(run.images.parts["train"][0]))
     seed = run.config.run.seed
     draws = torch.stack([draw(mixed_seed(seed, number)) for number in range(AUGMENTED)])
@@ -228,10 +235,13 @@ def _write_image_figures(
     batch = augment((pixels.expand(AUGMENTED, -1, -1, -1), draws))
     changed = [v2.functional.to_pil_image(image) for image in augment.normalise.undo(batch)]
     original = v2.functional.to_pil_image(pixels)
-    return [
+    drawn = [
         draw_samples(run.images, predictions, folder),
         figures.write_augmentations(original, changed, folder),
     ]
+    if run.extra.explained:
+        drawn.append(write_heatmaps(run.extra.explained, folder))
+    return drawn
 
 
 def draw_samples(images: Images, predictions: list[Prediction], folder: Path) -> report.Figure:

@@ -36,7 +36,10 @@ logger = logging.getLogger(__name__)
 IMAGES_PER_FILE = 256
 LARGEST_DIFFERENCE = 1e-3
 # The settings that decide how a view looks.
-CHANGES = ("rotation", "shear", "translation", "zoom", "flip", "brightness", "contrast")
+CHANGES = (
+    *("rotation", "shear", "translation", "zoom", "flip", "brightness", "contrast"),
+    "degrade",
+)
 
 
 class FeatureStore:

@@ -24,6 +24,7 @@ from trainer.images import Images
 from trainer.trust import foreign
 from trainer.trust.decide import set_rules
 from trainer.trust.evidence import gather, learn, observe_images, observe_part
+from trainer.trust.extra_tests import run_extra_tests
 from trainer.trust.measure import judge, measure
 
 logger = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ def finish(
             known_images=len(known.strangeness),
             network_saw_left_out=config.model.tune == "all",
         ),
+        extra=run_extra_tests(predictor, test, predictions, config),
         export=proof,
         machine=describe.machine_facts(accelerator, started, fit),
     )

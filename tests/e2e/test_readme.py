@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from model_card.report import Report
+from tests.drawn_boxes import write_boxes
 from tests.loopback_hub import LoopbackHub
 from tests.running_space import running_space
 from trainer.drawn_samples import write_samples
@@ -23,6 +24,7 @@ README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 REAL_DATA = REPOSITORY.parent / "shared" / "data" / "neu" / "images"
 # Later flags win over earlier ones: the same commands, only cheaper.
 CHEAP = ["--image-size", "32", "--epochs", "2", "--mixed-precision", "no"]
+CHEAP += ["--robustness-images", "6"]
 SMALL = [*CHEAP, "--model", "test_convnext", "--no-pretrained"]
 # Every so many of the photographs are enough to try a command.
 SHARE_OF_REAL_DATA = 10
@@ -35,6 +37,7 @@ SMALL_BENCHMARKS = {
     "--epochs 2 --plain-batches 1",
     "data_wait": "--models test_convnext --image-size 32 --steps 2",
     "kill_and_resume": "--kills 1 --epochs 2",
+    "heatmaps": "--help",  # it needs a finished run, and boxes
 }
 
 
@@ -55,6 +58,7 @@ def checkout(tmp_path: Path) -> Path:
     for name in ("trainer", "space", "benchmarks", "tests"):
         (tmp_path / name).symlink_to(REPOSITORY / name, target_is_directory=True)
     write_samples(tmp_path / "custom_dateset", train_per_class=10, test_per_class=3)
+    write_boxes(tmp_path / "boxes", tmp_path / "custom_dateset")
     return tmp_path
 
 

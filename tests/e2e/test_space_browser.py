@@ -168,6 +168,35 @@ def test_each_verdict_is_said_in_words_and_colour(visit: Visit, demo: Demo, tmp_
     assert len(set(colours)) == 3
 
 
+def test_a_heatmap_comes_on_demand_and_fades_without_the_server(visit: Visit) -> None:
+    page = visit.page
+    ask = page.get_by_role("button", name="Show where the model looks")
+    ask.click()
+    expect(page.locator("#heatmap")).to_contain_text("Choose an image first")
+    page.get_by_role("group", name="Examples").get_by_role("button", name="Rolled").click()
+    expect(page.locator("#image img")).to_have_js_property("naturalWidth", 200)
+    expect(page.locator("#heatmap")).not_to_contain_text("Choose")
+    expect(page.locator("#heatmap .heat")).to_have_count(0)
+    ask.click()
+    heat, slider = page.locator("#heatmap .heat"), page.get_by_role("slider")
+    expect(heat).to_be_visible(timeout=30_000)
+    expect(heat).to_have_attribute("alt", re.compile("Heatmap of what speaks for"))
+    sizes = page.locator("#heatmap img").evaluate_all(
+        "all => all.map(e => [e.clientWidth, e.clientHeight])"
+    )
+    assert sizes[0] == sizes[1]
+    for value in ("0", "35", "100"):
+        slider.fill(value)
+        expect(heat).to_have_css("opacity", f"{int(value) / 100:g}")
+    # A thumb is 44 pixels high.
+    box = slider.bounding_box()
+    assert box is not None
+    assert box["height"] >= 44
+    # That of another image would mislead.
+    page.get_by_role("group", name="Examples").get_by_role("button", name="Patches").click()
+    expect(heat).to_have_count(0)
+
+
 def test_a_tiff_is_shown_although_browsers_cannot(visit: Visit, demo: Demo, tmp_path: Path) -> None:
     path = tmp_path / "photo.tiff"
     Image.fromarray(np.full((50, 2000), 40_000, np.uint16)).save(path)

@@ -22,7 +22,7 @@ from trainer.drawn_samples import CLASSES, draw_image, write_samples
 from trainer.fit import BEST
 from trainer.run import train
 
-IMAGE_FIGURES = {"sample_predictions.png", "augmentations.png"}
+IMAGE_FIGURES = {"sample_predictions.png", "augmentations.png", "heatmaps.png"}
 DATA_NAME = "strips"
 
 

@@ -16,6 +16,7 @@ from trainer.config import (
     CONFIG_FILE,
     PRESETS,
     DataConfig,
+    ExtraTestsConfig,
     HubConfig,
     ModelConfig,
     PushConfig,
@@ -46,6 +47,9 @@ from trainer.errors import ConfigError
         (RecipeConfig, {"layer_decay": 0.0}, "--layer-decay"),
         (RecipeConfig, {"layer_decay": 1.1}, "--layer-decay"),
         (RecipeConfig, {"mixup": -0.1}, "--mixup"),
+        (RecipeConfig, {"degrade": 1.5}, "--degrade"),
+        (ExtraTestsConfig, {"boxes": Path("nowhere")}, "--boxes"),
+        (ExtraTestsConfig, {"robustness_images": -1}, "--robustness-images"),
         (RecipeConfig, {"cutmix": float("inf")}, "--cutmix"),
         (RecipeConfig, {"label_smoothing": 1.0}, "--label-smoothing"),
         (RecipeConfig, {"early_stopping": -1}, "--early-stopping"),
@@ -62,7 +66,13 @@ from trainer.errors import ConfigError
 def test_settings_that_cannot_work_are_refused(
     group: type[Any], values: dict[str, Any], flag: str
 ) -> None:
-    names = {DataConfig: "data", ModelConfig: "model", RecipeConfig: "recipe", RunConfig: "run"}
+    names = {
+        DataConfig: "data",
+        ModelConfig: "model",
+        RecipeConfig: "recipe",
+        ExtraTestsConfig: "tests",
+        RunConfig: "run",
+    }
     with pytest.raises(ConfigError, match=flag):
         TrainConfig(**{names[group]: group(**values)})
 

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from model_card.card import CARD_FILE, render_card, write_card
 from model_card.report import Figure, Report
 from model_card.wording import one_line
+from tests.extra_facts import example_localisation, example_robustness
 from tests.reports import (
     CONFUSION,
     LABELS,
@@ -317,6 +318,8 @@ def test_each_fact_of_the_report_reaches_the_card() -> None:
         # Whole parts that other tests add.
         "unseen_test",
         "cross_validation",
+        "localisation",
+        "robustness",
         *(f"data.splits.#.images_by_class.{label}" for label in LABELS),
         "model.labels.#",
         "test.images",
@@ -516,6 +519,55 @@ def test_the_example_adds_up() -> None:
     report = example_report()
     assert report.test.images == sum(map(sum, CONFUSION)) == 288
     assert len(report.test.mistakes) == 4
+
+
+def extra_figures(*names: str) -> list[Figure]:
+    added = [Figure(file=f"figures/{name}.png", title=name, alt=f"alt of {name}") for name in names]
+    return [*example_figures(), *added]
+
+
+def test_heatmaps_and_robustness_are_told_in_numbers() -> None:
+    card = render_card(
+        example_report(
+            localisation=example_localisation(LABELS),
+            robustness=example_robustness(images=120, hits=90),
+            figures=extra_figures("heatmaps", "robustness"),
+        )
+    )
+    looks, bears = section(card, "Where does it look?"), section(card, "What does it bear?")
+    assert "alt of heatmaps" in looks
+    assert "| Pitted | 20 | 25.0 % | 50.0 % | **2.00** | 75.0 % |" in looks
+    assert "alt of robustness" in bears
+    assert "120 test images of 288" in bears
+    assert "| **Noise**<br>dB signal to noise | 75.0 %<br>at 40 | 75.0 %<br>at 35 |" in bears
+
+
+def test_photographs_that_are_not_shared_leave_the_numbers() -> None:
+    report = example_report(localisation=example_localisation(LABELS))
+    looks = section(render_card(report), "Where does it look?")
+    assert "![" not in looks
+    assert "| Pitted | 20 |" in looks
+
+
+def test_nothing_is_said_of_what_was_not_tested() -> None:
+    card = render_card(example_report())
+    assert "Where does it look?" not in card
+    assert "What does it bear?" not in card
+
+
+def test_folds_speak_together() -> None:
+    folded = example_cross_validation().model_copy(
+        update={"robustness": example_robustness(images=600, hits=540)}
+    )
+    report = example_report(
+        cross_validation=folded,
+        robustness=example_robustness(images=120, hits=90),
+        figures=extra_figures("fold_confusion_matrix", "robustness"),
+    )
+    bears = section(render_card(report), "What does it bear?")
+    assert "600 test images" in bears
+    assert "90.0 %" in bears
+    assert "75.0 %" not in bears
 
 
 if __name__ == "__main__":

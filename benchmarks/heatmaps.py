@@ -1,0 +1,167 @@
+"""Which heatmap lies best in the boxes: methods of captum and the one that is published.
+
+Each method explains the true class of the same test images of a finished run; lift is energy inside
+the boxes by the boxes' share of the area, so that 1 is chance. Random choices follow from a seed.
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+from captum.attr import (
+    IntegratedGradients,
+    LayerActivation,
+    LayerGradCam,
+    LayerGradientXActivation,
+    Occlusion,
+)
+from torch.nn.functional import interpolate
+from torchvision.transforms.v2.functional import gaussian_blur
+
+from space.heatmap import Explainer, stage_names
+from space.predictor import Predictor, read_image
+from trainer import machine
+from trainer.export import PUBLISHED_DIR
+from trainer.trust.boxes import mask, match_class, read_boxes
+from trainer.trust.localisation import Found, compare, summarise
+
+# From a batch of one image and its class to a map of any size, [1, 1, row, column].
+Method = Callable[[torch.Tensor, int], Any]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Heatmaps of several methods against boxes."""
+
+    run_dir: Path
+    """A finished run of trainer/train.py."""
+    data_dir: Path
+    """Its images."""
+    boxes: Path
+    """Pascal VOC files."""
+    images_per_class: int = 12
+    """Test images that have a box of their own class, chosen by chance."""
+    seed: int = 0
+    """Of the choice."""
+
+
+def main(settings: Settings) -> None:
+    """Print the table."""
+    predictor = Predictor(settings.run_dir / PUBLISHED_DIR)
+    model: Any = predictor.model
+    chosen = choose(settings, predictor.labels)
+    explainer = Explainer(predictor)
+    print(
+        f"{machine.processor_name()}, {machine.core_count()} cores, "
+        f"{time.strftime('%d %B %Y')}; {model.pretrained_cfg['architecture']}, "
+        f"{len(chosen)} images.\n"
+    )
+    print("| method | ms an image | " + " | ".join(predictor.labels) + " | mean |")
+    print("| --- | --: |" + " --: |" * (len(predictor.labels) + 1))
+    for name, method in methods(explainer.model).items():
+        score(name, captum_map(method, predictor), chosen, settings, predictor.labels)
+    score("published", explainer.explain, chosen, settings, predictor.labels)
+
+
+def choose(settings: Settings, labels: list[str]) -> list[tuple[str, int, Any]]:
+    """Return (file, label, boxes of that class) of some test images of each class."""
+    with (settings.run_dir / "split.csv").open(encoding="utf-8", newline="") as opened:
+        files = [row["file"] for row in csv.DictReader(opened) if row["part"] == "test"]
+    order = np.random.default_rng(settings.seed).permutation(len(files))
+    chosen = []
+    counts = dict.fromkeys(range(len(labels)), 0)
+    boxes = read_boxes(settings.boxes, files)
+    for file in (files[index] for index in order):
+        label = labels.index(Path(file).parent.name)
+        own = [b for b in boxes.get(file, []) if match_class(b.name, labels) == labels[label]]
+        if own and counts[label] < settings.images_per_class:
+            counts[label] += 1
+            chosen.append((file, label, own))
+    return chosen
+
+
+def methods(model: Any) -> dict[str, Method]:
+    """Return captum's methods by name, set up for a timm model."""
+    earlier, last = (model.get_submodule(name) for name in stage_names(model))
+
+    def relevance(layer: torch.nn.Module) -> Method:
+        explain = LayerGradientXActivation(model, layer)
+        return lambda batch, label: explain.attribute(batch, label).sum(1, keepdim=True).relu()
+
+    def grad_cam(layer: torch.nn.Module) -> Method:
+        explain = LayerGradCam(model, layer)
+        return lambda batch, label: explain.attribute(batch, label, relu_attributions=True)
+
+    def activation(batch: torch.Tensor, label: int) -> Any:
+        del label
+        return LayerActivation(model, last).attribute(batch).abs().mean(1, keepdim=True)
+
+    def integrated(batch: torch.Tensor, label: int) -> Any:
+        found = IntegratedGradients(model).attribute(batch, target=label, n_steps=16)
+        sigma = batch.shape[-1] / 40
+        return gaussian_blur(found.sum(1, keepdim=True).abs(), [4 * int(sigma) + 1] * 2, sigma)
+
+    def occlusion(batch: torch.Tensor, label: int) -> Any:
+        patch = batch.shape[-1] // 7
+        found = Occlusion(model).attribute(
+            batch, (3, patch, patch), strides=(3, patch // 2, patch // 2), target=label
+        )
+        return found.mean(1, keepdim=True).relu()
+
+    return {
+        "Grad-CAM, last stage": grad_cam(last),
+        "Grad-CAM, stage before": grad_cam(earlier),
+        "gradient × activation, last stage": relevance(last),
+        "gradient × activation, stage before": relevance(earlier),
+        "activation, last stage": activation,
+        "integrated gradients, smoothed": integrated,
+        "occlusion": occlusion,
+    }
+
+
+def captum_map(method: Method, predictor: Predictor) -> Callable[[Any, int], Any]:
+    """Return a function from image and class to a map of the size of the network's input."""
+
+    def explain(image: Any, label: int) -> Any:
+        batch = predictor.transform(image).unsqueeze(0)
+        found = method(batch, label).detach()
+        return interpolate(found, batch.shape[2:], mode="bilinear")[0, 0].double().numpy()
+
+    return explain
+
+
+def score(
+    name: str,
+    explain: Callable[[Any, int], Any],
+    chosen: list[tuple[str, int, Any]],
+    settings: Settings,
+    labels: list[str],
+) -> None:
+    """Print a row: lift of the energy, and of pointing in brackets."""
+    start = time.perf_counter()
+    maps = [explain(read_image(settings.data_dir / file), label) for file, label, _ in chosen]
+    milliseconds = 1000 * (time.perf_counter() - start) / len(chosen)
+    found: list[Found] = [
+        compare(labels[label], heatmap, mask(own, *heatmap.shape))
+        for heatmap, (_, label, own) in zip(maps, chosen, strict=True)
+    ]
+    classes = {facts.label: facts for facts in summarise(found, labels).classes}
+    cells = [
+        f"{classes[label].energy_lift:.2f} ({classes[label].pointing_lift:.1f})"
+        for label in labels
+        if label in classes
+    ]
+    mean = np.mean([facts.energy_lift for facts in classes.values()])
+    print(f"| {name} | {milliseconds:.0f} | {' | '.join(cells)} | {mean:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))

@@ -1,0 +1,59 @@
+"""Plausible facts of heatmaps and robustness: made up, for reports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from model_card.facts import Score
+from model_card.localisation import ClassLocalisation, Localisation
+from model_card.robustness import Degraded, Robustness, Step
+from trainer.metrics.intervals import proportion
+from trainer.trust.degradations import DEGRADATIONS
+
+
+def share(hits: int, images: int) -> Score:
+    return Score(**asdict(proportion(hits, images)))
+
+
+def example_robustness(images: int, hits: int) -> Robustness:
+    """Return a test in which so many images are right whatever is done to them."""
+    return Robustness(
+        images=images,
+        of=288,
+        side_px=224,
+        seed=0,
+        clean=share(hits, images),
+        clean_unnoticed=share(0, images),
+        kinds=[
+            Degraded(
+                name=kind.name,
+                unit=kind.unit,
+                steps=[
+                    Step(strength=s, accuracy=share(hits, images), unnoticed=share(1, images))
+                    for s in kind.strengths
+                ],
+            )
+            for kind in DEGRADATIONS
+        ],
+    )
+
+
+def example_localisation(labels: Sequence[str]) -> Localisation:
+    """Return heatmaps that lie in the boxes twice as much as chance would."""
+    return Localisation(
+        method="gradient × activation",
+        images=20 * len(labels),
+        classes=[
+            ClassLocalisation(
+                label=label,
+                images=20,
+                area=0.25,
+                energy=0.5,
+                energy_lift=2.0,
+                pointing=share(15, 20),
+                pointing_lift=3.0,
+            )
+            for label in labels
+        ],
+    )

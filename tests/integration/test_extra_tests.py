@@ -1,0 +1,62 @@
+"""Heatmaps and degraded images, from the command's settings to report, card and figures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from model_card.report import Report
+from tests.drawn_boxes import write_boxes
+from tests.small_run import small_config
+from trainer.drawn_samples import CLASSES, write_samples
+from trainer.errors import DataError
+from trainer.run import train
+from trainer.trust.degradations import DEGRADATIONS
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("images") / "strips"
+    write_samples(folder, train_per_class=4, test_per_class=4)
+    return folder
+
+
+def test_folds_are_tested_together(images: Path, tmp_path: Path) -> None:
+    write_boxes(tmp_path / "boxes", images)
+    config = small_config(images, tmp_path / "run", epochs=1, degrade=0.5, robustness_images=6)
+    config = replace(
+        config,
+        data=replace(config.data, folds=2),
+        tests=replace(config.tests, boxes=tmp_path / "boxes"),
+    )
+    folder = train(config)
+    report = Report.read(folder)
+    assert report.cross_validation is not None
+    for found, count in ((report, 24), (report.cross_validation, 48)):
+        localisation, robustness = found.localisation, found.robustness
+        assert localisation is not None
+        assert robustness is not None
+        assert localisation.images == count
+        assert [facts.label for facts in localisation.classes] == sorted(CLASSES)
+        assert {facts.area for facts in localisation.classes} == {0.5}
+        assert robustness.images == 6 * count / 24
+        assert robustness.of == count
+        assert [kind.name for kind in robustness.kinds] == [kind.name for kind in DEGRADATIONS]
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "## Where does it look?" in card
+    assert "12 test images of 48" in card
+    assert (folder / "figures/robustness.png").is_file()
+    # Photographs stay at home.
+    assert not (folder / "figures/heatmaps.png").exists()
+    assert (tmp_path / "run/fold-1/figures/heatmaps.png").is_file()
+
+
+def test_boxes_that_fit_no_image_stop_before_training(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "boxes").mkdir()
+    config = small_config(images, tmp_path / "run")
+    config = replace(config, tests=replace(config.tests, boxes=tmp_path / "boxes"))
+    with pytest.raises(DataError, match="holds no boxes"):
+        train(config)
+    assert not (tmp_path / "run/last.safetensors").exists()

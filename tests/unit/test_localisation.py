@@ -1,0 +1,99 @@
+"""Heatmaps against boxes: answers known by hand, and what joins them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+
+from trainer.errors import DataError
+from trainer.trust.boxes import Box, mask
+from trainer.trust.localisation import Found, check_boxes, compare, join, own_boxes, summarise
+
+# A quarter of the image: the lower left.
+QUARTER = mask([Box("a", 0, 0.5, 0.5, 1)], 20, 20)
+
+
+def test_a_heatmap_equal_to_the_box_has_all_energy_in_it() -> None:
+    found = compare("a", QUARTER.astype(np.float64), QUARTER)
+    assert found == Found("a", area=0.25, energy=1.0, pointing=True)
+    facts = summarise([found], ["a"]).classes[0]
+    assert (facts.energy_lift, facts.pointing_lift) == (4.0, 4.0)
+
+
+def test_a_uniform_heatmap_is_chance() -> None:
+    found = compare("a", np.full((20, 20), 0.3), QUARTER)
+    assert found.energy == pytest.approx(0.25)
+    assert summarise([found], ["a"]).classes[0].energy_lift == pytest.approx(1)
+
+
+def test_pointing_asks_for_the_hottest_pixel_alone() -> None:
+    heatmap = QUARTER.astype(np.float64)
+    heatmap[3, 15] = 1.5
+    found = compare("a", heatmap, QUARTER)
+    assert not found.pointing
+    assert found.energy == pytest.approx(100 / 101.5)
+    heatmap[10, 0] = 2
+    assert compare("a", heatmap, QUARTER).pointing
+
+
+def test_a_heatmap_of_nothing_points_nowhere() -> None:
+    assert compare("a", np.zeros((20, 20)), QUARTER) == Found("a", 0.25, 0.0, False)
+
+
+def test_the_lift_of_a_class_is_that_of_the_means() -> None:
+    parts = [Found("a", 0.1, 0.5, True), Found("a", 0.3, 0.3, False), Found("c", 1, 1, True)]
+    facts = summarise(parts, ["a", "b", "c"])
+    first, last = facts.classes
+    assert (first.label, first.images, last.label) == ("a", 2, "c")
+    assert first.energy_lift == pytest.approx(0.4 / 0.2)
+    assert first.pointing.value == 0.5
+    assert first.pointing_lift == pytest.approx(0.5 / 0.2)
+
+
+def test_folds_joined_are_all_images_together() -> None:
+    parts = [Found("a", 0.1, 0.5, True), Found("a", 0.3, 0.3, False), Found("b", 0.5, 1, True)]
+    joined = join([summarise(parts[:1], ["a", "b"]), summarise(parts[1:], ["a", "b"])])
+    whole = summarise(parts, ["a", "b"])
+    assert joined is not None
+    for mine, theirs in zip(joined.classes, whole.classes, strict=True):
+        assert (mine.label, mine.images, mine.pointing) == (
+            theirs.label,
+            theirs.images,
+            theirs.pointing,
+        )
+        assert mine.energy_lift == pytest.approx(theirs.energy_lift)
+        assert mine.pointing_lift == pytest.approx(theirs.pointing_lift)
+    assert join([]) is None
+
+
+def part(*rows: tuple[str, int]) -> datasets.Dataset:
+    features = datasets.Features(
+        {"file": datasets.Value("string"), "label": datasets.ClassLabel(names=["Pitted", "Rolled"])}
+    )
+    columns = {"file": [file for file, _ in rows], "label": [label for _, label in rows]}
+    return datasets.Dataset.from_dict(columns, features=features)
+
+
+def test_only_boxes_of_the_own_class_count(caplog: pytest.LogCaptureFixture) -> None:
+    pitted, rolled = Box("pitted_surface", 0, 0, 1, 1), Box("rolled-in_scale", 0, 0, 0.5, 1)
+    boxes = {"a.jpg": [pitted, rolled], "b.jpg": [pitted, Box("weld", 0, 0, 1, 1)]}
+    assert own_boxes(boxes, part(("a.jpg", 1), ("b.jpg", 1)), ["Pitted", "Rolled"]) == {
+        "a.jpg": [rolled]
+    }
+    assert "weld (1)" in caplog.text
+
+
+def test_boxes_of_other_classes_alone_are_refused() -> None:
+    boxes = {"a.jpg": [Box("weld", 0, 0, 1, 1)]}
+    with pytest.raises(DataError, match="weld; the classes are Pitted, Rolled"):
+        own_boxes(boxes, part(("a.jpg", 1)), ["Pitted", "Rolled"])
+
+
+def test_boxes_are_read_before_training(tmp_path: Path) -> None:
+    check_boxes(None, [part(("a.jpg", 1))])
+    (tmp_path / "a.xml").write_text("<annotation>")
+    with pytest.raises(DataError, match=r"a\.xml"):
+        check_boxes(tmp_path, [part(("a.jpg", 1))])

@@ -1,0 +1,145 @@
+"""Read where defects lie in images: Pascal VOC, one XML file an image.
+
+The format is that of http://host.robots.ox.ac.uk/pascal/VOC/: pixels are counted from 1, and both
+corners belong to the box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from xml.etree import ElementTree
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.errors import DataError
+
+# Real files have a few kilobytes.
+LARGEST_FILE_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Box:
+    """One marked place: from 0 to 1 over the sides of the image, y downwards."""
+
+    name: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def read_boxes(folder: Path, files: Sequence[str]) -> dict[str, list[Box]]:
+    """Return the boxes of those images that have a file of boxes.
+
+    Args:
+        folder: holds, for an image `<place>/<stem>.<suffix>`, `<place>/<stem>.xml` or `<stem>.xml`.
+        files: names of the images.
+
+    Raises:
+        DataError: none has boxes, two have the same stem, or a file can't be used.
+    """
+    found: dict[str, list[Box]] = {}
+    stems: dict[str, str] = {}
+    for file in files:
+        path = folder / PurePosixPath(file).with_suffix(".xml")
+        if not path.is_file():
+            path = folder / path.name
+        if not path.is_file():
+            continue
+        if path.name in stems and path.parent == folder:
+            raise DataError(
+                f"--boxes: {path} could belong to {stems[path.name]} or to {file}. Put the boxes "
+                "into folders like those of the images."
+            )
+        stems[path.name] = file
+        found[file] = read_voc(path)
+    if not found:
+        raise DataError(
+            f"--boxes: {folder} holds no boxes for any of the {len(files)} test images, as in "
+            f"{PurePosixPath(files[0]).stem}.xml for {files[0]}."
+        )
+    return found
+
+
+def read_voc(file: Path) -> list[Box]:
+    """Return the boxes of one Pascal VOC file.
+
+    Raises:
+        DataError: it is damaged, or a box does not lie in the image.
+    """
+    try:
+        content = file.read_bytes()
+        if len(content) > LARGEST_FILE_BYTES:
+            raise ValueError(f"it has {len(content):,} bytes, far more than boxes need")
+        # Entities can make a small file fill the memory; no tool writes them into boxes.
+        if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
+            raise ValueError("it declares a document type")
+        root = ElementTree.fromstring(content)  # noqa: S314 -- without entities it is harmless
+        width, height = (_number(root, f"size/{side}") for side in ("width", "height"))
+        if not (width >= 1 and height >= 1):
+            raise ValueError(f"the image would have {width:g} × {height:g} pixels")
+        return [_box(entry, width, height) for entry in root.iter("object")]
+    except (OSError, ValueError, ElementTree.ParseError) as error:
+        raise DataError(
+            f"--boxes: {file} is not usable: {error}. Mend or remove the file."
+        ) from error
+
+
+def _box(entry: ElementTree.Element, width: float, height: float) -> Box:
+    name = (entry.findtext("name") or "").strip()
+    if not name:
+        raise ValueError("a box has no name")
+    corners = [_number(entry, f"bndbox/{key}") for key in ("xmin", "ymin", "xmax", "ymax")]
+    # Some tools count from 0, others let boxes reach a little beyond the image.
+    left, right = np.clip([corners[0] - 1, corners[2]], 0, width) / width
+    top, bottom = np.clip([corners[1] - 1, corners[3]], 0, height) / height
+    if not (left < right and top < bottom):
+        listed = ", ".join(f"{corner:g}" for corner in corners)
+        raise ValueError(f"the box {listed} of {name} is empty or outside the image")
+    return Box(name, float(left), float(top), float(right), float(bottom))
+
+
+def _number(element: ElementTree.Element, path: str) -> float:
+    text = element.findtext(path)
+    if text is None:
+        raise ValueError(f"{path} is missing")
+    value = float(text)
+    if not np.isfinite(value):
+        raise ValueError(f"{path} is {text.strip()}")
+    return value
+
+
+def match_class(name: str, labels: Sequence[str]) -> str | None:
+    """Return which class the name of a box means: the same word, or the start of the other.
+
+    Capitals and signs don't count: “pitted_surface” means a class Pitted.
+    """
+    plain = _letters(name)
+    matches = [
+        label
+        for label in labels
+        if (own := _letters(label)) and (plain.startswith(own) or own.startswith(plain))
+    ]
+    # Of “scratch” and “scratch deep”, “scratch_deep” means the second.
+    exact = [label for label in matches if _letters(label) == plain]
+    ranked = exact or sorted(matches, key=lambda label: -len(_letters(label)))
+    return ranked[0] if plain and ranked else None
+
+
+def _letters(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def mask(boxes: Sequence[Box], height: int, width: int) -> npt.NDArray[np.bool_]:
+    """Return which pixels have their centre in a box, [row, column]."""
+    rows = (np.arange(height)[:, None] + 0.5) / height
+    columns = (np.arange(width)[None, :] + 0.5) / width
+    inside = np.zeros((height, width), bool)
+    for box in boxes:
+        inside |= (
+            (box.left <= columns) & (columns < box.right) & (box.top <= rows) & (rows < box.bottom)
+        )
+    return inside

@@ -1,0 +1,211 @@
+"""What an imaging line does to a picture: noise, blur, bad light and more, in five strengths each.
+
+The table below is all there is to it: kinds, units and strengths are published in every report and
+never adapted to a result. A pixel is one of those that the network sees, after scaling, so that one
+table serves images of any size. All is computed image by image from a seed, so that neither the
+batch nor the device has an influence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+
+import torch
+from PIL import Image
+from torch.nn.functional import affine_grid, conv2d, grid_sample, interpolate, pad
+from torchvision.transforms import v2
+
+# An image: [channel, row, column], from 0 (black) to 1 (white).
+Levels = torch.Tensor
+Draw = torch.Generator
+
+
+def add_noise(levels: Levels, snr_db: float, draw: Draw) -> Levels:
+    """Add Gaussian noise, the same to all colours: cameras of such lines are mostly grey.
+
+    The ratio is that of mean squares, levels to noise.
+    """
+    deviation = levels.square().mean().sqrt() * 10 ** (-snr_db / 20)
+    noise = torch.randn(levels.shape[1:], generator=draw).to(levels.device)
+    return levels + deviation * noise
+
+
+def blur_by_motion(levels: Levels, length_px: float, draw: Draw) -> Levels:
+    """Smear along a line of any direction: the strip moves while the shutter is open."""
+    angle = math.pi * _uniform(draw)
+    return _filtered(levels, line_kernel(round(length_px), angle))
+
+
+def line_kernel(length_px: int, angle: float) -> torch.Tensor:
+    """Return a line that adds up to 1, one pixel wide; each of its points is shared by four."""
+    radius = (length_px + 1) // 2
+    kernel = torch.zeros(2 * radius + 1, 2 * radius + 1)
+    for step in range(length_px):
+        along = step - (length_px - 1) / 2
+        x, y = radius + along * math.cos(angle), radius + along * math.sin(angle)
+        # Rounding in cos and sin must not put a share beyond the edge.
+        left, top = math.floor(x + 1e-9), math.floor(y + 1e-9)
+        right_share, lower_share = max(0.0, x - left), max(0.0, y - top)
+        for column, share in ((left, 1 - right_share), (left + 1, right_share)):
+            for row, part in ((top, 1 - lower_share), (top + 1, lower_share)):
+                if share * part > 1e-9:
+                    kernel[row, column] += share * part
+    return kernel / kernel.sum()
+
+
+def defocus(levels: Levels, radius_px: float, draw: Draw) -> Levels:
+    """Spread each point over a disc, as a lens does that is not in focus."""
+    reach = math.ceil(radius_px)
+    steps = torch.arange(-reach, reach + 1, dtype=torch.float32)
+    distance = torch.hypot(steps[:, None], steps[None, :])
+    disc = (radius_px + 0.5 - distance).clamp(0, 1)
+    return _filtered(levels, disc / disc.sum())
+
+
+def light_unevenly(levels: Levels, gradient: float, draw: Draw) -> Levels:
+    """Multiply by a slope of any direction; its ends, `gradient` apart, lie around 1."""
+    angle = 2 * math.pi * _uniform(draw)
+    height, width = levels.shape[1:]
+    rows = torch.linspace(-1, 1, height, device=levels.device)[:, None]
+    columns = torch.linspace(-1, 1, width, device=levels.device)[None, :]
+    slope = math.cos(angle) * columns + math.sin(angle) * rows
+    return levels * (1 + gradient / 2 * slope / slope.max())
+
+
+def underexpose(levels: Levels, stops: float, draw: Draw) -> Levels:
+    """Halve the light once a stop."""
+    return levels * 2**-stops
+
+
+def overexpose(levels: Levels, stops: float, draw: Draw) -> Levels:
+    """Double the light once a stop; what is brighter than white is white."""
+    return levels * 2**stops
+
+
+def compress(levels: Levels, quality: float, draw: Draw) -> Levels:
+    """Store as JPEG."""
+    stored = BytesIO()
+    v2.functional.to_pil_image(to_bytes(levels)).save(stored, "JPEG", quality=round(quality))
+    with Image.open(stored) as image:
+        pixels: torch.Tensor = v2.functional.pil_to_tensor(image)
+    return pixels.to(levels.device) / 255
+
+
+def lower_resolution(levels: Levels, factor: float, draw: Draw) -> Levels:
+    """Scale down by a factor, and up again."""
+    height, width = levels.shape[1:]
+    size = [max(1, round(side / factor)) for side in (height, width)]
+    small = interpolate(levels[None], size, mode="bilinear", antialias=True)
+    return interpolate(small, [height, width], mode="bilinear")[0]
+
+
+def rotate(levels: Levels, degrees: float, draw: Draw) -> Levels:
+    """Turn, one way or the other; beyond the edges the image is mirrored."""
+    angle = math.radians(degrees) * (1 if _uniform(draw) < 0.5 else -1)
+    height, width = levels.shape[1:]
+    cos, sin = math.cos(angle), math.sin(angle)
+    turn = [[cos, -sin * height / width, 0], [sin * width / height, cos, 0]]
+    grid = affine_grid(
+        torch.tensor([turn], device=levels.device), [1, *levels.shape], align_corners=False
+    )
+    return grid_sample(levels[None], grid, padding_mode="reflection", align_corners=False)[0]
+
+
+def kill_pixels(levels: Levels, percent: float, draw: Draw) -> Levels:
+    """Set pixels, chosen by chance, to black or white, half of them each."""
+    chance = torch.rand(levels.shape[1:], generator=draw).to(levels.device)
+    share = percent / 100
+    return levels.masked_fill(chance < share / 2, 0).masked_fill(chance >= 1 - share / 2, 1)
+
+
+def combine(levels: Levels, place: float, draw: Draw) -> Levels:
+    """Light, then motion, then noise: the order in which they reach an image.
+
+    Args:
+        levels: the image.
+        place: in the table, counted from 1: the strength that each of the three has there.
+        draw: for chance.
+    """
+    for name in ("Uneven light", "Motion blur", "Noise"):
+        degradation = BY_NAME[name]
+        levels = degradation.change(levels, degradation.strength(place), draw).clamp(0, 1)
+    return levels
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """One kind, and how strong it comes.
+
+    Attributes:
+        name: as people call it.
+        unit: of the strengths.
+        strengths: five, the weakest first.
+        change: what it does to levels.
+        learnable: whether training can use it: on any device, and not part of augmentation anyway.
+    """
+
+    name: str
+    unit: str
+    strengths: tuple[float, float, float, float, float]
+    change: Callable[[Levels, float, Draw], Levels]
+    learnable: bool = True
+
+    def strength(self, place: float) -> float:
+        """Return the strength at a place between 1, the weakest, and 5, or between two of them."""
+        below = min(int(place), len(self.strengths) - 1)
+        share = place - below
+        return (1 - share) * self.strengths[below - 1] + share * self.strengths[below]
+
+    def apply(self, levels: Levels, strength: float, seed: int) -> Levels:
+        """Return the degraded image; the same seed gives the same."""
+        draw = torch.Generator().manual_seed(seed)
+        return self.change(levels, strength, draw).clamp(0, 1)
+
+
+DEGRADATIONS = (
+    Degradation("Noise", "dB signal to noise", (40, 35, 30, 25, 20), add_noise),
+    Degradation("Motion blur", "px", (3, 5, 7, 10, 15), blur_by_motion),
+    Degradation("Defocus", "px radius", (1, 1.5, 2, 3, 4), defocus),
+    Degradation("Uneven light", "× mean, side to side", (0.2, 0.4, 0.6, 0.8, 1), light_unevenly),
+    Degradation("Under-exposure", "stops", (0.5, 1, 1.5, 2, 2.5), underexpose),
+    Degradation("Over-exposure", "stops", (0.2, 0.4, 0.6, 0.8, 1), overexpose),
+    Degradation("JPEG", "quality", (70, 50, 30, 15, 5), compress, learnable=False),
+    Degradation("Low resolution", "× coarser", (1.5, 2, 3, 4, 6), lower_resolution),
+    Degradation("Rotation", "degrees", (2, 4, 6, 8, 10), rotate, learnable=False),
+    Degradation("Dead pixels", "% of all", (0.1, 0.3, 1, 2, 5), kill_pixels),
+    Degradation("Light, motion and noise", "strength of each, as above", (1, 2, 3, 4, 5), combine),
+)
+BY_NAME = {degradation.name: degradation for degradation in DEGRADATIONS}
+COMBINED = DEGRADATIONS[-1]
+LEARNABLE = tuple(degradation for degradation in DEGRADATIONS if degradation.learnable)
+
+
+def degrade_by_chance(levels: Levels, seed: int) -> Levels:
+    """Return an image for training: one kind, in any strength between weakest and strongest."""
+    draw = torch.Generator().manual_seed(seed)
+    degradation = LEARNABLE[int(len(LEARNABLE) * _uniform(draw))]
+    strength = degradation.strength(1 + 4 * _uniform(draw))
+    return degradation.change(levels, strength, draw).clamp(0, 1)
+
+
+def to_bytes(levels: Levels) -> torch.Tensor:
+    """Return the 8-bit image."""
+    return (255 * levels).round().clamp(0, 255).to(torch.uint8)
+
+
+def _uniform(draw: Draw) -> float:
+    return torch.rand((), generator=draw).item()
+
+
+def _filtered(levels: Levels, kernel: torch.Tensor) -> Levels:
+    """Convolve each colour; beyond the edges the image is mirrored."""
+    # A kernel may be wider than a tiny image, which can be mirrored only once.
+    reach = min(kernel.shape[0] // 2, *(side - 1 for side in levels.shape[1:]))
+    centre = kernel.shape[0] // 2
+    kernel = kernel[centre - reach : centre + reach + 1, centre - reach : centre + reach + 1]
+    weights = (kernel / kernel.sum()).to(levels.device)
+    mirrored = pad(levels[:, None], [reach] * 4, mode="reflect")
+    return conv2d(mirrored, weights[None, None])[:, 0]

@@ -1,0 +1,72 @@
+"""Look where a finished model looks, and test what it bears."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import datasets
+
+from model_card.extra_figures import Explained
+from model_card.localisation import Localisation
+from model_card.robustness import Robustness
+from space.heatmap import Explainer, coloured, make_explainer
+from space.predictor import Prediction, Predictor
+from trainer.config import TrainConfig
+from trainer.imagefolder import open_image
+from trainer.trust.localisation import measure_localisation
+from trainer.trust.robustness import measure_robustness
+
+logger = logging.getLogger(__name__)
+
+MOST_EXPLAINED = 12
+
+
+@dataclass(frozen=True)
+class ExtraTests:
+    """What came out; None, or nothing, where it was not wanted or can't be."""
+
+    explained: list[Explained]
+    localisation: Localisation | None
+    robustness: Robustness | None
+
+
+def run_extra_tests(
+    predictor: Predictor,
+    test: datasets.Dataset,
+    predictions: Sequence[Prediction],
+    config: TrainConfig,
+) -> ExtraTests:
+    """Explain some test images, score heatmaps where there are boxes, degrade images.
+
+    Raises:
+        DataError: the boxes can't be used.
+    """
+    explainer, boxes = make_explainer(predictor), config.tests.boxes
+    if explainer is None:
+        logger.warning("This network does not show its stages, so that there are no heatmaps.")
+    most = config.tests.robustness_images
+    seed = config.run.seed
+    return ExtraTests(
+        explained=_explain_some(explainer, test, predictions) if explainer else [],
+        localisation=measure_localisation(explainer, test, boxes) if explainer and boxes else None,
+        robustness=measure_robustness(predictor, test, most, seed) if most else None,
+    )
+
+
+def _explain_some(
+    explainer: Explainer, test: datasets.Dataset, predictions: Sequence[Prediction]
+) -> list[Explained]:
+    """Explain what the model named: the first image of each class, then the second, and so on."""
+    labels = test.features["label"].names
+    truth = list(test["label"])
+    by_class = [[row for row, label in enumerate(truth) if label == own] for own in set(truth)]
+    longest = max(len(rows) for rows in by_class)
+    ranked = [rows[rank] for rank in range(longest) for rows in by_class if rank < len(rows)]
+    explained = []
+    for row in ranked[: min(MOST_EXPLAINED, 2 * len(by_class))]:
+        image, named = open_image(test[row]), predictions[row].label
+        heat = coloured(explainer.explain(image, labels.index(named)))
+        explained.append(Explained(explainer.seen(image), heat, labels[truth[row]], named))
+    return explained
