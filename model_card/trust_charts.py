@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
 from model_card.style import BLUE, GREY, INK, LIGHT_GREY, ORANGE, RED, shortened, styled
 from model_card.trust import Agreement, Calibration, OperatingPoint, Spread, UnknownSurfaces
@@ -128,6 +128,7 @@ def strangeness(unknown: UnknownSurfaces) -> Figure:
     axes.set_xscale("log")
     # Matplotlib would write powers of ten as formulae.
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_yticks(range(len(rows)), [shortened(name, 40) for name, _, _ in rows])
     axes.set_ylim(len(rows) - 0.4, -0.9)
     axes.set_xlabel("Strangeness, in units of the limit (median, quarters, 5th to 95th percentile)")
