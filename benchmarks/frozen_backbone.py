@@ -25,6 +25,8 @@ from trainer.drawn_samples import CLASSES, write_samples
 
 # Of the training images, where the data has no validation part: trainer/config.py.
 VALIDATION_FRACTION = 0.1
+# What the plain way does not do, either: it rejects nothing, and degrades no image.
+PLAIN_FLAGS = ("--known-images", "0", "--robustness-images", "0")
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ def run_ours(folder: Path, name: str, settings: Settings, *flags: str) -> Finish
         *("--model", settings.model, "--no-pretrained", "--epochs", str(settings.epochs)),
         *("--image-size", str(settings.image_size), "--batch-size", str(settings.batch_size)),
         *views,
+        *PLAIN_FLAGS,
         *flags,
     ]
     return run(command, folder)
