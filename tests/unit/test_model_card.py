@@ -21,7 +21,7 @@ from markdown_it import MarkdownIt
 from pydantic import ValidationError
 
 from model_card.card import CARD_FILE, render_card, write_card
-from model_card.report import Figure, Report
+from model_card.report import Figure, Report, Setting
 from model_card.wording import one_line
 from tests.extra_facts import example_localisation, example_robustness
 from tests.reports import (
@@ -450,6 +450,15 @@ def test_the_kept_epoch_is_bold() -> None:
     assert "stopped early, after 18 epochs" in training
     assert "moving average" in training
     assert "NVIDIA H200" in card
+
+
+def test_validation_decided_only_where_it_did() -> None:
+    decided = "the validation part decided which epoch to keep"
+    assert decided in render_card(example_report())
+    settings = [*example_training().settings, Setting(flag="--keep", value="last", default="best")]
+    card = render_card(example_report(training=example_training(settings=settings)))
+    assert decided not in card
+    assert "the weights of the last epoch were kept, whatever it said" in card
 
 
 def test_rare_classes_are_named_only_where_there_are_some() -> None:
