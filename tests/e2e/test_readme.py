@@ -62,6 +62,8 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
+# Three dozen commands, most of which load torch and train.
+@pytest.mark.timeout(2400)
 def test_readme_commands_run(checkout: Path, hub: LoopbackHub, token: str) -> None:
     """What starts nothing new is checked in place; all else runs as a user would type it."""
     ran = []
