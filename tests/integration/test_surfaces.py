@@ -166,8 +166,14 @@ def test_grouped_folds_train_and_are_joined(crops: Path, tmp_path: Path) -> None
     assert [f.accuracy for f in joined.folds] == [fold.test.scores.accuracy for fold in folds]
     right = sum(fold.test.images - len(fold.test.mistakes) for fold in folds)
     assert joined.all_images.scores.accuracy.value == pytest.approx(right / 60)
-    # What is published, and its own score, are those of the first fold.
-    assert report.test == folds[0].test
+    # What is published, and what it names right, are those of the first fold; its confidence is
+    # not: the temperature follows from the other folds.
+    assert report.test.confusion == folds[0].test.confusion
+    assert report.test.scores.accuracy == folds[0].test.scores.accuracy
+    assert {m.file for m in report.test.mistakes} == {m.file for m in folds[0].test.mistakes}
+    assert report.trust is not None
+    assert report.trust.calibration.fitted_on == "other folds"
+    assert report.trust.calibration.fitted_images == folds[1].test.images
     weights = "model.safetensors"
     expected = (run_dir / "fold-1" / "published" / weights).read_bytes()
     assert (folder / weights).read_bytes() == expected

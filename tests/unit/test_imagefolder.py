@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from space import predictor
+import space.images
 from trainer import imagefolder
 from trainer.config import DataConfig, RunConfig, TrainConfig
 from trainer.errors import DataError
@@ -231,7 +231,7 @@ def test_unusable_files_are_named_and_left_out_only_on_demand(
     (root / "Crazing" / "cut.png").write_bytes(whole[: len(whole) // 2])
     (root / "Crazing" / "text.jpg").write_text("no image")
     (root / "Pitted" / "notes.txt").write_text("no image either")
-    monkeypatch.setattr(predictor, "MAX_PIXELS", 200)
+    monkeypatch.setattr(space.images, "MAX_PIXELS", 200)
     Image.new("L", (15, 15)).save(root / "Pitted" / "large.png")
     bad = {"Crazing/cut.png", "Crazing/text.jpg", "Pitted/notes.txt", "Pitted/large.png"}
     refused(root, "4 files are not usable", "--skip-bad-images", *bad)
