@@ -91,7 +91,8 @@ def _peak(process: psutil.Process) -> int:
     # Not `resource.getrusage`: on Linux it counts what this process held when it started that one.
     status = Path(f"/proc/{process.pid}/status")
     if status.exists():
-        [kibibytes] = re.findall(r"^VmHWM:\s*(\d+) kB", status.read_text(), re.MULTILINE)
-        return 1024 * int(kibibytes)
+        found = re.search(r"^VmHWM:\s*(\d+) kB", status.read_text(), re.MULTILINE)
+        # A process that is just ending has let go of its memory, and has no such line.
+        return 1024 * int(found[1]) if found else 0
     held: int = process.memory_info().rss
     return held

@@ -137,7 +137,8 @@ def run(words: list[str], cwd: Path) -> None:
         # Made small, two commands can name the same model, and so the same folder.
         if "--run-dir" not in words:
             words += ["--run-dir", f"runs/{len(list(cwd.glob('runs/*')))}"]
-    if any(word.startswith("benchmarks.") for word in words):
+    if "--data-dir" in words and not trains and "-m" in words:
+        # A benchmark on photographs.
         words = [*words, "--image-size", "32"]
     if words[0] == "accelerate":
         words = [words[0], words[1], "--cpu", *words[2:]]
