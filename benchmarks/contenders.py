@@ -138,6 +138,10 @@ def write_model(job: Job, output: Path) -> Path:
     network = timm.create_model(job.model, num_classes=len(CLASSES))
     data_config = resolve_model_data_config(network)
     save_for_hf(network, folder, safe_serialization=True)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    # transformers passes the number of classes itself, and fails where it stands here, too.
+    config["model_args"].pop("num_classes")
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     facts = {
         "image_processor_type": "ViTImageProcessor",
         "size": {"height": job.image_size, "width": job.image_size},

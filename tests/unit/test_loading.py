@@ -103,6 +103,8 @@ def test_an_epoch_can_be_repeated_whatever_was_drawn_before(plain: PlainImages) 
     assert torch.equal(first[2], again[2])
 
 
+# So torch says where only one core is free; the order must hold there, too.
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_worker_processes_change_nothing(plain: PlainImages) -> None:
     here, elsewhere = epoch(plain, 0, 1), epoch(plain, 0, 1, workers=2)
     assert here[0] == elsewhere[0]
