@@ -97,6 +97,10 @@ def main(settings: Settings) -> None:
         for way, flags in (
             ("ours, from images to published folder", ()),
             ("ours, again with another head", ("--lr", "3e-3", "--label-smoothing", "0.1")),
+            (
+                "ours without augmented views",
+                ("--views", "0", "--cache-dir", str(folder / "empty")),
+            ),
         ):
             print(f"{way} …", file=sys.stderr)
             ours = run_ours(folder, way.replace(" ", "-"), settings, *flags)

@@ -28,7 +28,7 @@ class Settings:
 
     kills: int = 20
     """That struck a run at work, in all."""
-    epochs: int = 60
+    epochs: int = 100
     """Of each run."""
     seed: int = 0
     """Of the moments."""

@@ -48,7 +48,7 @@ def propose(found: list[Landmarks], shapes: Array) -> list[Candidate]:
             and the index of them together would be gigabytes.
         shapes: [image, (height, width)] in pixels.
     """
-    owner = np.repeat(np.arange(len(found)), [len(marks.y) for marks in found])
+    owner = np.repeat(np.arange(len(found), dtype=np.int32), [len(marks.y) for marks in found])
     if len(owner) < 2:
         return []
     y, x, turns = (
@@ -57,6 +57,8 @@ def propose(found: list[Landmarks], shapes: Array) -> list[Candidate]:
     images, components = len(found), _main_components(found)
     found.clear()
     one, two = _alike(components, owner)
+    del components
+    one, two = _of_images_with_more(one, two, owner)
     turn = COMPOSED[INVERSE[turns[one]], turns[two]]
     height, width = shapes[owner[two]].T
     y_two, x_two = moved_points(y[two], x[two], turn, height, width)
@@ -107,8 +109,21 @@ def _alike(descriptions: Array, owner: Array) -> tuple[Array, Array]:
         good = (near >= 0) & (likeness > SMALLEST_LIKENESS) & (owner[query] != owner[near])
         ordered = np.sort(np.stack([query[good], near[good]]), axis=0)
         pairs.append(ordered[0] * count + ordered[1])
+    del index, nearness, near_lists
     both = np.unique(np.concatenate(pairs))
     return both // count, both % count
+
+
+def _of_images_with_more(one: Array, two: Array, owner: Array) -> tuple[Array, Array]:
+    """Return the pairs of landmarks between whose images there are enough for a vote.
+
+    Most pairs are chance, and of many images they would be gigabytes once turned and shifted.
+    """
+    images = owner[one].astype(np.int64) * (1 + int(owner[-1])) + owner[two]
+    ordered = np.sort(images)
+    votes = np.searchsorted(ordered, images, "right") - np.searchsorted(ordered, images, "left")
+    enough = votes >= SMALLEST_VOTES
+    return one[enough], two[enough]
 
 
 def _nearest_lists(coarse: Any, descriptions: Array) -> tuple[Array, Array]:
