@@ -122,8 +122,8 @@ class RecipeConfig:
     contrast: float = 0.0
     """Augmentation: random contrast, up to this share more, or as much less."""
     degrade: float = 0.0
-    """Augmentation: share of images that are degraded as an imaging line does, by one kind each of
-    those that the test for robustness knows (all but JPEG and rotation), in any strength."""
+    """Augmentation: share of images that are degraded as an imaging line does: in one to three of
+    light, lens, resolution and sensor, by the kinds that the test for robustness knows."""
     mixup: float = 0.0
     """Augmentation: lay two images of a batch over each other (MixUp); the parameter of the beta
     distribution of their shares, 0 for none. With --cutmix too, chance takes one for each batch."""

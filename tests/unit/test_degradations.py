@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from trainer.trust.degradations import (
     BY_NAME,
     COMBINED,
     DEGRADATIONS,
+    STAGES,
     Degradation,
     degrade_by_chance,
     line_kernel,
@@ -192,6 +194,41 @@ def test_training_degrades_the_share_that_was_asked_for() -> None:
         torch.testing.assert_close(again, seen[5:9], rtol=0, atol=1e-5)
 
 
-def test_training_sees_many_kinds() -> None:
+def test_training_sees_every_kind_alone_and_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order of the stages, and the weaker the more there are at once."""
+    met: list[tuple[str, float]] = []
+
+    def note(name: str) -> Degradation:
+        kind = BY_NAME[name]
+
+        def change(levels: torch.Tensor, strength: float, draw: torch.Generator) -> torch.Tensor:
+            met.append((name, strength))
+            return levels
+
+        return replace(kind, change=change)
+
+    for names in STAGES:
+        for name in names:
+            monkeypatch.setitem(BY_NAME, name, note(name))
+    stage_of = {name: stage for stage, names in enumerate(STAGES) for name in names}
+    combinations = []
+    for seed in range(600):
+        met.clear()
+        degrade_by_chance(surface(8), seed)
+        stages = [stage_of[name] for name, _ in met]
+        assert stages == sorted(set(stages))
+        for name, strength in met:
+            # Strengths of the table fall or rise; the places of all begin at 1.
+            ends = sorted((BY_NAME[name].strength(1), BY_NAME[name].strength(1 + 4 / len(met))))
+            assert ends[0] <= strength <= ends[1]
+        combinations.append(tuple(name for name, _ in met))
+    assert {len(names) for names in combinations} == {1, 2, 3}
+    assert {names[0] for names in combinations if len(names) == 1} == set(stage_of)
+    assert ("Uneven light", "Motion blur", "Noise") in combinations
+
+
+def test_training_degrades_by_seed_alone() -> None:
+    first, again = (degrade_by_chance(surface(), 3) for _ in range(2))
+    assert torch.equal(first, again)
     damage = {round(differs(degrade_by_chance(surface(), n), surface()), 4) for n in range(50)}
     assert len(damage) > 30

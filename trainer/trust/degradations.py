@@ -144,14 +144,12 @@ class Degradation:
         unit: of the strengths.
         strengths: five, the weakest first.
         change: what it does to levels.
-        learnable: whether training can use it: on any device, and not part of augmentation anyway.
     """
 
     name: str
     unit: str
     strengths: tuple[float, float, float, float, float]
     change: Callable[[Levels, float, Draw], Levels]
-    learnable: bool = True
 
     def strength(self, place: float) -> float:
         """Return the strength at a place between 1, the weakest, and 5, or between two of them."""
@@ -172,23 +170,39 @@ DEGRADATIONS = (
     Degradation("Uneven light", "× mean, side to side", (0.2, 0.4, 0.6, 0.8, 1), light_unevenly),
     Degradation("Under-exposure", "stops", (0.5, 1, 1.5, 2, 2.5), underexpose),
     Degradation("Over-exposure", "stops", (0.2, 0.4, 0.6, 0.8, 1), overexpose),
-    Degradation("JPEG", "quality", (70, 50, 30, 15, 5), compress, learnable=False),
+    Degradation("JPEG", "quality", (70, 50, 30, 15, 5), compress),
     Degradation("Low resolution", "× coarser", (1.5, 2, 3, 4, 6), lower_resolution),
-    Degradation("Rotation", "degrees", (2, 4, 6, 8, 10), rotate, learnable=False),
+    Degradation("Rotation", "degrees", (2, 4, 6, 8, 10), rotate),
     Degradation("Dead pixels", "% of all", (0.1, 0.3, 1, 2, 5), kill_pixels),
     Degradation("Light, motion and noise", "strength of each, as above", (1, 2, 3, 4, 5), combine),
 )
 BY_NAME = {degradation.name: degradation for degradation in DEGRADATIONS}
 COMBINED = DEGRADATIONS[-1]
-LEARNABLE = tuple(degradation for degradation in DEGRADATIONS if degradation.learnable)
+# Where an image suffers on its way, in order: in the light, in the lens, in the grid of pixels, in
+# the sensor. JPEG works on no GPU, and rotation is part of augmentation anyway.
+STAGES = (
+    ("Uneven light", "Under-exposure", "Over-exposure"),
+    ("Motion blur", "Defocus"),
+    ("Low resolution",),
+    ("Noise", "Dead pixels"),
+)
+MOST_AT_ONCE = 3
 
 
 def degrade_by_chance(levels: Levels, seed: int) -> Levels:
-    """Return an image for training: one kind, in any strength between weakest and strongest."""
+    """Return an image for training: degraded at one to three stages, by one kind each.
+
+    A kind that comes alone has any strength between weakest and strongest; of two or three at once,
+    each goes only so far that the surface can still be recognised.
+    """
     draw = torch.Generator().manual_seed(seed)
-    degradation = LEARNABLE[int(len(LEARNABLE) * _uniform(draw))]
-    strength = degradation.strength(1 + 4 * _uniform(draw))
-    return degradation.change(levels, strength, draw).clamp(0, 1)
+    count = 1 + int(MOST_AT_ONCE * _uniform(draw))
+    for stage in sorted(torch.randperm(len(STAGES), generator=draw)[:count].tolist()):
+        kinds = STAGES[stage]
+        degradation = BY_NAME[kinds[int(len(kinds) * _uniform(draw))]]
+        strength = degradation.strength(1 + 4 / count * _uniform(draw))
+        levels = degradation.change(levels, strength, draw).clamp(0, 1)
+    return levels
 
 
 def to_bytes(levels: Levels) -> torch.Tensor:
