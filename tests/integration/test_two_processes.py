@@ -13,35 +13,42 @@ import pytest
 from accelerate.state import AcceleratorState
 
 from model_card.report import Report
+from tests.loopback_hub import LoopbackHub
 from tests.small_run import small_config
 from trainer.drawn_samples import write_samples
 from trainer.run import train
 
-TRAIN = Path(__file__).parents[2] / "trainer" / "train.py"
+TRAINER = Path(__file__).parents[2] / "trainer"
 # `accelerate launch --cpu` starts two processes on one machine through MPI alone, which few have;
 # torchrun, which it calls for GPUs, does it without. Standalone picks a free port.
 LAUNCHER = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
-def _train_on_two(data_dir: Path, run_dir: Path, *flags: str) -> Path:
+def _on_two(script: str, data_dir: Path, run_dir: Path, *flags: str) -> str:
+    """Run a script in two processes; return what it prints."""
     settings = "--validation-fraction 0.25 --no-pretrained --image-size 32 --epochs 2 --lr 1e-3"
     settings += " --batch-size 6 --mixed-precision no"
     folders = ["--data-dir", str(data_dir), "--run-dir", str(run_dir)]
     done = subprocess.run(
-        [sys.executable, *LAUNCHER, str(TRAIN), *folders, *settings.split(), *flags],
+        [sys.executable, *LAUNCHER, TRAINER / script, *folders, *settings.split(), *flags],
         env={
             **os.environ,
             "OMP_NUM_THREADS": "1",
             "ACCELERATE_USE_CPU": "true",
-            "PYTHONPATH": str(TRAIN.parents[1]),
+            "PYTHONPATH": str(TRAINER.parent),
         },
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{run_dir / 'published'}\n", "one process speaks for all"
     assert done.stderr.count("epoch 1/2 ") == 1
+    return done.stdout
+
+
+def _train_on_two(data_dir: Path, run_dir: Path, *flags: str) -> Path:
+    told = _on_two("train.py", data_dir, run_dir, *flags)
+    assert told == f"{run_dir / 'published'}\n", "one process speaks for all"
     return run_dir / "published"
 
 
@@ -77,3 +84,12 @@ def test_two_processes_train_what_one_trains(
 def test_two_processes_with_batch_statistics(data_dir: Path, tmp_path: Path) -> None:
     folder = _train_on_two(data_dir, tmp_path / "run", "--model", "test_efficientnet")
     assert Report.read(folder).machine.processes == 2
+
+
+def test_of_two_processes_one_uploads(
+    data_dir: Path, tmp_path: Path, hub: LoopbackHub, token: str
+) -> None:
+    flags = ["--model", "test_convnext", "--repo-id", "ada/steel"]
+    told = _on_two("push.py", data_dir, tmp_path / "run", *flags)
+    assert told == f"{hub.url}/ada/steel\n"
+    assert sum("/commit/" in request.path for request in hub.requests) == 1
