@@ -24,6 +24,7 @@ from trainer.finish import finish
 from trainer.fit import BEST, Fitting
 from trainer.head_search import fit_heads
 from trainer.images import Images, prepare_images
+from trainer.optimisation import resolve_rate
 from trainer.precision import choose_precision
 from trainer.split import write_split
 from trainer.task import PIXELS_DIR, head_task, image_task
@@ -106,6 +107,8 @@ def _train_on(
     torch.manual_seed(config.run.seed)
     with accelerator.main_process_first():
         built = backbone.build(config.model, len(images.labels))
+    recipe = resolve_rate(config.recipe, built.model, config.model.tune)
+    config = replace(config, recipe=recipe)
     logger.info(
         "%s, %d classes (%s); images: %s; on %s, %s; run folder %s",
         config.model.model,

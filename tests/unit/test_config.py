@@ -40,7 +40,7 @@ from trainer.errors import ConfigError
         (RecipeConfig, {"epochs": 0}, "--epochs"),
         (RecipeConfig, {"batch_size": 0}, "--batch-size"),
         (RecipeConfig, {"accumulate": 0}, "--accumulate"),
-        (RecipeConfig, {"lr": 0.0}, "--lr"),
+        (RecipeConfig, {"lr": -1e-4}, "--lr"),
         (RecipeConfig, {"lr": float("nan")}, "--lr"),
         (RecipeConfig, {"weight_decay": float("nan")}, "--weight-decay"),
         (RecipeConfig, {"schedule": "cosine", "warmup_epochs": 50}, "--warmup-epochs"),

@@ -21,6 +21,7 @@ from trainer.optimisation import (
     build_schedule,
     highest_rate,
     likeliest,
+    resolve_rate,
 )
 
 CPU = torch.device("cpu")
@@ -47,6 +48,21 @@ def test_cosine_with_warm_up_by_hand() -> None:
 def test_constant_rate_warms_up_too() -> None:
     found = _rates(4, 2, lr=0.1, epochs=2, warmup_epochs=1, schedule="constant")
     assert found == pytest.approx([0.001, 0.0505, 0.1, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("model", "tune", "rate"),
+    [
+        ("test_efficientnet", "all", 2e-3),
+        ("test_convnext", "all", 1e-4),
+        ("test_efficientnet", "head", 1e-3),
+        ("test_convnext", "head", 1e-3),
+    ],
+)
+def test_a_rate_of_0_takes_what_suits_the_network(model: str, tune: Any, rate: float) -> None:
+    network = timm.create_model(model, num_classes=3)
+    assert resolve_rate(RecipeConfig(lr=0), network, tune).lr == rate
+    assert resolve_rate(RecipeConfig(lr=0.02), network, tune).lr == 0.02
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
