@@ -22,12 +22,18 @@ PREDICTIONS_FILE = "predictions.csv"
 def score(
     part: datasets.Dataset, predictions: Sequence[Prediction], images_per_second: float
 ) -> TestResult:
-    """Compute every measure of the report; `part` and `predictions` are in the same order."""
+    """Compute every measure of the report.
+
+    Args:
+        part: the test images, with the column `group` (see `trainer.images`).
+        predictions: in the same order.
+        images_per_second: of the test.
+    """
     labels: list[str] = part.features["label"].names
     truth = np.asarray(part["label"])
     probabilities = np.asarray([[p.probabilities[name] for name in labels] for p in predictions])
     predicted = probabilities.argmax(axis=1)
-    overall, by_class = _scores(truth, probabilities)
+    overall, by_class = _scores(truth, probabilities, part["group"])
     confusion = confusion_matrix(truth, predicted, labels=range(len(labels)))
     classes = []
     for index, name in enumerate(labels):
@@ -53,7 +59,9 @@ def score(
     )
 
 
-def _scores(truth: np.ndarray, probabilities: np.ndarray) -> tuple[Scores, list[Scores]]:
+def _scores(
+    truth: np.ndarray, probabilities: np.ndarray, groups: Sequence[int]
+) -> tuple[Scores, list[Scores]]:
     """Run the project's `evaluate` modules; return the scores of all and of each class."""
     classes = probabilities.shape[1]
     overall: dict[str, Score] = {}
@@ -65,6 +73,7 @@ def _scores(truth: np.ndarray, probabilities: np.ndarray) -> tuple[Scores, list[
             given["predictions"] = probabilities
         else:
             given |= {"predictions": probabilities.argmax(axis=1), "num_classes": classes}
+            given["groups"] = list(groups)
         result = metric.compute(**given)
         for scores, estimate in zip(by_class, result.pop("by_class"), strict=True):
             scores[name] = Score(**estimate)

@@ -26,7 +26,7 @@ from trainer.imagefolder import open_image
 from trainer.images import Images
 from trainer.leakage import leaking_files, overlapping, random_split_leakage
 from trainer.loading import mixed_seed
-from trainer.metrics.intervals import proportion
+from trainer.metrics.intervals import grouped_proportion
 from trainer.surfaces import Surfaces
 from trainer.trust.extra_tests import ExtraTests
 
@@ -198,14 +198,11 @@ def _unseen_test(images: Images, predictions: list[Prediction]) -> report.Unseen
     leaking = leaking_files(images.parts, images.surfaces)
     test = images.parts["test"]
     truth = test.features["label"].int2str(list(test["label"]))
-    right = [
-        prediction.label == label
-        for file, label, prediction in zip(test["file"], truth, predictions, strict=True)
-        if file not in leaking
-    ]
+    unseen = [row for row, file in enumerate(test["file"]) if file not in leaking]
+    right = [predictions[row].label == truth[row] for row in unseen]
     if not leaking or not right:
         return None
-    accuracy = proportion(sum(right), len(right))
+    accuracy = grouped_proportion(right, test.select(unseen)["group"])
     return report.UnseenTest(images=len(right), accuracy=report.Score(**asdict(accuracy)))
 
 

@@ -152,6 +152,49 @@ def test_wilson_interval_of_published_examples() -> None:
         assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
 
 
+def test_images_of_one_piece_count_as_one_where_they_agree() -> None:
+    """Ten pieces of four images, each all right or all wrong: ten independent looks."""
+    hits = [True] * 32 + [False] * 8
+    pieces = [image // 4 for image in range(40)]
+    found = intervals.grouped_proportion(hits, pieces)
+    # Variances of the share: between pieces p (1 - p) / 9, of independent images p (1 - p) / 39.
+    effective = 40 * 9 / 39
+    centre = (0.8 + Z**2 / (2 * effective)) / (1 + Z**2 / effective)
+    reach = Z * sqrt(0.16 / effective + Z**2 / (4 * effective**2)) / (1 + Z**2 / effective)
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (0.8, centre - reach, centre + reach)
+    )
+
+
+@given(hits=st.lists(st.booleans(), min_size=1, max_size=60), data=st.data())
+def test_groups_widen_the_interval_or_leave_it(hits: list[bool], data: st.DataObject) -> None:
+    sizes = st.lists(st.integers(0, 5), min_size=len(hits), max_size=len(hits))
+    plain = intervals.proportion(sum(hits), len(hits))
+    found = intervals.grouped_proportion(hits, data.draw(sizes))
+    assert found.value == pytest.approx(plain.value)
+    assert found.low <= plain.low + 1e-9 and found.high >= plain.high - 1e-9
+
+
+@given(hits=st.lists(st.booleans(), max_size=60))
+def test_images_of_their_own_pieces_are_independent(hits: list[bool]) -> None:
+    plain = intervals.proportion(sum(hits), len(hits))
+    found = intervals.grouped_proportion(hits, range(len(hits)))
+    assert (found.low, found.high) == pytest.approx((plain.low, plain.high))
+
+
+def test_accuracy_and_error_rate_know_the_pieces(modules: dict[str, Any]) -> None:
+    given: dict[str, Any] = {"references": [0] * 40, "num_classes": 2}
+    given["predictions"] = [0] * 32 + [1] * 8
+    pieces = [image // 4 for image in range(40)]
+    accuracy = modules["accuracy"].compute(**given, groups=pieces)
+    expected = intervals.grouped_proportion([True] * 32 + [False] * 8, pieces)
+    assert (accuracy["low"], accuracy["high"]) == (expected.low, expected.high)
+    wrong = modules["error_rate"].compute(**given, groups=pieces)
+    assert (wrong["low"], wrong["high"]) == pytest.approx((1 - expected.high, 1 - expected.low))
+    alone = modules["accuracy"].compute(**given)
+    assert alone["low"] == pytest.approx(intervals.proportion(32, 40).low)
+
+
 def test_perfect_scores_are_not_certain() -> None:
     for perfect in (
         intervals.proportion(30, 30),

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
+import numpy as np
+import numpy.typing as npt
 from scipy.optimize import brentq
-from scipy.stats import binomtest, norm
+from scipy.stats import norm
 
 CONFIDENCE = 0.95
 _Z = float(norm.ppf((1 + CONFIDENCE) / 2))
@@ -34,10 +36,39 @@ def proportion(hits: int, trials: int) -> Estimate:
     """
     if trials == 0:
         return Estimate(0.0, 0.0, 1.0)
-    interval = binomtest(hits, trials).proportion_ci(CONFIDENCE, method="wilson")
-    value = hits / trials
+    return _wilson(hits / trials, trials)
+
+
+def grouped_proportion(hits: npt.ArrayLike, groups: Sequence[int]) -> Estimate:
+    """Return the share of hits [image], where those of a group tend to be hit or missed together.
+
+    So they say less than as many independent images. The interval is Wilson's for as many as would
+    let the share vary as it does from group to group (the design effect: Rao and Scott, Biometrics
+    48 (1992) 577), which are never more than there are. Where all or none are hit, nothing tells
+    how hits cluster, and each image counts.
+    """
+    right = np.asarray(hits, dtype=np.float64)
+    images = len(right)
+    if images == 0:
+        return Estimate(0.0, 0.0, 1.0)
+    value = float(right.mean())
+    members = np.unique(groups, return_inverse=True)[1]
+    excess = np.bincount(members, weights=right - value)
+    count = len(excess)
+    # Each variance is told from one mean, so from one group or image fewer than there are.
+    between = count / max(1, count - 1) * float(np.sum(excess**2))
+    alone = images / max(1, images - 1) * images * value * (1 - value)
+    return _wilson(value, images * alone / between if between > alone else images)
+
+
+def _wilson(value: float, trials: float) -> Estimate:
+    """Return a share with its score interval; `trials` need not be a whole number."""
+    shrink = 1 + _Z**2 / trials
+    centre = (value + _Z**2 / (2 * trials)) / shrink
+    reach = _Z * sqrt(value * (1 - value) / trials + _Z**2 / (4 * trials**2)) / shrink
     # Rounding in the last digit must not put a value of 0 or 1 outside its interval.
-    return Estimate(value, min(value, float(interval.low)), max(value, float(interval.high)))
+    low, high = max(0.0, centre - reach), min(1.0, centre + reach)
+    return Estimate(value, min(value, low), max(value, high))
 
 
 def f1(true_positives: int, false_positives: int, false_negatives: int) -> Estimate:

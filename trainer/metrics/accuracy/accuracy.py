@@ -1,7 +1,10 @@
 """Accuracy: share of images whose class was found."""
 
+from collections.abc import Sequence
+
 from trainer.metrics import one_vs_rest
-from trainer.metrics.intervals import Estimate, proportion
+from trainer.metrics.intervals import Estimate, grouped_proportion, proportion
+from trainer.metrics.one_vs_rest import Right
 
 
 class Accuracy(one_vs_rest.OneVsRest):
@@ -13,6 +16,6 @@ class Accuracy(one_vs_rest.OneVsRest):
         """Return (TP + TN) ÷ all."""
         return proportion(tp + tn, tp + tn + fp + fn)
 
-    def overall(self, by_class: list[Estimate], right: int, images: int) -> Estimate:
+    def overall(self, by_class: list[Estimate], right: Right, groups: Sequence[int]) -> Estimate:
         """Return right answers ÷ images, which is no mean over classes."""
-        return proportion(right, images)
+        return grouped_proportion(right, groups)

@@ -1,7 +1,10 @@
 """Error rate: share of images whose class was not found."""
 
+from collections.abc import Sequence
+
 from trainer.metrics import one_vs_rest
-from trainer.metrics.intervals import Estimate, proportion
+from trainer.metrics.intervals import Estimate, grouped_proportion, proportion
+from trainer.metrics.one_vs_rest import Right
 
 
 class ErrorRate(one_vs_rest.OneVsRest):
@@ -13,6 +16,6 @@ class ErrorRate(one_vs_rest.OneVsRest):
         """Return (FP + FN) ÷ all."""
         return proportion(fp + fn, tp + tn + fp + fn)
 
-    def overall(self, by_class: list[Estimate], right: int, images: int) -> Estimate:
+    def overall(self, by_class: list[Estimate], right: Right, groups: Sequence[int]) -> Estimate:
         """Return wrong answers ÷ images, which is no mean over classes."""
-        return proportion(images - right, images)
+        return grouped_proportion(~right, groups)
