@@ -26,7 +26,7 @@ from captum.attr import (
 from torch.nn.functional import interpolate
 from torchvision.transforms.v2.functional import gaussian_blur
 
-from space.heatmap import Explainer, stage_names
+from space.heatmap import Explainer, above_mean, stage_names
 from space.predictor import Predictor, read_image
 from trainer import machine
 from trainer.export import PUBLISHED_DIR
@@ -90,11 +90,23 @@ def choose(settings: Settings, labels: list[str]) -> list[tuple[str, int, Any]]:
 
 def methods(model: Any) -> dict[str, Method]:
     """Return captum's methods by name, set up for a timm model."""
-    earlier, last = (model.get_submodule(name) for name in stage_names(model))
+    scales = [model.get_submodule(name) for name in stage_names(model)]
+    fine, middle, last = scales[-3:]
 
     def relevance(layer: torch.nn.Module) -> Method:
         explain = LayerGradientXActivation(model, layer)
         return lambda batch, label: explain.attribute(batch, label).sum(1, keepdim=True).relu()
+
+    def product(*layers: torch.nn.Module) -> Method:
+        explain = LayerGradientXActivation(model, list(layers))
+
+        def explained(batch: torch.Tensor, label: int) -> Any:
+            parts = explain.attribute(batch, label)
+            places = [part.sum(1, keepdim=True).relu() for part in parts]
+            sized = [interpolate(part, batch.shape[2:], mode="bilinear") for part in places]
+            return torch.stack([above_mean(part) for part in sized]).prod(0)
+
+        return explained
 
     def grad_cam(layer: torch.nn.Module) -> Method:
         explain = LayerGradCam(model, layer)
@@ -117,11 +129,13 @@ def methods(model: Any) -> dict[str, Method]:
         return found.mean(1, keepdim=True).relu()
 
     return {
-        "Grad-CAM, last stage": grad_cam(last),
-        "Grad-CAM, stage before": grad_cam(earlier),
-        "gradient × activation, last stage": relevance(last),
-        "gradient × activation, stage before": relevance(earlier),
-        "activation, last stage": activation,
+        "Grad-CAM, last scale": grad_cam(last),
+        "Grad-CAM, scale before": grad_cam(middle),
+        "gradient × activation, last scale": relevance(last),
+        "gradient × activation, scale before": relevance(middle),
+        "gradient × activation, two before": relevance(fine),
+        "the last two scales above their mean, multiplied": product(middle, last),
+        "activation, last scale": activation,
         "integrated gradients, smoothed": integrated,
         "occlusion": occlusion,
     }

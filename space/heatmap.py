@@ -2,9 +2,10 @@
 
 Gradient times activation (captum's `LayerGradientXActivation`; on the last layer it is HiResCAM,
 Draelos and Carin 2020, arXiv:2011.08891) says of each place of a feature map how much it adds to a
-class. The last stage knows the class but sees places blurred, the one before sees them sharply but
-knows less. So both are multiplied, after what every place has (the mean) is taken away: hot is only
-where both find more than on average. `benchmarks/heatmaps.py` compares this with other methods.
+class. The last scale of a network sees places blurred: each of its features takes in most of an
+image. The two scales before see them sharply, the coarser of them knowing more of the class. So
+these are multiplied, after what every place has (the mean) is taken away: hot is only where both
+find more than on average. `benchmarks/heatmaps.py` compares this with other methods.
 """
 
 from __future__ import annotations
@@ -31,8 +32,7 @@ else:
 
 logger = logging.getLogger(__name__)
 
-METHOD = "gradient × activation of the last two scales, above the mean, multiplied"
-SCALES = 2
+METHOD = "gradient × activation of the two scales before the last, above the mean, multiplied"
 # Matplotlib's inferno at equal steps, from nothing to most.
 COLOURS = ("000004", "320a5e", "781c6d", "bc3754", "ed6925", "fbb61a", "fcffa4")
 
@@ -53,9 +53,11 @@ class Explainer:
         # captum hooks into layers: in a copy, so that other threads' forward passes stay clean.
         shared = itertools.chain(model.parameters(), model.buffers())
         self.model: Any = copy.deepcopy(model, {id(tensor): tensor for tensor in shared})
-        self.names = stage_names(model)
-        if not self.names:
+        scales = stage_names(model)
+        if not scales:
             raise ValueError("This network does not show its stages.")
+        # Networks without scales, like most transformers, have a single one.
+        self.names = scales[-3:-1] or scales
         self._lock = threading.Lock()
 
     def explain(self, image: Image.Image, label: int) -> npt.NDArray[np.float64]:
@@ -107,7 +109,7 @@ def make_explainer(predictor: Predictor) -> Explainer | None:
 
 
 def stage_names(model: Any) -> list[str]:
-    """Return the names of the last stage of each of the coarsest scales, the finest of them first.
+    """Return the names of the last stage of each scale, the finest first.
 
     There are none if timm does not know them.
     """
@@ -116,7 +118,7 @@ def stage_names(model: Any) -> list[str]:
         for info in getattr(model, "feature_info", [])
         if "module" in info
     }
-    return [name for _, name in sorted(last.items())][-SCALES:]
+    return [name for _, name in sorted(last.items())]
 
 
 def by_place(attribution: torch.Tensor, channels: int, prefix: int) -> torch.Tensor:
