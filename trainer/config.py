@@ -82,7 +82,7 @@ class RecipeConfig:
     steps as --batch-size 16, in less memory. (Batch normalisation sees each batch alone.)"""
     lr: float = 1e-4
     """Learning rate of AdamW; the peak, where there is a schedule. 0 takes what suits the network:
-    2e-3 where it normalises over the batch, 1e-4 otherwise (as ConvNeXt), 1e-3 for a head alone."""
+    1e-3 where it normalises over the batch, 1e-4 otherwise (as ConvNeXt), 1e-3 for a head alone."""
     weight_decay: float = 1e-2
     """Weight decay of AdamW; biases and norms are spared."""
     search_decay: bool = True
@@ -140,7 +140,7 @@ PRESETS = {
     "recommended": RecipeConfig(
         preset="recommended",
         keep="last",
-        epochs=20,
+        epochs=16,
         lr=0,
         schedule="cosine",
         warmup_epochs=1,

@@ -21,9 +21,9 @@ FUSED_ON = ("cpu", "cuda", "mps", "xpu")
 
 
 # The first as measured on tf_efficientnet_lite0 (README, recipes). Without batch normalisation so
-# high a rate may destroy what pretrained weights know: the second is the reference work's, which
-# kept it for ConvNeXt.
-RATE_WITH_BATCH_NORM, RATE_WITHOUT, RATE_OF_HEAD = 2e-3, 1e-4, 1e-3
+# high a rate may destroy what pretrained weights know: the second is the reference work's, made for
+# ConvNeXt.
+RATE_WITH_BATCH_NORM, RATE_WITHOUT, RATE_OF_HEAD = 1e-3, 1e-4, 1e-3
 
 
 def resolve_rate(

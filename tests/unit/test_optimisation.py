@@ -53,7 +53,7 @@ def test_constant_rate_warms_up_too() -> None:
 @pytest.mark.parametrize(
     ("model", "tune", "rate"),
     [
-        ("test_efficientnet", "all", 2e-3),
+        ("test_efficientnet", "all", 1e-3),
         ("test_convnext", "all", 1e-4),
         ("test_efficientnet", "head", 1e-3),
         ("test_convnext", "head", 1e-3),
