@@ -15,29 +15,29 @@ Labels = npt.NDArray[np.int64]
 BINS = 15
 # Of the logarithm of the temperature. What lies outside is a fault of the fit, not of the model.
 HARDEST, SOFTEST = 1 / 20, 20.0
+# Of that logarithm: two of three networks are held to need a factor of at most 1.4, either way. On
+# networks of many accuracies, 0.5 and 0.7 did no better (README, measured).
+PRIOR_DEVIATION = 0.35
 
 
 def fit_temperature(logits: Array, truth: Labels) -> float:
     """Return the temperature whose probabilities suit the truth best (Guo et al. 2017).
 
-    Images that are all named rightly would ask for a temperature of 0, that is for certainty. So
-    the true class counts for (n + 1) / (n + 2) only, and the others for the rest: what Laplace's
-    rule expects after n successes, as in Platt (1999).
+    Images that are all named rightly would ask for a temperature of 0, that is for certainty, and a
+    hundred images can be so by luck. So it is held to lie near 1 until images tell otherwise: the
+    logarithm has a normal prior around 0, and what is returned is most probable after all images.
 
     Args:
         logits: of images that the network did not learn from, [image, class].
         truth: the true classes.
     """
-    images, classes = logits.shape
-    doubt = 1 / (images + 2)
-    targets = np.full((images, classes), doubt / (classes - 1))
-    targets[np.arange(images), truth] = 1 - doubt
+    images = np.arange(len(truth))
 
     def loss(log_temperature: float) -> float:
-        return float(-(targets * log_softmax(logits / np.exp(log_temperature), axis=1)).sum())
+        likelihood = log_softmax(logits / np.exp(log_temperature), axis=1)[images, truth].sum()
+        return float((log_temperature / PRIOR_DEVIATION) ** 2 / 2 - likelihood)
 
     bounds = (np.log(HARDEST), np.log(SOFTEST))
-    # The loss is convex in 1 / temperature, so it has one minimum along any monotone scale.
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
 
 
