@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from timm.models import save_for_hf
 
 from benchmarks.program import ROOT
 from trainer import machine
+from trainer.config import RunConfig
 from trainer.drawn_samples import CLASSES
+from trainer.precision import choose_precision
 
 OURS = "ours"
 TIMM_SCRIPT = Path("train.py")
@@ -97,7 +100,7 @@ def timms(job: Job, output: Path, checkout: Path, device: str) -> list[Contender
         f"{layout} {workers} --torchcompile",
         f"{layout} {bf16} {workers} --torchcompile",
     )
-    return [Contender("timm", flags, [*command, *shlex.split(flags)]) for flags in variants]
+    return _contenders("timm", command, variants)
 
 
 def transformers(
@@ -123,7 +126,22 @@ def transformers(
         f"{workers} --torch_compile",
         f"--bf16 {workers} --torch_compile",
     )
-    return [Contender("transformers", flags, [*command, *shlex.split(flags)]) for flags in variants]
+    return _contenders("transformers", command, variants)
+
+
+def _contenders(
+    program: str, command: list[str | Path], variants: Sequence[str]
+) -> list[Contender]:
+    """Return a program with each of these flags; without bf16 where it would only be emulated.
+
+    There it takes more than ten times as long as float32.
+    """
+    native = choose_precision(RunConfig()) == "bf16"
+    return [
+        Contender(program, flags, [*command, *shlex.split(flags)])
+        for flags in variants
+        if native or ("bf16" not in flags and "bfloat16" not in flags)
+    ]
 
 
 def write_model(job: Job, output: Path) -> Path:
