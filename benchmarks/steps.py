@@ -20,9 +20,9 @@ from torch import nn
 from benchmarks.table import head, heading, row, times
 from trainer import machine
 from trainer.compilation import compiled
-from trainer.config import RecipeConfig
+from trainer.config import RecipeConfig, RunConfig
 from trainer.optimisation import build_optimizer
-from trainer.precision import spare_slow_convolutions
+from trainer.precision import choose_precision, spare_slow_convolutions
 
 WARM_UP_STEPS = 2
 
@@ -39,15 +39,26 @@ class Way:
     compiled: bool = False
 
 
-WAYS = (
-    Way("float32, contiguous", precision="no", layout=torch.contiguous_format),
-    Way("float32, channels_last", precision="no"),
-    Way("bf16, contiguous", layout=torch.contiguous_format),
-    Way("bf16, channels_last"),
-    Way("… depthwise layers in float32", slow_layers_spared=True),
-    Way("… and freed memory kept", slow_layers_spared=True, freed_memory_kept=True),
-    Way("… and compiled", slow_layers_spared=True, freed_memory_kept=True, compiled=True),
-)
+def ways(precision: str) -> tuple[Way, ...]:
+    """Return the rows, each with what stands above it; bf16 only where it is native."""
+    plain = (
+        Way("float32, contiguous", precision="no", layout=torch.contiguous_format),
+        Way("float32, channels_last", precision="no"),
+    )
+    if precision == "no":
+        return (
+            *plain,
+            Way("… and freed memory kept", precision="no", freed_memory_kept=True),
+            Way("… and compiled", precision="no", freed_memory_kept=True, compiled=True),
+        )
+    return (
+        *plain,
+        Way("bf16, contiguous", layout=torch.contiguous_format),
+        Way("bf16, channels_last"),
+        Way("… depthwise layers in float32", slow_layers_spared=True),
+        Way("… and freed memory kept", slow_layers_spared=True, freed_memory_kept=True),
+        Way("… and compiled", slow_layers_spared=True, freed_memory_kept=True, compiled=True),
+    )
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,7 @@ def main(settings: Settings) -> None:
     print(head("model", "step", "images a second", "of the first row", texts=2))
     for name in settings.models:
         first = None
-        for way in WAYS:
+        for way in ways(choose_precision(RunConfig())):
             print(f"{name}, {way.name} …", file=sys.stderr)
             # A process for each: what one has told its C library, it can't take back.
             context = multiprocessing.get_context("spawn")

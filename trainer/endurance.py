@@ -1,4 +1,4 @@
-"""What a long training must live through: Ctrl-C, a full disk, memory that runs out."""
+"""What a long training must live through: Ctrl-C, a full disk, no memory, a second start."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from pathlib import Path
 from types import FrameType
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-from trainer.errors import DefectError
+from trainer.errors import ConfigError, DefectError
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,9 @@ logger = logging.getLogger(__name__)
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "cannot allocate memory")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_SPACE_WORDS = ("No space left", "quota exceeded", "File too large")
+LOCK_FILE = "run.lock"
+# Of a killed training, processes that load images live on for up to five seconds.
+_LONGEST_WAIT_S = 10
 
 
 class StopRequest:
@@ -53,6 +57,31 @@ class StopRequest:
         logger.warning(
             "\nStopping after this step. Ctrl-C again stops at once and loses the epoch."
         )
+
+
+@contextmanager
+def only_training_in(run_dir: Path, wait_s: float = _LONGEST_WAIT_S) -> Iterator[None]:
+    """Keep a run's folder to one training at a time; however that ends, the folder is free then.
+
+    Args:
+        run_dir: an existing folder.
+        wait_s: how long to wait for another training to leave it.
+
+    Raises:
+        ConfigError: another training is at work there.
+    """
+    lock = FileLock(run_dir / LOCK_FILE)
+    try:
+        lock.acquire(timeout=wait_s)
+    except Timeout as error:
+        raise ConfigError(
+            f"Another training is at work in {run_dir}. Wait for its end or stop it, or name "
+            "another folder with --run-dir."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

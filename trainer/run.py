@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from trainer.backbone import choose_trained
 from trainer.batch_search import check_gpu, resolve_batch_size
 from trainer.compilation import check_compiler
 from trainer.config import CONFIG_FILE, TrainConfig
+from trainer.endurance import only_training_in
 from trainer.errors import ConfigError
 from trainer.export import PUBLISHED_DIR, finished_folder
 from trainer.finish import finish
@@ -57,6 +59,29 @@ def train(config: TrainConfig) -> Path:
     if finished:
         logger.info("The run in %s is finished already.", run_dir)
         return finished
+    with only_training_in(run_dir) if accelerator.is_main_process else nullcontext():
+        _train_in(run_dir, config, accelerator)
+    accelerator.end_training()
+    return run_dir / PUBLISHED_DIR
+
+
+def _check_machine(config: TrainConfig, accelerator: Accelerator) -> None:
+    """Make sure, before anything is written, that this machine can do what is asked."""
+    batch_size, processes = config.recipe.batch_size, accelerator.num_processes
+    if batch_size % processes:
+        raise ConfigError(
+            f"--batch-size {batch_size} can't be shared equally by {processes} processes. "
+            "Choose a multiple."
+        )
+    check_tracker(config.run)
+    if config.run.find_batch_size:
+        check_gpu(accelerator.device)
+    if config.run.compile:
+        check_compiler(accelerator.device)
+
+
+def _train_in(run_dir: Path, config: TrainConfig, accelerator: Accelerator) -> None:
+    """Divide the images and train on each division."""
     started = _started(run_dir)
     with accelerator.main_process_first():
         prepared = prepare_images(config, run_dir)
@@ -81,23 +106,6 @@ def train(config: TrainConfig) -> Path:
             run_dir,
         )
         raise
-    accelerator.end_training()
-    return run_dir / PUBLISHED_DIR
-
-
-def _check_machine(config: TrainConfig, accelerator: Accelerator) -> None:
-    """Make sure, before anything is written, that this machine can do what is asked."""
-    batch_size, processes = config.recipe.batch_size, accelerator.num_processes
-    if batch_size % processes:
-        raise ConfigError(
-            f"--batch-size {batch_size} can't be shared equally by {processes} processes. "
-            "Choose a multiple."
-        )
-    check_tracker(config.run)
-    if config.run.find_batch_size:
-        check_gpu(accelerator.device)
-    if config.run.compile:
-        check_compiler(accelerator.device)
 
 
 def _train_on(

@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 
 from tests.killed_run import assert_same_weights, finish, start, start_and_kill, wait_until_said
 from trainer.drawn_samples import write_samples
-from trainer.endurance import StopRequest, explained_failures
-from trainer.errors import DefectError
+from trainer.endurance import StopRequest, explained_failures, only_training_in
+from trainer.errors import ConfigError, DefectError
 
 KILLS = 3
 
@@ -89,6 +89,24 @@ def test_a_full_disk_is_told_and_what_was_saved_stays_whole(
     log = (run_dir / "metrics.jsonl").read_text().splitlines()
     kept = [json.loads(line)["epoch"] for line in log]
     assert kept == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_folder_holds_one_training_at_a_time(data_dir: Path, whole: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    process = start(data_dir, run_dir)
+    wait_until_said(process, "epoch 1/")
+    with pytest.raises(ConfigError, match="Another training"), only_training_in(run_dir, wait_s=0):
+        pass
+    process.kill()
+    process.communicate(timeout=60)
+    with only_training_in(run_dir, wait_s=0):
+        process = start(data_dir, run_dir)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2, errors
+    assert "Traceback" not in errors
+    assert f"Another training is at work in {run_dir}." in errors
+    finish(data_dir, run_dir)
+    assert_same_weights(run_dir, whole)
 
 
 def test_the_second_ctrl_c_stops_at_once() -> None:
