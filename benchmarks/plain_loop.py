@@ -24,7 +24,7 @@ from torchvision.transforms import v2
 
 @dataclass(frozen=True)
 class Settings:
-    """A few batches of training and of validation, the plain way."""
+    """A few batches of training, and as many to judge, the plain way."""
 
     images: Path
     """Folder with a folder of images for each class."""
@@ -35,11 +35,11 @@ class Settings:
     batch_size: int
     """Images in a step."""
     batches: int
-    """Timed, of training and of validation each, after one that warms up."""
+    """Timed, of training and of judging each, after one that warms up."""
 
 
 def main(settings: Settings) -> None:
-    """Print the seconds of a training and of a validation image."""
+    """Print the seconds of an image in training, and of one that is only judged."""
     torch.manual_seed(0)
     changed, plain = (
         ImageFolder(settings.images, transform(settings.image_size, augment=augment))
@@ -51,7 +51,7 @@ def main(settings: Settings) -> None:
     optimizer = torch.optim.AdamW(head.parameters(), lr=1e-4, weight_decay=1e-2)
     seconds = {
         "training": train(model, optimizer, changed, settings),
-        "validation": validate(model, plain, settings),
+        "judging": judge(model, plain, settings),
     }
     sys.stdout.write(json.dumps(seconds) + "\n")
 
@@ -92,7 +92,7 @@ def train(
 
 
 @torch.no_grad()
-def validate(model: nn.Module, images: ImageFolder, settings: Settings) -> float:
+def judge(model: nn.Module, images: ImageFolder, settings: Settings) -> float:
     """Return the seconds of an image that is only judged."""
     model.eval()
     batches = iter(DataLoader(images, settings.batch_size))

@@ -76,3 +76,15 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> Non
         state.setdefault(int(index), {})[name] = tensor
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def scaler_state(scaler: torch.amp.GradScaler) -> Tensors:
+    """Return by how much an fp16 run scales its losses, and for how many steps that went well."""
+    state = scaler.state_dict()
+    return {"scale": torch.tensor(state["scale"]), "steps": torch.tensor(state["_growth_tracker"])}
+
+
+def restore_scaler(scaler: torch.amp.GradScaler, tensors: Tensors) -> None:
+    """Put back what `scaler_state` returned."""
+    found = {"scale": tensors["scale"].item(), "_growth_tracker": int(tensors["steps"])}
+    scaler.load_state_dict(scaler.state_dict() | found)

@@ -130,9 +130,9 @@ class RecipeConfig:
     distribution of their shares, 0 for none. With --cutmix too, chance takes one for each batch."""
     cutmix: float = 0.0
     """Augmentation: put a piece of one image into another (CutMix); the parameter, as above."""
-    views: int = 1
-    """With --tune head: augmented views of each image that the frozen backbone sees, once each.
-    Their features are kept on disk; the head is fitted to them in seconds."""
+    views: int = 0
+    """With --tune head: augmented views that the frozen backbone sees of each image, beside the
+    image as it is. Features are kept on disk; the head is fitted to them in seconds."""
 
 
 PRESETS = {

@@ -1,9 +1,9 @@
 """What a frozen backbone makes of each image, computed once and kept on disk.
 
 With `--tune head` the backbone never changes, so that sending every image through it in every epoch
-computes the same again and again. Here each image goes through it once as it is and once in each of
-a few augmented views; the head is then fitted to these features in seconds, and fitting it anew
-with other settings costs no second pass.
+computes the same again and again. Here each image goes through it once as it is and, if that is
+wanted, once in each of a few augmented views; the head is then fitted to these features in seconds,
+and fitting it anew with other settings costs no second pass.
 """
 
 from __future__ import annotations

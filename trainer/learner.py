@@ -138,6 +138,9 @@ class Learner:
         }
         if self.average is not None:
             states["average"] = self.average.module.state_dict()
+        # In fp16, losses are scaled so that no gradient vanishes; the steps find out by how much.
+        if self.accelerator.scaler is not None:
+            states["scaler"] = checkpoint.scaler_state(self.accelerator.scaler)
         return states
 
     def restore(self, tensors: Tensors) -> None:
@@ -148,3 +151,5 @@ class Learner:
         )
         if self.average is not None:
             self.average.module.load_state_dict(checkpoint.unpack(tensors, "average"))
+        if self.accelerator.scaler is not None:
+            checkpoint.restore_scaler(self.accelerator.scaler, checkpoint.unpack(tensors, "scaler"))

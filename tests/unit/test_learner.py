@@ -12,6 +12,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from trainer import checkpoint
 from trainer.config import RecipeConfig
 from trainer.fit import grouped
 from trainer.learner import Learner
@@ -59,6 +60,33 @@ def test_parts_of_a_batch_move_the_weights_as_the_whole_does(size: int, weights:
             assert (tensor - other[name]).abs().mean() < 1e-5, name
     moved = whole.network.state_dict()["stem.0.weight"] - start["stem.0.weight"]
     assert moved.abs().mean() > 1e-3
+
+
+def test_the_scale_of_an_fp16_run_is_kept() -> None:
+    """No processor trains in fp16, but torch's scaler works on one as it does on a GPU."""
+
+    def scaled() -> Learner:
+        accelerator = Accelerator(cpu=True)
+        accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=2)
+        return _learner(accelerator)
+
+    whole, halted, resumed = (scaled() for _ in range(3))
+    for number in range(5):
+        whole.step(_batches(16), number)
+    for number in range(3):
+        halted.step(_batches(16), number)
+    # Doubled after two steps; the third counts for the next time.
+    states = halted.states()
+    assert {name: tensor.item() for name, tensor in states["scaler"].items()} == {
+        "scale": 2048.0,
+        "steps": 1,
+    }
+    resumed.restore(checkpoint.pack(**states))
+    for number in range(3, 5):
+        resumed.step(_batches(16), number)
+    assert resumed.accelerator.scaler.get_scale() == whole.accelerator.scaler.get_scale() == 4096.0
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(tensor, resumed.network.state_dict()[name]), name
 
 
 def test_groups_of_batches() -> None:
