@@ -71,6 +71,8 @@ def _plot_epochs(
         markerfacecolor="none",
         markeredgecolor=INK,
         markeredgewidth=1.5,
+        # The last epoch, or one that is always right, lies at the edge.
+        clip_on=False,
         label=f"kept: epoch {numbers[kept]}",
     )
     axes.set(xlabel="Epoch", xlim=(min(numbers) - 0.5, max(numbers) + 0.5))

@@ -68,6 +68,8 @@ def test_learning_curves_plot_the_epochs() -> None:
     assert validation == (numbers, [epoch.validation_accuracy for epoch in epochs])
     assert mark == ([3], [epochs[2].validation_accuracy])
     assert legend(figure) == ["training", "validation", "kept: epoch 3"]
+    # At the edge, as that of a last epoch is, it stays whole.
+    assert not any(axes.lines[3].get_clip_on() for axes in figure.axes)
 
 
 def test_confusion_matrix_writes_counts_and_shares() -> None:
