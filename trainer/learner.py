@@ -151,5 +151,7 @@ class Learner:
         )
         if self.average is not None:
             self.average.module.load_state_dict(checkpoint.unpack(tensors, "average"))
-        if self.accelerator.scaler is not None:
-            checkpoint.restore_scaler(self.accelerator.scaler, checkpoint.unpack(tensors, "scaler"))
+        scaler = checkpoint.unpack(tensors, "scaler")
+        # What began in bf16 or float32 may go on where fp16 is best, and the other way round.
+        if self.accelerator.scaler is not None and scaler:
+            checkpoint.restore_scaler(self.accelerator.scaler, scaler)

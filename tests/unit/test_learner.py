@@ -62,15 +62,15 @@ def test_parts_of_a_batch_move_the_weights_as_the_whole_does(size: int, weights:
     assert moved.abs().mean() > 1e-3
 
 
-def test_the_scale_of_an_fp16_run_is_kept() -> None:
+def _scaled_learner() -> Learner:
     """No processor trains in fp16, but torch's scaler works on one as it does on a GPU."""
+    accelerator = Accelerator(cpu=True)
+    accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=2)
+    return _learner(accelerator)
 
-    def scaled() -> Learner:
-        accelerator = Accelerator(cpu=True)
-        accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=2)
-        return _learner(accelerator)
 
-    whole, halted, resumed = (scaled() for _ in range(3))
+def test_the_scale_of_an_fp16_run_is_kept() -> None:
+    whole, halted, resumed = (_scaled_learner() for _ in range(3))
     for number in range(5):
         whole.step(_batches(16), number)
     for number in range(3):
@@ -87,6 +87,18 @@ def test_the_scale_of_an_fp16_run_is_kept() -> None:
     assert resumed.accelerator.scaler.get_scale() == whole.accelerator.scaler.get_scale() == 4096.0
     for name, tensor in whole.network.state_dict().items():
         assert torch.equal(tensor, resumed.network.state_dict()[name]), name
+
+
+def test_a_run_goes_on_in_another_precision() -> None:
+    plain, scaled = _learner(Accelerator(cpu=True)), _scaled_learner()
+    for first, second in ((plain, _scaled_learner()), (scaled, _learner(Accelerator(cpu=True)))):
+        first.step(_batches(16), 0)
+        second.restore(checkpoint.pack(**first.states()))
+        for name, tensor in first.network.state_dict().items():
+            assert torch.equal(tensor, second.network.state_dict()[name]), name
+        # A scale that was never found out is sought from its start.
+        if second.accelerator.scaler is not None:
+            assert second.accelerator.scaler.get_scale() == 1024.0
 
 
 def test_groups_of_batches() -> None:
