@@ -172,6 +172,9 @@ class Data(Facts):
 
     source: str = Field(description="name of the folder, or id of the dataset on the Hub")
     kind: Literal["folder", "hub", "drawn"]
+    streamed_images: int | None = Field(
+        gt=0, description="at most so many images of each part were read; None: all of them"
+    )
     splits: list[Split]
     seed: int
     division: Literal["given", "file", "grouped", "random"] = Field(

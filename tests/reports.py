@@ -95,6 +95,7 @@ def example_data(
     parts: dict[str, object] = {
         "source": "strip-photographs",
         "kind": "folder",
+        "streamed_images": None,
         "splits": [
             split("train", [173] * len(labels), "what the other two parts left"),
             split("validation", [19] * len(labels), "10 % of each training class, drawn by chance"),

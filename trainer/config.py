@@ -24,6 +24,9 @@ class DataConfig:
     data_dir: str | None = None
     """Folder with train/<Class>/ and test/<Class>/ (and val/), or with <Class>/ alone; or the id
     of a dataset on the Hub. Default: ./custom_dateset if it exists, else drawn images."""
+    stream_images: int = 0
+    """From a dataset on the Hub, take no more than this many images of each part, read one after
+    the other and alone kept on the disk; 0 downloads all of its files."""
     test_fraction: float = 0.2
     """Share of each class kept for the one final test, where the data has no test part."""
     validation_fraction: float = 0.1

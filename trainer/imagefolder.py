@@ -1,4 +1,4 @@
-"""Find the images of a folder (or of a dataset on the Hub) and check that each can be read.
+"""Find the images of a folder, or those that `trainer.hub_images` gets, and check each of them.
 
 Every part is a `datasets.Dataset` with the columns `image` (undecoded: bytes or path), `label`
 (ClassLabel), `file` (the name a person would look for) and `size_px` (width, height).
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import datasets
-from datasets import ClassLabel, Dataset, DatasetDict
+from datasets import DatasetDict
 from PIL import Image
 from tqdm import tqdm
 
@@ -25,18 +25,10 @@ from space.images import ImageError, read_image
 from trainer.config import REFERENCE_DATA_DIR, DataConfig
 from trainer.drawn_samples import write_samples
 from trainer.errors import DataError
+from trainer.hub_images import PART_NAMES, load_from_hub
 
 logger = logging.getLogger(__name__)
 
-PART_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
 IMAGE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".mpo")
 )
@@ -70,7 +62,9 @@ def find_images(config: DataConfig) -> FoundImages:
     """
     source, kind = find_source(config)
     parts, strangers = (
-        (load_from_hub(source), []) if kind == "hub" else _from_folder(Path(source).expanduser())
+        (load_from_hub(source, config.stream_images), [])
+        if kind == "hub"
+        else _from_folder(Path(source).expanduser())
     )
     classes = next(iter(parts.values())).features["label"].names
     if len(classes) < 2:
@@ -90,7 +84,22 @@ def open_image(row: dict[str, Any]) -> Image.Image:
 
 
 def find_source(config: DataConfig) -> tuple[str, Literal["folder", "hub", "drawn"]]:
-    """Return which folder or dataset is meant, and of which kind it is."""
+    """Return which folder or dataset is meant, and of which kind it is.
+
+    Raises:
+        DataError: there is none, or it can't be read as `config` asks.
+    """
+    source, kind = _named_source(config)
+    if config.stream_images < 0:
+        raise DataError("--stream-images must be at least 0.")
+    if config.stream_images and kind != "hub":
+        raise DataError(
+            f"--stream-images is for datasets on the Hub, and {source} is a folder. Leave it out."
+        )
+    return source, kind
+
+
+def _named_source(config: DataConfig) -> tuple[str, Literal["folder", "hub", "drawn"]]:
     if config.data_dir is None and Path(REFERENCE_DATA_DIR).is_dir():
         return REFERENCE_DATA_DIR, "folder"
     named = config.data_dir or str(DRAWN_DIR)
@@ -208,51 +217,6 @@ def _own_files(folder: Path) -> list[Path]:
     if not files:
         raise DataError(f"{folder} is empty. Add images, or remove the folder.")
     return files
-
-
-def load_from_hub(repo_id: str) -> DatasetDict:
-    """Load a dataset from the Hub; its image and class columns are found by their types."""
-    try:
-        loaded = datasets.load_dataset(repo_id)
-    # The client raises errors of four libraries here; each leads to the same advice.
-    except Exception as error:
-        raise DataError(
-            f"There is no folder {repo_id}, and no such dataset came from the Hub: {error}\n"
-            "Check the path or the name, the network and, for a private dataset, HF_TOKEN."
-        ) from error
-    parts = DatasetDict()
-    for split, part in loaded.items():
-        name = "train" if len(loaded) == 1 else PART_NAMES.get(split.lower())
-        if name is None or name in parts:
-            raise DataError(
-                f"The dataset {repo_id} has the splits {', '.join(loaded)}; of train, validation "
-                "and test each may be there once, and nothing else."
-            )
-        parts[name] = _with_known_columns(part, repo_id, split)
-    if "train" not in parts:
-        raise DataError(f"The dataset {repo_id} has no train split, only {', '.join(loaded)}.")
-    return parts
-
-
-def _with_known_columns(part: Dataset, repo_id: str, split: str) -> Dataset:
-    """Bring a split of a Hub dataset into the form that the module's first lines describe."""
-    images = [n for n, kind in part.features.items() if isinstance(kind, datasets.Image)]
-    labels = [n for n, kind in part.features.items() if isinstance(kind, ClassLabel)]
-    if len(images) != 1 or len(labels) != 1:
-        raise DataError(
-            f"The dataset {repo_id} must have one image column and one ClassLabel column; its "
-            f"columns are {', '.join(f'{n} ({kind})' for n, kind in part.features.items())}."
-        )
-    part = part.select_columns([images[0], labels[0]])
-    part = part.rename_columns({images[0]: "image", labels[0]: "label"})
-    if min(part["label"]) < 0:
-        raise DataError(f"The {split} split of {repo_id} has images without a label.")
-    part = part.cast_column("image", datasets.Image(decode=False))
-    names = [
-        f"{split}/{index:06d}" + (f"_{Path(image['path']).name}" if image["path"] else "")
-        for index, image in enumerate(part["image"])
-    ]
-    return part.add_column("file", names)
 
 
 def _check_images(

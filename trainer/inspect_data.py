@@ -19,6 +19,9 @@ class InspectConfig:
     data_dir: str
     """Folder with train/<Class>/ and test/<Class>/ (and val/), or with <Class>/ alone; or the id
     of a dataset on the Hub."""
+    stream_images: int = 0
+    """From a dataset on the Hub, take no more than this many images of each part, those that
+    trainer/train.py takes with the same number; 0 downloads all of its files."""
     output_dir: Path | None = None
     """Where the report goes. Default: runs/inspection-<name of the data>."""
     predictions: Path | None = None
@@ -31,7 +34,10 @@ def main(arguments: list[str]) -> None:
     # The libraries take seconds to load; --help and wrong flags need not wait for them.
     from trainer.inspection import inspector
 
-    print(inspector.run(config.data_dir, config.output_dir, config.predictions))
+    page = inspector.run(
+        config.data_dir, config.output_dir, config.predictions, config.stream_images
+    )
+    print(page)
 
 
 if __name__ == "__main__":

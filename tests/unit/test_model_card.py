@@ -84,6 +84,9 @@ def reports() -> dict[str, Report]:
         "hub": example_report(
             data=example_data(kind="hub", source="mill/strip", smallest_px=(64, 48))
         ),
+        "streamed": example_report(
+            data=example_data(kind="hub", source="mill/strip", streamed_images=20_000)
+        ),
         "skipped": example_report(data=example_data(skipped=skipped)),
         "leaking": example_report(
             data=example_data(division="given", surfaces=example_surfaces(leaking=200)),
@@ -208,6 +211,12 @@ def test_dataset_of_the_hub_is_named_in_the_front_matter() -> None:
     assert {r.dataset_type for r in data.eval_results or []} == {"mill/strip"}
     assert "[mill/strip](https://huggingface.co/datasets/mill/strip)" in card
     assert "smallest has 64 × 48 pixels, the largest 200 × 200" in card
+    assert "of which no more than" not in card
+
+
+def test_a_streamed_part_of_a_dataset_is_told() -> None:
+    words = "(https://huggingface.co/datasets/mill/strip) on the Hub, of which no more than 20,000 "
+    assert words + "images of each part were read." in render_card(reports()["streamed"], REPO_ID)
 
 
 @given(source=st.text(st.characters(exclude_categories=["Cs"])))
@@ -317,6 +326,7 @@ def test_each_fact_of_the_report_reaches_the_card() -> None:
         "data.surfaces.leakage.#.seen_in",
         # Whole parts that other tests add.
         "unseen_test",
+        "data.streamed_images",
         "cross_validation",
         "localisation",
         "robustness",

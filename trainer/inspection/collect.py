@@ -15,13 +15,8 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from model_card.report import SkippedImage
 from trainer.config import DataConfig
 from trainer.errors import DataError
-from trainer.imagefolder import (
-    IMAGE_SUFFIXES,
-    PART_NAMES,
-    SYSTEM_FILES,
-    find_source,
-    load_from_hub,
-)
+from trainer.hub_images import PART_NAMES, load_from_hub
+from trainer.imagefolder import IMAGE_SUFFIXES, SYSTEM_FILES, find_source
 from trainer.split import PARTS
 
 
@@ -50,15 +45,16 @@ class Collection:
         return list(next(iter(self.parts.values())).features["label"].names)
 
 
-def collect(data_dir: str) -> Collection:
-    """List the images of a folder, or load a dataset from the Hub.
+def collect(data_dir: str, stream_images: int = 0) -> Collection:
+    """List the images of a folder, or load a dataset (or some of its images) from the Hub.
 
     Raises:
         DataError: there is no such folder or dataset, or it holds no images at all.
     """
-    source, kind = find_source(DataConfig(data_dir=data_dir))
+    config = DataConfig(data_dir=data_dir, stream_images=stream_images)
+    source, kind = find_source(config)
     if kind == "hub":
-        return Collection(source, None, load_from_hub(source))
+        return Collection(source, None, load_from_hub(source, stream_images))
     # Resolved at the root alone: a link inside may be what puts an image into its class.
     return _Walk(Path(source).expanduser().resolve()).collection()
 

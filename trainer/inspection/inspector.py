@@ -29,13 +29,15 @@ from trainer.surfaces import Surfaces, survey
 logger = logging.getLogger(__name__)
 
 
-def run(data_dir: str, output_dir: Path | None, predictions: Path | None) -> Path:
+def run(
+    data_dir: str, output_dir: Path | None, predictions: Path | None, stream_images: int = 0
+) -> Path:
     """Inspect a folder of images, or a dataset on the Hub; return the path of the page.
 
     Raises:
         DefectError: there are no images, or the report can't be written.
     """
-    collection = collect(data_dir)
+    collection = collect(data_dir, stream_images)
     output = output_dir or Path("runs") / f"inspection-{collection.name.replace('/', '-')}"
     open_output(output, collection.folder)
     report, images = inspect(collection, predictions)

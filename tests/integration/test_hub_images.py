@@ -1,0 +1,173 @@
+"""Images of a dataset on the Hub: downloaded or streamed, they are the same ones."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+from datasets import Image as ImageFeature
+
+from model_card.report import Report
+from tests.loopback_hub import LoopbackHub
+from tests.small_run import small_config
+from trainer import hub_images
+from trainer.config import DataConfig
+from trainer.drawn_samples import draw_image
+from trainer.errors import DataError
+from trainer.hub_images import load_from_hub
+from trainer.imagefolder import find_images
+from trainer.inspection.collect import collect
+from trainer.run import train
+
+CLASSES = ("Crazing", "Patches")
+
+
+def drawn(label: str, seed: int) -> bytes:
+    buffer = io.BytesIO()
+    draw_image(label, seed).resize((32, 32)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def images(count: int, first: int = 0) -> dict[tuple[str, int], bytes]:
+    """Draw `count` images of each class."""
+    return {
+        (label, seed): drawn(label, seed)
+        for label in CLASSES
+        for seed in range(first, first + count)
+    }
+
+
+@pytest.fixture
+def as_files(hub: LoopbackHub) -> dict[bytes, str]:
+    """A dataset made of image files; the class of each."""
+    parts = {"train": images(8), "test": images(3, first=100)}
+    hub.put(
+        "dataset",
+        "ada/steel",
+        {
+            f"{part}/{label}/{seed}.png": content
+            for part, contents in parts.items()
+            for (label, seed), content in contents.items()
+        },
+    )
+    return {c: label for contents in parts.values() for (label, _), c in contents.items()}
+
+
+def contents(parts: DatasetDict, part: str) -> dict[bytes, str]:
+    names = parts[part].features["label"].names
+    return {row["image"]["bytes"]: names[row["label"]] for row in parts[part]}
+
+
+def downloads(hub: LoopbackHub) -> int:
+    return sum(r.method == "GET" and ".png" in r.path for r in hub.requests)
+
+
+def test_no_more_images_are_read_than_asked_for(
+    hub: LoopbackHub, as_files: dict[bytes, str]
+) -> None:
+    parts = load_from_hub("ada/steel", 5)
+    assert {name: len(part) for name, part in parts.items()} == {"train": 5, "test": 5}
+    for part in parts:
+        found = contents(parts, part)
+        assert len(found) == 5
+        assert found.items() <= as_files.items()
+    assert downloads(hub) == 10
+    # Not the first five, which are all of one class.
+    assert set(contents(parts, "train").values()) == set(CLASSES)
+    file = parts["train"]["file"][0]
+    assert file.startswith("train/000000_")
+    assert file.endswith(".png")
+
+
+def test_what_was_streamed_is_kept_until_the_dataset_changes(
+    hub: LoopbackHub, as_files: dict[bytes, str]
+) -> None:
+    first = load_from_hub("ada/steel", 5)
+    once = downloads(hub)
+    again = load_from_hub("ada/steel", 5)
+    assert downloads(hub) == once
+    assert [list(again[p]["file"]) for p in again] == [list(first[p]["file"]) for p in first]
+    hub.put("dataset", "ada/steel", {"train/Patches/another.png": drawn("Patches", 50)})
+    assert len(load_from_hub("ada/steel", 100)["train"]) == 17
+
+
+def test_a_stream_of_all_images_is_the_dataset(hub: LoopbackHub, as_files: object) -> None:
+    streamed, downloaded = load_from_hub("ada/steel", 1000), load_from_hub("ada/steel")
+    for part in ("train", "test"):
+        files = {
+            Path(row["image"]["path"]).read_bytes(): CLASSES[row["label"]]
+            for row in downloaded[part]
+        }
+        assert contents(streamed, part) == files
+
+
+def test_images_inside_of_parquet_files_are_streamed(
+    hub: LoopbackHub, token: str, tmp_path: Path
+) -> None:
+    drawings = images(6)
+    table = Dataset.from_dict(
+        {
+            "steel": [{"bytes": content, "path": None} for content in drawings.values()],
+            "defect": [label for label, _ in drawings],
+            "coil": list(range(len(drawings))),
+        },
+        features=Features(
+            steel=ImageFeature(), defect=ClassLabel(names=list(CLASSES)), coil=Value("int32")
+        ),
+    )
+    table.push_to_hub("ada/coils", private=True)
+    parts = load_from_hub("ada/coils", 7)
+    assert list(parts) == ["train"]
+    known = {content: label for (label, _), content in drawings.items()}
+    found = contents(parts, "train")
+    assert len(found) == 7
+    assert found.items() <= known.items()
+    assert list(parts["train"]["file"])[6] == "train/000006"
+
+
+def test_training_and_inspection_take_the_same_images(
+    hub: LoopbackHub, as_files: dict[bytes, str], tmp_path: Path
+) -> None:
+    found = find_images(DataConfig(data_dir="ada/steel", stream_images=4))
+    inspected = collect("ada/steel", 4).parts
+    assert {name: list(part["file"]) for name, part in found.parts.items()} == {
+        name: list(part["file"]) for name, part in inspected.items()
+    }
+
+
+def test_a_streamed_dataset_is_trained_on_and_named(
+    hub: LoopbackHub, as_files: dict[bytes, str], tmp_path: Path
+) -> None:
+    config = small_config(None, tmp_path / "run", epochs=1)
+    data = replace(config.data, data_dir="ada/steel", stream_images=14)
+    facts = Report.read(train(replace(config, data=data))).data
+    images = {split.name: split.images for split in facts.splits}
+    assert images["train"] + images["validation"] == 14
+    assert images["test"] == 6
+    assert (facts.kind, facts.source, facts.streamed_images) == ("hub", "ada/steel", 14)
+    card = (tmp_path / "run/published/README.md").read_text()
+    assert "of which no more than 14 images of each part were read" in card
+
+
+def test_a_stream_that_breaks_is_explained(hub: LoopbackHub, as_files: object) -> None:
+    hub.fail_next("GET train/Patches/3.png", 403, "Not for you")
+    with pytest.raises(DataError, match=r"(?s)images of ada/steel did not all come.*same command"):
+        load_from_hub("ada/steel", 16)
+    assert len(load_from_hub("ada/steel", 16)["train"]) == 16
+
+
+def test_a_class_that_no_streamed_image_shows_is_named(
+    hub: LoopbackHub, as_files: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_images, "SHUFFLED_IMAGES", 1)
+    with pytest.raises(DataError, match=r"first 3 images of ada/steel's train .* Patches"):
+        load_from_hub("ada/steel", 3)
+
+
+def test_folders_are_not_streamed(tmp_path: Path) -> None:
+    for count, words in ((5, "is for datasets on the Hub"), (-1, "at least 0")):
+        with pytest.raises(DataError, match=words):
+            find_images(DataConfig(data_dir=str(tmp_path), stream_images=count))

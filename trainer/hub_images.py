@@ -1,0 +1,150 @@
+"""Get the images of a dataset on the Hub: downloaded whole, or so many of them streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow
+import pyarrow.compute
+from datasets import ClassLabel, Dataset, DatasetDict, IterableDataset
+from datasets.fingerprint import Hasher
+
+from trainer.errors import DataError
+
+PART_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+UNDECODED = datasets.Image(decode=False)
+# Of a stream, the images among which chance takes the next one; the files are shuffled, too.
+SHUFFLED_IMAGES = 1000
+# Image files that are read together: a single one is mostly waited for.
+READ_AT_A_TIME = 16
+
+
+def load_from_hub(repo_id: str, stream_images: int = 0) -> DatasetDict:
+    """Load a dataset from the Hub; its image and class columns are found by their types.
+
+    Args:
+        repo_id: of the dataset.
+        stream_images: take no more than this many images of each part, read one after the other
+            from the Hub; those alone are kept, in the cache of `datasets`. 0 downloads all files.
+
+    Returns:
+        parts with the columns `image` (undecoded), `label` and `file`.
+
+    Raises:
+        DataError: it does not come, or is no dataset of images and classes.
+    """
+    try:
+        if stream_images:
+            builder = datasets.load_dataset_builder(repo_id)
+            loaded = builder.as_streaming_dataset()
+        else:
+            loaded = datasets.load_dataset(repo_id)
+    # The client raises errors of four libraries here; each leads to the same advice.
+    except Exception as error:
+        raise DataError(
+            f"There is no folder {repo_id}, and no such dataset came from the Hub: {error}\n"
+            "Check the path or the name, the network and, for a private dataset, HF_TOKEN."
+        ) from error
+    parts = DatasetDict()
+    for split, part in loaded.items():
+        name = "train" if len(loaded) == 1 else PART_NAMES.get(split.lower())
+        if name is None or name in parts:
+            raise DataError(
+                f"The dataset {repo_id} has the splits {', '.join(loaded)}; of train, validation "
+                "and test each may be there once, and nothing else."
+            )
+        image, label = _columns(part, repo_id)
+        if stream_images:
+            revision = Hasher.hash((repo_id, builder.hash, builder.config_id))
+            # First of all: a stream decodes its images before later steps.
+            stream = part.decode(False).select_columns([image, label])
+            part = _kept(stream, stream_images, revision, repo_id, split)
+        part = part.select_columns([image, label])
+        part = part.cast_column(image, UNDECODED)
+        part = part.rename_columns({image: "image", label: "label"})
+        parts[name] = _with_names(part, repo_id, split)
+    if "train" not in parts:
+        raise DataError(f"The dataset {repo_id} has no train split, only {', '.join(loaded)}.")
+    return parts
+
+
+def _columns(part: Dataset | IterableDataset, repo_id: str) -> tuple[str, str]:
+    """Return the names of the one column of images and of the one column of classes."""
+    features = part.features or {}
+    images = [n for n, kind in features.items() if isinstance(kind, datasets.Image)]
+    labels = [n for n, kind in features.items() if isinstance(kind, ClassLabel)]
+    if len(images) != 1 or len(labels) != 1:
+        columns = ", ".join(f"{n} ({kind})" for n, kind in features.items())
+        raise DataError(
+            f"The dataset {repo_id} must have one image column and one ClassLabel column; its "
+            f"columns are {columns or 'not known before all of it is downloaded'}."
+        )
+    return images[0], labels[0]
+
+
+def _kept(stream: IterableDataset, images: int, revision: str, repo_id: str, split: str) -> Dataset:
+    """Read images of a stream, always the same ones, and keep them on disk as one Dataset."""
+    image, label = stream.column_names
+    taken = stream.shuffle(seed=0, buffer_size=SHUFFLED_IMAGES).take(images)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        with ThreadPoolExecutor(READ_AT_A_TIME) as pool:
+            for batch in taken.iter(batch_size=READ_AT_A_TIME):
+                batch[image] = pool.map(_with_bytes, batch[image])
+                for values in zip(*batch.values(), strict=True):
+                    yield dict(zip(batch, values, strict=True))
+
+    try:
+        kept = Dataset.from_generator(
+            rows,
+            features=stream.features,
+            fingerprint=f"{revision}-{split}-{images}",
+        )
+    # As above, errors of several libraries, wrapped into one that says nothing.
+    except datasets.exceptions.DatasetGenerationError as error:
+        raise DataError(
+            f"The images of {repo_id} did not all come from the Hub: {error.__cause__ or error}\n"
+            "Run the same command again; without --stream-images, files that came are kept."
+        ) from error
+    found = set(kept[label])
+    missing = [n for i, n in enumerate(kept.features[label].names) if i not in found]
+    if missing:
+        raise DataError(
+            f"Among the first {len(kept)} images of {repo_id}'s {split} split is none of the class "
+            f"{missing[0]}: they seem to be sorted by class. Ask for more with --stream-images, or "
+            "leave it out."
+        )
+    return kept
+
+
+def _with_bytes(image: dict[str, Any]) -> dict[str, Any]:
+    """Read a file of images that a stream names only by its address; others hold their bytes."""
+    embedded: dict[str, Any] = UNDECODED.embed_storage(
+        pyarrow.array([image], type=UNDECODED.pa_type)
+    )[0].as_py()
+    return embedded
+
+
+def _with_names(part: Dataset, repo_id: str, split: str) -> Dataset:
+    """Add the column `file`: place in the split, and the file's name where there is one."""
+    if min(part["label"]) < 0:
+        raise DataError(f"The {split} split of {repo_id} has images without a label.")
+    # Of Arrow's column, so that the bytes beside the names stay on the disk.
+    paths = pyarrow.compute.struct_field(part.data.column("image"), "path").to_pylist()
+    names = [
+        f"{split}/{index:06d}" + (f"_{Path(path).name}" if path else "")
+        for index, path in enumerate(paths)
+    ]
+    return part.add_column("file", names)
