@@ -19,18 +19,24 @@ from trainer.trust.degradations import degrade_by_chance
 # How many numbers decide the changes of one image: angle, shear in x and y, zoom, shift in x and y,
 # flip in x and y, contrast, brightness; whether it is degraded, and the seed of that.
 DRAWS = 12
+# The first of them that decides a flip; those before it move parts of an image out of sight.
+FLIPS = 6
 # As many seeds as a float32 between -1 and 1 surely tells apart.
 SEEDS = 2**23
 
 
-def draw(seed: int) -> torch.Tensor:
+def draw(seed: int, *, whole: bool = False) -> torch.Tensor:
     """Draw the numbers, from -1 to 1, that decide the changes of one image: [12].
 
     Args:
-        seed: of this image in this epoch; nothing else has an influence.
+        seed: of this image in this epoch; nothing but the two arguments has an influence.
+        whole: leave out what would bare corners or move parts out of sight.
     """
     generator = torch.Generator().manual_seed(seed)
-    return torch.rand(DRAWS, generator=generator).mul_(2).sub_(1)
+    numbers = torch.rand(DRAWS, generator=generator).mul_(2).sub_(1)
+    if whole:
+        numbers[:FLIPS] = 0
+    return numbers
 
 
 class Changes(NamedTuple):

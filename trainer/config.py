@@ -125,6 +125,9 @@ class RecipeConfig:
     """Augmentation: random brightness, up to this share of the range from black to white."""
     contrast: float = 0.0
     """Augmentation: random contrast, up to this share more, or as much less."""
+    settle_epochs: int = 0
+    """Augmentation: last epochs in which images are no longer turned, sheared, shifted or zoomed,
+    so that training ends on images without bare corners, as the finished network will see them."""
     degrade: float = 0.0
     """Augmentation: share of images that are degraded as an imaging line does: in one to three of
     light, lens, resolution and sensor, by the kinds that the test for robustness knows."""
@@ -149,6 +152,7 @@ PRESETS = {
         warmup_epochs=1,
         contrast=0.8,
         brightness=0.3,
+        settle_epochs=5,
     ),
     "from-scratch": RecipeConfig(
         preset="from-scratch",
@@ -306,6 +310,7 @@ class TrainConfig:
             (not 0 <= recipe.shear < 90, "--shear must be in [0, 90) degrees"),
             (not 0 <= recipe.translation < 1, "--translation must be in [0, 1)"),
             (not 0 <= recipe.zoom <= 4, "--zoom must be in [0, 4]"),
+            (recipe.settle_epochs < 0, "--settle-epochs must be at least 0"),
             (not 0 <= recipe.brightness < 1, "--brightness must be in [0, 1)"),
             (not 0 <= recipe.contrast <= 4, "--contrast must be in [0, 4]"),
             (not 0 <= recipe.degrade <= 1, "--degrade must be in [0, 1]"),

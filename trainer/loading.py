@@ -99,15 +99,20 @@ class PlainImages(Dataset[tuple[torch.Tensor, int]]):
 
 
 class TrainingImages(Dataset[tuple[tuple[torch.Tensor, torch.Tensor], int]]):
-    """Images, and the numbers that seed, epoch and index draw for them, for `Augment` to use."""
+    """Images, and the numbers that seed, epoch and index draw for them, for `Augment` to use.
 
-    def __init__(self, plain: PlainImages, seed: int) -> None:
-        self.plain, self.seed = plain, seed
+    Args:
+        whole_from: the epoch (the first is 1) from which on images are no longer turned or moved.
+    """
+
+    def __init__(self, plain: PlainImages, seed: int, whole_from: float = math.inf) -> None:
+        self.plain, self.seed, self.whole_from = plain, seed, whole_from
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[tuple[torch.Tensor, torch.Tensor], int]:
         epoch, index = key
         pixels, label = self.plain[index]
-        return (pixels, draw(mixed_seed(self.seed, epoch, index))), label
+        draws = draw(mixed_seed(self.seed, epoch, index), whole=epoch >= self.whole_from)
+        return (pixels, draws), label
 
 
 def mixed_seed(*numbers: int) -> int:

@@ -57,7 +57,11 @@ def image_task(
 
     return Task(
         model=backbone.model,
-        train=TrainingImages(decoded("train"), config.run.seed),
+        train=TrainingImages(
+            decoded("train"),
+            config.run.seed,
+            whole_from=config.recipe.epochs - config.recipe.settle_epochs + 1,
+        ),
         validation=decoded("validation"),
         augment=Augment(config.recipe, data_config),
         prepare=Normalise(data_config),

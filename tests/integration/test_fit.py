@@ -31,6 +31,26 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_epochs_that_settle_are_the_last_ones(data_dir: Path, tmp_path: Path) -> None:
+    """Settling all the time is the same as never turning or moving an image."""
+    still = {"rotation": 0.0, "shear": 0.0, "translation": 0.0}
+    runs: dict[str, dict[str, Any]] = {
+        "usual": {"epochs": 1},
+        "settling": {"settle_epochs": 2},
+        "still": {"settle_epochs": 3},
+        "without": still,
+    }
+    logs = {}
+    for name, recipe in runs.items():
+        train(small_config(data_dir, tmp_path / name, **recipe))
+        lines = (tmp_path / name / METRICS).read_text().splitlines()
+        logs[name] = [json.loads(line)["train_loss"] for line in lines]
+    assert logs["settling"][0] == logs["usual"][0]
+    assert logs["still"] == logs["without"]
+    assert logs["still"][0] != logs["usual"][0]
+    assert logs["settling"][1:] != logs["still"][1:]
+
+
 MIXED: dict[str, Any] = {"mixup": 0.4, "cutmix": 1.0, "layer_decay": 0.8, "label_smoothing": 0.1}
 
 

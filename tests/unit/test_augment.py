@@ -77,6 +77,19 @@ def test_flips_are_the_four_flips_and_nothing_else() -> None:
     assert all(seen.count(flip) > 4 for flip in range(4))
 
 
+def test_whole_images_are_flipped_and_lit_as_before_and_not_moved() -> None:
+    pixels = torch.from_numpy(np.asarray(noise(8, 8)).copy()).permute(2, 0, 1)
+    moving = recipe(rotation=45, shear=5, translation=0.1, zoom=0.5, flip=True)
+    lit = {"flip": True, "contrast": 0.8, "brightness": 0.3}
+    for seed in range(16):
+        drawn = draw(seed, whole=True)
+        flipped = changed(pixels, recipe(flip=True), draw(seed))
+        assert torch.equal(changed(pixels, moving, drawn), flipped)
+        assert torch.equal(
+            changed(pixels, recipe(**lit), drawn), changed(pixels, recipe(**lit), draw(seed))
+        )
+
+
 def picture() -> torch.Tensor:
     """Return a smooth picture whose middle, 96 of 128 pixels, is not empty."""
     place = torch.arange(128.0)

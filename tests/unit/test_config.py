@@ -48,6 +48,7 @@ from trainer.errors import ConfigError
         (RecipeConfig, {"layer_decay": 1.1}, "--layer-decay"),
         (RecipeConfig, {"mixup": -0.1}, "--mixup"),
         (RecipeConfig, {"degrade": 1.5}, "--degrade"),
+        (RecipeConfig, {"settle_epochs": -1}, "--settle-epochs"),
         (ExtraTestsConfig, {"boxes": Path("nowhere")}, "--boxes"),
         (ExtraTestsConfig, {"robustness_images": -1}, "--robustness-images"),
         (RecipeConfig, {"cutmix": float("inf")}, "--cutmix"),

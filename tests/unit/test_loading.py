@@ -119,6 +119,15 @@ def test_changes_differ_by_image_epoch_and_seed(plain: PlainImages) -> None:
     assert all(not torch.equal(a, b) for a, b in itertools.combinations(draws, 2))
 
 
+def test_in_the_last_epochs_images_stay_whole(plain: PlainImages) -> None:
+    settling, always = TrainingImages(plain, 0, whole_from=3), TrainingImages(plain, 0)
+    for epoch_number in (2, 3, 4):
+        (_, numbers), _ = settling[(epoch_number, 1)]
+        (_, usual), _ = always[(epoch_number, 1)]
+        assert torch.equal(numbers, usual) == (epoch_number < 3)
+        assert torch.equal(numbers[6:], usual[6:])
+
+
 def test_loading_leaves_the_random_state_alone(plain: PlainImages) -> None:
     torch.manual_seed(7)
     expected = torch.rand(3)
