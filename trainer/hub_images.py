@@ -14,16 +14,8 @@ from datasets import ClassLabel, Dataset, DatasetDict, IterableDataset
 from datasets.fingerprint import Hasher
 
 from trainer.errors import DataError
+from trainer.split import PART_NAMES
 
-PART_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
 UNDECODED = datasets.Image(decode=False)
 # Of a stream, the images among which chance takes the next one; the files are shuffled, too.
 SHUFFLED_IMAGES = 1000
@@ -67,11 +59,12 @@ def load_from_hub(repo_id: str, stream_images: int = 0) -> DatasetDict:
             )
         image, label = _columns(part, repo_id)
         if stream_images:
-            revision = Hasher.hash((repo_id, builder.hash, builder.config_id))
             # First of all: a stream decodes its images before later steps.
-            stream = part.decode(False).select_columns([image, label])
-            part = _kept(stream, stream_images, revision, repo_id, split)
+            part = part.decode(False)
         part = part.select_columns([image, label])
+        if stream_images:
+            revision = Hasher.hash((repo_id, builder.hash, builder.config_id))
+            part = _kept(part, stream_images, revision, repo_id, split)
         part = part.cast_column(image, UNDECODED)
         part = part.rename_columns({image: "image", label: "label"})
         parts[name] = _with_names(part, repo_id, split)

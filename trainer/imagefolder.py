@@ -25,7 +25,8 @@ from space.images import ImageError, read_image
 from trainer.config import REFERENCE_DATA_DIR, DataConfig
 from trainer.drawn_samples import write_samples
 from trainer.errors import DataError
-from trainer.hub_images import PART_NAMES, load_from_hub
+from trainer.hub_images import load_from_hub
+from trainer.split import PART_NAMES
 
 logger = logging.getLogger(__name__)
 

@@ -21,6 +21,16 @@ from trainer.errors import DataError
 
 SPLIT_FILE = "split.csv"
 PARTS = ("train", "validation", "test")
+# What folders, and splits of datasets on the Hub, may call them.
+PART_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
 Division = Literal["given", "file", "grouped", "random"]
 # A share is cut off as so many of at most this many folds.
 MOST_FOLDS = 20

@@ -15,9 +15,9 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from model_card.report import SkippedImage
 from trainer.config import DataConfig
 from trainer.errors import DataError
-from trainer.hub_images import PART_NAMES, load_from_hub
+from trainer.hub_images import load_from_hub
 from trainer.imagefolder import IMAGE_SUFFIXES, SYSTEM_FILES, find_source
-from trainer.split import PARTS
+from trainer.split import PART_NAMES, PARTS
 
 
 @dataclass
