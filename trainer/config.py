@@ -128,7 +128,7 @@ class RecipeConfig:
     settle_epochs: int = 0
     """Augmentation: last epochs in which images are no longer turned, sheared, shifted or zoomed,
     so that training ends on images without bare corners, as the finished network will see them.
-    On sharp images it names more rightly; on blurred ones, less."""
+    Sharp images are named better then, blurred ones worse, unless some are degraded, too."""
     degrade: float = 0.0
     """Augmentation: share of images that are degraded as an imaging line does: in one to three of
     light, lens, resolution and sensor, by the kinds that the test for robustness knows."""
@@ -154,6 +154,7 @@ PRESETS = {
         contrast=0.8,
         brightness=0.3,
         settle_epochs=5,
+        degrade=0.1,
     ),
     "from-scratch": RecipeConfig(
         preset="from-scratch",
@@ -185,7 +186,8 @@ class RunConfig:
     workers: int = 0
     """Processes that load images. 0 loads in the main process, right for a CPU."""
     cache_dir: Path | None = None
-    """Where the features of frozen backbones are kept. Default: the user's cache folder."""
+    """Where it is kept which images overlap, and what frozen backbones make of them, for the next
+    run on the same images. Default: the user's cache folder."""
     compile: bool = False
     """Compile the network first (torch.compile). It takes a minute or more, and rounds otherwise;
     each step is faster then, most of all on a GPU."""

@@ -18,13 +18,13 @@ from typing import Any
 import datasets
 import torch
 from accelerate import Accelerator
-from platformdirs import user_cache_path
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from trainer import checkpoint
 from trainer.augment import Augment, draw, plain_transform
 from trainer.backbone import Backbone
+from trainer.cache import cache_folder, image_digest
 from trainer.config import TrainConfig
 from trainer.errors import ConfigError
 from trainer.imagefolder import open_image
@@ -59,9 +59,7 @@ class FeatureStore:
         self.model: Any = built.model.eval().to(accelerator.device)
         self.augment = Augment(config.recipe, built.data_config).to(accelerator.device)
         self._check_head()
-        self.root = (
-            config.run.cache_dir or user_cache_path("strip-defect-classifier")
-        ) / "features"
+        self.root = cache_folder("features", config.run.cache_dir)
         self.weights = self._weights_digest()
 
     def of(self, part: datasets.Dataset, views: int, title: str) -> torch.Tensor:
@@ -70,7 +68,7 @@ class FeatureStore:
         First come those of the images as they are, then those of so many augmented views; what is
         not on disk yet is computed.
         """
-        hashes = [_image_hash(row) for row in part]
+        hashes = [image_digest(row) for row in part]
         known = [self._read(view) for view in range(1 + views)]
         missing = [[i for i, name in enumerate(hashes) if name not in of] for of in known]
         total = sum(len(rows) for rows in missing)
@@ -211,9 +209,3 @@ def _features(model: Any, inputs: torch.Tensor) -> torch.Tensor:
 
 def _bytes(tensor: torch.Tensor) -> bytes:
     return tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
-
-
-def _image_hash(row: dict[str, Any]) -> str:
-    image = row["image"]
-    content = image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
-    return hashlib.sha256(content).hexdigest()

@@ -15,7 +15,7 @@ from trainer.config import TrainConfig
 from trainer.imagefolder import find_images
 from trainer.leakage import leaking_files
 from trainer.split import Division, divide, divide_into_folds, pooled
-from trainer.surfaces import Surfaces, read_surfaces, survey
+from trainer.surfaces import Surfaces, find_surfaces, read_surfaces
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Images:
 def prepare_images(config: TrainConfig, run_dir: Path) -> list[Images]:
     """Find, check, compare and divide the images that `config` names.
 
-    Which images share surface is read from `run_dir` where an earlier look left it.
+    Which images share surface is kept in `run_dir`, so that a run goes on with its own division.
 
     Returns:
         one division of the images, or with --folds one a fold.
@@ -73,8 +73,7 @@ def prepare_images(config: TrainConfig, run_dir: Path) -> list[Images]:
     if found.kind != "drawn":
         surfaces = read_surfaces(run_dir, list(everything["file"]))
         if surfaces is None:
-            logger.info("Looking for images that show the same surface …")
-            surfaces = survey(everything)
+            surfaces = find_surfaces(everything, config.run.cache_dir)
             surfaces.write(run_dir)
     parts = _with_groups(found.parts, surfaces)
     if config.data.folds:

@@ -26,6 +26,9 @@ class InspectConfig:
     """Where the report goes. Default: runs/inspection-<name of the data>."""
     predictions: Path | None = None
     """The predictions.csv of a run, best of one with --folds 5: tells likely label errors."""
+    cache_dir: Path | None = None
+    """Where it is kept which images overlap, for the next look, or training, on the same images.
+    Default: the user's cache folder."""
 
 
 def main(arguments: list[str]) -> None:
@@ -35,7 +38,11 @@ def main(arguments: list[str]) -> None:
     from trainer.inspection import inspector
 
     page = inspector.run(
-        config.data_dir, config.output_dir, config.predictions, config.stream_images
+        config.data_dir,
+        config.output_dir,
+        config.predictions,
+        config.stream_images,
+        config.cache_dir,
     )
     print(page)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +15,13 @@ import numpy as np
 from datasets import Dataset
 from pydantic import BaseModel, ConfigDict
 
+from trainer import overlaps
+from trainer.cache import cache_folder, image_digest
 from trainer.imagefolder import open_image
 from trainer.overlaps import Overlap, find_overlaps, group_images
 from trainer.overlaps.turns import NAMES, Array
+
+logger = logging.getLogger(__name__)
 
 OVERLAPS_FILE = "overlaps.json"
 
@@ -58,12 +63,41 @@ class Surfaces:
     pairs: list[SharedSurface]
     groups: dict[str, int]
 
-    def write(self, run_dir: Path) -> None:
+    def write(self, folder: Path) -> None:
         """Write the pairs as `overlaps.json`, whole or not at all."""
-        partial = run_dir / (OVERLAPS_FILE + ".partial")
+        # Runs on the same images may begin at the same moment.
+        partial = folder / f"{OVERLAPS_FILE}.{os.getpid()}.partial"
         found = _Overlaps(images=_digest(self.groups), pairs=self.pairs)
         partial.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        partial.replace(run_dir / OVERLAPS_FILE)
+        partial.replace(folder / OVERLAPS_FILE)
+
+
+def find_surfaces(images: Dataset, cache_dir: Path | None) -> Surfaces:
+    """Return which images show the same surface, from an earlier look at the same files if any.
+
+    Args:
+        images: with the columns that `trainer.imagefolder` describes.
+        cache_dir: where such looks are kept; None is the user's cache folder.
+    """
+    folder = cache_folder("overlaps", cache_dir) / _search_digest(images)
+    found = read_surfaces(folder, list(images["file"]))
+    if found is None:
+        logger.info("Looking for images that show the same surface …")
+        found = survey(images)
+        folder.mkdir(parents=True, exist_ok=True)
+        found.write(folder)
+    return found
+
+
+def _search_digest(images: Dataset) -> str:
+    """Return a fingerprint of all that a look depends on: names, labels, contents, the search."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(overlaps.__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    lines = [f"{row['file']}\t{row['label']}\t{image_digest(row)}" for row in images]
+    names = images.features["label"].names
+    digest.update("\n".join([*names, *sorted(lines)]).encode())
+    return digest.hexdigest()[:32]
 
 
 def survey(images: Dataset) -> Surfaces:
@@ -124,9 +158,9 @@ def join_groups(pairs: list[SharedSurface], files: list[str]) -> Surfaces:
     return Surfaces(pairs, dict(zip(files, group_images(len(files), links), strict=True)))
 
 
-def read_surfaces(run_dir: Path, files: list[str]) -> Surfaces | None:
-    """Return what `Surfaces.write` left in `run_dir`; None if nothing, or of other images."""
-    file = run_dir / OVERLAPS_FILE
+def read_surfaces(folder: Path, files: list[str]) -> Surfaces | None:
+    """Return what `Surfaces.write` left in `folder`; None if nothing, or of other images."""
+    file = folder / OVERLAPS_FILE
     if not file.exists():
         return None
     found = _Overlaps.model_validate_json(file.read_bytes())

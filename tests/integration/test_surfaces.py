@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from datasets import Dataset
 
 from model_card.report import Report
 from tests.small_run import small_config
@@ -15,8 +17,10 @@ from trainer import compare_splits
 from trainer.config import DataConfig, TrainConfig
 from trainer.drawn_samples import draw_image
 from trainer.images import Images, prepare_images
+from trainer.inspection import inspector
+from trainer.inspection.report import DataReport
 from trainer.run import train
-from trainer.surfaces import OVERLAPS_FILE, read_surfaces
+from trainer.surfaces import OVERLAPS_FILE, Surfaces, read_surfaces, survey
 
 LABELS = ("Crazing", "Patches")
 SURFACES = 10
@@ -90,6 +94,48 @@ def test_what_was_found_is_not_sought_again(crops: Path, tmp_path: Path) -> None
     [anew] = prepare(on(crops, tmp_path), run_dir)
     assert anew.surfaces is not None
     assert anew.surfaces.pairs == images.surfaces.pairs
+
+
+def test_runs_and_inspections_of_the_same_images_look_once(
+    crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+
+    def counted(images: Dataset) -> Surfaces:
+        looks.append(len(images))
+        return survey(images)
+
+    monkeypatch.setattr("trainer.surfaces.survey", counted)
+    data_dir, cache = tmp_path / "data", tmp_path / "cache"
+    shutil.copytree(crops, data_dir)
+
+    def pairs_of(name: str, **data: object) -> set[tuple[str, str]]:
+        config = on(data_dir, tmp_path / name, **data)
+        config = replace(config, run=replace(config.run, cache_dir=cache))
+        [images] = prepare(config, tmp_path / name)
+        assert images.surfaces is not None
+        return {(pair.file_a, pair.file_b) for pair in images.surfaces.pairs}
+
+    first = pairs_of("first")
+    assert len(first) == 3 * SURFACES * len(LABELS)
+    assert pairs_of("second", random_split=True) == first
+    page = inspector.run(str(data_dir), tmp_path / "report", None, cache_dir=cache)
+    assert len(
+        DataReport.model_validate_json((page.parent / "data-report.json").read_bytes()).pairs
+    ) == len(first)
+    assert looks == [60]
+    # Under the name of one image another picture: all is looked at anew, and found to differ.
+    draw_image("Crazing", SURFACES).save(data_dir / "Crazing" / "0-a.png")
+    lost = {pair for pair in first if "Crazing/0-a.png" in pair}
+    assert pairs_of("third") == first - lost
+    assert len(lost) == 2
+    # As the former pictures were, they are known.
+    shutil.copy(crops / "Crazing" / "0-a.png", data_dir / "Crazing" / "0-a.png")
+    assert pairs_of("fourth") == first
+    # Under another label, a pair is told with that.
+    (data_dir / "Crazing" / "1-a.png").rename(data_dir / "Patches" / "1-c2.png")
+    assert ("Crazing/1-b.jpg", "Patches/1-c2.png") in pairs_of("fifth")
+    assert looks == [60, 60, 60]
 
 
 def test_copies_in_another_format_are_pairs(tmp_path: Path) -> None:

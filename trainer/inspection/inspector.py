@@ -24,13 +24,17 @@ from trainer.inspection.report import (
     open_output,
 )
 from trainer.leakage import RANDOM_SPLITS, overlapping, random_split_leakage
-from trainer.surfaces import Surfaces, survey
+from trainer.surfaces import Surfaces, find_surfaces
 
 logger = logging.getLogger(__name__)
 
 
 def run(
-    data_dir: str, output_dir: Path | None, predictions: Path | None, stream_images: int = 0
+    data_dir: str,
+    output_dir: Path | None,
+    predictions: Path | None,
+    stream_images: int = 0,
+    cache_dir: Path | None = None,
 ) -> Path:
     """Inspect a folder of images, or a dataset on the Hub; return the path of the page.
 
@@ -40,14 +44,16 @@ def run(
     collection = collect(data_dir, stream_images)
     output = output_dir or Path("runs") / f"inspection-{collection.name.replace('/', '-')}"
     open_output(output, collection.folder)
-    report, images = inspect(collection, predictions)
+    report, images = inspect(collection, predictions, cache_dir)
     for verdict in verdicts.judge(report):
         logger.info("%s: %s", verdict.level.upper(), verdict.title)
     report.write(output)
     return page.write(report, images, output)
 
 
-def inspect(collection: Collection, predictions: Path | None) -> tuple[DataReport, Dataset]:
+def inspect(
+    collection: Collection, predictions: Path | None, cache_dir: Path | None
+) -> tuple[DataReport, Dataset]:
     """Measure all that the report tells; return it and the readable images.
 
     Raises:
@@ -67,8 +73,7 @@ def inspect(collection: Collection, predictions: Path | None) -> tuple[DataRepor
     # Before the search, which takes its time: a wrong file should be told at once.
     label_check = check_labels(predictions, labels_by_file) if predictions else None
     duplicates = checks.find_duplicates(files, labels, facts)
-    logger.info("Looking for images that show the same surface …")
-    surfaces = survey(images) if files else Surfaces([], {})
+    surfaces = find_surfaces(images, cache_dir) if files else Surfaces([], {})
     given_parts = len(parts) > 1
     report = DataReport(
         source=collection.name,
