@@ -38,6 +38,8 @@ lint: setup ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# A file of tests to a core, the longest first; were each to use all cores, they would mostly wait
+# for each other.
 .PHONY: test
 test: setup browser lint ## every check, the browser's included
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
