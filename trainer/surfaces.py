@@ -92,7 +92,7 @@ def find_surfaces(images: Dataset, cache_dir: Path | None) -> Surfaces:
 def _search_digest(images: Dataset) -> str:
     """Return a fingerprint of all that a look depends on: names, labels, contents, the search."""
     digest = hashlib.sha256()
-    for source in sorted(Path(overlaps.__file__).parent.glob("*.py")):
+    for source in [Path(__file__), *sorted(Path(overlaps.__file__).parent.glob("*.py"))]:
         digest.update(source.read_bytes())
     lines = [f"{row['file']}\t{row['label']}\t{image_digest(row)}" for row in images]
     names = images.features["label"].names
