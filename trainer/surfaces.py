@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 from datasets import Dataset
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trainer import overlaps
 from trainer.cache import cache_folder, image_digest
+from trainer.errors import DataError
 from trainer.imagefolder import open_image
 from trainer.overlaps import Overlap, find_overlaps, group_images
 from trainer.overlaps.turns import NAMES, Array
@@ -78,6 +79,9 @@ def find_surfaces(images: Dataset, cache_dir: Path | None) -> Surfaces:
     Args:
         images: with the columns that `trainer.imagefolder` describes.
         cache_dir: where such looks are kept; None is the user's cache folder.
+
+    Raises:
+        DataError: what was kept is damaged.
     """
     folder = cache_folder("overlaps", cache_dir) / _search_digest(images)
     found = read_surfaces(folder, list(images["file"]))
@@ -90,7 +94,7 @@ def find_surfaces(images: Dataset, cache_dir: Path | None) -> Surfaces:
 
 
 def _search_digest(images: Dataset) -> str:
-    """Return a fingerprint of all that a look depends on: names, labels, contents, the search."""
+    """Return a fingerprint of names, labels and contents of images, and of the search itself."""
     digest = hashlib.sha256()
     for source in [Path(__file__), *sorted(Path(overlaps.__file__).parent.glob("*.py"))]:
         digest.update(source.read_bytes())
@@ -159,11 +163,21 @@ def join_groups(pairs: list[SharedSurface], files: list[str]) -> Surfaces:
 
 
 def read_surfaces(folder: Path, files: list[str]) -> Surfaces | None:
-    """Return what `Surfaces.write` left in `folder`; None if nothing, or of other images."""
+    """Return what `Surfaces.write` left in `folder`; None if nothing, or of other images.
+
+    Raises:
+        DataError: the file is damaged.
+    """
     file = folder / OVERLAPS_FILE
     if not file.exists():
         return None
-    found = _Overlaps.model_validate_json(file.read_bytes())
+    try:
+        found = _Overlaps.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        raise DataError(
+            f"{file}, which tells what images overlap, is damaged. "
+            "Remove it, and they are compared anew."
+        ) from error
     return join_groups(found.pairs, files) if found.images == _digest(files) else None
 
 

@@ -16,6 +16,7 @@ from tests.small_run import small_config
 from trainer import compare_splits
 from trainer.config import DataConfig, TrainConfig
 from trainer.drawn_samples import draw_image
+from trainer.errors import DataError
 from trainer.images import Images, prepare_images
 from trainer.inspection import inspector
 from trainer.inspection.report import DataReport
@@ -136,6 +137,10 @@ def test_runs_and_inspections_of_the_same_images_look_once(
     (data_dir / "Crazing" / "1-a.png").rename(data_dir / "Patches" / "1-c2.png")
     assert ("Crazing/1-b.jpg", "Patches/1-c2.png") in pairs_of("fifth")
     assert looks == [60, 60, 60]
+    for kept in cache.rglob(OVERLAPS_FILE):
+        kept.write_bytes(kept.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"overlaps.json, .* is damaged\. Remove it"):
+        pairs_of("sixth")
 
 
 def test_copies_in_another_format_are_pairs(tmp_path: Path) -> None:
