@@ -13,8 +13,6 @@ from pydantic import TypeAdapter, ValidationError
 from trainer.errors import ConfigError
 
 CONFIG_FILE = "config.json"
-# The spelling is that of the reference work; whoever repeats it has such a folder.
-REFERENCE_DATA_DIR = "custom_dateset"
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class DataConfig:
 
     data_dir: str | None = None
     """Folder with train/<Class>/ and test/<Class>/ (and val/), or with <Class>/ alone; or the id
-    of a dataset on the Hub. Default: ./custom_dateset if it exists, else drawn images."""
+    of a dataset on the Hub. Default: ./custom_dateset or ./custom_dataset, else drawn images."""
     stream_images: int = 0
     """From a dataset on the Hub, take no more than this many images of each part, read one after
     the other and alone kept on the disk; 0 downloads all of its files."""

@@ -13,7 +13,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import datasets
 from datasets import DatasetDict
@@ -22,7 +22,8 @@ from tqdm import tqdm
 
 from model_card.report import SkippedImage
 from space.images import ImageError, read_image
-from trainer.config import REFERENCE_DATA_DIR, DataConfig
+from trainer.config import DataConfig
+from trainer.data_source import DRAWN_DIR, SourceKind, find_source
 from trainer.drawn_samples import write_samples
 from trainer.errors import DataError
 from trainer.hub_images import load_from_hub
@@ -35,7 +36,6 @@ IMAGE_SUFFIXES = frozenset(
 )
 # Files that file managers leave in folders, unseen by their users.
 SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"))
-DRAWN_DIR = Path("drawn_samples")
 DRAWN_TRAIN_PER_CLASS, DRAWN_TEST_PER_CLASS = 200, 40
 LISTED_PROBLEMS = 10
 
@@ -51,7 +51,7 @@ class FoundImages:
 
     parts: DatasetDict
     source: str
-    kind: Literal["folder", "hub", "drawn"]
+    kind: SourceKind
     skipped: list[SkippedImage]
 
 
@@ -62,6 +62,8 @@ def find_images(config: DataConfig) -> FoundImages:
         DataError: the images can't be used; the message says which, why, and what to do.
     """
     source, kind = find_source(config)
+    if kind == "drawn":
+        draw_images()
     parts, strangers = (
         (load_from_hub(source, config.stream_images), [])
         if kind == "hub"
@@ -84,42 +86,9 @@ def open_image(row: dict[str, Any]) -> Image.Image:
     return read_image(image["path"] if image["bytes"] is None else io.BytesIO(image["bytes"]))
 
 
-def find_source(config: DataConfig) -> tuple[str, Literal["folder", "hub", "drawn"]]:
-    """Return which folder or dataset is meant, and of which kind it is.
-
-    Raises:
-        DataError: there is none, or it can't be read as `config` asks.
-    """
-    source, kind = _named_source(config)
-    if config.stream_images < 0:
-        raise DataError("--stream-images must be at least 0.")
-    if config.stream_images and kind != "hub":
-        raise DataError(
-            f"--stream-images is for datasets on the Hub, and {source} is a folder. Leave it out."
-        )
-    return source, kind
-
-
-def _named_source(config: DataConfig) -> tuple[str, Literal["folder", "hub", "drawn"]]:
-    if config.data_dir is None and Path(REFERENCE_DATA_DIR).is_dir():
-        return REFERENCE_DATA_DIR, "folder"
-    named = config.data_dir or str(DRAWN_DIR)
-    if Path(named) == DRAWN_DIR:
-        _draw_images()
-        logger.warning("These images are drawings by this program, no photographs: %s", DRAWN_DIR)
-        return named, "drawn"
-    path = Path(named).expanduser()
-    if path.is_dir():
-        return str(path), "folder"
-    if path.exists():
-        raise DataError(f"{path} is a file. --data-dir takes a folder of class folders.")
-    if named.count("/") == 1 and not named.startswith((".", "/", "~")):
-        return named, "hub"
-    raise DataError(f"There is no folder {path}. Check the path given to --data-dir.")
-
-
-def _draw_images() -> None:
+def draw_images() -> None:
     """Draw the embedded sample images, unless they lie there from last time."""
+    logger.warning("These images are drawings by this program, no photographs: %s", DRAWN_DIR)
     if DRAWN_DIR.exists():
         return
     partial = DRAWN_DIR.with_name(DRAWN_DIR.name + ".partial")

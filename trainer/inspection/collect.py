@@ -14,9 +14,10 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from model_card.report import SkippedImage
 from trainer.config import DataConfig
+from trainer.data_source import find_source
 from trainer.errors import DataError
 from trainer.hub_images import load_from_hub
-from trainer.imagefolder import IMAGE_SUFFIXES, SYSTEM_FILES, find_source
+from trainer.imagefolder import IMAGE_SUFFIXES, SYSTEM_FILES, draw_images
 from trainer.split import PART_NAMES, PARTS
 
 
@@ -53,6 +54,8 @@ def collect(data_dir: str, stream_images: int = 0) -> Collection:
     """
     config = DataConfig(data_dir=data_dir, stream_images=stream_images)
     source, kind = find_source(config)
+    if kind == "drawn":
+        draw_images()
     if kind == "hub":
         return Collection(source, None, load_from_hub(source, stream_images))
     # Resolved at the root alone: a link inside may be what puts an image into its class.
