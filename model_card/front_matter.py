@@ -28,7 +28,7 @@ def card_data(report: Report, model_name: str) -> ModelCardData:
         library_name="timm",
         pipeline_tag="image-classification",
         base_model=report.model.base_model,
-        license=report.model.licence,
+        license=report.model.license,
         datasets=[report.data.source] if on_hub else None,
         metrics=_METRICS_ON_HUB,
         tags=_tags(report),

@@ -204,7 +204,7 @@ class Model(Facts):
     weights_origin: Literal["hub", "file", "random"]
     base_model: str | None = Field(description="Hub id of the base weights; None if not from there")
     weights_file: str | None = Field(description="name of the local file of base weights, if any")
-    licence: str | None = Field(description="Hub licence id of the base weights; None: not known")
+    license: str | None = Field(description="Hub license id of the base weights; None: not known")
     input_size_px: int = Field(gt=0)
     resize: str = Field(description="timm's crop_mode: squash, center or border")
     interpolation: str

@@ -71,7 +71,7 @@ def example_model(**changes: object) -> Model:
         "weights_origin": "hub",
         "base_model": "timm/convnext_atto.d2_in1k",
         "weights_file": None,
-        "licence": "apache-2.0",
+        "license": "apache-2.0",
         "input_size_px": 224,
         "resize": "squash",
         "interpolation": "bicubic",

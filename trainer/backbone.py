@@ -23,7 +23,7 @@ class Backbone:
         architecture: timm's name, without the tag of pretrained weights.
         data_config: timm's description of pre-processing: input_size, mean, std, crop_mode, …
         base_model: Hub id of the base weights, if they are from there.
-        licence: Hub licence id of the base weights, if known.
+        license: Hub license id of the base weights, if known.
     """
 
     model: torch.nn.Module
@@ -31,7 +31,7 @@ class Backbone:
     data_config: dict[str, Any]
     weights_origin: Literal["hub", "file", "random"]
     base_model: str | None
-    licence: str | None
+    license: str | None
 
 
 def build(config: ModelConfig, classes: int) -> Backbone:
@@ -72,7 +72,7 @@ def build(config: ModelConfig, classes: int) -> Backbone:
         data_config=data_config,
         weights_origin=origin,
         base_model=base.get("hf_hub_id"),
-        licence=config.licence or base.get("license"),
+        license=config.license or base.get("license"),
     )
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
-import datasets
 import tyro
-from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from trainer.config import CONFIG_FILE, PRESETS, PushConfig, RecipeConfig, TrainConfig
 from trainer.errors import ConfigError, DefectError
+
+_Settings = TypeVar("_Settings", TrainConfig, PushConfig)
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -31,8 +33,9 @@ def run_command(command: Callable[[list[str]], None]) -> int:
     logging.getLogger("huggingface_hub").propagate = False
     # Bars belong on a terminal; in a log file they are noise.
     if not sys.stderr.isatty():
-        datasets.disable_progress_bars()
-        disable_progress_bars()
+        # Read when these libraries are imported, which takes too long to be done here.
+        os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
+        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     try:
         command(sys.argv[1:])
     except DefectError as error:
@@ -50,12 +53,12 @@ def read_train_config(arguments: list[str]) -> TrainConfig:
         ConfigError: settings can't work, or are not those that the run was started with.
     """
     start = TrainConfig(recipe=chosen_preset(arguments))
-    config = tyro.cli(TrainConfig, args=arguments, default=start)
+    config = _parse(TrainConfig, args=arguments, default=start)
     run_dir = config.run.run_dir
     if not config.run.resume or run_dir is None:
         return config
     saved = TrainConfig.read(run_dir)
-    return continued(tyro.cli(TrainConfig, args=arguments, default=saved), saved, run_dir)
+    return continued(_parse(TrainConfig, args=arguments, default=saved), saved, run_dir)
 
 
 def read_push_config(arguments: list[str]) -> PushConfig:
@@ -65,7 +68,7 @@ def read_push_config(arguments: list[str]) -> PushConfig:
         ConfigError: as for `read_train_config`.
     """
     start = PushConfig(train=TrainConfig(recipe=chosen_preset(arguments)))
-    config = tyro.cli(PushConfig, args=arguments, default=start)
+    config = _parse(PushConfig, args=arguments, default=start)
     # A fixed name, so that the same command finds what it trained when it is given again.
     name = (config.hub.repo_id or config.train.model.model).rpartition("/")[2]
     run_dir = config.train.run.run_dir or Path("runs") / name
@@ -73,8 +76,13 @@ def read_push_config(arguments: list[str]) -> PushConfig:
         train = replace(config.train, run=replace(config.train.run, run_dir=run_dir))
         return replace(config, train=train)
     saved = TrainConfig.read(run_dir)
-    given = tyro.cli(PushConfig, args=arguments, default=replace(config, train=saved))
+    given = _parse(PushConfig, args=arguments, default=replace(config, train=saved))
     return replace(given, train=continued(given.train, saved, run_dir))
+
+
+def _parse(kind: type[_Settings], *, args: list[str], default: _Settings) -> _Settings:
+    """Read flags over `default`; --help shows a box with a title for each group."""
+    return tyro.cli(kind, args=args, default=default, config=(tyro.conf.OmitArgPrefixes,))
 
 
 def chosen_preset(arguments: list[str]) -> RecipeConfig:

@@ -11,133 +11,119 @@ import tyro
 from pydantic import TypeAdapter, ValidationError
 
 from trainer.errors import ConfigError
+from trainer.option_types import File, Folder, RepoId, Text
 
 CONFIG_FILE = "config.json"
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Images."""
+    """Images and how they are split."""
 
-    data_dir: str | None = None
-    """Folder with train/<Class>/ and test/<Class>/ (and val/), or with <Class>/ alone; or the id
-    of a dataset on the Hub. Default: ./custom_dateset or ./custom_dataset, else drawn images."""
+    data_dir: Text = None
+    """Folder of class folders, with or without train/ and test/, or the id of a Hub dataset."""
     stream_images: int = 0
-    """From a dataset on the Hub, take no more than this many images of each part, read one after
-    the other and alone kept on the disk; 0 downloads all of its files."""
+    """Take at most this many images of each split of a Hub dataset; 0 downloads all."""
     test_fraction: float = 0.2
-    """Share of each class kept for the one final test, where the data has no test part."""
+    """Share of each class held out for the final test, where the data have no test split."""
     validation_fraction: float = 0.1
-    """Share of each training class that decides which epoch is kept, where the data has no val."""
-    split_file: Path | None = None
-    """Divide the images as this file says: the split.csv of an earlier run, or any CSV with the
-    columns file and part (train, validation, test)."""
+    """Share of each training class used for validation, where the data have no val split."""
+    split_file: File = None
+    """CSV with the columns file and part, or an earlier run's split.csv, that sets the split."""
     regroup: bool = False
-    """Put the data's own parts together and divide them anew."""
+    """Join the data's own splits and split again, with no surface on both sides."""
     random_split: bool = False
-    """Divide without regard to images that show the same surface. The scores will flatter."""
+    """Split at random, even where images show the same surface; the scores come out too high."""
     folds: int = 0
-    """Cross-validate: train this many times, so that each image is tested once; 0 does not."""
+    """Cross-validate with this many folds, so that each image is tested once; 0 does not."""
     skip_bad_images: bool = False
-    """Leave out files that are no readable image (they are named) instead of stopping."""
+    """Leave out files that can't be read as images, and list them, instead of stopping."""
     share_images: bool = False
-    """Put pictures of test images into the published folder. Drawn images always are."""
+    """Publish example images of the test split, too; drawn images always are."""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Network."""
+    """The network and its first weights."""
 
     model: str = "convnext_base.fb_in22k_ft_in1k"
-    """Name of any timm model, with the tag of its pretrained weights."""
+    """Name of a timm model, with the tag of its pretrained weights."""
     pretrained: bool = True
-    """Start from the pretrained weights on the Hub; --no-pretrained starts from random ones."""
-    weights: Path | None = None
-    """Start from this safetensors file instead of the Hub."""
+    """Start from pretrained weights from the Hub, or else from random ones."""
+    weights: File = None
+    """Start from this safetensors file instead of the weights on the Hub."""
     tune: Literal["all", "head"] = "all"
-    """Train all layers, or the linear head on a frozen backbone."""
+    """Train all layers, or only the linear head on a frozen backbone."""
     image_size: int = 224
-    """Side, in pixels, to which each image is scaled."""
+    """Side in pixels to which each image is scaled, 32 to 2048."""
     drop_path: float = 0.0
-    """Stochastic depth rate, for models that have it."""
+    """Stochastic depth rate, for networks that have it."""
     layer_scale: float = 0.0
-    """With --no-pretrained: first value of the scales by which ConvNeXt adds its blocks; 0 takes
-    the model's own. That is 1e-6, which suits long trainings; in short ones 0.1 learns faster."""
-    licence: str | None = None
-    """Licence id for the card, where the base weights carry none (a local file, random weights)."""
+    """First value of ConvNeXt's layer scale, with --no-pretrained; 0 takes the network's own."""
+    license: Text = None
+    """License id of the Hub for the card, such as apache-2.0; left out, that of the weights."""
 
 
 @dataclass(frozen=True)
 class RecipeConfig:
-    """Training. The defaults are the reference recipe."""
+    """The training recipe."""
 
     preset: Literal["reference", "recommended", "from-scratch"] = "reference"
-    """Recipe from which the settings below start; each may still be given. README tells what
-    `recommended` (for pretrained weights) and `from-scratch` (for random ones) are made of."""
+    """Recipe that sets the defaults of this group: any other option changes it."""
     epochs: int = 50
     """Passes over the training images."""
     batch_size: int = 16
-    """Images that pass through the network together, over all processes."""
+    """Images a batch, over all processes."""
     accumulate: int = 1
-    """Batches whose gradients add up to one step: --batch-size 4 --accumulate 4 takes the same
-    steps as --batch-size 16, in less memory. (Batch normalisation sees each batch alone.)"""
+    """Batches whose gradients are added up for one step; saves memory."""
     lr: float = 1e-4
-    """Learning rate of AdamW; the peak, where there is a schedule. 0 takes what suits the network:
-    1e-3 where it normalises over the batch, 1e-4 otherwise (as ConvNeXt), 1e-3 for a head alone."""
+    """Peak learning rate of AdamW; 0 takes 1e-3 for batch normalization or a head, else 1e-4."""
     weight_decay: float = 1e-2
-    """Weight decay of AdamW; biases and norms are spared."""
+    """Weight decay of AdamW; biases and norms are exempt."""
     search_decay: bool = True
-    """With --tune head: fit the head with this weight decay, and with 100 and 1,000 times as much;
-    keep what suits the validation images best. It takes seconds."""
+    """With --tune head: try this weight decay, 100 and 1,000 times it, and take the best."""
     layer_decay: float = 1.0
-    """Each layer's learning rate as a share of that of the layer after it; 1 treats all alike.
-    Pretrained weights keep more of what they know with 0.6 to 0.9."""
+    """Factor from each layer's learning rate to that of the layer before it; 1 for none."""
     schedule: Literal["constant", "cosine"] = "constant"
-    """How the learning rate goes on after warm-up."""
+    """Learning-rate schedule after warm-up."""
     warmup_epochs: int = 0
     """Epochs in which the learning rate rises from near zero."""
     label_smoothing: float = 0.0
     """Share of each target that is spread over all classes."""
     class_weights: Literal["none", "balanced"] = "none"
-    """Weigh the loss by the inverse frequency of the classes."""
+    """Weight the loss by the inverse frequency of the classes."""
     early_stopping: int = 0
     """Stop after this many epochs without a better validation result; 0 never stops."""
     keep: Literal["best", "last"] = "best"
-    """Epoch whose weights are published: the one with the best validation result, or the last.
-    Where validation images are few and the rate has come to rest, the last is steadier."""
+    """Publish the epoch with the best validation result, or the last one."""
     ema_decay: float = 0.0
-    """Decay a step of an average of the weights, which is then published; 0 for none."""
+    """Decay a step of the moving average of the weights, which is published; 0 for none."""
     clip_grad: float = 0.0
     """Largest norm of the gradient; 0 does not clip."""
     rotation: float = 45.0
-    """Augmentation: random rotation up to this angle, in degrees, either way."""
+    """Augmentation: random rotation by up to this angle in degrees, either way."""
     shear: float = 5.0
-    """Augmentation: random shear up to this angle, in degrees, in x and y."""
+    """Augmentation: random shear by up to this angle in degrees, in x and y."""
     translation: float = 0.1
-    """Augmentation: random shift up to this share of the side."""
+    """Augmentation: random shift by up to this share of the side."""
     zoom: float = 0.0
     """Augmentation: random zoom, in or out, by up to this share."""
     flip: bool = True
     """Augmentation: random horizontal and vertical flips."""
     brightness: float = 0.0
-    """Augmentation: random brightness, up to this share of the range from black to white."""
+    """Augmentation: random brightness, up to this share of the full range."""
     contrast: float = 0.0
-    """Augmentation: random contrast, up to this share more, or as much less."""
+    """Augmentation: random contrast, up to this share more or less."""
     settle_epochs: int = 0
-    """Augmentation: last epochs in which images are no longer turned, sheared, shifted or zoomed,
-    so that training ends on images without bare corners, as the finished network will see them.
-    Sharp images are named better then, blurred ones worse, unless some are degraded, too."""
+    """Augmentation: last epochs without rotation, shear, shift and zoom."""
     degrade: float = 0.0
-    """Augmentation: share of images that are degraded as an imaging line does: in one to three of
-    light, lens, resolution and sensor, by the kinds that the test for robustness knows."""
+    """Augmentation: share of images with corruptions of light, lens, resolution or sensor."""
     mixup: float = 0.0
-    """Augmentation: lay two images of a batch over each other (MixUp); the parameter of the beta
-    distribution of their shares, 0 for none. With --cutmix too, chance takes one for each batch."""
+    """Augmentation: parameter of MixUp's beta distribution; 0 for none."""
     cutmix: float = 0.0
-    """Augmentation: put a piece of one image into another (CutMix); the parameter, as above."""
+    """Augmentation: parameter of CutMix's beta distribution; 0 for none."""
     views: int = 0
-    """With --tune head: augmented views that the frozen backbone sees of each image, beside the
-    image as it is. Features are kept on disk; the head is fitted to them in seconds."""
+    """With --tune head: augmented views of each training image, beside the image itself."""
 
 
 PRESETS = {
@@ -173,53 +159,48 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Run."""
+    """The run and the machine."""
 
-    run_dir: Path | None = None
-    """Folder of the run. Default: a new one under runs/."""
+    run_dir: Folder = None
+    """Folder of the run; left out, a new one under runs/."""
     resume: bool = False
-    """Go on with the run in --run-dir, with its own settings."""
+    """Resume the run in --run-dir, with its own settings."""
     seed: int = 0
     """Seed of split, weights, order and augmentation."""
     workers: int = 0
-    """Processes that load images. 0 loads in the main process, right for a CPU."""
-    cache_dir: Path | None = None
-    """Where it is kept which images overlap, and what frozen backbones make of them, for the next
-    run on the same images. Default: the user's cache folder."""
+    """Processes that load images; 0 loads in the main process, which suits a CPU."""
+    cache_dir: Folder = None
+    """Cache of overlap searches and backbone features; left out, the user's cache folder."""
     compile: bool = False
-    """Compile the network first (torch.compile). It takes a minute or more, and rounds otherwise;
-    each step is faster then, most of all on a GPU."""
+    """Compile the network first: a minute or more, then faster steps, most of all on a GPU."""
     find_batch_size: bool = False
-    """Before training, find the largest batch that the GPU's memory holds. A step still takes
-    --batch-size × --accumulate images, in as few batches as possible."""
+    """Find the largest batch that the GPU's memory holds; a step stays as large as asked."""
     log_with: Literal["none", "tensorboard", "trackio"] = "none"
-    """Keep curves, too: for TensorBoard in the run folder (tensorboard --logdir runs), or in
-    trackio's own store of this user (trackio show). Nothing is sent, no server is started."""
+    """Write curves for TensorBoard or trackio, on this machine only."""
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     """Arithmetic; auto takes bf16 where the processor or GPU computes it natively."""
 
 
 @dataclass(frozen=True)
 class DecisionConfig:
-    """Decision: when an answer is taken, left to a person, or refused."""
+    """When an answer is accepted, left to a person, or rejected as unknown."""
 
     coverage: float = 0.95
-    """Share of prediction sets that are to hold the true class."""
+    """Share of prediction sets that are to contain the true class."""
     max_rejected: float = 0.02
     """Largest share of known images that may be called an unknown surface."""
     known_images: int = 2000
-    """Training images that the finished network looks at once more, to learn what known surfaces
-    look like. More would hardly sharpen it; 0 saves the time, and no image is refused."""
+    """Training images from which known surfaces are learned; 0 rejects no image."""
     cost_missed: float = 20.0
-    """What it costs not to call a defect by its name; all costs in any one unit."""
+    """Cost of a missed or misnamed defect, in the same unit as the other two costs."""
     cost_false_alarm: float = 2.0
-    """What it costs to name a defect that is not there."""
+    """Cost of a defect named where there is none."""
     cost_look: float = 1.0
-    """What it costs to let a person look at an image."""
-    no_defect: str | None = None
-    """The class that means that there is no defect, if there is one."""
-    foreign_dir: Path | None = None
-    """Folder of images that show none of the classes; how many are rejected is then told, too."""
+    """Cost of a look by a person."""
+    no_defect: Text = None
+    """Name of the class that means that there is no defect, if there is one."""
+    foreign_dir: Folder = None
+    """Folder of images that show none of the classes, to measure how many are rejected."""
 
     @property
     def costs(self) -> tuple[float, float, float]:
@@ -231,12 +212,10 @@ class DecisionConfig:
 class ExtraTestsConfig:
     """Further tests of the finished model."""
 
-    boxes: Path | None = None
-    """Folder of Pascal VOC files, <stem>.xml for the image <stem>.jpg (all in one folder, or in
-    folders like those of the images): heatmaps of test images are then scored against them."""
+    boxes: Folder = None
+    """Folder of Pascal VOC files, <stem>.xml for <stem>.jpg, to score the heatmaps against."""
     robustness_images: int = 120
-    """Test images, as many of each class, that are degraded in 11 ways and 5 strengths each to see
-    what the model bears; 0 skips this. It takes 55 times as long as judging them."""
+    """Test images for the robustness check, 55 passes each; 0 skips it."""
 
 
 @dataclass(frozen=True)
@@ -247,16 +226,20 @@ class TrainConfig:
         ConfigError: one message that lists all settings that can't work.
     """
 
-    data: Annotated[DataConfig, tyro.conf.arg(name="")] = field(default_factory=DataConfig)
-    model: Annotated[ModelConfig, tyro.conf.arg(name="")] = field(default_factory=ModelConfig)
-    recipe: Annotated[RecipeConfig, tyro.conf.arg(name="")] = field(default_factory=RecipeConfig)
-    decision: Annotated[DecisionConfig, tyro.conf.arg(name="")] = field(
+    data: Annotated[DataConfig, tyro.conf.arg(name="data")] = field(default_factory=DataConfig)
+    model: Annotated[ModelConfig, tyro.conf.arg(name="network")] = field(
+        default_factory=ModelConfig
+    )
+    recipe: Annotated[RecipeConfig, tyro.conf.arg(name="training")] = field(
+        default_factory=RecipeConfig
+    )
+    decision: Annotated[DecisionConfig, tyro.conf.arg(name="decision")] = field(
         default_factory=DecisionConfig
     )
-    tests: Annotated[ExtraTestsConfig, tyro.conf.arg(name="")] = field(
+    tests: Annotated[ExtraTestsConfig, tyro.conf.arg(name="test")] = field(
         default_factory=ExtraTestsConfig
     )
-    run: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
+    run: Annotated[RunConfig, tyro.conf.arg(name="run")] = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
         problems = [message for bad, message in self._rules() if bad]
@@ -410,12 +393,12 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class HubConfig:
-    """Hugging Face Hub."""
+    """Where the model goes on the Hugging Face Hub."""
 
-    repo_id: str | None = None
-    """USER/NAME of the model on the Hub. Without it, nothing is uploaded."""
-    space_id: str | None = None
-    """USER/NAME of a Space that serves the model; uploaded too."""
+    repo_id: RepoId = None
+    """USER/NAME of the model on the Hub; left out, nothing is uploaded."""
+    space_id: RepoId = None
+    """USER/NAME of a Space that serves the model; it is uploaded, too."""
     private: bool = False
     """Make new repositories private."""
 
@@ -428,7 +411,7 @@ class PushConfig:
         ConfigError: a Space is named without a model.
     """
 
-    hub: Annotated[HubConfig, tyro.conf.arg(name="")] = field(default_factory=HubConfig)
+    hub: Annotated[HubConfig, tyro.conf.arg(name="publishing")] = field(default_factory=HubConfig)
     train: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:

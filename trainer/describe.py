@@ -119,7 +119,7 @@ def _model_facts(run: FinishedRun) -> report.Model:
         weights_origin=built.weights_origin,
         base_model=built.base_model,
         weights_file=config.weights.name if config.weights else None,
-        licence=built.licence,
+        license=built.license,
         input_size_px=data_config["input_size"][1],
         resize=data_config["crop_mode"],
         interpolation=data_config["interpolation"],

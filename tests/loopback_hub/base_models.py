@@ -30,8 +30,8 @@ def put_base_model(
     with tempfile.TemporaryDirectory() as folder:
         timm.models.save_for_hf(model, folder, safe_serialization=True)
         files = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
-    licence = model.pretrained_cfg.get("license", "apache-2.0")
-    files["README.md"] = f"---\nlibrary_name: timm\nlicense: {licence}\n---\n".encode()
+    license = model.pretrained_cfg.get("license", "apache-2.0")
+    files["README.md"] = f"---\nlibrary_name: timm\nlicense: {license}\n---\n".encode()
     # timm writes its hub id as `timm/` and means `timm/<name>`.
     place = model.pretrained_cfg["hf_hub_id"]
     hub.put("model", place + name if place.endswith("/") else place, files)

@@ -12,7 +12,7 @@ from tests.loopback_hub.storage import Kind, front_matter
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
 SDKS = {"gradio", "docker", "static"}
 # Those of https://huggingface.co/docs/hub/repositories-licenses that vision models have.
-LICENCES = {
+LICENSES = {
     "apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0",
     "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "gpl-3.0", "agpl-3.0", "lgpl-3.0", "openrail",
     "other", "unknown",
@@ -35,9 +35,9 @@ def check_card(text: str, kind: Kind) -> tuple[list[str], list[str]]:
 
 
 def _common_errors(data: Mapping[str, Any]) -> Iterator[str]:
-    licence = data.get("license")
-    if licence is not None and licence not in LICENCES:
-        yield f'"license" must be one of {sorted(LICENCES)}'
+    license = data.get("license")
+    if license is not None and license not in LICENSES:
+        yield f'"license" must be one of {sorted(LICENSES)}'
     for key in ("tags", "datasets", "metrics", "models", "preload_from_hub"):
         value = data.get(key, [])
         if not (isinstance(value, list) and all(isinstance(item, str) for item in value)):

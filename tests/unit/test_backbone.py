@@ -68,18 +68,18 @@ def test_weights_file_gives_the_backbone_and_a_new_head(weights: Path) -> None:
         assert torch.equal(loaded[name], saved[name]), name
     assert [loaded[name].shape[0] for name in sorted(head)] == [6, 6]
     assert built.weights_origin == "file"
-    assert (built.architecture, built.base_model, built.licence) == ("test_convnext", None, None)
+    assert (built.architecture, built.base_model, built.license) == ("test_convnext", None, None)
 
 
-def test_licence_of_a_weights_file_is_what_the_user_says(weights: Path) -> None:
-    config = ModelConfig(model="test_convnext.r160_in1k", weights=weights, licence="mit")
+def test_license_of_a_weights_file_is_what_the_user_says(weights: Path) -> None:
+    config = ModelConfig(model="test_convnext.r160_in1k", weights=weights, license="mit")
     built = build(config, 6)
-    assert (built.architecture, built.base_model, built.licence) == ("test_convnext", None, "mit")
+    assert (built.architecture, built.base_model, built.license) == ("test_convnext", None, "mit")
 
 
 def test_random_weights_have_no_origin() -> None:
     built = build(_random("test_convnext.r160_in1k"), 6)
-    assert (built.weights_origin, built.base_model, built.licence) == ("random", None, None)
+    assert (built.weights_origin, built.base_model, built.license) == ("random", None, None)
 
 
 def test_whole_image_is_scaled_to_the_size_asked_for() -> None:

@@ -63,13 +63,13 @@ def section(card: str, title: str) -> str:
 
 def reports() -> dict[str, Report]:
     """Reports of every kind that the template tells apart."""
-    random = example_model(weights_origin="random", base_model=None, licence=None)
+    random = example_model(weights_origin="random", base_model=None, license=None)
     from_file = example_model(
         labels=THIRTY_LABELS,
         weights_origin="file",
         base_model=None,
         weights_file="base.safetensors",
-        licence=None,
+        license=None,
         trained_parameters=4614,
     )
     skipped = [{"file": f"Pitted/{i}.jpg", "reason": "cut off"} for i in range(11)]
@@ -196,12 +196,12 @@ def test_front_matter_leaves_out_what_is_not_known() -> None:
     head = card.split("---")[1]
     assert not re.search("license|base_model|datasets", head)
     assert front_matter(card).model_name == "convnext_atto"
-    assert "No licence is stated. The training started from random weights" in section(
-        card, "Licence"
+    assert "No license is stated. The training started from random weights" in section(
+        card, "License"
     )
     unknown = render_card(reports()["thirty"])
     assert "license" not in unknown.split("---")[1]
-    assert "licence of the base weights is not known" in section(unknown, "Licence")
+    assert "license of the base weights is not known" in section(unknown, "License")
 
 
 def test_dataset_of_the_hub_is_named_in_the_front_matter() -> None:

@@ -1,0 +1,33 @@
+"""Types of the options that may be left out: text and paths, where no word means "no value"."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from tyro.constructors import PrimitiveConstructorSpec
+
+
+def _optional(kind: type[str] | type[Path], metavar: str) -> PrimitiveConstructorSpec[Any]:
+    """Return how one word of the command line becomes a value.
+
+    tyro's own rule for `str | None` reads the word None as no value, and a class may be called
+    None.
+    """
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda words: kind(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, kind),
+        str_from_instance=lambda value: [] if value is None else [str(value)],
+    )
+
+
+# The sentence in --help says what holds where such an option is left out.
+_NO_DEFAULT = tyro.conf.arg(help_behavior_hint="")
+
+Text = Annotated[str | None, _optional(str, "TEXT"), _NO_DEFAULT]
+RepoId = Annotated[str | None, _optional(str, "USER/NAME"), _NO_DEFAULT]
+File = Annotated[Path | None, _optional(Path, "FILE"), _NO_DEFAULT]
+Folder = Annotated[Path | None, _optional(Path, "FOLDER"), _NO_DEFAULT]
