@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
+if __name__ == "__main__":
+    sys.stderr.write("Loading the page and the model …\n")
+    # Before torch is imported. OpenMP's threads otherwise spin for long while they wait, and take
+    # the cores from every other program. A choice of the user's stands.
+    if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = "10000"
+
 import importlib
 import importlib.util
 import logging
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +80,10 @@ class Demo:
         self.examples: list[tuple[str, Image.Image]] = []
         for path in found.files:
             try:
-                self.examples.append((path.stem, read_image(path)))
+                image = read_image(path)
+                [prediction] = predictor.predict([image])
+                caption = page.example_caption(path.stem, predictor.labels, prediction)
+                self.examples.append((caption, image))
             except ImageError as error:
                 logger.warning("The example %s is not shown: %s", path, error)
 
@@ -348,7 +359,7 @@ def main() -> int:
     except (ModelError, OSError) as error:
         logger.error("error: %s", error)
         return 2
-    logger.info("Serving %s on %s (Ctrl+C stops)", model_id, address)
+    logger.info("\nServing %s\n\nOpen %s – Ctrl+C stops\n", model_id, address.rstrip("/"))
     app.block_thread()
     return 0
 

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from space.decision import Prediction
     from space.published import Report, Score
 
 TITLE = "Which surface defect is this?"
@@ -70,6 +71,23 @@ def header(model_id: str, address: str | None, labels: Sequence[str], report: Re
         f"<p>Show a photograph of a surface; the model says which of its {len(labels)} classes "
         f"it looks most like.</p><p class='facts'>{''.join(facts)}</p></header>"
     )
+
+
+def example_caption(shows: str, labels: Sequence[str], prediction: Prediction) -> str:
+    """Return what is written below an example: what it shows, and where the model falls short.
+
+    Args:
+        shows: its true class.
+        labels: the model's classes; of another example, no mistake is known.
+        prediction: what the model says of it.
+    """
+    if prediction.verdict == "unknown":
+        return f"{shows} – unknown surface to the model"
+    if prediction.verdict == "unsure":
+        return f"{shows} – the model is unsure here"
+    if shows in labels and prediction.label != shows:
+        return f"{shows} – the model is wrong here"
+    return shows
 
 
 def example_buttons(examples: Sequence[tuple[str, Image.Image]], origin: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -86,7 +87,7 @@ def write_report(
     with_images = _write_image_figures(run, predictions, folder if run.images_shared else run_dir)
     if run.images_shared:
         drawn += with_images
-        _write_examples(run.images, folder)
+        _write_examples(run.images, predictions, folder)
     report.Report(
         model=_model_facts(run),
         data=_data_facts(run),
@@ -271,12 +272,44 @@ def _sample_rows(truth: list[int], labels: list[str], predictions: list[Predicti
     return chosen
 
 
-def _write_examples(images: Images, folder: Path) -> None:
-    """Write the first test image of each class, for the demo to offer."""
+def _write_examples(images: Images, predictions: list[Prediction], folder: Path) -> None:
+    """Write a test image of each class, for the web page to offer with the model's verdict."""
     (folder / EXAMPLES_DIR).mkdir()
-    truth = images.parts["test"]["label"]
-    for index, label in enumerate(images.labels):
-        image = open_image(images.parts["test"][truth.index(index)])
+    test = images.parts["test"]
+    for index, row in enumerate(choose_examples(test["label"], images.labels, predictions)):
         # A class of a dataset on the Hub can have any name; a file can't.
-        name = re.sub(r"[^\w\- ]", "_", label)
-        image.save(folder / EXAMPLES_DIR / f"{name}.png")
+        name = re.sub(r"[^\w\- ]", "_", images.labels[index])
+        open_image(test[row]).save(folder / EXAMPLES_DIR / f"{name}.png")
+
+
+def choose_examples(
+    truth: Sequence[int], labels: Sequence[str], predictions: Sequence[Prediction]
+) -> list[int]:
+    """Choose a test image of each class, so that all together show what the model does.
+
+    Each is the first of its class that is answered correctly and without a person, but for one:
+    the class that is left to a person most often shows an image that is.
+
+    Returns:
+        a row for each class, in their order; the first one where no other will do.
+    """
+    own = [
+        [row for row, label in enumerate(truth) if label == index] for index in range(len(labels))
+    ]
+    left = [[row for row in rows if predictions[row].verdict != "class"] for rows in own]
+    hardest = max(range(len(labels)), key=lambda index: len(left[index]) / len(own[index]))
+
+    def correct(row: int) -> bool:
+        return predictions[row].label == labels[truth[row]]
+
+    chosen = []
+    for index, rows in enumerate(own):
+        good = [row for row in rows if predictions[row].verdict == "class" and correct(row)]
+        if index == hardest and left[index]:
+            # An unsure answer shows more than a refused image; its class should be right, too.
+            good = sorted(
+                left[index],
+                key=lambda row: (predictions[row].verdict != "unsure", not correct(row)),
+            )
+        chosen.append((good or rows)[0])
+    return chosen

@@ -6,6 +6,7 @@ import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import yaml  # type: ignore[import-untyped]
@@ -17,6 +18,7 @@ from PIL import Image
 import space
 from model_card import wording
 from space import page, published
+from space.decision import Prediction
 from tests.reports import LABELS, example_data, example_report
 
 SPACE = Path(space.__path__[0])
@@ -47,6 +49,29 @@ def test_a_score_is_written_as_on_the_card(fraction: float) -> None:
 def test_names_from_outside_are_shown_and_not_obeyed(html: str) -> None:
     assert "<img src=x" not in html
     assert "&lt;img src=x onerror=alert(1)&gt;&amp;&quot;&#x27;" in html
+
+
+@pytest.mark.parametrize(
+    ("label", "verdict", "caption"),
+    [
+        ("Rolled", "class", "Rolled"),
+        ("Pitted", "class", "Rolled – the model is wrong here"),
+        ("Rolled", "unsure", "Rolled – the model is unsure here"),
+        ("Pitted", "unsure", "Rolled – the model is unsure here"),
+        ("Rolled", "unknown", "Rolled – unknown surface to the model"),
+    ],
+)
+def test_an_example_says_where_the_model_falls_short(
+    label: str, verdict: Literal["class", "unsure", "unknown"], caption: str
+) -> None:
+    probabilities = {name: 0.9 if name == label else 0.02 for name in LABELS}
+    prediction = Prediction(probabilities, verdict=verdict)
+    assert page.example_caption("Rolled", LABELS, prediction) == caption
+
+
+def test_an_example_of_no_class_is_never_called_a_mistake() -> None:
+    prediction = Prediction(dict.fromkeys(LABELS, 1 / 6))
+    assert page.example_caption("coil 7", LABELS, prediction) == "coil 7"
 
 
 def test_the_header_gives_the_accuracy_with_its_interval() -> None:
