@@ -67,6 +67,12 @@ def render_card(report: Report, repo_id: str | None = None) -> str:
             | _extra_tests(report),
             figures={PurePosixPath(figure.file).stem: figure for figure in report.figures},
             splits={split.name: split for split in report.data.splits},
+            unvalidated=[
+                label
+                for split in report.data.splits
+                for label, images in split.images_by_class.items()
+                if split.name == "validation" and not images
+            ],
             outcomes=_outcomes(report.test),
             kept=next(epoch for epoch in report.training.epochs if epoch.kept),
             decimals=wording.decimals_for(report.test.images),
@@ -112,6 +118,7 @@ def _environment() -> Environment:
             wording.megabytes,
             wording.percent,
             wording.percent_interval,
+            wording.shortlist,
         )
     }
     return environment

@@ -77,6 +77,13 @@ def enumeration(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+def shortlist(words: list[str], most: int = 40) -> str:
+    """Join words likewise, but only the first of more than `most`: “a, b and 98 more”."""
+    if len(words) <= most:
+        return enumeration(words)
+    return f"{', '.join(words[:most])} and {len(words) - most:,} more"
+
+
 def duration(seconds: float) -> str:
     """Write a time in the two largest units that matter."""
     minutes, rest_s = divmod(round(seconds), 60)

@@ -6,18 +6,19 @@ Every row has a `group`: images that show the same surface share it (`trainer/su
 from __future__ import annotations
 
 import csv
-import math
-from collections import Counter
-from fractions import Fraction
+import logging
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from datasets import Dataset, DatasetDict, concatenate_datasets
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from trainer.config import DataConfig
 from trainer.errors import DataError
+from trainer.shares import cut_folds, cut_share
+from trainer.shortage import listed, no_validation
+
+logger = logging.getLogger(__name__)
 
 SPLIT_FILE = "split.csv"
 PARTS = ("train", "validation", "test")
@@ -32,8 +33,6 @@ PART_NAMES = {
     "testing": "test",
 }
 Division = Literal["given", "file", "grouped", "random"]
-# A share is cut off as so many of at most this many folds.
-MOST_FOLDS = 20
 
 
 def divide(
@@ -60,19 +59,26 @@ def divide(
     else:
         division = "given" if "test" in parts else division
         origins = dict.fromkeys(parts, "as the data came")
+    everything, tested = parts["train"], "test" in parts
     # Test first: which images it holds must not depend on how validation is cut.
     for name, fraction in (
         ("test", config.test_fraction),
         ("validation", config.validation_fraction),
     ):
         if name not in parts:
-            parts["train"], parts[name] = _cut(parts["train"], fraction, seed, name, config)
+            # One piece of each class for validation, if validation is still to be cut.
+            leave = 1 if "validation" in parts else 2
+            parts["train"], parts[name] = cut_share(
+                parts["train"], fraction, seed, name, config, leave
+            )
             origins[name] = (
                 f"about {fraction:.0%} of each class of the training images, {_chance(config)} "
                 f"(seed {seed})"
             )
             origins["train"] = "what was left of the training images"
-    _check_classes(parts)
+    if not len(parts["validation"]):
+        raise DataError(no_validation(everything, 2 if tested else 3, config))
+    _warn_of_unvalidated(_check_classes(parts))
     return parts, origins, division
 
 
@@ -82,17 +88,20 @@ def divide_into_folds(
     """Return the same for each fold; each image is in one test part.
 
     Raises:
-        DataError: a class has too few images, or too few groups, for so many folds.
+        DataError: a class has too few pieces of surface for that many folds.
     """
     images = pooled(parts)
     folds: list[tuple[DatasetDict, dict[str, str], Division]] = []
-    for number, rows in enumerate(_folds(images, config.folds, seed, config), 1):
+    unvalidated: set[str] = set()
+    for number, rows in enumerate(cut_folds(images, config.folds, seed, config), 1):
         rest = np.setdiff1d(np.arange(len(images)), rows)
-        train, validation = _cut(
+        train, validation = cut_share(
             images.select(rest), config.validation_fraction, seed, "validation", config
         )
+        if not len(validation):
+            raise DataError(no_validation(images, 4, config))
         divided = DatasetDict(train=train, validation=validation, test=images.select(rows))
-        _check_classes(divided)
+        unvalidated |= _check_classes(divided)
         origins = {
             "test": f"fold {number} of {config.folds}, {_chance(config)} (seed {seed})",
             "validation": f"about {config.validation_fraction:.0%} of each class of the other folds"
@@ -100,6 +109,7 @@ def divide_into_folds(
             "train": "what was left of the other folds",
         }
         folds.append((divided, origins, "random" if config.random_split else "grouped"))
+    _warn_of_unvalidated(unvalidated)
     return folds
 
 
@@ -162,68 +172,32 @@ def _as_file_says(images: Dataset, file: Path) -> DatasetDict:
     return parts
 
 
-def _check_classes(parts: DatasetDict) -> None:
+def _check_classes(parts: DatasetDict) -> set[str]:
+    """Return the classes without validation images; each must be in training and test.
+
+    Raises:
+        DataError: one is not.
+    """
+    unvalidated = set()
     for name, part in parts.items():
-        counts = Counter(part["label"])
+        present = set(part["label"])
         for label, title in enumerate(part.features["label"].names):
-            if not counts[label]:
+            if label in present:
+                continue
+            if name != "validation":
                 raise DataError(
-                    f"The class {title} has no image in the {name} part. Add images of it; where "
-                    "all of them show one piece of surface, from other pieces."
+                    f"The class {title} has no image in the {name} split. Add images of it there, "
+                    "or leave the class out."
                 )
+            unvalidated.add(title)
+    return unvalidated
 
 
-def _cut(
-    part: Dataset, fraction: float, seed: int, name: str, config: DataConfig
-) -> tuple[Dataset, Dataset]:
-    """Cut a stratified share off a part."""
-    counts = Counter(part["label"])
-    for label, title in enumerate(part.features["label"].names):
-        if round(counts[label] * fraction) < 1 or counts[label] < 2:
-            raise DataError(
-                f"The class {title} has {counts[label]} training images: too few to set "
-                f"{fraction:.0%} aside for {name}. Add images, or raise --{name}-fraction."
-            )
-    alone = len(set(part["group"])) == len(part)
-    if config.random_split or alone:
-        # A small share of few images may come to less than one image of each class.
-        size = max(len(counts), math.ceil(fraction * len(part)))
-        divided = part.train_test_split(size, stratify_by_column="label", seed=seed)
-        return divided["train"], divided["test"]
-    # Fewer and larger folds where a class has few groups.
-    wanted = Fraction(fraction).limit_denominator(MOST_FOLDS).denominator
-    folds = max(2, min(wanted, *_pieces(part, config)))
-    cut = _folds(part, folds, seed, config)
-    # Large groups make some folds uneven; those that come nearest to the class counts are cut.
-    labels = np.asarray(part["label"])
-    share = np.bincount(labels) / len(cut)
-    uneven = [np.abs(np.bincount(labels[rows], minlength=len(share)) - share).sum() for rows in cut]
-    best = np.argsort(uneven, kind="stable")[: max(1, round(fraction * len(cut)))]
-    rows = np.sort(np.concatenate([cut[index] for index in best]))
-    return part.select(np.setdiff1d(np.arange(len(part)), rows)), part.select(rows)
-
-
-def _pieces(images: Dataset, config: DataConfig) -> list[int]:
-    """Return how many pieces each class can be divided into at most."""
-    groups = range(len(images)) if config.random_split else images["group"]
-    pairs = set(zip(images["label"], groups, strict=True))
-    counts = Counter(label for label, _ in pairs)
-    return [counts[label] for label in range(images.features["label"].num_classes)]
-
-
-def _folds(images: Dataset, folds: int, seed: int, config: DataConfig) -> list[np.ndarray]:
-    """Return the rows of each fold, stratified by class, with groups kept together if need be."""
-    labels = np.asarray(images["label"])
-    titles = images.features["label"].names
-    for title, pieces in zip(titles, _pieces(images, config), strict=True):
-        if pieces < folds:
-            raise DataError(
-                f"The class {title} has images of {pieces} separate pieces of surface: too few for "
-                f"{folds} parts. Add images of other pieces, or ask for fewer parts."
-            )
-    if config.random_split:
-        chosen = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
-    else:
-        by_group = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-        chosen = by_group.split(labels, labels, images["group"])
-    return [rows for _, rows in chosen]
+def _warn_of_unvalidated(classes: set[str]) -> None:
+    if classes:
+        logger.warning(
+            "No validation image is left for %s: training and test come first. The choice of the "
+            "best epoch and the calibration do without %s.",
+            listed(sorted(classes)),
+            "it" if len(classes) == 1 else "them",
+        )

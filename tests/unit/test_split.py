@@ -78,9 +78,9 @@ def test_a_group_too_large_for_the_test_part_stays_in_training() -> None:
     assert Counter(parts["test"]["label"])[1] == 20
 
 
-def test_a_class_of_one_surface_is_told() -> None:
+def test_a_class_of_one_surface_is_refused() -> None:
     whole = halves({"Crazing": [50], "Pitted": [5] * 10})
-    with pytest.raises(DataError, match=r"Crazing has images of 1 separate pieces of surface"):
+    with pytest.raises(DataError, match=r"Crazing: 50 images of 1 separate piece of .* \(add 1\)"):
         divide(whole, DataConfig(), 0)
 
 
@@ -147,10 +147,11 @@ def test_random_folds_are_stratified() -> None:
         assert Counter(parts["test"]["label"]) == {0: 10, 1: 20}
 
 
-def test_too_many_folds_are_told() -> None:
+def test_too_many_folds_are_refused_with_the_number_that_works() -> None:
     whole = halves({"Crazing": [5, 5, 5], "Pitted": [1] * 50})
-    with pytest.raises(DataError, match=r"Crazing has images of 3 separate pieces .* 4 parts"):
+    with pytest.raises(DataError, match=r"at least 4 .*\n.*3 separate pieces(.|\n)*--folds 3"):
         divide_into_folds(whole, DataConfig(folds=4), 0)
+    assert len(divide_into_folds(whole, DataConfig(folds=3), 0)) == 3
 
 
 def test_a_split_can_be_given_back(tmp_path: Path) -> None:

@@ -176,3 +176,13 @@ def test_stages_are_seen_in_the_one_forward_pass(tmp_path: Path) -> None:
         maps = predictor.model.forward_intermediates(pixels, intermediates_only=True)  # type: ignore[operator]
     for index, described in zip((0, 2), seen.textures, strict=True):
         assert torch.allclose(described, describe_texture(maps[index]), atol=1e-5)
+
+
+def test_a_class_of_one_known_image_does_not_switch_novelty_off() -> None:
+    described, truth = _two_classes(3, 40)
+    lonely = torch.cat([described, described[:1] + 500])
+    with_lonely = np.append(truth, 2)
+    strange = strangeness_of_known([1], [lonely], with_lonely, range(41), seed=0)
+    # The lonely image itself is no measure of what is known: nothing like it is left.
+    assert len(strange) == 40
+    assert strange.max() < 100

@@ -138,3 +138,10 @@ def test_a_name_becomes_one_encodable_line(name: str) -> None:
     line = wording.one_line(name)
     line.encode("utf-8")
     assert not re.search(r"[\n\r\t\x00-\x1f\u2028]", line)
+
+
+def test_a_shortlist_ends_with_the_number_of_the_others() -> None:
+    words = [f"w{i}" for i in range(1041)]
+    assert wording.shortlist(words[:3]) == "w0, w1 and w2"
+    assert wording.shortlist(words[:40]).endswith("w38 and w39")
+    assert wording.shortlist(words).endswith("w39 and 1,001 more")

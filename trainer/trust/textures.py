@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -56,16 +57,25 @@ def strangeness_of_known(
 ) -> Array:
     """Return how strange each known image is to the others, without those of its surface.
 
-    Nothing is returned where that can't be said: without stages, or of a single surface.
-    Every image counts, not just the few of the validation part, so that the limit is steadier.
+    Nothing is returned where that can't be said: without stages, or of a single surface. An image
+    whose class no other image shows is left out: to them, its class is an unknown one.
+    Every image counts, not just the few of the validation split, so that the limit is steadier.
     """
-    parts = min(PARTS, int(np.bincount(truth).min()), len(set(groups)))
+    counts = np.bincount(truth)
+    often = counts[counts > 1]
+    parts = min(PARTS, int(often.min()) if len(often) else 0, len(set(groups)))
     if parts < 2 or not stages:
         return np.zeros(0)
-    strangeness = np.zeros(len(truth))
+    strangeness = np.full(len(truth), np.nan)
     splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
-    for others, held_out in splitter.split(truth, truth, groups):
+    with warnings.catch_warnings():
+        # It warns of classes with fewer images than folds.
+        warnings.simplefilter("ignore", UserWarning)
+        divided = list(splitter.split(truth, truth, groups))
+    for others, held_out in divided:
         known = learn_textures(stages, [values[others] for values in described], truth[others])
-        found = known.strangeness([values[held_out] for values in described])
-        strangeness[held_out] = found.numpy()
-    return strangeness
+        counted = held_out[np.isin(truth[held_out], truth[others])]
+        found = known.strangeness([values[counted] for values in described])
+        strangeness[counted] = found.numpy()
+    measured: Array = strangeness[~np.isnan(strangeness)]
+    return measured
