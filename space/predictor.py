@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import timm
 import torch
 from huggingface_hub import snapshot_download
 from PIL import Image
@@ -18,10 +17,14 @@ from timm.data import create_transform, resolve_model_data_config
 if TYPE_CHECKING or __package__:
     from space.decision import RULES_FILE, TEXTURES_FILE, Decision, Prediction
     from space.images import ImageError, read_image
+    from space.model_config import CONFIG_FILE, WEIGHTS_FILE, load_network, read_config
+    from space.model_folder import ModelError, ModelFolder, shortened
     from space.texture import describe_texture
 else:
     from decision import RULES_FILE, TEXTURES_FILE, Decision, Prediction
     from images import ImageError, read_image
+    from model_config import CONFIG_FILE, WEIGHTS_FILE, load_network, read_config
+    from model_folder import ModelError, ModelFolder, shortened
     from texture import describe_texture
 
 __all__ = [
@@ -36,8 +39,6 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-WEIGHTS_FILE = "model.safetensors"
-CONFIG_FILE = "config.json"
 PUBLISHED_FILES = [
     WEIGHTS_FILE,
     CONFIG_FILE,
@@ -47,10 +48,6 @@ PUBLISHED_FILES = [
     "figures/*",
     "examples/*",
 ]
-
-
-class ModelError(ValueError):
-    """The model can't be loaded; the message says which one, why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +81,14 @@ def find_model_folder(model_id: str) -> Path:
         # The client raises errors of three libraries here; each leads to the same advice.
         except Exception as error:
             raise ModelError(
-                f"The model {repo_id} could not be downloaded from the Hub: {error}\n"
+                f"The model {shortened(repo_id, 200)} could not be downloaded from the Hub: "
+                f"{shortened(error)}\n"
                 "Check the name, the network and, for a private model, HF_TOKEN."
             ) from error
         return Path(path)
     raise ModelError(
-        f"{model_id!r} names no model; write hf-hub:user/name or local-dir:path/to/folder."
+        f"{shortened(model_id, 200)!r} names no model; write hf-hub:user/name or "
+        "local-dir:path/to/folder."
     )
 
 
@@ -102,29 +101,21 @@ class Predictor:
         device: where the network runs.
 
     Raises:
-        ModelError: the folder can't be loaded, or names no classes.
+        ModelError: a file of the folder can't be used, or the network computes no finite number.
     """
 
     def __init__(self, folder: Path, device: torch.device | str = "cpu") -> None:
         self.folder = folder
         self.device = torch.device(device)
-        for name in (CONFIG_FILE, WEIGHTS_FILE):
-            # Without this check timm would go on to look for pickled weights, which can run code.
-            if not (folder / name).is_file():
-                raise ModelError(f"{folder} is not a published model: it has no {name}.")
-        try:
-            # Without pretrained=True, timm returns random weights and does not say so.
-            model = timm.create_model(f"local-dir:{folder}", pretrained=True)
-        # timm and safetensors raise errors of any kind for a config or weights they can't use.
-        except Exception as error:
-            raise ModelError(f"The model in {folder} could not be loaded: {error}") from error
-        self.model: torch.nn.Module = model.eval().to(self.device)
-        self.labels = _checked_labels(model, folder)
-        data_config = resolve_model_data_config(self.model)
-        if data_config["input_size"][0] != 3:
-            raise ModelError(f"The model in {folder} does not take RGB images.")
-        self.transform = create_transform(**data_config, is_training=False)
-        self.decision = _read_decision(folder, self.labels)
+        files = ModelFolder(folder)
+        config = read_config(files)
+        self.labels = list(config.label_names)
+        self.decision = Decision.read(folder, self.labels)
+        self.model: torch.nn.Module = load_network(files, config).to(self.device)
+        self.transform = create_transform(
+            **resolve_model_data_config(self.model), is_training=False
+        )
+        self._try_out()
 
     @classmethod
     def load(cls, model_id: str, device: torch.device | str = "cpu") -> Predictor:
@@ -148,17 +139,27 @@ class Predictor:
         Args:
             images: from `read_image`.
             stages: whose textures to describe; by default those that the decision needs.
+
+        Raises:
+            ModelError: an output is not a finite number.
         """
         if stages is None:
             known = self.decision and self.decision.textures
             stages = list(known.stages) if known else []
         batch = torch.stack([self.transform(image) for image in images]).to(self.device)
-        if not stages:
-            return Observation(self.model(batch).float().cpu(), [])
         model: Any = self.model
-        features, maps = model.forward_intermediates(batch, indices=list(stages))
-        logits = model.forward_head(features)
-        return Observation(logits.float().cpu(), [describe_texture(seen) for seen in maps])
+        if stages:
+            features, maps = model.forward_intermediates(batch, indices=list(stages))
+            logits = model.forward_head(features)
+        else:
+            logits, maps = model(batch), []
+        seen = Observation(logits.float().cpu(), [describe_texture(stage) for stage in maps])
+        if not all(torch.isfinite(values).all() for values in (seen.logits, *seen.textures)):
+            raise ModelError(
+                f"The model in {self.folder} computes no finite number for this image: its weights "
+                "are damaged. Publish it again."
+            )
+        return seen
 
     def judge(self, observation: Observation) -> list[Prediction]:
         """Return what to say of each observed image; without a decision, the plain softmax."""
@@ -175,38 +176,19 @@ class Predictor:
         """Return what to say of each RGB image (from `read_image`)."""
         return self.judge(self.observe(images))
 
+    def _try_out(self) -> None:
+        """Predict one grey image, so that what can't work fails at the start.
 
-def _read_decision(folder: Path, labels: list[str]) -> Decision | None:
-    """Read the folder's decision; None if it was published without.
-
-    Raises:
-        ModelError: it can't be used.
-    """
-    try:
-        return Decision.read(folder, labels)
-    # pydantic, safetensors and the file system raise errors of many kinds for what they can't use.
-    except Exception as error:
-        raise ModelError(
-            f"The decision in {folder} could not be loaded: {error}\n"
-            f"Publish the model again, or remove {RULES_FILE} to use it without."
-        ) from error
-
-
-def _checked_labels(model: Any, folder: Path) -> list[str]:
-    """Return the names of the network's outputs, in order.
-
-    Raises:
-        ModelError: there are none, not one for each output, or two are the same.
-    """
-    labels = model.pretrained_cfg.get("label_names")
-    advice = "Publish it again with a list of label names."
-    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise ModelError(f"The model in {folder} does not name its classes. {advice}")
-    if len(labels) != model.num_classes:
-        raise ModelError(
-            f"The model in {folder} has {model.num_classes} outputs but {len(labels)} label "
-            f"names. {advice}"
-        )
-    if len(set(labels)) != len(labels):
-        raise ModelError(f"The model in {folder} has two classes of the same name. {advice}")
-    return labels
+        Raises:
+            ModelError: it fails.
+        """
+        try:
+            self.predict([Image.new("RGB", (64, 64), "grey")])
+        except ModelError:
+            raise
+        # A network fails in ways of its own where its files do not fit each other.
+        except Exception as error:
+            raise ModelError(
+                f"The model in {self.folder} can't predict an image: {shortened(error)}\n"
+                "Its files do not fit each other. Publish it again."
+            ) from error

@@ -8,6 +8,7 @@ is. The last layer would know less: it has learned to ignore what does not tell 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +66,20 @@ class StageTexture:
     whiten: torch.Tensor
     classes: torch.Tensor
 
+    def check(self, name: str) -> None:
+        """Make sure that the arrays fit each other.
+
+        Raises:
+            ValueError: a shape or a kind of number is wrong; the message begins with `name`.
+        """
+        arrays = (self.centre, self.whiten, self.classes)
+        if any(array.dtype not in (torch.float32, torch.float64) for array in arrays):
+            raise ValueError(f"{name} is not stored as float32 or float64")
+        if [array.ndim for array in arrays] != [1, 2, 2] or 0 in self.classes.shape:
+            raise ValueError(f"{name} does not hold a vector and two matrices")
+        if self.whiten.shape != (len(self.centre), self.classes.shape[1]):
+            raise ValueError(f"the arrays of {name} do not fit each other")
+
     def distances(self, described: torch.Tensor) -> torch.Tensor:
         """Return the mean squared deviation from each class, 1 if typical: [image, class]."""
         placed = (described - self.centre) @ self.whiten
@@ -100,14 +115,19 @@ class KnownTextures:
         """Put together what `tensors` took apart.
 
         Raises:
-            KeyError, ValueError: a name is missing or odd.
+            ValueError: a name, a shape or a kind of number is wrong.
         """
-        indices = sorted({int(name.partition(".")[0].removeprefix("stage")) for name in tensors})
-        return cls(
-            {
-                index: StageTexture(
-                    **{name: tensors[f"stage{index}.{name}"] for name in ARRAYS},
-                )
-                for index in indices
-            }
-        )
+        names = {name.partition(".")[0] for name in tensors}
+        if not names or not all(re.fullmatch(r"stage\d{1,3}", name) for name in names):
+            raise ValueError("its tensors are not called stage0.centre and so on")
+        stages = {}
+        for index in sorted(int(name.removeprefix("stage")) for name in names):
+            arrays = {name: tensors.get(f"stage{index}.{name}") for name in ARRAYS}
+            lacking = [name for name, array in arrays.items() if array is None]
+            if lacking:
+                raise ValueError(f"it lacks stage{index}.{lacking[0]}")
+            stages[index] = StageTexture(**{n: a for n, a in arrays.items() if a is not None})
+            stages[index].check(f"stage{index}")
+        if len(tensors) != len(ARRAYS) * len(stages):
+            raise ValueError("it holds other tensors beside those of the stages")
+        return cls(stages)

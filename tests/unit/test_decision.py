@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from pydantic import ValidationError
+from hypothesis import given
+from hypothesis import strategies as st
 
 from space.decision import RULES_FILE, TEXTURES_FILE, Costs, Decision, Prediction, Rules
+from space.model_folder import ModelError
 from space.texture import KnownTextures, StageTexture
 from trainer.config import DecisionConfig
 from trainer.errors import ConfigError
@@ -77,6 +80,40 @@ def test_what_competes_decides_where_a_class_means_no_defect() -> None:
     assert (alarm.verdict, safe.verdict) == ("class", "class")
 
 
+@given(
+    logits=st.lists(st.floats(-60, 60), min_size=3, max_size=3),
+    costs=st.tuples(*[st.floats(0, 100)] * 3),
+    no_defect=st.sampled_from([None, "good"]),
+)
+def test_the_required_confidence_is_where_an_answer_costs_as_much_as_a_look(
+    logits: list[float], costs: tuple[float, float, float], no_defect: str | None
+) -> None:
+    names = ("missed", "false_alarm", "look")
+    chosen = Costs(**dict(zip(names, costs, strict=True)), no_defect=no_defect)
+    rules = _rules(costs=chosen.model_dump(), temperature=1)
+    [said] = Decision(rules, None).conclude(torch.tensor([logits]), None)
+    named = LABELS.index(said.label)
+    shares = torch.tensor(list(said.probabilities.values()), dtype=torch.float64)
+    expected_cost = float(shares @ chosen.matrix(LABELS)[:, named])
+    assert said.required is not None
+    assert 0 <= said.required <= 1
+    assert (said.verdict == "unsure") == (said.confidence < said.required)
+    if abs(expected_cost - chosen.look) > 1e-9 * (1 + chosen.look):
+        assert (said.verdict == "unsure") == (expected_cost > chosen.look)
+
+
+def test_outputs_that_are_no_numbers_are_no_answer() -> None:
+    for odd in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="not finite"):
+            Decision(_rules(), None).judge(torch.tensor([[odd, 0.0, 0.0]]), [])
+    [far] = Decision(_rules(), None).conclude(
+        torch.tensor([[9.0, 0.0, 0.0]]), torch.tensor([float("nan")])
+    )
+    assert far.verdict == "unknown"
+    assert far.strangeness is not None
+    assert math.isfinite(far.strangeness)
+
+
 def test_candidates_are_the_likeliest_and_all_above_the_limit() -> None:
     decision = Decision(_rules(), None)
     [several] = decision.judge(_logits(0.25, 0.7, 0.05), [])
@@ -123,16 +160,25 @@ def test_a_model_that_rejects_nothing_needs_no_tensors(tmp_path: Path) -> None:
 
 def test_a_decision_of_other_classes_is_refused(tmp_path: Path) -> None:
     Decision(_rules(), _textures()).write(tmp_path)
-    with pytest.raises(ValueError, match="is that of a model with the classes"):
+    with pytest.raises(ModelError, match="is that of a model with other classes"):
         Decision.read(tmp_path, [*LABELS[:2], "rust"])
 
 
-@pytest.mark.parametrize("change", [{"temperature": 0}, {"temperature": "nan"}, {"more": 1}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"temperature": 0},
+        {"temperature": 1e-308},
+        {"temperature": "nan"},
+        {"more": 1},
+        {"costs": {"missed": 20, "false_alarm": 2, "look": 1, "no_defect": "rust"}},
+    ],
+)
 def test_odd_rules_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     Decision(_rules(), None).write(tmp_path)
     rules = json.loads((tmp_path / RULES_FILE).read_text())
     (tmp_path / RULES_FILE).write_text(json.dumps(rules | change))
-    with pytest.raises(ValidationError):
+    with pytest.raises(ModelError, match="can't be used"):
         Decision.read(tmp_path, LABELS)
 
 
