@@ -13,7 +13,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import datasets
 from datasets import DatasetDict
@@ -32,7 +32,9 @@ from trainer.split import PART_NAMES
 logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".mpo")
+    {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".mpo"}
+    # Read where Pillow can; else the reason says what to do.
+    | {".avif", ".heic", ".heif", ".jp2", ".j2k"}
 )
 # Files that file managers leave in folders, unseen by their users.
 SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"))
@@ -82,8 +84,14 @@ def find_images(config: DataConfig) -> FoundImages:
 
 def open_image(row: dict[str, Any]) -> Image.Image:
     """Decode the image of a row, the way the published model will decode it."""
+    return read_image(image_source(row))
+
+
+def image_source(row: dict[str, Any]) -> str | IO[bytes]:
+    """Return the path of the image of a row, or its bytes as a file."""
     image = row["image"]
-    return read_image(image["path"] if image["bytes"] is None else io.BytesIO(image["bytes"]))
+    path: str = image["path"]
+    return path if image["bytes"] is None else io.BytesIO(image["bytes"])
 
 
 def draw_images() -> None:

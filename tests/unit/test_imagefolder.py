@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-import space.images
 from trainer import imagefolder
 from trainer.config import DataConfig, RunConfig, TrainConfig
 from trainer.errors import DataError
@@ -223,17 +222,14 @@ def test_too_few_images_to_split(tmp_path: Path) -> None:
     refused(write_classes(tmp_path, 2), "Crazing has 2 training images", "--test-fraction")
 
 
-def test_unusable_files_are_named_and_left_out_only_on_demand(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unusable_files_are_named_and_left_out_only_on_demand(tmp_path: Path) -> None:
     root = write_classes(tmp_path, 20)
     whole = (root / "Crazing" / "000.png").read_bytes()
     (root / "Crazing" / "cut.png").write_bytes(whole[: len(whole) // 2])
     (root / "Crazing" / "text.jpg").write_text("no image")
     (root / "Pitted" / "notes.txt").write_text("no image either")
-    monkeypatch.setattr(space.images, "MAX_PIXELS", 200)
-    Image.new("L", (15, 15)).save(root / "Pitted" / "large.png")
-    bad = {"Crazing/cut.png", "Crazing/text.jpg", "Pitted/notes.txt", "Pitted/large.png"}
+    Image.new("L", (101, 1)).save(root / "Pitted" / "line.png")
+    bad = {"Crazing/cut.png", "Crazing/text.jpg", "Pitted/notes.txt", "Pitted/line.png"}
     refused(root, "4 files are not usable", "--skip-bad-images", *bad)
     images = load(root, skip=True)
     assert {image.file for image in images.skipped} == bad

@@ -16,7 +16,10 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("trainer", "model_card", "space")
 MODULES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
 # What of `space` trainer may use: what judges images, and nothing of the web page.
-INFERENCE = {f"space.{name}" for name in ("predictor", "decision", "images", "texture", "heatmap")}
+INFERENCE = {
+    f"space.{name}"
+    for name in ("predictor", "decision", "images", "decoding", "texture", "heatmap")
+}
 LARGEST_FILE_BYTES = 2_000_000
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +11,11 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset, List, Value
-from PIL import Image
 from tqdm import tqdm
 
 from model_card.report import SkippedImage
-from space.images import ORIENTATION_TAG, UPRIGHT, ImageError
-from trainer.imagefolder import open_image
+from space.images import UPRIGHT, DecodedImage, ImageError, decode_image, read_content
+from trainer.imagefolder import image_source
 from trainer.inspection.report import (
     ClassFacts,
     ConvertedImage,
@@ -91,26 +89,25 @@ def check_images(
 def _look(row: dict[str, Any]) -> ImageFacts | str:
     """Return the facts of an image, or why it can't be read."""
     try:
-        image = open_image(row)
+        decoded = decode_image(read_content(image_source(row)))
+        image = decoded.to_rgb()
     except ImageError as error:
         return str(error)
     pixels = np.asarray(image)
     digest = hashlib.sha256(repr(image.size).encode() + pixels.tobytes()).hexdigest()
     grey = np.asarray(image.convert("L"))
     histogram = np.bincount(grey.ravel(), minlength=LEVELS)
-    return ImageFacts(image.size, digest, histogram, _conversions(row["image"]))
+    return ImageFacts(image.size, digest, histogram, _conversions(decoded))
 
 
-def _conversions(stored: dict[str, Any]) -> tuple[str, ...]:
-    """Say what makes an image other than upright 8-bit grey or RGB."""
-    source = stored["path"] if stored["bytes"] is None else io.BytesIO(stored["bytes"])
-    with Image.open(source) as image:
-        found = [_MODES["I"] if image.mode.startswith("I;16") else _MODES.get(image.mode)]
-        if image.has_transparency_data:
-            found.append("transparency, shown on white")
-        orientation = image.getexif().get(ORIENTATION_TAG, 1)
-        if orientation in UPRIGHT:
-            found.append(f"turned upright as its EXIF data say (orientation {orientation})")
+def _conversions(decoded: DecodedImage) -> tuple[str, ...]:
+    """Say what makes an image other than upright 8-bit gray or RGB."""
+    mode = decoded.image.mode
+    found = [_MODES["I"] if decoded.levels is not None else _MODES.get(mode)]
+    if decoded.alpha is not None or decoded.image.has_transparency_data:
+        found.append("transparency, shown on white")
+    if decoded.orientation in UPRIGHT:
+        found.append(f"turned upright as its EXIF data say (orientation {decoded.orientation})")
     return tuple(each for each in found if each)
 
 
