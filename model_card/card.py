@@ -36,14 +36,18 @@ class Outcome:
 
 
 def write_card(folder: Path, repo_id: str | None = None) -> None:
-    """Write README.md beside the report.json in `folder`; see `render_card`.
+    """Write README.md beside the report.json in `folder`, whole or not at all; see `render_card`.
 
     Raises:
         FileNotFoundError: the folder holds no report.
         pydantic.ValidationError: a fact of the report is missing, unknown or out of range.
     """
     card = render_card(Report.read(folder), repo_id)
-    (folder / CARD_FILE).write_text(card, encoding="utf-8", newline="\n")
+    # A link in its place is replaced; what it leads to stays as it is.
+    partial = folder / f".{CARD_FILE}.partial"
+    partial.unlink(missing_ok=True)
+    partial.write_text(card, encoding="utf-8", newline="\n")
+    partial.replace(folder / CARD_FILE)
 
 
 def render_card(report: Report, repo_id: str | None = None) -> str:

@@ -21,6 +21,7 @@ from trainer.config import (
     RunConfig,
     TrainConfig,
 )
+from trainer.interruption import Stopped
 from trainer.run import train
 
 
@@ -49,19 +50,25 @@ def small_config(
     )
 
 
-def train_until(step: int, config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Train, and press Ctrl-C while a backward pass (counted from 0) is under way."""
+def train_until(
+    step: int,
+    config: TrainConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    signal_number: signal.Signals = signal.SIGINT,
+) -> None:
+    """Train, and send a signal while a backward pass (counted from 0) is under way."""
     backward, steps = Accelerator.backward, itertools.count()
 
     def interrupted(accelerator: Accelerator, loss: torch.Tensor) -> None:
         if next(steps) == step:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal_number)
         backward(accelerator, loss)
 
     with monkeypatch.context() as patched:
         patched.setattr(Accelerator, "backward", interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Stopped) as stopped:
             train(config)
+    assert stopped.value.exit_code == 128 + signal_number
 
 
 def going_on(config: TrainConfig) -> TrainConfig:

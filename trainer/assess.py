@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from sklearn.metrics import confusion_matrix, roc_curve
 
 from model_card.report import ClassResult, Mistake, RocCurve, Score, Scores, TestResult
 from space.predictor import Prediction
+from trainer.spreadsheet import write_table
 
 METRICS_DIR = Path(__file__).parent / "metrics"
 PREDICTIONS_FILE = "predictions.csv"
@@ -95,21 +95,10 @@ def _mistakes(
 def write_predictions(
     part: datasets.Dataset, predictions: Sequence[Prediction], folder: Path
 ) -> None:
-    """Write `predictions.csv`: a row an image, with the probability of each class."""
+    """Write `predictions.csv`: a row for each image, with the probability of each class."""
     names: list[str] = part.features["label"].names
-    with (folder / PREDICTIONS_FILE).open("w", newline="", encoding="utf-8") as opened:
-        writer = csv.writer(opened)
-        writer.writerow(["file", "label", "prediction", "confidence", *names])
-        for file, label, p in zip(part["file"], part["label"], predictions, strict=True):
-            probabilities = [f"{p.probabilities[name]:.6f}" for name in names]
-            writer.writerow([file, names[label], p.label, f"{p.confidence:.6f}", *probabilities])
-
-
-def read_predictions(folder: Path, labels: list[str]) -> list[Prediction]:
-    """Return what `write_predictions` wrote, in the order of the test part."""
-    with (folder / PREDICTIONS_FILE).open(newline="", encoding="utf-8") as opened:
-        rows = list(csv.reader(opened))[1:]
-    # By position: a class may have the name of another column.
-    return [
-        Prediction(dict(zip(labels, map(float, row[-len(labels) :]), strict=True))) for row in rows
-    ]
+    rows = [["file", "label", "prediction", "confidence", *names]]
+    for file, label, p in zip(part["file"], part["label"], predictions, strict=True):
+        probabilities = [f"{p.probabilities[name]:.6f}" for name in names]
+        rows.append([file, names[label], p.label, f"{p.confidence:.6f}", *probabilities])
+    write_table(folder / PREDICTIONS_FILE, rows)

@@ -3,44 +3,80 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from xxhash import xxh3_128
 
+from trainer.disk import replaced_whole
 from trainer.errors import DataError
 
+# Keys of the file's metadata.
+FACTS, CHECKSUM = "facts", "xxh3_128"
 Tensors = dict[str, torch.Tensor]
 
 
 def save(file: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
     """Write a checkpoint; a kill at any moment leaves the former one or this one.
 
-    `facts` is anything that JSON holds.
+    A checksum of all that it holds goes with it: a bit that a disk flips in a weight would
+    otherwise go unnoticed. It costs about a sixth of the time that writing takes.
+
+    Args:
+        file: is replaced.
+        tensors: of any device and layout.
+        facts: anything that JSON holds.
     """
-    partial = file.with_suffix(".partial")
     # safetensors takes contiguous tensors only, and channels_last weights are not.
     packed = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(packed, partial, metadata={"facts": json.dumps(facts)})
-    partial.replace(file)
+    text = json.dumps(facts)
+    metadata = {FACTS: text, CHECKSUM: _checksum(packed, text)}
+    with replaced_whole(file) as partial:
+        save_file(packed, partial, metadata=metadata)
 
 
-def load(file: Path) -> tuple[Tensors, dict[str, Any]]:
+def load(file: Path, advice: str = "Remove it to start again.") -> tuple[Tensors, dict[str, Any]]:
     """Read what `save` wrote.
 
+    Args:
+        file: of `save`.
+        advice: what the user can do without this file.
+
     Raises:
-        DataError: the file is damaged.
+        DataError: the file is missing, damaged, or no checkpoint of this version.
     """
     try:
         with safe_open(file, framework="pt") as opened:
-            facts = json.loads(opened.metadata()["facts"])
-            return {name: opened.get_tensor(name) for name in opened.keys()}, facts  # noqa: SIM118
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            metadata = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        missing = not os.path.lexists(file)
+        reason = "is missing" if missing else f"can't be read ({error})"
+        raise DataError(f"The checkpoint {file} {reason}. {advice}") from error
+    if not {FACTS, CHECKSUM} <= metadata.keys():
         raise DataError(
-            f"The checkpoint {file} can't be read ({error}). Remove it to start from scratch."
-        ) from error
+            f"The checkpoint {file} can't be read: another version of this program wrote it. "
+            f"{advice}"
+        )
+    if _checksum(tensors, metadata[FACTS]) != metadata[CHECKSUM]:
+        raise DataError(
+            f"The checkpoint {file} is damaged: it does not hold what was written (its checksum "
+            f"differs). Put a copy of it back if you have one. {advice}"
+        )
+    return tensors, json.loads(metadata[FACTS])
+
+
+def _checksum(tensors: Tensors, facts: str) -> str:
+    """Return the XXH3 of names, types, shapes and bytes of tensors, and of the facts."""
+    digest = xxh3_128(facts.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def pack(**states: Tensors) -> Tensors:

@@ -15,6 +15,8 @@ import tyro
 
 from trainer.config import CONFIG_FILE, PRESETS, PushConfig, RecipeConfig, TrainConfig
 from trainer.errors import ConfigError, DefectError
+from trainer.interruption import Stopped, stop_signals_raised
+from trainer.terminal_text import PrintableFormatter, printable
 
 _Settings = TypeVar("_Settings", TrainConfig, PushConfig)
 
@@ -27,7 +29,9 @@ def run_command(command: Callable[[list[str]], None]) -> int:
 
     What a user can mend is told without a traceback.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PrintableFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("trainer").setLevel(logging.INFO)
     # It prints its warnings itself; without this they would appear twice.
     logging.getLogger("huggingface_hub").propagate = False
@@ -37,10 +41,13 @@ def run_command(command: Callable[[list[str]], None]) -> int:
         os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     try:
-        command(sys.argv[1:])
+        with stop_signals_raised():
+            command(sys.argv[1:])
     except DefectError as error:
-        print(f"Error: {error}", file=sys.stderr)  # noqa: T201 – to people, before the exit
+        print(printable(f"Error: {error}"), file=sys.stderr)  # noqa: T201 – to people, before the exit
         return EXIT_USER_ERROR
+    except Stopped as stop:
+        return stop.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return 0

@@ -85,7 +85,7 @@ class FeatureStore:
     def _read(self, view: int) -> dict[str, torch.Tensor]:
         known: dict[str, torch.Tensor] = {}
         for file in sorted(self.folder(view).glob("*.safetensors")):
-            tensors, facts = checkpoint.load(file)
+            tensors, facts = checkpoint.load(file, "Remove it: its features are computed again.")
             known |= dict(zip(facts["images"], tensors["features"], strict=True))
         return known
 
@@ -143,6 +143,8 @@ class FeatureStore:
             "weights": self.weights,
             "data": {name: str(value) for name, value in self.built.data_config.items()},
             "precision": self.accelerator.mixed_precision,
+            # Files of earlier versions carry none, and are left alone.
+            "checksum": checkpoint.CHECKSUM,
         }
         if view:
             facts |= {"view": view, "seed": self.config.run.seed}

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from pydantic import TypeAdapter, ValidationError
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 
 from trainer import checkpoint
 from trainer.config import TrainConfig
-from trainer.endurance import StopRequest, explained_failures
-from trainer.errors import ConfigError, DefectError
-from trainer.history import EpochResult, History
+from trainer.errors import ConfigError, DataError, DefectError
+from trainer.history import BEST, LAST, EpochResult, History
 from trainer.images import Images
+from trainer.interruption import StopRequest
 from trainer.learner import Learner
 from trainer.loading import EpochSampler, mixed_seed
 from trainer.optimisation import highest_rate
@@ -31,8 +33,6 @@ from trainer.task import Task
 from trainer.tracking import track
 
 logger = logging.getLogger(__name__)
-
-LAST, BEST = "last.safetensors", "best.safetensors"
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,22 @@ class Begun:
     steps: int = 0
     totals: tuple[float, float, float] = (0.0, 0.0, 0.0)
     seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a checkpoint says beside its tensors.
+
+    Attributes:
+        digest: of the images, see `Images.digest`.
+    """
+
+    epochs: list[EpochResult]
+    digest: str
+    begun: Begun = field(default_factory=Begun)
+
+
+_PROGRESS = TypeAdapter(Progress)
 
 
 class Fitting:
@@ -117,21 +133,25 @@ class Fitting:
     def run(self) -> Fit:
         """Train to the last epoch, from the last checkpoint if there is one.
 
-        Ctrl-C ends it after the step under way, with a checkpoint from which it goes on.
+        Ctrl-C, SIGTERM or SIGHUP end it after the step under way, with a checkpoint from which it
+        goes on.
 
         Raises:
-            DefectError: the loss is no number any more, or memory or disk are full.
-            KeyboardInterrupt: it was stopped; the checkpoint is written.
+            DataError: a checkpoint is damaged.
+            ConfigError: the checkpoint is of other images.
+            DefectError: the loss is no number any more.
+            Stopped: a signal stopped it; the checkpoint is written.
         """
         epochs = self.history.epochs
-        with explained_failures(self.run_dir):
-            if (self.run_dir / LAST).exists():
-                self._restore()
-            # Several processes would stop at different steps; they lose the epoch instead.
-            alone = self.accelerator.num_processes == 1
-            with self.stop.listening() if alone else nullcontext():
-                while len(epochs) < self.config.recipe.epochs and not self.stopped_early:
-                    self._run_epoch(len(epochs) + 1)
+        # Not exists(): a link that leads nowhere stands for a checkpoint that somebody moved away.
+        if os.path.lexists(self.run_dir / LAST):
+            self._restore()
+        # Several processes would stop at different steps; they lose the epoch instead.
+        alone = self.accelerator.num_processes == 1
+        with self.stop.listening() if alone else nullcontext():
+            while len(epochs) < self.config.recipe.epochs and not self.stopped_early:
+                self._run_epoch(len(epochs) + 1)
+                self.stop.grant()
         return Fit(epochs, self.kept.epoch, self.stopped_early)
 
     def _run_epoch(self, epoch: int) -> None:
@@ -197,11 +217,12 @@ class Fitting:
                 step = self.learner.step(parts, before + taken)
                 totals = totals.to(step) + step
                 taken += 1
-                bar.advance(processes * sum(len(targets) for _, targets in parts), totals)
                 if self.stop.asked:
                     self.begun = Begun(taken, tuple(totals.tolist()), time.monotonic() - start)
-                    self._save_last()
-                    raise KeyboardInterrupt
+                    self._stop()
+                bar.advance(processes * sum(len(targets) for _, targets in parts), totals)
+        # Until validation has ended, the epoch has not.
+        self.begun = Begun(taken, tuple(totals.tolist()), time.monotonic() - start)
         loss, right, images = self.accelerator.reduce(totals).tolist()
         return loss / images, right / images, images
 
@@ -213,6 +234,8 @@ class Fitting:
         losses, rights = [], []
         with self._bar("validation", len(self.validation_batches.dataset)) as bar:
             for inputs, targets in self.validation_batches:
+                if self.stop.asked:
+                    self._stop()
                 with self.accelerator.autocast():
                     outputs = model(self.prepare(inputs)).float()
                 outputs, targets = self.accelerator.gather_for_metrics((outputs, targets))
@@ -234,40 +257,111 @@ class Fitting:
     def _save(self) -> None:
         """Write what is kept, the log, and `last`, which a resumed run believes, at the end."""
         if self.kept is self.history.epochs[-1]:
-            checkpoint.save(self.run_dir / BEST, self.learner.kept, {"epoch": self.kept.epoch})
+            self._save_best()
         self.history.write(self.run_dir)
         self._save_last()
+
+    def _save_best(self) -> None:
+        checkpoint.save(self.run_dir / BEST, self.learner.kept, {"epoch": self.kept.epoch})
+
+    def _stop(self) -> None:
+        """Write a checkpoint in the middle of an epoch, and end the run as a signal asked."""
+        self._save_last()
+        self.stop.grant()
 
     def _save_last(self) -> None:
         """Write all that a resumed run needs, whether an epoch has ended or not."""
         states = self.learner.states()
         if self.begun.steps:
             states["random"] = {"state": torch.get_rng_state()}
-        facts = {
-            "epochs": [asdict(epoch) for epoch in self.history.epochs],
-            "digest": self.digest,
-            "begun": asdict(self.begun),
-        }
-        checkpoint.save(self.run_dir / LAST, checkpoint.pack(**states), facts)
+        progress = Progress(self.history.epochs, self.digest, self.begun)
+        checkpoint.save(self.run_dir / LAST, checkpoint.pack(**states), asdict(progress))
 
     def _restore(self) -> None:
-        tensors, facts = checkpoint.load(self.run_dir / LAST)
-        if facts["digest"] != self.digest:
+        """Continue from `LAST`; make sure first that all that the rest of the run needs is there.
+
+        Raises:
+            DataError: a checkpoint is damaged, or of another version or network.
+            ConfigError: it is of other images.
+        """
+        file = self.run_dir / LAST
+        tensors, facts = checkpoint.load(file, "Remove it to train again from the first epoch.")
+        try:
+            progress = _PROGRESS.validate_python(facts)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(place) for place in first["loc"])
+            raise DataError(
+                f"The checkpoint {file} can't be read: another version of this program wrote it "
+                f"({where}: {first['msg']}). Remove it to train again from the first epoch."
+            ) from error
+        if progress.digest != self.digest:
             raise ConfigError(
                 f"The images are not those that the run in {self.run_dir} began with. Put them "
                 "back, or start a new run."
             )
-        self.history.epochs += [EpochResult(**epoch) for epoch in facts["epochs"]]
-        self.learner.restore(tensors)
-        begun = facts["begun"]
-        self.begun = Begun(begun["steps"], tuple(begun["totals"]), begun["seconds"])
+        try:
+            self.learner.restore(tensors)
+        except (RuntimeError, LookupError, ValueError) as error:
+            raise DataError(
+                f"The checkpoint {file} is of another network, or of another version of this "
+                f"program: {error}. Remove it to train again from the first epoch."
+            ) from error
+        self.history.epochs += progress.epochs
+        self.begun = progress.begun
         self.random_state = checkpoint.unpack(tensors, "random").get("state")
+        self._check_best()
         logger.info(
             "Going on after epoch %d%s of %s.",
             len(self.history.epochs),
             f" and {self.begun.steps} steps" if self.begun.steps else "",
             self.run_dir,
         )
+
+    def _check_best(self) -> None:
+        """Make sure that the weights to publish are there, before the rest is trained.
+
+        Where `LAST` holds the same weights, they are written again.
+        """
+        epochs, begun = self.history.epochs, self.begun.steps > 0
+        unfinished = len(epochs) < self.config.recipe.epochs and not self.stopped_early
+        if not epochs or (unfinished and self.config.recipe.keep == "last"):
+            return
+        try:
+            read_best(self.run_dir, self.kept.epoch, next_epoch=len(epochs) + 1)
+        except DataError as error:
+            if self.kept is not epochs[-1] or begun:
+                raise
+            logger.warning("%s\nIt is written again: %s holds the same weights.", error, LAST)
+            if self.accelerator.is_main_process:
+                self._save_best()
+            self.accelerator.wait_for_everyone()
+
+
+def read_best(run_dir: Path, epoch: int, next_epoch: int | None = None) -> checkpoint.Tensors:
+    """Return the weights of `BEST`.
+
+    Args:
+        run_dir: of the training.
+        epoch: whose weights they should be.
+        next_epoch: the one after the last checkpoint. A kill between the two writes leaves its
+            weights; it is then trained again.
+
+    Raises:
+        DataError: the file is missing, damaged, or holds the weights of another epoch.
+    """
+    file = run_dir / BEST
+    advice = (
+        f"It holds the weights of epoch {epoch}, which are to be published. Put a copy of it back, "
+        f"or remove {run_dir / LAST} to train again from the first epoch."
+    )
+    weights, facts = checkpoint.load(file, advice)
+    if facts.get("epoch") not in (epoch, next_epoch):
+        raise DataError(
+            f"The checkpoint {file} holds the weights of another epoch ({facts.get('epoch')}). "
+            f"{advice.replace('It holds', 'It should hold')}"
+        )
+    return weights
 
 
 def grouped(batches: Iterable[Any], size: int) -> Iterator[list[Any]]:

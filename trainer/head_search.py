@@ -12,8 +12,8 @@ from pathlib import Path
 from accelerate import Accelerator
 
 from trainer.config import TrainConfig
-from trainer.fit import BEST, LAST, Fit, Fitting
-from trainer.history import METRICS, EpochResult
+from trainer.fit import Fit, Fitting
+from trainer.history import BEST, LAST, METRICS, EpochResult
 from trainer.images import Images
 from trainer.task import Task
 from trainer.tracking import tracking

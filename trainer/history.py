@@ -6,7 +6,11 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-METRICS = "metrics.jsonl"
+from trainer.disk import replaced_whole
+
+# What a training keeps in its run folder: the log, all that a resumed run needs, the weights to
+# publish.
+METRICS, LAST, BEST = "metrics.jsonl", "last.safetensors", "best.safetensors"
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,6 @@ class History:
 
     def write(self, run_dir: Path) -> None:
         """Write `metrics.jsonl`, a line an epoch, whole or not at all."""
-        partial = run_dir / (METRICS + ".partial")
         lines = [json.dumps(asdict(epoch)) + "\n" for epoch in self.epochs]
-        partial.write_text("".join(lines), encoding="utf-8")
-        partial.replace(run_dir / METRICS)
+        with replaced_whole(run_dir / METRICS) as partial:
+            partial.write_text("".join(lines), encoding="utf-8")

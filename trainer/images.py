@@ -12,6 +12,7 @@ from datasets import DatasetDict
 
 from model_card.report import SkippedImage
 from trainer.config import TrainConfig
+from trainer.image_record import check_unchanged, fingerprints
 from trainer.imagefolder import find_images
 from trainer.leakage import leaking_files
 from trainer.split import Division, divide, divide_into_folds, pooled
@@ -30,6 +31,7 @@ class Images:
         origins: for each part, half a sentence on how it came about.
         division: how the test part was set apart.
         surfaces: which images show the same surface; None for drawings, which never do.
+        contents: SHA-256 of each file, by name.
         source: name of the folder, or the Hub id.
     """
 
@@ -37,6 +39,7 @@ class Images:
     origins: dict[str, str]
     division: Division
     surfaces: Surfaces | None
+    contents: dict[str, str]
     source: str
     kind: Literal["folder", "hub", "drawn"]
     skipped: list[SkippedImage]
@@ -47,9 +50,9 @@ class Images:
         return list(self.parts["train"].features["label"].names)
 
     def digest(self) -> str:
-        """Return a fingerprint of which files are in which part under which label."""
+        """Return a fingerprint of the files, with their content, in each part under each label."""
         lines = [
-            f"{name}\t{file}\t{label}"
+            f"{name}\t{file}\t{label}\t{self.contents[file]}"
             for name, part in sorted(self.parts.items())
             for file, label in zip(part["file"], part["label"], strict=True)
         ]
@@ -66,12 +69,17 @@ def prepare_images(config: TrainConfig, run_dir: Path) -> list[Images]:
 
     Raises:
         DataError: the images can't be used; the message says which, why, and what to do.
+        ConfigError: the run began with other images.
     """
     found = find_images(config.data)
     everything = pooled(found.parts)
+    contents = fingerprints(everything)
+    same_as_before = check_unchanged(run_dir, contents)
     surfaces = None
     if found.kind != "drawn":
-        surfaces = read_surfaces(run_dir, list(everything["file"]))
+        # Other images under the same names overlap elsewhere.
+        if same_as_before:
+            surfaces = read_surfaces(run_dir, list(everything["file"]))
         if surfaces is None:
             surfaces = find_surfaces(everything, config.run.cache_dir)
             surfaces.write(run_dir)
@@ -86,6 +94,7 @@ def prepare_images(config: TrainConfig, run_dir: Path) -> list[Images]:
             origins=origins,
             division=division,
             surfaces=surfaces,
+            contents=contents,
             source=found.source,
             kind=found.kind,
             skipped=found.skipped,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,16 +15,16 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration, broadcast_object_list
 
-from trainer import backbone, checkpoint, cross_validation, machine
+from trainer import backbone, cross_validation, machine
 from trainer.backbone import choose_trained
 from trainer.batch_search import check_gpu, resolve_batch_size
 from trainer.compilation import check_compiler
 from trainer.config import CONFIG_FILE, TrainConfig
-from trainer.endurance import only_training_in
+from trainer.endurance import explained_failures, only_training_in
 from trainer.errors import ConfigError
 from trainer.export import PUBLISHED_DIR, finished_folder
 from trainer.finish import finish
-from trainer.fit import BEST, Fitting
+from trainer.fit import Fitting, read_best
 from trainer.head_search import fit_heads
 from trainer.images import Images, prepare_images
 from trainer.optimisation import resolve_rate
@@ -60,9 +61,29 @@ def train(config: TrainConfig) -> Path:
         logger.info("The run in %s is finished already.", run_dir)
         return finished
     with only_training_in(run_dir) if accelerator.is_main_process else nullcontext():
-        _train_in(run_dir, config, accelerator)
+        # Another training may have finished it while this one waited; one process looks for all.
+        [finished] = broadcast_object_list([finished_folder(run_dir)])
+        if finished:
+            logger.info("The run in %s is finished already.", run_dir)
+        else:
+            with explained_failures(run_dir), _stop_explained(run_dir):
+                _train_in(run_dir, config, accelerator)
     accelerator.end_training()
     return run_dir / PUBLISHED_DIR
+
+
+@contextmanager
+def _stop_explained(run_dir: Path) -> Iterator[None]:
+    """Say how to resume a run that a signal stopped, wherever that was."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        logger.warning(
+            "\nStopped; what was done is saved. Resume with:\n"
+            "  python trainer/train.py --run-dir %s --resume",
+            run_dir,
+        )
+        raise
 
 
 def _check_machine(config: TrainConfig, accelerator: Accelerator) -> None:
@@ -94,18 +115,10 @@ def _train_in(run_dir: Path, config: TrainConfig, accelerator: Accelerator) -> N
         if accelerator.is_main_process:
             _write_settings(config, run_dir)
             os.utime(run_dir / CONFIG_FILE, (started.timestamp(),) * 2)
-    try:
-        if config.data.folds:
-            _cross_validate(config, prepared, run_dir, started, accelerator)
-        else:
-            _train_on(prepared[0], config, run_dir, started, accelerator)
-    except KeyboardInterrupt:
-        logger.warning(
-            "\nStopped; what was done is kept. Go on with:\n"
-            "  python trainer/train.py --run-dir %s --resume",
-            run_dir,
-        )
-        raise
+    if config.data.folds:
+        _cross_validate(config, prepared, run_dir, started, accelerator)
+    else:
+        _train_on(prepared[0], config, run_dir, started, accelerator)
 
 
 def _train_on(
@@ -141,7 +154,7 @@ def _train_on(
     if accelerator.is_main_process:
         shutil.rmtree(run_dir / PIXELS_DIR, ignore_errors=True)
         write_split(images.parts, run_dir)
-        weights, _ = checkpoint.load(run_dir / BEST)
+        weights = read_best(run_dir, fit.kept_epoch)
         # Accelerate wrapped the forward pass in mixed precision; what is published computes in
         # float32.
         accelerator.unwrap_model(task.model, keep_fp32_wrapper=False)

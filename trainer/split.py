@@ -17,6 +17,7 @@ from trainer.config import DataConfig
 from trainer.errors import DataError
 from trainer.shares import cut_folds, cut_share
 from trainer.shortage import listed, no_validation
+from trainer.spreadsheet import read_table, write_table
 
 logger = logging.getLogger(__name__)
 
@@ -120,16 +121,12 @@ def pooled(parts: DatasetDict) -> Dataset:
 
 def write_split(parts: DatasetDict, run_dir: Path) -> None:
     """Write `split.csv`, which `--split-file` takes: a row an image."""
-    partial = run_dir / (SPLIT_FILE + ".partial")
-    with partial.open("w", newline="", encoding="utf-8") as opened:
-        writer = csv.writer(opened)
-        writer.writerow(["file", "label", "group", "part"])
-        for name, part in parts.items():
-            labels = part.features["label"].int2str(list(part["label"]))
-            writer.writerows(
-                zip(part["file"], labels, part["group"], [name] * len(part), strict=True)
-            )
-    partial.replace(run_dir / SPLIT_FILE)
+    rows = [["file", "label", "group", "part"]]
+    for name, part in parts.items():
+        labels = part.features["label"].int2str(list(part["label"]))
+        for file, label, group in zip(part["file"], labels, part["group"], strict=True):
+            rows.append([file, label, str(group), name])
+    write_table(run_dir / SPLIT_FILE, rows)
 
 
 def _chance(config: DataConfig) -> str:
@@ -139,15 +136,17 @@ def _chance(config: DataConfig) -> str:
 def _as_file_says(images: Dataset, file: Path) -> DatasetDict:
     """Divide by the columns `file` and `part` of a CSV."""
     try:
-        with file.open(newline="", encoding="utf-8-sig") as opened:
-            reader = csv.DictReader(opened)
-            if not {"file", "part"} <= set(reader.fieldnames or ()):
-                raise DataError(f"{file} needs a first line that names the columns file and part.")
-            wanted = {row["file"]: row["part"] for row in reader}
+        header, *lines = read_table(file) or [[]]
+        if not {"file", "part"} <= set(header):
+            raise DataError(f"{file} needs a first line that names the columns file and part.")
+        columns = header.index("file"), header.index("part")
+        wanted = {line[columns[0]]: line[columns[1]] for line in lines if line}
     except OSError as error:
         raise DataError(f"The split file {file} can't be read: {error.strerror}.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"The split file {file} is no CSV text: {error}.") from error
+    except IndexError as error:
+        raise DataError(f"The split file {file} has a line with too few columns.") from error
     unknown = sorted(set(wanted.values()) - set(PARTS), key=str)
     if unknown:
         raise DataError(f"{file} names the part {unknown[0]}; known are {', '.join(PARTS)}.")

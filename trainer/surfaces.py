@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from datasets import Dataset
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from trainer import overlaps
 from trainer.cache import cache_folder, image_digest
@@ -173,12 +173,17 @@ def read_surfaces(folder: Path, files: list[str]) -> Surfaces | None:
         return None
     try:
         found = _Overlaps.model_validate_json(file.read_bytes())
-    except ValidationError as error:
+        if found.images != _digest(files):
+            return None
+        known = set(files)
+        if strays := [p for p in found.pairs if not {p.file_a, p.file_b} <= known]:
+            raise ValueError(f"it names {strays[0].file_a} and {strays[0].file_b}")
+    except (OSError, ValueError) as error:
         raise DataError(
-            f"{file}, which tells what images overlap, is damaged. "
-            "Remove it, and they are compared anew."
+            f"{file}, which lists the images that overlap, is damaged. Remove it, and they are "
+            "compared again."
         ) from error
-    return join_groups(found.pairs, files) if found.images == _digest(files) else None
+    return join_groups(found.pairs, files)
 
 
 class _Overlaps(BaseModel):

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 
 from tests.killed_run import assert_same_weights, finish, start, start_and_kill, wait_until_said
 from trainer.drawn_samples import write_samples
-from trainer.endurance import StopRequest, explained_failures, only_training_in
+from trainer.endurance import explained_failures, only_training_in
 from trainer.errors import ConfigError, DefectError
 
 KILLS = 3
@@ -109,16 +109,6 @@ def test_a_folder_holds_one_training_at_a_time(data_dir: Path, whole: Path, tmp_
     assert_same_weights(run_dir, whole)
 
 
-def test_the_second_ctrl_c_stops_at_once() -> None:
-    stop = StopRequest()
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), stop.listening():
-        signal.raise_signal(signal.SIGINT)
-        assert stop.asked
-        signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
-
-
 @pytest.mark.parametrize(
     ("error", "words"),
     [
@@ -127,6 +117,18 @@ def test_the_second_ctrl_c_stops_at_once() -> None:
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "memory is too"),
         (OSError(errno.ENOSPC, "No space left on device"), "no room left .* runs/a --resume"),
         (SafetensorError("Error while serializing: No space left on device"), "no room left"),
+        (
+            OSError(errno.EROFS, "Read-only file system", "runs/a/split.csv.partial"),
+            "runs/a/split.csv.partial can't be read or written: Read-only .* runs/a --resume",
+        ),
+        (
+            OSError(errno.EISDIR, "Is a directory", "runs/a/x.partial", None, "runs/a/x"),
+            "runs/a/x can't be read or written: Is a directory",
+        ),
+        (
+            SafetensorError("Error while serializing: I/O error: Is a directory (os error 21)"),
+            "runs/a can't be read or written: Is a directory",
+        ),
     ],
 )
 def test_what_ran_out_is_told(error: Exception, words: str) -> None:
@@ -137,5 +139,9 @@ def test_what_ran_out_is_told(error: Exception, words: str) -> None:
 def test_other_errors_stay_what_they_are() -> None:
     with pytest.raises(OSError, match="denied"), explained_failures(Path("runs/a")):
         raise PermissionError(errno.EACCES, "Permission denied")
+    with pytest.raises(OSError, match="denied"), explained_failures(Path("runs/a")):
+        raise PermissionError(errno.EACCES, "Permission denied", "runs/abc/image.png")
+    with pytest.raises(SafetensorError, match="Header"), explained_failures(Path("runs/a")):
+        raise SafetensorError("HeaderTooLarge")
     with pytest.raises(RuntimeError, match="shape"), explained_failures(Path("runs/a")):
         raise RuntimeError("shape mismatch")

@@ -21,8 +21,7 @@ from trainer.config import TrainConfig
 from trainer.drawn_samples import write_samples
 from trainer.errors import ConfigError
 from trainer.features import FeatureStore, FeatureViews
-from trainer.fit import BEST
-from trainer.history import METRICS, EpochResult, History
+from trainer.history import BEST, METRICS, EpochResult, History
 from trainer.imagefolder import open_image
 from trainer.images import Images, prepare_images
 from trainer.run import train

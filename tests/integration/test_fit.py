@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
+import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +22,10 @@ from trainer import checkpoint
 from trainer.config import TrainConfig
 from trainer.drawn_samples import write_samples
 from trainer.errors import ConfigError, DataError, DefectError
-from trainer.fit import BEST, LAST
-from trainer.history import METRICS
+from trainer.fit import Fitting
+from trainer.history import BEST, LAST, METRICS
+from trainer.image_record import RECORD_FILE
+from trainer.interruption import Stopped
 from trainer.run import train
 
 
@@ -57,14 +62,20 @@ MIXED: dict[str, Any] = {"mixup": 0.4, "cutmix": 1.0, "layer_decay": 0.8, "label
 # 18 images make three steps an epoch: stopped after the last step of epoch 1, and after the first
 # of epoch 2. Then five passes make two steps, of three passes and of two: stopped in a first one.
 @pytest.mark.parametrize(
-    ("stopped_in", "steps", "more"),
-    [(2, 3, {}), (3, 3, {}), (3, 3, MIXED), (6, 2, {"batch_size": 4, "accumulate": 3})],
+    ("stopped_in", "by", "steps", "more"),
+    [
+        (2, signal.SIGTERM, 3, {}),
+        (3, signal.SIGINT, 3, {}),
+        (3, signal.SIGHUP, 3, MIXED),
+        (6, signal.SIGTERM, 2, {"batch_size": 4, "accumulate": 3}),
+    ],
 )
 def test_resumed_run_equals_an_undisturbed_one(
     data_dir: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     stopped_in: int,
+    by: signal.Signals,
     steps: int,
     more: dict[str, Any],
 ) -> None:
@@ -75,7 +86,7 @@ def test_resumed_run_equals_an_undisturbed_one(
     )
     train(whole)
 
-    train_until(stopped_in, halted, monkeypatch)
+    train_until(stopped_in, halted, monkeypatch, by)
     assert not (tmp_path / "halted/published").exists()
     train(going_on(halted))
 
@@ -148,16 +159,90 @@ def test_loss_that_is_no_number(data_dir: Path, tmp_path: Path, epochs: int) -> 
     assert not (tmp_path / "run" / LAST).exists()
 
 
-def test_changed_images_are_noticed(
-    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (lambda file: file.unlink(), r"1 missing \(train/Pitted/pitted_0001\.png\)"),
+        (lambda file: shutil.copy(file, file.with_name("x.png")), r"1 new \(train/Pitted/x\.png"),
+        # Other pixels under the same name, size and time.
+        (
+            lambda file: file.write_bytes(file.with_name("pitted_0002.png").read_bytes()),
+            r"1 changed \(train/Pitted/pitted_0001\.png\)",
+        ),
+    ],
+)
+def test_changed_images_are_named(
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    harm: Callable[[Path], object],
+    says: str,
 ) -> None:
     copy = tmp_path / "strips"
     shutil.copytree(data_dir, copy)
     config = small_config(copy, tmp_path / "run")
     train_until(1, config, monkeypatch)
-    (copy / "train/Pitted/pitted_0001.png").unlink()
-    with pytest.raises(ConfigError, match=r"images are not those that the run in .* began with"):
+    harm(copy / "train/Pitted/pitted_0001.png")
+    with pytest.raises(ConfigError, match=f"the run in .* began with: {says}") as refused:
         train(going_on(config))
+    assert str(refused.value).count("train/") == 1
+    # Without the list of files the change is still noticed.
+    (tmp_path / "run" / RECORD_FILE).unlink()
+    with pytest.raises(ConfigError, match=r"images are not those that the run in .* began with\."):
+        train(going_on(config))
+    assert not (tmp_path / "run" / RECORD_FILE).exists(), "they are not the images of this run"
+
+
+def test_images_may_change_until_something_was_trained(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What overlaps is then searched again: it was found in other pixels."""
+    copy = tmp_path / "strips"
+    shutil.copytree(data_dir, copy)
+    config = small_config(copy, tmp_path / "run", epochs=1)
+    with monkeypatch.context() as patched, pytest.raises(Stopped):
+        patched.setattr("trainer.run.backbone.build", _stop)
+        train(config)
+    changed = copy / "train/Pitted/pitted_0001.png"
+    changed.write_bytes((copy / "train/Pitted/pitted_0002.png").read_bytes())
+    train_until(0, going_on(config), monkeypatch)
+    pairs = json.loads((tmp_path / "run/overlaps.json").read_text())["pairs"]
+    names = ("train/Pitted/pitted_0001.png", "train/Pitted/pitted_0002.png")
+    assert names in [(pair["file_a"], pair["file_b"]) for pair in pairs]
+
+
+def _stop(*_: object, **__: object) -> None:
+    raise Stopped(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("moment", ["in validation", "after the last epoch"])
+def test_a_signal_during_validation_is_not_forgotten(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    recipe: dict[str, Any] = {"epochs": 2, "ema_decay": 0.9}
+    whole, halted = (
+        small_config(data_dir, tmp_path / name, **recipe) for name in ("whole", "halted")
+    )
+    monkeypatch.setattr("trainer.run.finish", lambda *_: None)
+    train(whole)
+    with monkeypatch.context() as patched, pytest.raises(Stopped):
+        method = "_validate" if moment == "in validation" else "_save"
+        original = getattr(Fitting, method)
+
+        def interrupted(fitting: Fitting) -> Any:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return original(fitting)
+
+        patched.setattr(Fitting, method, interrupted)
+        train(halted)
+    done = checkpoint.load(tmp_path / "halted" / LAST)[1]
+    assert len(done["epochs"]) == (0 if moment == "in validation" else 1)
+    assert done["begun"]["steps"] == (3 if moment == "in validation" else 0)
+    train(going_on(halted))
+    for name in (BEST, LAST):
+        expected, found = (load_file(tmp_path / run / name) for run in ("whole", "halted"))
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(expected[tensor], found[tensor]) for tensor in expected)
 
 
 def test_damaged_checkpoint_is_named(data_dir: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from model_card.report import Report
 from tests.small_run import small_config
 from trainer import imagefolder
 from trainer.drawn_samples import CLASSES, draw_image, write_samples
-from trainer.fit import BEST
+from trainer.history import BEST
 from trainer.run import train
 
 IMAGE_FIGURES = {"sample_predictions.png", "augmentations.png", "heatmaps.png"}

@@ -70,6 +70,12 @@ def test_a_mask_covers_exactly_the_pixels_of_the_boxes(
 
 
 GOOD = voc(("scratches", 10, 10, 20, 20))
+# "Billion laughs": three hundred bytes that stand for gigabytes.
+LAUGHS = (
+    "<!DOCTYPE a [<!ENTITY e0 'ha'>"
+    + "".join(f"<!ENTITY e{n + 1} '{f'&e{n};' * 10}'>" for n in range(10))
+    + "]><annotation>&e10;</annotation>"
+).encode()
 
 
 @pytest.mark.parametrize(
@@ -87,6 +93,17 @@ GOOD = voc(("scratches", 10, 10, 20, 20))
         (GOOD.replace(b"<ymin>10", b"<ymin>300"), "empty or outside"),
         (GOOD.replace(b"<name>scratches</name>", b"<name> </name>"), "no name"),
         (b'<!DOCTYPE a [<!ENTITY b "c">]>' + GOOD, "document type"),
+        # The same letters in other bytes.
+        (
+            ('<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a>' + GOOD.decode()).encode(
+                "utf-16"
+            ),
+            "document type",
+        ),
+        (('<!DOCTYPE a [<!ENTITY b "c">]>' + GOOD.decode()).encode("utf-16-be"), "document type"),
+        (LAUGHS, "document type"),
+        (b'<!DOCTYPE a SYSTEM "file:///etc/passwd">' + GOOD, "document type"),
+        (b'<?xml version="1.0" encoding="klingon"?>' + GOOD, "klingon"),
         (GOOD + b" " * 2**20, "far more"),
     ],
 )

@@ -11,6 +11,7 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from model_card.report import Leakage
 from trainer.config import DataConfig
+from trainer.disk import disk_errors_explained
 from trainer.inspection import checks, page, verdicts
 from trainer.inspection.checks import ImageFacts
 from trainer.inspection.collect import Collection, collect
@@ -47,8 +48,9 @@ def run(
     report, images = inspect(collection, predictions, cache_dir)
     for verdict in verdicts.judge(report):
         logger.info("%s: %s", verdict.level.upper(), verdict.title)
-    report.write(output)
-    return page.write(report, images, output)
+    with disk_errors_explained(output, "Or name another folder with --output-dir."):
+        report.write(output)
+        return page.write(report, images, output)
 
 
 def inspect(

@@ -13,6 +13,7 @@ import numpy as np
 from trainer.errors import DataError
 from trainer.inspection.report import LabelCheck, LabelError
 from trainer.overlaps.turns import Array
+from trainer.spreadsheet import read_table
 
 # Of trainer/assess.py; the classes follow.
 _COLUMNS = ["file", "label", "prediction", "confidence"]
@@ -83,16 +84,15 @@ def _suspects(given: Array, probabilities: Array) -> list[int]:
 def _read(file: Path) -> tuple[list[str], dict[str, list[float]]]:
     """Return the class names, and the probabilities of each file in their order."""
     try:
-        with file.open(newline="", encoding="utf-8-sig") as opened:
-            header, *lines = csv.reader(opened)
-            names = header[len(_COLUMNS) :]
-            if header[: len(_COLUMNS)] != _COLUMNS or len(names) < 2 or not lines:
-                raise ValueError(f"its first line should be {','.join(_COLUMNS)},<each class>")
-            rows = {line[0]: [float(value) for value in line[len(_COLUMNS) :]] for line in lines}
-            if any(len(values) != len(names) for values in rows.values()):
-                raise ValueError("its lines have different lengths")
-            if not all(0 <= value <= 1 for values in rows.values() for value in values):
-                raise ValueError("probabilities must be from 0 to 1")
+        header, *lines = read_table(file)
+        names = header[len(_COLUMNS) :]
+        if header[: len(_COLUMNS)] != _COLUMNS or len(names) < 2 or not lines:
+            raise ValueError(f"its first line should be {','.join(_COLUMNS)},<each class>")
+        rows = {line[0]: [float(value) for value in line[len(_COLUMNS) :]] for line in lines}
+        if any(len(values) != len(names) for values in rows.values()):
+            raise ValueError("its lines have different lengths")
+        if not all(0 <= value <= 1 for values in rows.values() for value in values):
+            raise ValueError("probabilities must be from 0 to 1")
     except OSError as error:
         raise DataError(f"The predictions {file} can't be read: {error.strerror}.") from error
     except (ValueError, IndexError, csv.Error) as error:

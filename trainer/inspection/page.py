@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from model_card import wording
+from trainer.disk import replaced_whole
 from trainer.imagefolder import open_image
 from trainer.inspection import pictures, verdicts
 from trainer.inspection.pictures import PairOfPictures
@@ -66,9 +67,8 @@ def write(report: DataReport, images: Dataset, folder: Path) -> Path:
         dict(zip(files, parts, strict=True)),
     )
     html = _environment().get_template("page.html.jinja").render(**_contents(report, photographs))
-    partial = folder / (PAGE_FILE + ".partial")
-    partial.write_text(html, encoding="utf-8", newline="\n")
-    partial.replace(folder / PAGE_FILE)
+    with replaced_whole(folder / PAGE_FILE) as partial:
+        partial.write_text(html, encoding="utf-8", newline="\n")
     return folder / PAGE_FILE
 
 

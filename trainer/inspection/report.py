@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from model_card.report import Facts, Leakage, SkippedImage
+from trainer.disk import replaced_whole
 from trainer.errors import ConfigError
 from trainer.surfaces import SharedSurface
 
@@ -140,9 +141,8 @@ class DataReport(Facts):
 
     def write(self, folder: Path) -> None:
         """Write `data-report.json`, whole or not at all."""
-        partial = folder / (DATA_REPORT_FILE + ".partial")
-        partial.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        partial.replace(folder / DATA_REPORT_FILE)
+        with replaced_whole(folder / DATA_REPORT_FILE) as partial:
+            partial.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def open_output(folder: Path, data_folder: Path | None) -> None:

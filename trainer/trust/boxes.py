@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 import numpy as np
 import numpy.typing as npt
+from defusedxml import DTDForbidden, ElementTree
 
 from trainer.errors import DataError
 
@@ -75,20 +76,23 @@ def read_voc(file: Path) -> list[Box]:
         if len(content) > LARGEST_FILE_BYTES:
             raise ValueError(f"it has {len(content):,} bytes, far more than boxes need")
         # Entities can make a small file fill the memory; no tool writes them into boxes.
-        if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-            raise ValueError("it declares a document type")
-        root = ElementTree.fromstring(content)  # noqa: S314 -- without entities it is harmless
+        root = ElementTree.fromstring(content, forbid_dtd=True)
         width, height = (_number(root, f"size/{side}") for side in ("width", "height"))
         if not (width >= 1 and height >= 1):
             raise ValueError(f"the image would have {width:g} × {height:g} pixels")
         return [_box(entry, width, height) for entry in root.iter("object")]
-    except (OSError, ValueError, ElementTree.ParseError) as error:
+    except DTDForbidden as error:
         raise DataError(
-            f"--boxes: {file} is not usable: {error}. Mend or remove the file."
+            f"--boxes: {file} is not usable: it declares a document type. Fix or remove the file."
+        ) from error
+    # LookupError: of an encoding that nobody knows.
+    except (OSError, ValueError, LookupError, ElementTree.ParseError) as error:
+        raise DataError(
+            f"--boxes: {file} is not usable: {error}. Fix or remove the file."
         ) from error
 
 
-def _box(entry: ElementTree.Element, width: float, height: float) -> Box:
+def _box(entry: Element, width: float, height: float) -> Box:
     name = (entry.findtext("name") or "").strip()
     if not name:
         raise ValueError("a box has no name")
@@ -102,7 +106,7 @@ def _box(entry: ElementTree.Element, width: float, height: float) -> Box:
     return Box(name, float(left), float(top), float(right), float(bottom))
 
 
-def _number(element: ElementTree.Element, path: str) -> float:
+def _number(element: Element, path: str) -> float:
     text = element.findtext(path)
     if text is None:
         raise ValueError(f"{path} is missing")

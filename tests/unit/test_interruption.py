@@ -1,0 +1,98 @@
+"""Signals end a command as Ctrl-C does, with an exit code that says which."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from trainer.command_line import run_command
+from trainer.errors import DataError
+from trainer.interruption import STOP_SIGNALS, Stopped, StopRequest, stop_signals_raised
+
+HANDLED = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+@pytest.fixture(autouse=True)
+def _same_handlers_afterwards() -> Iterator[None]:
+    before = [signal.getsignal(number) for number in HANDLED]
+    yield
+    assert [signal.getsignal(number) for number in HANDLED] == before
+
+
+def test_three_signals_stop_a_run() -> None:
+    assert list(STOP_SIGNALS) == HANDLED
+
+
+@pytest.mark.parametrize(("number", "code"), list(zip(HANDLED, [130, 143, 129], strict=True)))
+def test_a_command_ends_with_the_code_of_the_signal(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    reached = []
+
+    def command(arguments: list[str]) -> None:
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:
+            reached.append("as for Ctrl-C")
+            raise
+
+    assert run_command(command) == code
+    assert reached
+
+
+@pytest.mark.parametrize("first", HANDLED)
+@pytest.mark.parametrize("second", HANDLED)
+def test_the_first_signal_is_noted_and_the_second_stops_at_once(
+    first: signal.Signals, second: signal.Signals, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop, after = StopRequest(), False
+    stop.grant()
+    with pytest.raises(Stopped) as stopped, stop.listening():
+        signal.raise_signal(first)
+        assert stop.asked
+        assert caplog.messages == [
+            "\nStopping after this step. Ctrl-C again stops at once and loses the epoch."
+        ]
+        signal.raise_signal(second)
+        after = True
+        stop.grant()
+    # A terminal that closes sends SIGHUP more than once.
+    assert after == (second == signal.SIGHUP)
+    assert stopped.value.exit_code == 128 + (first if after else second)
+
+
+@pytest.mark.parametrize("number", HANDLED)
+def test_a_signal_that_is_ignored_stays_ignored(number: signal.Signals) -> None:
+    """As `nohup` and shells want it for what runs in the background."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        stop = StopRequest()
+        with stop_signals_raised():
+            signal.raise_signal(number)
+            with stop.listening():
+                signal.raise_signal(number)
+        assert not stop.asked
+    finally:
+        signal.signal(number, before)
+
+
+def test_messages_of_a_command_hold_no_control_characters(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+
+    def command(arguments: list[str]) -> None:
+        logging.getLogger("trainer").warning("Skipped %s", "a\x1b[2J.png")
+        raise DataError("The class \x1b]0;title\x07 has no image.")
+
+    assert run_command(command) == 2
+    assert capsys.readouterr().err == (
+        "Skipped a\\x1b[2J.png\nError: The class \\x1b]0;title\\x07 has no image.\n"
+    )

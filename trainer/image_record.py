@@ -1,0 +1,89 @@
+"""Which image files a run began with: other pixels under the same names are noticed by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from datasets import Dataset
+from pydantic import TypeAdapter, ValidationError
+
+from trainer.cache import image_digest
+from trainer.disk import replaced_whole
+from trainer.errors import ConfigError, DataError
+from trainer.history import LAST
+
+RECORD_FILE = "images.json"
+LISTED_FILES = 5
+_JSON = TypeAdapter(dict[str, str])
+
+
+def fingerprints(images: Dataset) -> dict[str, str]:
+    """Return the SHA-256 of the content of each image file, by name."""
+    contents = images.select_columns(["image"])
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(images["file"], pool.map(image_digest, contents), strict=True))
+
+
+def check_unchanged(run_dir: Path, found: Mapping[str, str]) -> bool:
+    """Refuse to resume a run on other images than those it began with; note those of a new run.
+
+    Args:
+        run_dir: of the run.
+        found: see `fingerprints`.
+
+    Returns:
+        whether these images were noted in `run_dir` before.
+
+    Raises:
+        ConfigError: files were changed, added or removed; the message names them.
+        DataError: the record in `run_dir` is damaged.
+    """
+    file = run_dir / RECORD_FILE
+    trained = any(run_dir.rglob(LAST))
+    if not os.path.lexists(file):
+        # What a run was trained on before can't be known any more; its checkpoint notices a change.
+        if not trained:
+            _write(file, found)
+        return False
+    before = _read(file)
+    if before == found:
+        return True
+    if not trained:
+        # No result depends on the former images.
+        _write(file, found)
+        return False
+    both = before.keys() & found.keys()
+    changes = {
+        "changed": {name for name in both if before[name] != found[name]},
+        "missing": before.keys() - found.keys(),
+        "new": found.keys() - before.keys(),
+    }
+    said = "; ".join(_listed(what, names) for what, names in changes.items() if names)
+    raise ConfigError(
+        f"The images are not those that the run in {run_dir} began with: {said}. Put them back, or "
+        "start a new run."
+    )
+
+
+def _write(file: Path, found: Mapping[str, str]) -> None:
+    with replaced_whole(file) as partial:
+        partial.write_bytes(_JSON.dump_json(dict(found), indent=0) + b"\n")
+
+
+def _read(file: Path) -> dict[str, str]:
+    try:
+        return _JSON.validate_json(file.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise DataError(
+            f"{file}, which lists the images that the run began with, is damaged. Remove it; "
+            "whether any image was changed is noticed without it, but not which."
+        ) from error
+
+
+def _listed(what: str, names: Iterable[str]) -> str:
+    names = sorted(names)
+    more = ", …" if names[LISTED_FILES:] else ""
+    return f"{len(names)} {what} ({', '.join(names[:LISTED_FILES])}{more})"
