@@ -20,6 +20,7 @@ from trainer.describe import draw_samples
 from trainer.export import PUBLISHED_DIR
 from trainer.imagefolder import open_image
 from trainer.images import Images
+from trainer.phases import PHASES
 from trainer.trust import localisation, robustness
 from trainer.trust.folds import JudgedFold, judge_folds, measure_folds
 
@@ -45,6 +46,7 @@ def publish(
         run_dir: where to write.
         config: the settings of the whole.
     """
+    PHASES.start("join")
     reports = [Report.read(fold_dir / PUBLISHED_DIR) for fold_dir in fold_dirs]
     judged = judge_folds(fold_dirs, folds[0].labels, config.decision)
     tested = datasets.concatenate_datasets([images.parts["test"] for images in folds])
@@ -66,17 +68,6 @@ def publish(
     first.model_copy(update=changes).write(partial)
     card.write_card(partial)
     partial.replace(run_dir / PUBLISHED_DIR)
-    accuracy = joined.all_images.scores.accuracy
-    logger.info(
-        "Out-of-fold accuracy %.2f %% (95 %% interval %.2f–%.2f %%) on %d images; "
-        "folds %.2f ± %.2f %%.",
-        100 * accuracy.value,
-        100 * accuracy.low,
-        100 * accuracy.high,
-        joined.all_images.images,
-        100 * joined.mean_accuracy,
-        100 * joined.accuracy_deviation,
-    )
 
 
 def _join(

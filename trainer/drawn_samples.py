@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 from PIL import Image
+from tqdm import tqdm
 
 from trainer.drawn_surfaces import PAINTERS
 from trainer.drawn_textures import SIZE_PX, Array, Rng
@@ -80,20 +81,23 @@ def write_samples(
             )
     if seed < 0:
         raise ConfigError(f"--seed is {seed}; give 0 or a positive number.")
+    total = len(CLASSES) * sum(counts.values())
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise ConfigError(
                 f"{folder} is not empty; name a new folder or remove what is in it first."
             )
-        for index, (part, count) in enumerate(counts.items()):
-            first_seed = (2 * seed + index) * _MAX_PER_CLASS
-            for label in CLASSES:
-                class_folder = folder / part / label
-                class_folder.mkdir(parents=True)
-                for number in range(count):
-                    name = f"{label.lower()}_{number + 1:04d}.png"
-                    draw_image(label, first_seed + number).save(class_folder / name)
+        with tqdm(total=total, desc="drawing", unit="image", leave=False, disable=None) as bar:
+            for index, (part, count) in enumerate(counts.items()):
+                first_seed = (2 * seed + index) * _MAX_PER_CLASS
+                for label in CLASSES:
+                    class_folder = folder / part / label
+                    class_folder.mkdir(parents=True)
+                    for number in range(count):
+                        name = f"{label.lower()}_{number + 1:04d}.png"
+                        draw_image(label, first_seed + number).save(class_folder / name)
+                        bar.update()
     except OSError as error:
         raise ConfigError(
             f"The images can't be written to {folder}: {error.strerror or error}. "

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,10 @@ class FeatureStore:
     def _check_head(self) -> None:
         """Make sure that head(features) is what the model computes."""
         noise = torch.rand(2, *self.built.data_config["input_size"]).to(self.accelerator.device)
-        whole, parted = self.model(noise), self.model.get_classifier()(_features(self.model, noise))
+        whole = self.model(noise)
+        start = time.monotonic()
+        parted = self.model.get_classifier()(_features(self.model, noise))
+        self.image_s = (time.monotonic() - start) / len(noise)
         if whole.shape != parted.shape or (whole - parted).abs().max() > LARGEST_DIFFERENCE:
             raise ConfigError(
                 f"--tune head does not work for {self.built.architecture}: its head is more than "

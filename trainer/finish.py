@@ -21,6 +21,7 @@ from trainer.export import PUBLISHED_DIR
 from trainer.fit import Fit
 from trainer.imagefolder import open_image
 from trainer.images import Images
+from trainer.phases import PHASES
 from trainer.trust import foreign
 from trainer.trust.decide import set_rules
 from trainer.trust.evidence import gather, learn, observe_images, observe_part
@@ -42,6 +43,7 @@ def finish(
     accelerator: Accelerator,
 ) -> None:
     """Export the kept weights, score what was exported, describe it, and only then name it."""
+    PHASES.start("test")
     partial = run_dir / (PUBLISHED_DIR + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
@@ -88,18 +90,10 @@ def finish(
         export=proof,
         machine=describe.machine_facts(accelerator, started, fit),
     )
+    PHASES.start("card")
     describe.write_report(run, predictions, partial, run_dir)
     card.write_card(partial)
     partial.replace(run_dir / PUBLISHED_DIR)
-    accuracy = result.scores.accuracy
-    logger.info(
-        "Test accuracy %.2f %% (95 %% interval %.2f–%.2f %%) on %d images, epoch %d kept.",
-        100 * accuracy.value,
-        100 * accuracy.low,
-        100 * accuracy.high,
-        result.images,
-        fit.kept_epoch,
-    )
 
 
 def _observe_foreign(predictor: Predictor, config: TrainConfig) -> dict[str, Observation]:

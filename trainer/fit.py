@@ -28,8 +28,9 @@ from trainer.interruption import StopRequest
 from trainer.learner import Learner
 from trainer.loading import EpochSampler, mixed_seed
 from trainer.optimisation import highest_rate
-from trainer.progress import ProgressBar
+from trainer.progress import LEGEND, ProgressBar, epoch_line, epoch_title
 from trainer.task import Task
+from trainer.time_left import TimeLeft, advice, tested_images
 from trainer.tracking import track
 
 logger = logging.getLogger(__name__)
@@ -80,7 +81,11 @@ class Fitting:
 
     Args:
         run_dir: where checkpoints and `metrics.jsonl` go.
+        trainings_after: how many more trainings like this one the run consists of.
     """
+
+    # Once in a process, however many trainings it runs.
+    length_checked = False
 
     def __init__(
         self,
@@ -89,6 +94,7 @@ class Fitting:
         config: TrainConfig,
         run_dir: Path,
         accelerator: Accelerator,
+        trainings_after: int = 0,
     ) -> None:
         self.config, self.run_dir, self.accelerator = config, run_dir, accelerator
         recipe = config.recipe
@@ -108,6 +114,14 @@ class Fitting:
         self.train_batches, self.validation_batches = accelerator.prepare(
             DataLoader(task.train, sampler=self.sampler, **loading),
             DataLoader(task.validation, **loading),
+        )
+        self.left = TimeLeft(
+            recipe.epochs,
+            len(self.sampler),
+            len(images.parts["validation"]),
+            tested_images(config, images),
+            trainings_after,
+            task.image_s,
         )
         self.steps = math.ceil(len(self.train_batches) / recipe.accumulate)
         self.learner = Learner(
@@ -148,6 +162,7 @@ class Fitting:
             self._restore()
         # Several processes would stop at different steps; they lose the epoch instead.
         alone = self.accelerator.num_processes == 1
+        logger.info("%s", LEGEND)
         with self.stop.listening() if alone else nullcontext():
             while len(epochs) < self.config.recipe.epochs and not self.stopped_early:
                 self._run_epoch(len(epochs) + 1)
@@ -157,8 +172,9 @@ class Fitting:
     def _run_epoch(self, epoch: int) -> None:
         start = time.monotonic() - self.begun.seconds
         train_loss, train_accuracy, images = self._train(epoch, start)
-        images_per_second = images / (time.monotonic() - start)
+        train_s = time.monotonic() - start
         validation_loss, validation_accuracy = self._validate()
+        self.left.end_epoch(train_s, time.monotonic() - start - train_s)
         if not math.isfinite(train_loss + validation_loss):
             kept = (
                 f" The checkpoint of epoch {epoch - 1} is in {self.run_dir}." if epoch > 1 else ""
@@ -181,20 +197,16 @@ class Fitting:
         if self.accelerator.is_main_process:
             self._save()
         self.accelerator.wait_for_everyone()
-        track(self.accelerator, result, images_per_second)
-        logger.info(
-            "epoch %d/%d  train loss %.4f accuracy %.4f  "
-            "validation loss %.4f accuracy %.4f%s  %.0f s, %.1f images/s",
-            epoch,
+        track(self.accelerator, result, images / train_s)
+        line = epoch_line(
+            result,
             self.config.recipe.epochs,
-            train_loss,
-            train_accuracy,
-            validation_loss,
-            validation_accuracy,
-            " (best)" if self.history.best is result else "",
-            result.seconds,
-            images_per_second,
+            best=self.history.best is result,
+            images_per_second=images / train_s,
+            run_s=self.left.run_s or 0.0,
         )
+        logger.info("%s", line)
+        self._warn_if_long()
 
     def _train(self, epoch: int, start: float) -> tuple[float, float, float]:
         """Take the steps of one epoch; return mean loss, accuracy, and over how many images."""
@@ -208,7 +220,8 @@ class Fitting:
         if taken:
             # The rate of the last step taken, in case that none is left.
             self.learner.schedule.step_update(before + taken - 1)
-        with self._bar(f"epoch {epoch}/{recipe.epochs}", len(self.sampler), done) as bar:
+        self.left.start_epoch(epoch - 1, done)
+        with self._bar(epoch_title(epoch, recipe.epochs), len(self.sampler), done) as bar:
             for parts in grouped(self.train_batches, recipe.accumulate):
                 if self.random_state is not None:
                     # Not before: starting the loader draws a number, too.
@@ -220,11 +233,15 @@ class Fitting:
                 if self.stop.asked:
                     self.begun = Begun(taken, tuple(totals.tolist()), time.monotonic() - start)
                     self._stop()
-                bar.advance(processes * sum(len(targets) for _, targets in parts), totals)
+                images = processes * sum(len(targets) for _, targets in parts)
+                self.left.step(images, time.monotonic())
+                bar.advance(images, totals, self.left.run_s)
+                if self.left.certain:
+                    self._warn_if_long()
         # Until validation has ended, the epoch has not.
         self.begun = Begun(taken, tuple(totals.tolist()), time.monotonic() - start)
-        loss, right, images = self.accelerator.reduce(totals).tolist()
-        return loss / images, right / images, images
+        loss, right, trained = self.accelerator.reduce(totals).tolist()
+        return loss / trained, right / trained, trained
 
     @torch.inference_mode()
     def _validate(self) -> tuple[float, float]:
@@ -245,14 +262,18 @@ class Fitting:
         return torch.cat(losses).mean().item(), torch.cat(rights).double().mean().item()
 
     def _bar(self, title: str, images: int, done: int = 0) -> ProgressBar:
-        epochs = self.history.epochs
-        return ProgressBar(
-            title,
-            images,
-            done=done,
-            shown=self.accelerator.is_main_process,
-            validated=epochs[-1].validation_accuracy if epochs else None,
-        )
+        return ProgressBar(title, images, done=done, shown=self.accelerator.is_main_process)
+
+    def _warn_if_long(self) -> None:
+        """Warn once where a processor would take hours, and say what takes less."""
+        whole = self.config.model.tune == "all"
+        if Fitting.length_checked or not whole or self.accelerator.device.type != "cpu":
+            return
+        Fitting.length_checked = True
+        parameters = sum(weights.numel() for weights in self.learner.judged.parameters())
+        warning = advice(self.left, self.config, parameters)
+        if warning:
+            logger.warning("%s", warning)
 
     def _save(self) -> None:
         """Write what is kept, the log, and `last`, which a resumed run believes, at the end."""

@@ -15,6 +15,7 @@ from trainer.config import TrainConfig
 from trainer.fit import Fit, Fitting
 from trainer.history import BEST, LAST, METRICS, EpochResult
 from trainer.images import Images
+from trainer.phases import PHASES
 from trainer.task import Task
 from trainer.tracking import tracking
 
@@ -51,7 +52,12 @@ def fit_heads(
         logger.info("Weight decay %g", decay)
         with tracking(accelerator, alone, folder, started):
             fit = Fitting(
-                replace(task, model=copy.deepcopy(task.model)), images, alone, folder, accelerator
+                replace(task, model=copy.deepcopy(task.model)),
+                images,
+                alone,
+                folder,
+                accelerator,
+                trainings_after=PHASES.left("train"),
             ).run()
         # Otherwise accelerate would keep all heads.
         accelerator.free_memory()
@@ -60,9 +66,9 @@ def fit_heads(
         tried, key=lambda t: (t[0].validation_accuracy, -t[0].validation_loss)
     )
     logger.info(
-        "Weight decay %g suits the validation images best: accuracy %.4f, loss %.4f",
+        "Weight decay %g suits the validation images best: accuracy %.1f %%, loss %.4f",
         alone.recipe.weight_decay,
-        best.validation_accuracy,
+        100 * best.validation_accuracy,
         best.validation_loss,
     )
     if accelerator.is_main_process:

@@ -11,6 +11,7 @@ import datasets
 import psutil
 import torch
 from torch.utils.data import Dataset, Sampler
+from tqdm import tqdm
 
 from trainer.augment import draw, plain_transform
 from trainer.imagefolder import open_image
@@ -66,18 +67,23 @@ def decode(part: datasets.Dataset, data_config: dict[str, Any], file: Path) -> d
     image_bytes = math.prod(data_config["input_size"])
     fits = len(part) * image_bytes < MEMORY_SHARE * psutil.virtual_memory().available
     file.parent.mkdir(parents=True, exist_ok=True)
-    return part.map(
-        lambda row: {"pixels": transform(open_image(row)).numpy().tobytes()},
-        remove_columns=part.column_names,
-        features=datasets.Features({"pixels": datasets.Value("binary")}),
-        keep_in_memory=fits,
-        cache_file_name=None if fits else str(file),
-        # Files may have changed since a run was stopped.
-        load_from_cache_file=False,
-        writer_batch_size=max(1, CHUNK_BYTES // image_bytes),
-        new_fingerprint=file.stem,
-        desc="decoding images",
-    )
+    with tqdm(total=len(part), desc="decoding", unit="image", leave=False, disable=None) as bar:
+
+        def decoded(row: dict[str, Any]) -> dict[str, bytes]:
+            bar.update()
+            return {"pixels": transform(open_image(row)).numpy().tobytes()}
+
+        return part.map(
+            decoded,
+            remove_columns=part.column_names,
+            features=datasets.Features({"pixels": datasets.Value("binary")}),
+            keep_in_memory=fits,
+            cache_file_name=None if fits else str(file),
+            # Files may have changed since a run was stopped.
+            load_from_cache_file=False,
+            writer_batch_size=max(1, CHUNK_BYTES // image_bytes),
+            new_fingerprint=file.stem,
+        )
 
 
 class PlainImages(Dataset[tuple[torch.Tensor, int]]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -28,6 +29,7 @@ from trainer.fit import Fitting, read_best
 from trainer.head_search import fit_heads
 from trainer.images import Images, prepare_images
 from trainer.optimisation import resolve_rate
+from trainer.phases import PHASES
 from trainer.precision import choose_precision
 from trainer.split import write_split
 from trainer.task import PIXELS_DIR, head_task, image_task
@@ -125,21 +127,20 @@ def _train_on(
     images: Images, config: TrainConfig, run_dir: Path, started: datetime, accelerator: Accelerator
 ) -> None:
     """Train on one division of the images and write the published folder."""
+    PHASES.start("train")
     torch.manual_seed(config.run.seed)
     with accelerator.main_process_first():
         built = backbone.build(config.model, len(images.labels))
     recipe = resolve_rate(config.recipe, built.model, config.model.tune)
     config = replace(config, recipe=recipe)
-    logger.info(
-        "%s, %d classes (%s); images: %s; on %s, %s; run folder %s",
-        config.model.model,
-        len(images.labels),
-        ", ".join(images.labels),
-        ", ".join(f"{len(part)} {name}" for name, part in images.parts.items()),
-        machine.accelerator_name(accelerator.device) or machine.processor_name(),
-        "float32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision,
-        run_dir,
+    facts = (
+        f"{config.model.model}, {len(images.labels)} classes ({', '.join(images.labels)}); images: "
+        f"{', '.join(f'{len(part)} {name}' for name, part in images.parts.items())}; on "
+        f"{machine.accelerator_name(accelerator.device) or machine.processor_name()}, "
+        f"{'float32' if accelerator.mixed_precision == 'no' else accelerator.mixed_precision}; "
+        f"run folder {run_dir}"
     )
+    logger.info("%s", textwrap.fill(facts, 80, break_long_words=False, break_on_hyphens=False))
     choose_trained(built.model, config.model.tune)
     if config.model.tune == "head":
         task = head_task(built, images, config, accelerator)
@@ -149,7 +150,9 @@ def _train_on(
         fit, config = fit_heads(task, images, config, run_dir, started, accelerator)
     else:
         with tracking(accelerator, config, run_dir, started):
-            fit = Fitting(task, images, config, run_dir, accelerator).run()
+            fit = Fitting(
+                task, images, config, run_dir, accelerator, trainings_after=PHASES.left("train")
+            ).run()
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         shutil.rmtree(run_dir / PIXELS_DIR, ignore_errors=True)
@@ -172,10 +175,10 @@ def _cross_validate(
 ) -> None:
     """Train once a fold, each in a folder of its own, and publish the first with what all say."""
     fold_dirs = [run_dir / f"fold-{number}" for number in range(1, len(folds) + 1)]
-    for number, (images, fold_dir) in enumerate(zip(folds, fold_dirs, strict=True), 1):
+    for images, fold_dir in zip(folds, fold_dirs, strict=True):
         if finished_folder(fold_dir):
+            PHASES.skip("train", "test", "card")
             continue
-        logger.info("Fold %d of %d", number, len(folds))
         fold_dir.mkdir(exist_ok=True)
         _train_on(images, config, fold_dir, started, accelerator)
         # Otherwise accelerate would keep the models of all folds.

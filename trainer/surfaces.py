@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +20,7 @@ from trainer.errors import DataError
 from trainer.imagefolder import open_image
 from trainer.overlaps import Overlap, find_overlaps, group_images
 from trainer.overlaps.turns import NAMES, Array
-
-logger = logging.getLogger(__name__)
+from trainer.phases import PHASES
 
 OVERLAPS_FILE = "overlaps.json"
 
@@ -86,7 +84,7 @@ def find_surfaces(images: Dataset, cache_dir: Path | None) -> Surfaces:
     folder = cache_folder("overlaps", cache_dir) / _search_digest(images)
     found = read_surfaces(folder, list(images["file"]))
     if found is None:
-        logger.info("Looking for images that show the same surface …")
+        PHASES.start("compare")
         found = survey(images)
         folder.mkdir(parents=True, exist_ok=True)
         found.write(folder)

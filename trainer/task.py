@@ -31,6 +31,8 @@ class Task:
         validation: gives (input, label) for an index.
         augment: turns a batch of training inputs into what the model takes.
         prepare: does so with validation inputs.
+        image_s: seconds that a pass of an image through the whole network takes, where training
+            does not show it.
     """
 
     model: nn.Module
@@ -38,6 +40,7 @@ class Task:
     validation: Dataset[Any]
     augment: nn.Module
     prepare: nn.Module
+    image_s: float | None = None
 
 
 def image_task(
@@ -89,4 +92,5 @@ def head_task(
         validation=PlainFeatures(plain, list(validation["label"])),
         augment=nn.Identity(),
         prepare=nn.Identity(),
+        image_s=store.image_s,
     )
