@@ -78,7 +78,7 @@ def choose(settings: Settings, labels: list[str]) -> list[tuple[str, int, Any]]:
     order = np.random.default_rng(settings.seed).permutation(len(files))
     chosen = []
     counts = dict.fromkeys(range(len(labels)), 0)
-    boxes = read_boxes(settings.boxes, files)
+    boxes = read_boxes({"": settings.boxes}, files)
     for file in (files[index] for index in order):
         label = labels.index(Path(file).parent.name)
         own = [b for b in boxes.get(file, []) if match_class(b.name, labels) == labels[label]]

@@ -22,6 +22,12 @@ class DataConfig:
 
     data_dir: Text = None
     """Folder of class folders, with or without train/ and test/, or the id of a Hub dataset."""
+    class_from_name: bool = False
+    """Images lie in no class folders, and their names begin with the class, as in Cr_1.bmp."""
+    label_column: Text = None
+    """Column that holds the classes, in a Hub dataset or in metadata.csv beside the images."""
+    image_column: Text = None
+    """Column that holds the images, in a Hub dataset."""
     stream_images: int = 0
     """Take at most this many images of each split of a Hub dataset; 0 downloads all."""
     test_fraction: float = 0.2

@@ -70,16 +70,17 @@ def no_such_folder(named: str) -> str:
         return f"--data-dir takes a folder or USER/NAME of a Hub dataset, not {printable(named)}."
     return (
         f"There is no folder {printable(str(path))}. Check the path given to --data-dir."
-        f"{_suggestion(path)}"
+        f"{suggested_folder(path)}"
     )
 
 
-def _suggestion(path: Path) -> str:
-    """Name the sibling that a mistyped path may mean; of several missing folders, the first."""
+def suggested_folder(path: Path) -> str:
+    """Return ` Did you mean …?` for a mistyped path; of several missing folders, the first."""
     while not path.parent.is_dir():
         path = path.parent
     try:
-        siblings = [entry.name for entry in os.scandir(path.parent) if entry.is_dir()]
+        with os.scandir(path.parent) as found:
+            siblings = [entry.name for entry in found if entry.is_dir()]
     except OSError:
         return ""
     return did_you_mean(path.name, siblings)

@@ -86,7 +86,7 @@ def finish(
             known_images=len(known.strangeness),
             network_saw_left_out=config.model.tune == "all",
         ),
-        extra=run_extra_tests(predictor, test, predictions, config),
+        extra=run_extra_tests(predictor, test, predictions, config, images.boxes),
         export=proof,
         machine=describe.machine_facts(accelerator, started, fit),
     )

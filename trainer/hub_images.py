@@ -13,8 +13,10 @@ import pyarrow.compute
 from datasets import ClassLabel, Dataset, DatasetDict, IterableDataset
 from datasets.fingerprint import Hasher
 
+from trainer.data_source import suggested_folder
 from trainer.errors import DataError
-from trainer.split import PART_NAMES
+from trainer.folder_layout import SPLIT_NAMES
+from trainer.hub_columns import find_columns, with_class_labels
 
 UNDECODED = datasets.Image(decode=False)
 # Of a stream, the images among which chance takes the next one; the files are shuffled, too.
@@ -23,16 +25,24 @@ SHUFFLED_IMAGES = 1000
 READ_AT_A_TIME = 16
 
 
-def load_from_hub(repo_id: str, stream_images: int = 0) -> DatasetDict:
+def load_from_hub(
+    repo_id: str,
+    stream_images: int = 0,
+    *,
+    image_column: str | None = None,
+    label_column: str | None = None,
+) -> DatasetDict:
     """Load a dataset from the Hub; its image and class columns are found by their types.
 
     Args:
         repo_id: of the dataset.
-        stream_images: take no more than this many images of each part, read one after the other
+        stream_images: take no more than this many images of each split, read one after the other
             from the Hub; those alone are kept, in the cache of `datasets`. 0 downloads all files.
+        image_column: the column of images; None finds it.
+        label_column: the column of classes; None finds it.
 
     Returns:
-        parts with the columns `image` (undecoded), `label` and `file`.
+        splits with the columns `image` (undecoded), `label` (ClassLabel) and `file`.
 
     Raises:
         DataError: it does not come, or is no dataset of images and classes.
@@ -48,16 +58,17 @@ def load_from_hub(repo_id: str, stream_images: int = 0) -> DatasetDict:
         raise DataError(
             f"There is no folder {repo_id}, and no such dataset came from the Hub: {error}\n"
             "Check the path or the name, the network and, for a private dataset, HF_TOKEN."
+            f"{suggested_folder(Path(repo_id))}"
         ) from error
     parts = DatasetDict()
     for split, part in loaded.items():
-        name = "train" if len(loaded) == 1 else PART_NAMES.get(split.lower())
+        name = "train" if len(loaded) == 1 else SPLIT_NAMES.get(split.lower())
         if name is None or name in parts:
             raise DataError(
                 f"The dataset {repo_id} has the splits {', '.join(loaded)}; of train, validation "
                 "and test each may be there once, and nothing else."
             )
-        image, label = _columns(part, repo_id)
+        image, label = find_columns(part.features or {}, repo_id, image_column, label_column)
         if stream_images:
             # First of all: a stream decodes its images before later steps.
             part = part.decode(False)
@@ -70,21 +81,7 @@ def load_from_hub(repo_id: str, stream_images: int = 0) -> DatasetDict:
         parts[name] = _with_names(part, repo_id, split)
     if "train" not in parts:
         raise DataError(f"The dataset {repo_id} has no train split, only {', '.join(loaded)}.")
-    return parts
-
-
-def _columns(part: Dataset | IterableDataset, repo_id: str) -> tuple[str, str]:
-    """Return the names of the one column of images and of the one column of classes."""
-    features = part.features or {}
-    images = [n for n, kind in features.items() if isinstance(kind, datasets.Image)]
-    labels = [n for n, kind in features.items() if isinstance(kind, ClassLabel)]
-    if len(images) != 1 or len(labels) != 1:
-        columns = ", ".join(f"{n} ({kind})" for n, kind in features.items())
-        raise DataError(
-            f"The dataset {repo_id} must have one image column and one ClassLabel column; its "
-            f"columns are {columns or 'not known before all of it is downloaded'}."
-        )
-    return images[0], labels[0]
+    return with_class_labels(parts, repo_id)
 
 
 def _kept(stream: IterableDataset, images: int, revision: str, repo_id: str, split: str) -> Dataset:
@@ -111,6 +108,8 @@ def _kept(stream: IterableDataset, images: int, revision: str, repo_id: str, spl
             f"The images of {repo_id} did not all come from the Hub: {error.__cause__ or error}\n"
             "Run the same command again; without --stream-images, files that came are kept."
         ) from error
+    if not isinstance(kept.features[label], ClassLabel):
+        return kept
     found = set(kept[label])
     missing = [n for i, n in enumerate(kept.features[label].names) if i not in found]
     if missing:
@@ -132,7 +131,7 @@ def _with_bytes(image: dict[str, Any]) -> dict[str, Any]:
 
 def _with_names(part: Dataset, repo_id: str, split: str) -> Dataset:
     """Add the column `file`: place in the split, and the file's name where there is one."""
-    if min(part["label"]) < 0:
+    if any(label is None or label == -1 for label in part["label"]):
         raise DataError(f"The {split} split of {repo_id} has images without a label.")
     # Of Arrow's column, so that the bytes beside the names stay on the disk.
     paths = pyarrow.compute.struct_field(part.data.column("image"), "path").to_pylist()

@@ -1,85 +1,161 @@
-"""Find the images of a folder, or those that `trainer.hub_images` gets, and check each of them.
+"""Load the images of a folder or of a Hub dataset, and decode each of them once.
 
-Every part is a `datasets.Dataset` with the columns `image` (undecoded: bytes or path), `label`
-(ClassLabel), `file` (the name a person would look for) and `size_px` (width, height).
+A folder becomes what `datasets`' ImageFolder makes of it: a `Dataset` a split with an Image and a
+ClassLabel column. That builder itself is not used: it takes paths for patterns, addresses and
+shell variables, stops at the first file that can't be read without naming it, copies all into a
+cache, and reads no class from most layouts of `trainer.folder_layout`.
+
+Every split has the columns `image` (undecoded: bytes or path), `label` (ClassLabel), `file` (the
+name a person would look for) and, once decoded, `size_px` (width, height).
 """
 
 from __future__ import annotations
 
-import glob
 import io
 import logging
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import datasets
-from datasets import DatasetDict
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from PIL import Image
 from tqdm import tqdm
 
 from model_card.report import SkippedImage
-from space.images import ImageError, read_image
+from space.images import DecodedImage, ImageError, decode_image, read_content, read_image
+from trainer.class_names import case_twins
 from trainer.config import DataConfig
 from trainer.data_source import DRAWN_DIR, SourceKind, find_source
 from trainer.drawn_samples import write_samples
 from trainer.errors import DataError
+from trainer.folder_entries import File
+from trainer.folder_scan import one_class, scan_folder
 from trainer.hub_images import load_from_hub
-from trainer.split import PART_NAMES
+from trainer.names import is_text, printable
 
 logger = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".mpo"}
-    # Read where Pillow can; else the reason says what to do.
-    | {".avif", ".heic", ".heif", ".jp2", ".j2k"}
-)
-# Files that file managers leave in folders, unseen by their users.
-SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"))
 DRAWN_TRAIN_PER_CLASS, DRAWN_TEST_PER_CLASS = 200, 40
 LISTED_PROBLEMS = 10
+Facts = TypeVar("Facts")
+
+
+@dataclass
+class Collection:
+    """Images as they lie in a folder or come from the Hub, not yet decoded.
+
+    Attributes:
+        source: name of the folder, or the Hub id.
+        folder: None for a dataset of the Hub.
+        parts: the splits; all in `train` where there are none.
+        unusable: files that can't be used, and why.
+        problems: sentences on what keeps the images from being trained on.
+        notes: sentences on how the layout was understood.
+        boxes: folders of Pascal VOC files, by the folder (below `folder`) of the images they mark.
+    """
+
+    source: str
+    kind: SourceKind
+    folder: Path | None
+    parts: DatasetDict
+    unusable: list[SkippedImage] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    boxes: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> list[str]:
+        """Class names of all splits."""
+        return list(next(iter(self.parts.values())).features["label"].names)
 
 
 @dataclass(frozen=True)
 class FoundImages:
-    """Images as they came.
+    """Images that can be trained on, each of them decoded once.
 
     Attributes:
         parts: `train`, and `validation` and `test` where the data have them.
         source: name of the folder, or the Hub id.
+        skipped: files that were left out, and why.
+        boxes: as in `Collection`.
     """
 
     parts: DatasetDict
     source: str
     kind: SourceKind
     skipped: list[SkippedImage]
+    boxes: dict[str, Path]
 
 
 def find_images(config: DataConfig) -> FoundImages:
-    """Find and check the images that `config` names.
+    """Find and decode the images that `config` names.
 
     Raises:
         DataError: the images can't be used; the message says which, why, and what to do.
     """
+    found = collect_images(config)
+    if found.problems:
+        raise DataError(_problems(found.source, found.problems))
+    for note in found.notes:
+        logger.info(note)
+    for twins in case_twins(found.labels):
+        logger.warning("The classes %s differ in upper and lower case only.", " and ".join(twins))
+    parts, skipped = _decoded(found, skip=config.skip_bad_images)
+    return FoundImages(parts, found.source, found.kind, skipped, found.boxes)
+
+
+def collect_images(config: DataConfig) -> Collection:
+    """List the images that `config` names; problems are noted, and the rest is there all the same.
+
+    Raises:
+        DataError: there is no image at all, or the dataset does not come from the Hub.
+    """
     source, kind = find_source(config)
+    if kind == "hub":
+        parts = load_from_hub(
+            source,
+            config.stream_images,
+            image_column=config.image_column,
+            label_column=config.label_column,
+        )
+        found = Collection(source, kind, None, parts)
+        if len(found.labels) == 1:
+            found.problems.append(one_class(source, found.labels))
+        return found
     if kind == "drawn":
         draw_images()
-    parts, strangers = (
-        (load_from_hub(source, config.stream_images), [])
-        if kind == "hub"
-        else _from_folder(Path(source).expanduser())
+    # Resolved at the root alone: a link inside may be what puts an image into its class.
+    root = Path(source).expanduser().resolve()
+    scan = scan_folder(
+        str(root),
+        names_give_classes=config.class_from_name,
+        label_column=config.label_column,
+        pooled=config.regroup or bool(config.folds) or config.split_file is not None,
     )
-    classes = next(iter(parts.values())).features["label"].names
-    if len(classes) < 2:
-        raise DataError(
-            f"{source} has one class only ({classes[0]}). A classifier needs two or more: "
-            "add a folder for each further class."
-        )
-    parts, skipped = _check_images(parts, strangers, skip=config.skip_bad_images)
-    name = source if kind == "hub" else Path(source).resolve().name
-    return FoundImages(parts=parts, source=name, kind=kind, skipped=skipped)
+    if not scan.images and (scan.problems or not scan.classes):
+        reasons = [f"{entry.file}: {entry.reason}" for entry in scan.unusable[:LISTED_PROBLEMS]]
+        raise DataError(_problems(printable(str(root)), [*scan.problems, *reasons]))
+    names: set[str] = set()
+    parts = DatasetDict(
+        {
+            split: _dataset(classes, scan.classes, scan.unusable, names)
+            for split, classes in scan.splits.items()
+        }
+    )
+    return Collection(
+        source=root.name,
+        kind=kind,
+        folder=root,
+        parts=parts,
+        unusable=scan.unusable,
+        problems=scan.problems,
+        notes=scan.notes,
+        boxes={images: Path(folder) for images, folder in scan.boxes.items()},
+    )
 
 
 def open_image(row: dict[str, Any]) -> Image.Image:
@@ -107,131 +183,111 @@ def draw_images() -> None:
     partial.rename(DRAWN_DIR)
 
 
-def _from_folder(root: Path) -> tuple[DatasetDict, list[SkippedImage]]:
-    """Load a folder through `datasets`' ImageFolder, after a look at what lies in it.
+def _dataset(
+    found: dict[str, list[File]],
+    classes: list[str],
+    unusable: list[SkippedImage],
+    taken: set[str],
+) -> Dataset:
+    """Return the images of a split; of two that would have the same name, the first."""
+    images: list[str | dict[str, Any]] = []
+    labels: list[str] = []
+    names: list[str] = []
+    for label, file in ((name, file) for name in sorted(found) for file in found[name]):
+        reason = "its name reads like that of another file" if file.name in taken else None
+        try:
+            image = _stored(file.path)
+        except ImageError as error:
+            reason = str(error)
+        if reason:
+            unusable.append(SkippedImage(file=file.name, reason=reason))
+            continue
+        taken.add(file.name)
+        images.append(image)
+        labels.append(label)
+        names.append(file.name)
+    return Dataset.from_dict(
+        {"image": images, "label": labels, "file": names},
+        features=Features(
+            image=datasets.Image(decode=False),
+            label=ClassLabel(names=classes),
+            file=Value("string"),
+        ),
+    )
+
+
+def _stored(path: str) -> str | dict[str, Any]:
+    """Return the path of an image, or its bytes, where the path can't be stored as text."""
+    if is_text(path):
+        return path
+    return {"path": None, "bytes": read_content(path)}
+
+
+def decode_each(
+    part: Dataset, title: str, look: Callable[[DecodedImage, Image.Image], Facts]
+) -> tuple[Dataset, list[Facts], list[SkippedImage]]:
+    """Decode every image of a split once.
+
+    Args:
+        part: with the columns `image` and `file`.
+        title: what the progress bar calls the images.
+        look: takes an image as it is stored and as it is seen; called by several threads.
 
     Returns:
-        the parts as they lie there, and the files among them that are no images.
+        the rows that can be read, with the column `size_px`; what `look` returned for each of
+        them; and the files that can't be read, with the reason.
     """
-    # Resolved at the root alone: a link inside may be what puts an image into its class.
-    root = root.resolve()
-    strangers: list[SkippedImage] = []
-    files: dict[str, list[str]] = {}
-    for name, folders in _part_folders(root).items():
-        files[name] = []
-        for file in (file for folder in folders for file in _own_files(folder)):
-            if file.suffix.lower() in IMAGE_SUFFIXES:
-                files[name].append(glob.escape(str(file)))
-            else:
-                reason = f"not an image: {file.suffix or 'no'} suffix"
-                strangers.append(
-                    SkippedImage(file=file.relative_to(root).as_posix(), reason=reason)
-                )
-    if not all(files.values()):
-        raise DataError(f"{root} holds no images (known: {', '.join(sorted(IMAGE_SUFFIXES))}).")
-    parts = datasets.load_dataset("imagefolder", data_files=files, drop_labels=False)
-    for name, part in parts.items():
-        part = part.cast_column("image", datasets.Image(decode=False))
-        names = [Path(image["path"]).relative_to(root).as_posix() for image in part["image"]]
-        parts[name] = part.add_column("file", names)
-    return parts, strangers
+    good: list[int] = []
+    sizes_px: list[list[int]] = []
+    facts: list[Facts] = []
+    bad: list[SkippedImage] = []
+    files = list(part["file"])
+
+    def outcome(row: dict[str, Any]) -> tuple[list[int], Facts] | str:
+        try:
+            decoded = decode_image(read_content(image_source(row)))
+            image = decoded.to_rgb()
+        except ImageError as error:
+            return str(error)
+        return list(image.size), look(decoded, image)
+
+    with ThreadPoolExecutor() as pool:
+        outcomes = pool.map(outcome, part)
+        bar = tqdm(outcomes, title, len(part), unit="image", disable=None)
+        for index, result in enumerate(bar):
+            if isinstance(result, str):
+                bad.append(SkippedImage(file=files[index], reason=result))
+                continue
+            good.append(index)
+            sizes_px.append(result[0])
+            facts.append(result[1])
+    # The type is named, because no list shows it where nothing could be read.
+    readable = part if len(good) == len(part) else part.select(good)
+    readable = readable.add_column("size_px", sizes_px, feature=List(Value("int64")))
+    return readable, facts, bad
 
 
-def _part_folders(root: Path) -> dict[str, list[Path]]:
-    """Return the class folders of each part; all under `train` where there are no parts."""
-    folders = [f for f in sorted(root.iterdir()) if f.is_dir() and not f.name.startswith(".")]
-    loose = [f for f in root.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES]
-    if loose:
-        raise DataError(
-            f"{loose[0]} lies beside the class folders. Move it into the folder of its class."
-        )
-    if not folders:
-        raise DataError(f"{root} is empty. It should hold a folder of images for each class.")
-    named = [f for f in folders if f.name.lower() in PART_NAMES]
-    if not named:
-        return {"train": folders}
-    strangers = [f.name for f in folders if f not in named]
-    if strangers:
-        raise DataError(
-            f"{root} has {', '.join(strangers)} beside {named[0].name}. Move it elsewhere: only "
-            "train, val (or valid, validation) and test may lie there."
-        )
-    parts: dict[str, list[Path]] = {}
-    for folder in named:
-        name = PART_NAMES[folder.name.lower()]
-        if name in parts:
-            raise DataError(f"{root} has two folders for the {name} part. Merge them.")
-        classes = [f for f in sorted(folder.iterdir()) if f.is_dir() and not f.name.startswith(".")]
-        if not classes:
-            raise DataError(f"{folder} is empty. It should hold a folder for each class.")
-        parts[name] = classes
-    if "train" not in parts:
-        raise DataError(f"{root} has {', '.join(f.name for f in named)} but no train folder.")
-    known = {folder.name for folder in parts["train"]}
-    for name, classes in parts.items():
-        found = {folder.name for folder in classes}
-        for missing in sorted(known ^ found):
-            here, there = ("train", name) if missing in known else (name, "train")
-            raise DataError(
-                f"The class {missing} is in the {here} part of {root} but not in the {there} part. "
-                "Add images of it there, or remove the class from both."
-            )
-    return parts
-
-
-def _own_files(folder: Path) -> list[Path]:
-    """Return the files of a class folder in order, without those that systems leave there."""
-    files = [
-        file
-        for file in sorted(folder.iterdir())
-        if not file.name.startswith(".") and file.name.lower() not in SYSTEM_FILES
-    ]
-    for file in files:
-        if file.is_dir():
-            raise DataError(
-                f"{file} is a folder inside a class folder. Move its images up into {folder}, "
-                "or point --data-dir at the folder whose folders are the classes."
-            )
-    if not files:
-        raise DataError(f"{folder} is empty. Add images, or remove the folder.")
-    return files
-
-
-def _check_images(
-    parts: DatasetDict, strangers: list[SkippedImage], *, skip: bool
-) -> tuple[DatasetDict, list[SkippedImage]]:
+def _decoded(found: Collection, *, skip: bool) -> tuple[DatasetDict, list[SkippedImage]]:
     """Decode every image once; stop at those that can't be read, or leave them out."""
-    bad = list(strangers)
-    checked = DatasetDict()
-    for name, part in parts.items():
-        good: list[int] = []
-        sizes_px: list[tuple[int, int]] = []
-        with ThreadPoolExecutor() as pool:
-            outcomes = pool.map(_size_or_reason, part)
-            bar = tqdm(outcomes, f"checking {name}", len(part), unit="image", disable=None)
-            for index, outcome in enumerate(bar):
-                if isinstance(outcome, str):
-                    bad.append(SkippedImage(file=part[index]["file"], reason=outcome))
-                else:
-                    good.append(index)
-                    sizes_px.append(outcome)
-        checked[name] = part.select(good).add_column("size_px", sizes_px)
+    bad = list(found.unusable)
+    parts = DatasetDict()
+    for name, part in found.parts.items():
+        parts[name], _, unread = decode_each(part, f"checking {name}", lambda decoded, image: None)
+        bad += unread
     if bad:
-        lines = [f"  {image.file}: {image.reason}" for image in bad]
+        lines = [f"  {printable(image.file)}: {printable(image.reason)}" for image in bad]
         more = len(lines) - LISTED_PROBLEMS
         listing = "\n".join(lines[:LISTED_PROBLEMS] + ([f"  and {more} more"] if more > 0 else []))
         if not skip:
             raise DataError(
                 f"{len(bad)} files are not usable:\n{listing}\n"
-                "Mend or remove them, or pass --skip-bad-images to go on without them."
+                "Fix or remove them, or pass --skip-bad-images to train without them."
             )
         logger.warning("Left out %d files:\n%s", len(bad), listing)
-    return checked, bad
+    return parts, bad
 
 
-def _size_or_reason(row: dict[str, Any]) -> tuple[int, int] | str:
-    """Return an image's (width, height), or why it can't be read."""
-    try:
-        return open_image(row).size
-    except ImageError as error:
-        return str(error)
+def _problems(source: str, problems: list[str]) -> str:
+    count = "A problem keeps" if len(problems) == 1 else f"{len(problems)} problems keep"
+    listing = "\n".join(f"  {problem}" for problem in problems)
+    return f"{count} {printable(source)} from being used:\n{listing}"

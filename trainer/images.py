@@ -6,17 +6,18 @@ import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from datasets import DatasetDict
 
 from model_card.report import SkippedImage
 from trainer.config import TrainConfig
+from trainer.data_source import SourceKind
 from trainer.image_record import check_unchanged, fingerprints
 from trainer.imagefolder import find_images
 from trainer.leakage import leaking_files
 from trainer.split import Division, divide, divide_into_folds, pooled
 from trainer.surfaces import Surfaces, find_surfaces, read_surfaces
+from trainer.trust.localisation import choose_boxes
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class Images:
         surfaces: which images show the same surface; None for drawings, which never do.
         contents: SHA-256 of each file, by name.
         source: name of the folder, or the Hub id.
+        boxes: folders of boxes, as `trainer.trust.boxes.read_boxes` takes them.
     """
 
     parts: DatasetDict
@@ -41,8 +43,9 @@ class Images:
     surfaces: Surfaces | None
     contents: dict[str, str]
     source: str
-    kind: Literal["folder", "hub", "drawn"]
+    kind: SourceKind
     skipped: list[SkippedImage]
+    boxes: dict[str, Path]
 
     @property
     def labels(self) -> list[str]:
@@ -88,6 +91,8 @@ def prepare_images(config: TrainConfig, run_dir: Path) -> list[Images]:
         divided = divide_into_folds(parts, config.data, config.run.seed)
     else:
         divided = [divide(parts, config.data, config.run.seed)]
+    tests = [parts["test"] for parts, _, _ in divided]
+    boxes = choose_boxes(config.tests.boxes, found.boxes, tests)
     prepared = [
         Images(
             parts=parts,
@@ -98,6 +103,7 @@ def prepare_images(config: TrainConfig, run_dir: Path) -> list[Images]:
             source=found.source,
             kind=found.kind,
             skipped=found.skipped,
+            boxes=boxes,
         )
         for parts, origins, division in divided
     ]

@@ -7,6 +7,8 @@ from pathlib import Path
 import tyro
 
 from trainer.command_line import run_command
+from trainer.config import DataConfig
+from trainer.option_types import Text
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,12 @@ class InspectConfig:
     data_dir: str
     """Folder with train/<Class>/ and test/<Class>/ (and val/), or with <Class>/ alone; or the id
     of a dataset on the Hub."""
+    class_from_name: bool = False
+    """Images lie in no class folders, and their names begin with the class, as in Cr_1.bmp."""
+    label_column: Text = None
+    """Column that holds the classes, in a Hub dataset or in metadata.csv beside the images."""
+    image_column: Text = None
+    """Column that holds the images, in a Hub dataset."""
     stream_images: int = 0
     """From a dataset on the Hub, take no more than this many images of each part, those that
     trainer/train.py takes with the same number; 0 downloads all of its files."""
@@ -37,13 +45,14 @@ def main(arguments: list[str]) -> None:
     # The libraries take seconds to load; --help and wrong flags need not wait for them.
     from trainer.inspection import inspector
 
-    page = inspector.run(
-        config.data_dir,
-        config.output_dir,
-        config.predictions,
-        config.stream_images,
-        config.cache_dir,
+    data = DataConfig(
+        data_dir=config.data_dir,
+        class_from_name=config.class_from_name,
+        label_column=config.label_column,
+        image_column=config.image_column,
+        stream_images=config.stream_images,
     )
+    page = inspector.run(data, config.output_dir, config.predictions, config.cache_dir)
     print(page)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Iterable
-from difflib import get_close_matches
+from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher, get_close_matches
 
 # Controls, formatting marks such as direction changes, bytes that are no text, line separators.
 _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 _FIRST_ESCAPED_BYTE = 0xDC00
+# In shorter names, two letters make another word (rust, rest).
+SHORTEST_NAME, MOST_SLIPS = 5, 2
 
 
 def printable(name: str) -> str:
@@ -42,6 +45,63 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     folded = {other.casefold(): other for other in known if other != name}
     close = get_close_matches(name.casefold(), folded, n=1, cutoff=0.75)
     return f" Did you mean {printable(folded[close[0]])}?" if close else ""
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """Return names as one text, ready to print: the first ones, and how many more there are."""
+    shown = [printable(name) for name in names[:most]]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "") or "nothing"
+
+
+def looks_same(one: str, other: str) -> str | None:
+    """Say how two names differ that look the same on the screen; None for all others."""
+    if one == other:
+        return None
+    a, b = (unicodedata.normalize("NFC", name) for name in (one, other))
+    if a == b:
+        return "Unicode form (in one, accents are signs of their own)"
+    if a.strip() == b.strip():
+        return "spaces at the beginning or end"
+    same = visible(one) == visible(other)
+    return "invisible characters or kinds of spaces" if same else None
+
+
+def difference(one: str, other: str) -> str | None:
+    """Say in which small way two names differ; None if they mean different things."""
+    return looks_same(one, other) or _spelled_alike(one, other)
+
+
+def _spelled_alike(one: str, other: str) -> str | None:
+    a, b = (unicodedata.normalize("NFKC", name).casefold() for name in (one, other))
+    if a == b:
+        return "upper and lower case"
+    a, b = (re.sub(r"[\W_]+", "", name) for name in (a, b))
+    if a == b:
+        return "spaces, hyphens or underscores"
+    # Numbers are meant: type 1 and type 2 are two classes.
+    if re.findall(r"\d+", a) != re.findall(r"\d+", b):
+        return None
+    short, long = sorted((a, b), key=len)
+    if len(short) > 2 and long in (short + "s", short + "es"):
+        return "singular and plural"
+    # A slip seldom hits the first letter; un-, in- and ab- make the opposite.
+    if len(short) < SHORTEST_NAME or a[0] != b[0] or _slips(a, b) > MOST_SLIPS:
+        return None
+    return "spelling"
+
+
+def visible(name: str) -> str:
+    """Return what one sees of a name: the same text for names that look the same."""
+    letters = unicodedata.normalize("NFC", name)
+    shown = (letter for letter in letters if unicodedata.category(letter) not in _INVISIBLE)
+    return " ".join("".join(shown).split())
+
+
+def _slips(a: str, b: str) -> int:
+    """Return how many letters are added, left out or replaced."""
+    steps = SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
+    return sum(max(i2 - i1, j2 - j1) for step, i1, i2, j1, j2 in steps if step != "equal")
 
 
 def _escaped(letter: str) -> str:

@@ -36,7 +36,6 @@ from trainer.task import PIXELS_DIR, head_task, image_task
 from trainer.tracking import check_tracker, tracking
 from trainer.trust import foreign
 from trainer.trust.decide import check_no_defect
-from trainer.trust.localisation import check_boxes
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +108,6 @@ def _train_in(run_dir: Path, config: TrainConfig, accelerator: Accelerator) -> N
     with accelerator.main_process_first():
         prepared = prepare_images(config, run_dir)
     check_no_defect(config.decision, prepared[0].labels)
-    check_boxes(config.tests.boxes, [images.parts["test"] for images in prepared])
     if config.decision.foreign_dir is not None:
         foreign.check_folder(config.decision.foreign_dir)
     if config.run.find_batch_size:

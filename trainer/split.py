@@ -23,16 +23,6 @@ logger = logging.getLogger(__name__)
 
 SPLIT_FILE = "split.csv"
 PARTS = ("train", "validation", "test")
-# What folders, and splits of datasets on the Hub, may call them.
-PART_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
 Division = Literal["given", "file", "grouped", "random"]
 
 

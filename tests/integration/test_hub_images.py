@@ -18,8 +18,7 @@ from trainer.config import DataConfig
 from trainer.drawn_samples import draw_image
 from trainer.errors import DataError
 from trainer.hub_images import load_from_hub
-from trainer.imagefolder import find_images
-from trainer.inspection.collect import collect
+from trainer.imagefolder import collect_images, find_images
 from trainer.run import train
 
 CLASSES = ("Crazing", "Patches")
@@ -131,8 +130,9 @@ def test_images_inside_of_parquet_files_are_streamed(
 def test_training_and_inspection_take_the_same_images(
     hub: LoopbackHub, as_files: dict[bytes, str], tmp_path: Path
 ) -> None:
-    found = find_images(DataConfig(data_dir="ada/steel", stream_images=4))
-    inspected = collect("ada/steel", 4).parts
+    config = DataConfig(data_dir="ada/steel", stream_images=4)
+    found = find_images(config)
+    inspected = collect_images(config).parts
     assert {name: list(part["file"]) for name, part in found.parts.items()} == {
         name: list(part["file"]) for name, part in inspected.items()
     }

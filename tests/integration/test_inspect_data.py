@@ -178,7 +178,7 @@ def test_a_dataset_on_the_hub_is_inspected(command: Command, hub: LoopbackHub) -
         (["--data-dir", "steel", "--output-dir", "steel/report"], "lies inside the data folder"),
         (["--data-dir", "steel", "--output-dir", "site"], "an index.html that is no data report"),
         (["--data-dir", "steel", "--predictions", "none.csv"], "none.csv can't be read"),
-        (["--data-dir", "empty"], "holds no images"),
+        (["--data-dir", "empty"], "empty is empty. It should hold"),
     ],
 )
 def test_mistakes_are_explained(

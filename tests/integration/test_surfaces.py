@@ -120,7 +120,9 @@ def test_runs_and_inspections_of_the_same_images_look_once(
     first = pairs_of("first")
     assert len(first) == 3 * SURFACES * len(LABELS)
     assert pairs_of("second", random_split=True) == first
-    page = inspector.run(str(data_dir), tmp_path / "report", None, cache_dir=cache)
+    page = inspector.run(
+        DataConfig(data_dir=str(data_dir)), tmp_path / "report", None, cache_dir=cache
+    )
     assert len(
         DataReport.model_validate_json((page.parent / "data-report.json").read_bytes()).pairs
     ) == len(first)

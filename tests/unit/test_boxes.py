@@ -129,15 +129,15 @@ def test_any_content_is_boxes_or_a_named_error(
 
 def test_boxes_are_found_by_the_stem_of_the_image(tmp_path: Path) -> None:
     (tmp_path / "a_1.xml").write_bytes(GOOD)
-    found = read_boxes(tmp_path, ["Scratches/a_1.jpg", "Pitted/b.jpg"])
+    found = read_boxes({"": tmp_path}, ["Scratches/a_1.jpg", "Pitted/b.jpg"])
     assert list(found) == ["Scratches/a_1.jpg"]
     with pytest.raises(DataError, match=r"no boxes for any of the 1 test images.*b\.xml"):
-        read_boxes(tmp_path, ["Pitted/b.jpg"])
+        read_boxes({"": tmp_path}, ["Pitted/b.jpg"])
     with pytest.raises(DataError, match="could belong to"):
-        read_boxes(tmp_path, ["Scratches/a_1.jpg", "Pitted/a_1.png"])
+        read_boxes({"": tmp_path}, ["Scratches/a_1.jpg", "Pitted/a_1.png"])
     (tmp_path / "Pitted").mkdir()
     (tmp_path / "Pitted" / "a_1.xml").write_bytes(voc(("pitted", 1, 1, 200, 100)))
-    found = read_boxes(tmp_path, ["Scratches/a_1.jpg", "Pitted/a_1.png"])
+    found = read_boxes({"": tmp_path}, ["Scratches/a_1.jpg", "Pitted/a_1.png"])
     assert [boxes[0].name for boxes in found.values()] == ["scratches", "pitted"]
 
 

@@ -188,24 +188,24 @@ def test_one_class_only(tmp_path: Path) -> None:
 def test_class_missing_in_test(tmp_path: Path) -> None:
     write_classes(tmp_path / "train")
     write_image(tmp_path / "test" / "Crazing" / "0.png")
-    refused(tmp_path, "Pitted", "train part", "not in the test part")
+    refused(tmp_path, "Pitted is missing in test")
 
 
 def test_no_train_folder(tmp_path: Path) -> None:
     write_classes(tmp_path / "test")
-    refused(tmp_path, "test but no train folder")
+    refused(tmp_path, "no train folder, only test")
 
 
 def test_strange_folder_beside_train(tmp_path: Path) -> None:
     write_classes(tmp_path / "train")
     write_classes(tmp_path / "annotations")
-    refused(tmp_path, "annotations", "beside train", "Move it")
+    refused(tmp_path, "Beside train", "annotations (20 images)", "Move them")
 
 
 def test_two_folders_for_one_part(tmp_path: Path) -> None:
     for name in ("train", "val", "valid"):
         write_classes(tmp_path / name)
-    refused(tmp_path, "two folders for the validation part")
+    refused(tmp_path, "two folders for the validation split: val, valid")
 
 
 def test_loose_image_beside_class_folders(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_loose_image_beside_class_folders(tmp_path: Path) -> None:
 
 def test_folder_inside_a_class(tmp_path: Path) -> None:
     write_image(write_classes(tmp_path) / "Crazing" / "more" / "0.png")
-    refused(tmp_path, "more is a folder inside a class folder")
+    refused(tmp_path, "inside the class folder Crazing: Crazing/more (1)")
 
 
 def test_too_few_images_to_split(tmp_path: Path) -> None:

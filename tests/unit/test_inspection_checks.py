@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from trainer.config import DataConfig
 from trainer.errors import DataError
+from trainer.imagefolder import Collection, collect_images
 from trainer.inspection import checks
-from trainer.inspection.collect import collect
 from trainer.inspection.label_errors import check_labels
 from trainer.inspection.report import Duplicates
 
@@ -25,9 +26,13 @@ def save(image: Image.Image, file: Path) -> None:
     image.save(file)
 
 
+def collect(folder: Path) -> Collection:
+    return collect_images(DataConfig(data_dir=str(folder)))
+
+
 def conversions(folder: Path) -> dict[str, str]:
     """Check the images of a class folder; return how each is converted."""
-    _, _, bad, converted = checks.check_images(collect(str(folder)).parts["train"], "train")
+    _, _, bad, converted = checks.check_images(collect(folder).parts["train"], "train")
     assert bad == []
     return {each.file: each.conversion for each in converted}
 
@@ -65,7 +70,7 @@ def test_duplicates_are_found_across_formats(tmp_path: Path) -> None:
     save(other, tmp_path / "A/other.png")
     # The same numbers in another shape are another picture.
     save(Image.fromarray(np.asarray(other).reshape(24, 20)), tmp_path / "A/reshaped.png")
-    part = collect(str(tmp_path)).parts["train"]
+    part = collect(tmp_path).parts["train"]
     _, facts, _, _ = checks.check_images(part, "train")
     labels = [part.features["label"].names[number] for number in part["label"]]
     found = checks.find_duplicates(part["file"], labels, facts)
@@ -77,7 +82,7 @@ def test_duplicates_are_found_across_formats(tmp_path: Path) -> None:
 def test_grey_levels_of_a_class_are_those_of_all_its_pixels(tmp_path: Path) -> None:
     save(Image.fromarray(np.full((10, 10), 100, np.uint8)), tmp_path / "A/a.png")
     save(Image.fromarray(np.full((10, 30), 180, np.uint8)), tmp_path / "A/b.png")
-    _, facts, _, _ = checks.check_images(collect(str(tmp_path)).parts["train"], "train")
+    _, facts, _, _ = checks.check_images(collect(tmp_path).parts["train"], "train")
     found = checks.describe_class("A", facts, surfaces=2)
     assert found.grey is not None
     # A quarter of the pixels at 100, the rest at 180: mean 160, deviation √(¼·60² + ¾·20²).
@@ -87,32 +92,6 @@ def test_grey_levels_of_a_class_are_those_of_all_its_pixels(tmp_path: Path) -> N
     bins = {index: share for index, share in enumerate(found.grey.histogram) if share}
     assert bins == {100 // 8: 0.25, 180 // 8: 0.75}
     assert {(s.size_px, s.images) for s in found.sizes} == {((10, 10), 1), ((30, 10), 1)}
-
-
-def test_what_training_would_refuse_is_told_and_the_rest_is_looked_at(tmp_path: Path) -> None:
-    for name in ("train/A/1.png", "train/B/1.png", "test/A/2.png", "train/A/deeper/3.png"):
-        save(noise(len(name)), tmp_path / name)
-    (tmp_path / "test/B").mkdir()
-    (tmp_path / "test/C").mkdir()
-    save(noise(9), tmp_path / "test/C/9.png")
-    save(noise(8), tmp_path / "train/loose.png")
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "train/A/readme.txt").write_text("hello")
-    found = collect(str(tmp_path))
-    assert sorted(found.parts["train"]["file"]) == ["train/A/1.png", "train/B/1.png"]
-    assert sorted(found.parts["test"]["file"]) == ["test/A/2.png", "test/C/9.png"]
-    assert found.labels == ["A", "B", "C"]
-    assert [stranger.file for stranger in found.strangers] == ["train/A/readme.txt"]
-    problems = "\n".join(found.layout_problems)
-    assert len(found.layout_problems) == 5
-    for words in (
-        "notes beside test was not looked at",
-        "test/B holds no image",
-        "train/loose.png lies beside the class folders",
-        "train/A/deeper is a folder inside a class folder",
-        "The train part has no folder for the class C",
-    ):
-        assert words in problems
 
 
 def write_predictions(file: Path, rows: list[tuple[str, str, float]], names: str = "A,B") -> Path:

@@ -10,7 +10,7 @@ import pytest
 
 from trainer.errors import DataError
 from trainer.trust.boxes import Box, mask
-from trainer.trust.localisation import Found, check_boxes, compare, join, own_boxes, summarise
+from trainer.trust.localisation import Found, choose_boxes, compare, join, own_boxes, summarise
 
 # A quarter of the image: the lower left.
 QUARTER = mask([Box("a", 0, 0.5, 0.5, 1)], 20, 20)
@@ -93,7 +93,25 @@ def test_boxes_of_other_classes_alone_are_refused() -> None:
 
 
 def test_boxes_are_read_before_training(tmp_path: Path) -> None:
-    check_boxes(None, [part(("a.jpg", 1))])
+    tests = [part(("a.jpg", 1))]
+    assert choose_boxes(None, {}, tests) == {}
     (tmp_path / "a.xml").write_text("<annotation>")
     with pytest.raises(DataError, match=r"a\.xml"):
-        check_boxes(tmp_path, [part(("a.jpg", 1))])
+        choose_boxes(tmp_path, {}, tests)
+
+
+def test_boxes_beside_the_images_are_used_or_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tests = [part(("train/images/a.jpg", 1))]
+    found = {"train/images": tmp_path}
+    assert choose_boxes(None, found, tests) == {}
+    assert "holds no boxes for any of the 1 test images" in caplog.text
+    label = tests[0].features["label"].names[1]
+    (tmp_path / "a.xml").write_text(
+        "<annotation><size><width>9</width><height>9</height></size>"
+        f"<object><name>{label}</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>4</xmax>"
+        "<ymax>4</ymax></bndbox></object></annotation>"
+    )
+    assert choose_boxes(None, found, tests) == found
+    assert choose_boxes(tmp_path, {}, tests) == {"": tmp_path}

@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from datasets import Dataset, List, Value
-from tqdm import tqdm
+from datasets import Dataset
+from PIL import Image
 
 from model_card.report import SkippedImage
-from space.images import UPRIGHT, DecodedImage, ImageError, decode_image, read_content
-from trainer.imagefolder import image_source
+from space.images import UPRIGHT, DecodedImage
+from trainer.imagefolder import decode_each
 from trainer.inspection.report import (
     ClassFacts,
     ConvertedImage,
@@ -63,36 +61,16 @@ def check_images(
         the rows that can be read, with the column `size_px`; facts of each; the files that can't
         be read; and those that are converted.
     """
-    good: list[int] = []
-    facts: list[ImageFacts] = []
-    bad: list[SkippedImage] = []
-    converted: list[ConvertedImage] = []
-    files = list(part["file"])
-    with ThreadPoolExecutor() as pool:
-        outcomes = pool.map(_look, part)
-        bar = tqdm(outcomes, f"checking {title}", len(part), unit="image", disable=None)
-        for index, outcome in enumerate(bar):
-            if isinstance(outcome, str):
-                bad.append(SkippedImage(file=files[index], reason=outcome))
-                continue
-            good.append(index)
-            facts.append(outcome)
-            if outcome.conversions:
-                how = "; ".join(outcome.conversions)
-                converted.append(ConvertedImage(file=files[index], conversion=how))
-    sizes_px = [list(each.size_px) for each in facts]
-    # Named, because no list tells its type where nothing could be read.
-    readable = part.select(good).add_column("size_px", sizes_px, feature=List(Value("int64")))
+    readable, facts, bad = decode_each(part, f"checking {title}", _look)
+    converted = [
+        ConvertedImage(file=file, conversion="; ".join(each.conversions))
+        for file, each in zip(readable["file"], facts, strict=True)
+        if each.conversions
+    ]
     return readable, facts, bad, converted
 
 
-def _look(row: dict[str, Any]) -> ImageFacts | str:
-    """Return the facts of an image, or why it can't be read."""
-    try:
-        decoded = decode_image(read_content(image_source(row)))
-        image = decoded.to_rgb()
-    except ImageError as error:
-        return str(error)
+def _look(decoded: DecodedImage, image: Image.Image) -> ImageFacts:
     pixels = np.asarray(image)
     digest = hashlib.sha256(repr(image.size).encode() + pixels.tobytes()).hexdigest()
     grey = np.asarray(image.convert("L"))

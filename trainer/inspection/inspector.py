@@ -12,9 +12,9 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 from model_card.report import Leakage
 from trainer.config import DataConfig
 from trainer.disk import disk_errors_explained
+from trainer.imagefolder import Collection, collect_images
 from trainer.inspection import checks, page, verdicts
 from trainer.inspection.checks import ImageFacts
-from trainer.inspection.collect import Collection, collect
 from trainer.inspection.label_errors import check_labels
 from trainer.inspection.names import find_names_alike
 from trainer.inspection.report import (
@@ -25,16 +25,16 @@ from trainer.inspection.report import (
     open_output,
 )
 from trainer.leakage import RANDOM_SPLITS, overlapping, random_split_leakage
+from trainer.split import PARTS
 from trainer.surfaces import Surfaces, find_surfaces
 
 logger = logging.getLogger(__name__)
 
 
 def run(
-    data_dir: str,
+    data: DataConfig,
     output_dir: Path | None,
     predictions: Path | None,
-    stream_images: int = 0,
     cache_dir: Path | None = None,
 ) -> Path:
     """Inspect a folder of images, or a dataset on the Hub; return the path of the page.
@@ -42,8 +42,8 @@ def run(
     Raises:
         DefectError: there are no images, or the report can't be written.
     """
-    collection = collect(data_dir, stream_images)
-    output = output_dir or Path("runs") / f"inspection-{collection.name.replace('/', '-')}"
+    collection = collect_images(data)
+    output = output_dir or Path("runs") / f"inspection-{collection.source.replace('/', '-')}"
     open_output(output, collection.folder)
     report, images = inspect(collection, predictions, cache_dir)
     for verdict in verdicts.judge(report):
@@ -61,9 +61,10 @@ def inspect(
     Raises:
         DataError: the predictions don't fit the images.
     """
-    unusable, converted = list(collection.strangers), []
+    unusable, converted = list(collection.unusable), []
     parts, facts = DatasetDict(), list[ImageFacts]()
-    for name, part in collection.parts.items():
+    for name in (name for name in PARTS if name in collection.parts):
+        part = collection.parts[name]
         parts[name], facts_of_part, bad, odd = checks.check_images(part, name)
         facts += facts_of_part
         unusable += bad
@@ -78,13 +79,14 @@ def inspect(
     surfaces = find_surfaces(images, cache_dir) if files else Surfaces([], {})
     given_parts = len(parts) > 1
     report = DataReport(
-        source=collection.name,
+        source=collection.source,
         images=len(images),
         parts=[_describe_part(name, part, collection.labels) for name, part in parts.items()],
         given_parts=given_parts,
         unusable=unusable,
         converted=converted,
-        layout_problems=collection.layout_problems,
+        layout_problems=collection.problems,
+        layout_notes=collection.notes,
         names_alike=find_names_alike(collection.labels),
         classes=[
             checks.describe_class(

@@ -117,7 +117,8 @@ class DataReport(Facts):
     given_parts: bool = Field(description="whether the data came divided")
     unusable: list[SkippedImage] = Field(description="unreadable, oversize, or no images")
     converted: list[ConvertedImage]
-    layout_problems: list[str]
+    layout_problems: list[str] = Field(description="what training would refuse")
+    layout_notes: list[str] = Field(description="how the layout was understood")
     names_alike: list[NamesAlike]
     classes: list[ClassFacts]
     duplicates: list[Duplicates]

@@ -152,14 +152,16 @@ def _on_labels(report: DataReport) -> Iterator[Verdict]:
 
 def _on_files(report: DataReport) -> Iterator[Verdict]:
     for problem in report.layout_problems:
-        yield Verdict("problem", "Training would refuse the folders", problem, "files")
+        yield Verdict("problem", "Training would refuse this", problem, "files")
+    for note in report.layout_notes:
+        yield Verdict("look", "How the folder was read", note, "files")
     if report.unusable:
         named = [entry.file for entry in report.unusable[:LISTED]]
         more = len(report.unusable) - len(named)
         yield Verdict(
             "problem",
             f"{counted(len(report.unusable), 'file')} can’t be used",
-            f"{enumeration(named + ([f'{more:,} more'] if more else []))}. Mend or remove them, or "
+            f"{enumeration(named + ([f'{more:,} more'] if more else []))}. Fix or remove them, or "
             "train with --skip-bad-images, which leaves them out.",
             "files",
         )
@@ -187,13 +189,6 @@ def _on_classes(report: DataReport) -> Iterator[Verdict]:
             f"{alike.one} and {alike.other} look like one class",
             f"The names differ by {alike.difference} only. If they mean the same, merge the "
             "folders; as it is, the model is taught to tell them apart.",
-            "classes",
-        )
-    if len(report.classes) < 2:
-        yield Verdict(
-            "problem",
-            "There is one class only",
-            "A classifier needs two or more. Add a folder for each further class.",
             "classes",
         )
     few = [

@@ -6,7 +6,7 @@ corners belong to the box.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element
@@ -32,37 +32,49 @@ class Box:
     bottom: float
 
 
-def read_boxes(folder: Path, files: Sequence[str]) -> dict[str, list[Box]]:
+def read_boxes(folders: Mapping[str, Path], files: Sequence[str]) -> dict[str, list[Box]]:
     """Return the boxes of those images that have a file of boxes.
 
     Args:
-        folder: holds, for an image `<place>/<stem>.<suffix>`, `<place>/<stem>.xml` or `<stem>.xml`.
+        folders: by the folder of the images that they mark ("" for all). Each holds, for an image
+            `<place>/<stem>.<suffix>` below that folder, `<place>/<stem>.xml` or `<stem>.xml`.
         files: names of the images.
 
     Raises:
         DataError: none has boxes, two have the same stem, or a file can't be used.
     """
     found: dict[str, list[Box]] = {}
-    stems: dict[str, str] = {}
+    owners: dict[Path, str] = {}
     for file in files:
-        path = folder / PurePosixPath(file).with_suffix(".xml")
-        if not path.is_file():
-            path = folder / path.name
-        if not path.is_file():
+        path = _file_of(folders, file)
+        if path is None:
             continue
-        if path.name in stems and path.parent == folder:
+        if path in owners:
             raise DataError(
-                f"--boxes: {path} could belong to {stems[path.name]} or to {file}. Put the boxes "
-                "into folders like those of the images."
+                f"--boxes: {path} could belong to {owners[path]} or to {file}. Put the boxes into "
+                "folders like those of the images."
             )
-        stems[path.name] = file
+        owners[path] = file
         found[file] = read_voc(path)
     if not found:
+        places = ", ".join(str(folder) for folder in folders.values())
         raise DataError(
-            f"--boxes: {folder} holds no boxes for any of the {len(files)} test images, as in "
+            f"--boxes: {places} holds no boxes for any of the {len(files)} test images, as in "
             f"{PurePosixPath(files[0]).stem}.xml for {files[0]}."
         )
     return found
+
+
+def _file_of(folders: Mapping[str, Path], file: str) -> Path | None:
+    """Return the file of boxes of an image, from the folder that is nearest to it."""
+    for images, folder in sorted(folders.items(), key=lambda item: -len(item[0])):
+        if images and not file.startswith(f"{images}/"):
+            continue
+        inner = PurePosixPath(file[len(images) :].lstrip("/")).with_suffix(".xml")
+        for path in (folder / inner, folder / inner.name):
+            if path.is_file():
+                return path
+    return None
 
 
 def read_voc(file: Path) -> list[Box]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import datasets
 
@@ -37,13 +38,21 @@ def run_extra_tests(
     test: datasets.Dataset,
     predictions: Sequence[Prediction],
     config: TrainConfig,
+    boxes: Mapping[str, Path],
 ) -> ExtraTests:
     """Explain some test images, score heatmaps where there are boxes, degrade images.
+
+    Args:
+        predictor: the model.
+        test: images with the columns of `trainer.imagefolder`.
+        predictions: of `test`.
+        config: which tests are wanted.
+        boxes: folders of boxes, as `trainer.trust.boxes.read_boxes` takes them.
 
     Raises:
         DataError: the boxes can't be used.
     """
-    explainer, boxes = make_explainer(predictor), config.tests.boxes
+    explainer = make_explainer(predictor)
     if explainer is None:
         logger.warning("This network does not show its stages, so that there are no heatmaps.")
     most = config.tests.robustness_images

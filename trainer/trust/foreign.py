@@ -13,7 +13,8 @@ from sklearn.datasets import load_sample_images
 
 from space.images import ImageError, read_image
 from trainer.errors import DataError
-from trainer.imagefolder import IMAGE_SUFFIXES
+from trainer.folder_entries import Folder
+from trainer.names import printable
 
 IMAGES_PER_KIND = 40
 SIDE_PX = 224
@@ -47,15 +48,17 @@ def images_of_folder(folder: Path) -> Iterator[Image.Image]:
     Raises:
         DataError: there are none, or one can't be read.
     """
-    files = [f for f in sorted(folder.rglob("*")) if f.suffix.lower() in IMAGE_SUFFIXES]
+    files = sorted(Folder(str(folder)).images_below(), key=lambda file: file.path)
     if not files:
-        raise DataError(f"--foreign-dir {folder} holds no images.")
+        raise DataError(f"--foreign-dir {printable(str(folder))} holds no images.")
     for file in files:
         try:
-            yield read_image(file)
+            if file.trouble:
+                raise ImageError(file.trouble)
+            yield read_image(file.path)
         except ImageError as error:
             raise DataError(
-                f"--foreign-dir: {file} can't be used: {error}\nMend it or take it away."
+                f"--foreign-dir: {printable(file.path)} can't be used: {error}\nFix or remove it."
             ) from error
 
 

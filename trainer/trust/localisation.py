@@ -23,6 +23,7 @@ from space.heatmap import METHOD, Explainer
 from trainer.errors import DataError
 from trainer.imagefolder import open_image
 from trainer.metrics.intervals import proportion
+from trainer.names import printable
 from trainer.trust.boxes import Box, mask, match_class, read_boxes
 
 logger = logging.getLogger(__name__)
@@ -66,28 +67,51 @@ def compare(label: str, heatmap: Array, inside: npt.NDArray[np.bool_]) -> Found:
     )
 
 
-def check_boxes(folder: Path | None, tests: Sequence[datasets.Dataset]) -> None:
-    """Read all boxes before training starts, which would be in vain if they can't be used.
+def choose_boxes(
+    given: Path | None, found: Mapping[str, Path], tests: Sequence[datasets.Dataset]
+) -> dict[str, Path]:
+    """Return the folders of boxes to use, after all boxes of the test images were read.
+
+    Training would be in vain if boxes that were asked for could not be used. Boxes that were found
+    beside the images are left out, with a warning.
+
+    Args:
+        given: folder that the user names, for all images.
+        found: folders that lie beside the images, as `read_boxes` takes them.
+        tests: the test images, one dataset a fold.
 
     Raises:
-        DataError: they can't.
+        DataError: the boxes in `given` can't be used.
     """
-    if folder is None:
-        return
-    for test in tests:
-        own_boxes(read_boxes(folder, test["file"]), test, test.features["label"].names)
+    folders = dict(found) if given is None else {"": given}
+    if not folders:
+        return {}
+    try:
+        for test in tests:
+            own_boxes(read_boxes(folders, test["file"]), test, test.features["label"].names)
+    except DataError as error:
+        if given is not None:
+            raise
+        logger.warning("The boxes beside the images are not used. %s", error)
+        return {}
+    if given is None:
+        logger.info(
+            "Heatmaps will be compared with the boxes in %s.",
+            ", ".join(printable(str(folder)) for folder in folders.values()),
+        )
+    return folders
 
 
 def measure_localisation(
-    explainer: Explainer, test: datasets.Dataset, folder: Path
+    explainer: Explainer, test: datasets.Dataset, folders: Mapping[str, Path]
 ) -> Localisation:
-    """Score the heatmap of the true class of each test image against its boxes in `folder`.
+    """Score the heatmap of the true class of each test image against its boxes in `folders`.
 
     Raises:
         DataError: the boxes can't be used.
     """
     labels = test.features["label"].names
-    wanted = own_boxes(read_boxes(folder, test["file"]), test, labels)
+    wanted = own_boxes(read_boxes(folders, test["file"]), test, labels)
     found = []
     for row, file in enumerate(test["file"]):
         if file not in wanted:

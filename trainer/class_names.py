@@ -1,0 +1,73 @@
+"""Compare the names of classes: within one folder, and between its splits."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from trainer.names import did_you_mean, difference, looks_same, printable, visible
+
+
+def name_problems(labels: Iterable[str]) -> list[str]:
+    """Return a sentence for each family of names that look the same."""
+    families: dict[str, list[str]] = defaultdict(list)
+    for label in labels:
+        families[visible(label)].append(label)
+    return [
+        f"The class names {' and '.join(ascii(label) for label in family)} look the same and "
+        f"differ in {looks_same(family[0], family[1])}. Give them the same name, or merge the "
+        "folders."
+        for family in families.values()
+        if len(family) > 1
+    ]
+
+
+def case_twins(labels: Iterable[str]) -> list[list[str]]:
+    """Return the families of names that differ in upper and lower case only."""
+    families: dict[str, list[str]] = defaultdict(list)
+    for label in labels:
+        families[unicodedata.normalize("NFKC", label).casefold()].append(label)
+    return [family for family in families.values() if len(family) > 1]
+
+
+def split_problems(splits: Mapping[str, list[str]]) -> list[str]:
+    """Return sentences on a missing train split and on classes that not every split has."""
+    problems = []
+    if splits and "train" not in splits:
+        problems.append(
+            f"There is no train folder, only {', '.join(splits)}. Add one, or pass --regroup, "
+            "which puts all splits together and divides the images again."
+        )
+    lacking = {
+        label: [split for split, own in splits.items() if label not in own]
+        for label in sorted({label for own in splits.values() for label in own})
+    }
+    different = {label: missing for label, missing in lacking.items() if missing}
+    if not different:
+        return problems
+    said = [
+        f"{printable(label)} is missing in {' and '.join(missing)}{_meant(label, missing, splits)}"
+        for label, missing in different.items()
+    ]
+    sentence = (
+        f"The splits hold different classes: {'; '.join(said)}. Give every split the same class "
+        "folders, or pass --regroup, which puts all splits together and divides the images again."
+    )
+    if len(splits.get("train", [])) == 1:
+        sentence += (
+            " Sets for anomaly detection, as MVTec, hold good images only in train: with "
+            "--regroup, a classifier can be trained on them."
+        )
+    return [*problems, sentence]
+
+
+def _meant(label: str, missing: list[str], splits: Mapping[str, list[str]]) -> str:
+    """Say which class of the splits that lack `label` may be meant."""
+    there = sorted({other for split in missing for other in splits[split]})
+    for other in there:
+        if how := difference(label, other):
+            shown = ascii(other) if looks_same(label, other) else printable(other)
+            return f" ({shown} there differs in {how})"
+    hint = did_you_mean(label, there)
+    return f" ({hint.strip()})" if hint else ""
