@@ -29,7 +29,7 @@ from torchvision.transforms.v2.functional import gaussian_blur
 from space.heatmap import Explainer, above_mean, stage_names
 from space.predictor import Predictor, read_image
 from trainer import machine
-from trainer.export import PUBLISHED_DIR
+from trainer.run_folder import PUBLISHED_DIR
 from trainer.trust.boxes import mask, match_class, read_boxes
 from trainer.trust.localisation import Found, compare, summarise
 

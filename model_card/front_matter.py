@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from model_card.licenses import LICENSES
 from model_card.report import Report
 from model_card.wording import one_line
 
@@ -28,7 +29,7 @@ def card_data(report: Report, model_name: str) -> ModelCardData:
         library_name="timm",
         pipeline_tag="image-classification",
         base_model=report.model.base_model,
-        license=report.model.license,
+        license=_license(report.model.license),
         datasets=[report.data.source] if on_hub else None,
         metrics=_METRICS_ON_HUB,
         tags=_tags(report),
@@ -47,9 +48,16 @@ def card_data(report: Report, model_name: str) -> ModelCardData:
             for field, metric, name in _METRICS
         ],
     )
+    if data.license != report.model.license:
+        data["license_name"] = report.model.license
     if report.model.base_model is not None:
         data["base_model_relation"] = "finetune"
     return data
+
+
+def _license(license_id: str | None) -> str | None:
+    """Return the license as the Hub takes it: base weights may carry one that it does not list."""
+    return license_id if license_id is None or license_id in LICENSES else "other"
 
 
 def _tags(report: Report) -> list[str]:

@@ -7,10 +7,11 @@ here, before anything imports that library; commands that a test starts inherit 
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,10 @@ PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
 for variable in list(os.environ):
     if variable.startswith(FOREIGN) or variable.lower() in PROXIES:
         del os.environ[variable]
+
+SCRIPTS = Path(__file__).parents[1] / "trainer"
+# What the fixture `command` gives: exit code, stdout and stderr of a call.
+Run = Callable[..., tuple[int, str, str]]
 
 HUB = LoopbackHub()
 HF_HOME = Path(tempfile.mkdtemp(prefix="hf-home-"))
@@ -93,3 +98,21 @@ def token(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> str:
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the client repeat failed requests at once, instead of after 1, 2, 4, 8 and 8 s."""
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> Run:
+    """Run a command of trainer/ in this process; return exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(name: str, *arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            runpy.run_path(str(SCRIPTS / name), run_name="__main__")
+        output = capfd.readouterr()
+        assert isinstance(stopped.value.code, int)
+        return stopped.value.code, output.out, output.err
+
+    return run

@@ -9,10 +9,14 @@ from typing import Any, Literal
 
 import timm
 import torch
+from safetensors import SafetensorError
 from timm.data import resolve_model_data_config
 
 from trainer.config import ModelConfig
 from trainer.errors import ConfigError, HubError
+from trainer.reachability import check_reachable
+
+_LONGEST_REASON = 300
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,26 @@ class Backbone:
     license: str | None
 
 
+def check_network(config: ModelConfig, images: int) -> None:
+    """Find out, before images are looked for, whether the network can be had and trained.
+
+    Args:
+        config: which network.
+        images: how many pass through it together, in each process.
+
+    Raises:
+        ConfigError: timm has no such model or weights, the file does not fit the model, or the
+            size or number of images does not.
+        HubError: the pretrained weights are neither cached nor within reach.
+    """
+    _check_name(config.model)
+    if config.weights is not None:
+        build(config, classes=2)
+    elif config.pretrained:
+        check_reachable(config.model)
+    _check_images_fit(config, images)
+
+
 def build(config: ModelConfig, classes: int) -> Backbone:
     """Create the model with a fresh head for `classes` classes.
 
@@ -43,17 +67,10 @@ def build(config: ModelConfig, classes: int) -> Backbone:
     """
     _check_name(config.model)
     origin: Literal["hub", "file", "random"] = "hub" if config.pretrained else "random"
-    options: dict[str, Any] = {"num_classes": classes}
-    if config.drop_path:
-        options["drop_path_rate"] = config.drop_path
-    if config.layer_scale:
-        options["ls_init_value"] = config.layer_scale
+    options = _options(config, classes)
     if config.weights is not None:
         origin = "file"
         options["pretrained_cfg_overlay"] = {"file": str(_checked_file(config.weights))}
-    known = timm.get_pretrained_cfg(config.model, allow_unregistered=True)
-    if known is not None and known.fixed_input_size:
-        options["img_size"] = config.image_size
     random_state = torch.get_rng_state()
     model: Any = _create(config, origin, options)
     if origin == "file":
@@ -74,6 +91,55 @@ def build(config: ModelConfig, classes: int) -> Backbone:
         base_model=base.get("hf_hub_id"),
         license=config.license or base.get("license"),
     )
+
+
+def _options(config: ModelConfig, classes: int) -> dict[str, Any]:
+    """Return what timm is to know beside the name."""
+    options: dict[str, Any] = {"num_classes": classes}
+    if config.drop_path:
+        options["drop_path_rate"] = config.drop_path
+    if config.layer_scale:
+        options["ls_init_value"] = config.layer_scale
+    known = timm.get_pretrained_cfg(config.model, allow_unregistered=True)
+    if known is not None and known.fixed_input_size:
+        options["img_size"] = config.image_size
+    return options
+
+
+def _check_images_fit(config: ModelConfig, images: int) -> None:
+    """Let images without content pass through the network, as in training.
+
+    This takes no time on the meta device. Not every network works there, so that only a failure on
+    a real one counts.
+
+    Raises:
+        ConfigError: batch normalization lacks a second image, or the size does not fit.
+    """
+    side = config.image_size
+    for device in ("meta", "cpu"):
+        try:
+            with torch.device(device):
+                model: Any = _create(config, "random", _options(config, classes=2))
+                # More than two behave like two.
+                batch = torch.zeros(min(images, 2), 3, side, side)
+                model.train(config.tune == "all")(batch)
+            return
+        except ConfigError:
+            if device == "cpu":
+                raise
+        # Each network has checks of its own: assertions, convolutions larger than their input, …
+        except Exception as error:
+            failure = error
+    if images == 1 and "more than 1 value per channel" in str(failure):
+        raise ConfigError(
+            f"--batch-size 1 is too small: {config.model} normalizes over the batch, and at "
+            f"--image-size {side} its last map is a single pixel. Pass --batch-size 2 or more for "
+            "each process, or a larger --image-size."
+        ) from failure
+    raise ConfigError(
+        f"--image-size {side} does not suit --model {config.model}: {failure}\n"
+        "Choose another size; most networks take multiples of 32."
+    ) from failure
 
 
 def _check_name(name: str) -> None:
@@ -119,7 +185,8 @@ def _create(
         if origin == "file":
             raise ConfigError(
                 f"--weights {config.weights} does not fit --model {config.model}: "
-                f"{type(error).__name__} {error}"
+                f"{_weights_problem(error)} Name the model that the file was saved from, or "
+                "another file."
             ) from error
         if origin == "random" or "No pretrained weights exist" in str(error):
             raise ConfigError(
@@ -131,6 +198,17 @@ def _create(
             "Check the network and try again, give a local safetensors file with --weights FILE, "
             "or start from random weights with --no-pretrained."
         ) from error
+
+
+def _weights_problem(error: Exception) -> str:
+    """Say what is wrong with a file of weights, in a sentence."""
+    if isinstance(error, KeyError):
+        return f"it holds no tensor {error.args[0]}, so it is of another model."
+    if isinstance(error, SafetensorError):
+        return f"it is no safetensors file, or is damaged ({error})."
+    # torch lists all tensors that are missing, unexpected or of another shape, a line each.
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{' '.join(lines[:2])[:_LONGEST_REASON]} …" if len(lines) > 1 else f"{error}."
 
 
 def _check_all_loaded(model: Any, unloaded: torch.nn.Module, config: ModelConfig) -> None:

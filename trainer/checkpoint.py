@@ -75,7 +75,9 @@ def _checksum(tensors: Tensors, facts: str) -> str:
     digest = xxh3_128(facts.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+        # Without elements, there is nothing to view as bytes.
+        if tensor.numel():
+            digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

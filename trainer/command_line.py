@@ -1,24 +1,26 @@
-"""What the commands share: reading flags, messages on stderr, errors in words, exit codes."""
+"""What the commands share: options, messages on stderr, errors in words, exit codes."""
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
-import tyro
-
-from trainer.config import CONFIG_FILE, PRESETS, PushConfig, RecipeConfig, TrainConfig
+from trainer import run_folder
+from trainer.config import FACTS, PRESETS, PushConfig, TrainConfig
+from trainer.data_source import find_source
 from trainer.errors import ConfigError, DefectError
+from trainer.flags import Command, given_flags, read_flags
 from trainer.interruption import Stopped, stop_signals_raised
+from trainer.paths import check_paths
+from trainer.run_folder import State
 from trainer.terminal_text import PrintableFormatter, printable
 
-_Settings = TypeVar("_Settings", TrainConfig, PushConfig)
+logger = logging.getLogger(__name__)
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -27,99 +29,198 @@ EXIT_INTERRUPTED = 130
 def run_command(command: Callable[[list[str]], None]) -> int:
     """Run a command on this process's arguments and return its exit code.
 
-    What a user can mend is told without a traceback.
+    User errors are printed without a traceback.
     """
+    _open_closed_streams()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PrintableFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("trainer").setLevel(logging.INFO)
     # It prints its warnings itself; without this they would appear twice.
     logging.getLogger("huggingface_hub").propagate = False
+    logging.getLogger("huggingface_hub.utils._http").addFilter(_one_line_a_retry)
     # Bars belong on a terminal; in a log file they are noise.
     if not sys.stderr.isatty():
         # Read when these libraries are imported, which takes too long to be done here.
         os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     try:
+        code = _exit_code(command)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Nobody reads the output any more; without this, Python complains when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_USER_ERROR
+    return code
+
+
+def _exit_code(command: Callable[[list[str]], None]) -> int:
+    try:
         with stop_signals_raised():
             command(sys.argv[1:])
     except DefectError as error:
-        print(printable(f"Error: {error}"), file=sys.stderr)  # noqa: T201 – to people, before the exit
+        print(printable(f"Error: {error}"), file=sys.stderr)
         return EXIT_USER_ERROR
     except Stopped as stop:
         return stop.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    # --help and --version.
+    except SystemExit as done:
+        return int(done.code or 0)
     return 0
 
 
-def read_train_config(arguments: list[str]) -> TrainConfig:
-    """Read the flags of `train.py`; with --resume, the settings of the run that goes on.
+def read_train_config(arguments: list[str], command: Command) -> TrainConfig:
+    """Read the options of `train.py`; with --resume, over the settings of the run.
 
     Raises:
         ConfigError: settings can't work, or are not those that the run was started with.
     """
-    start = TrainConfig(recipe=chosen_preset(arguments))
-    config = _parse(TrainConfig, args=arguments, default=start)
+    given = given_flags(arguments, TrainConfig)
+    config = read_flags(arguments, command, _defaults(given), given)
     run_dir = config.run.run_dir
-    if not config.run.resume or run_dir is None:
-        return config
-    saved = TrainConfig.read(run_dir)
-    return continued(_parse(TrainConfig, args=arguments, default=saved), saved, run_dir)
+    if config.run.resume and run_dir is not None:
+        saved = TrainConfig.read(run_dir)
+        config = _again(read_flags(arguments, command, saved, given), saved, run_dir)
+    return config
 
 
-def read_push_config(arguments: list[str]) -> PushConfig:
-    """Read the flags of `push.py`; where the run folder holds a run, that one goes on.
+def read_push_config(arguments: list[str], command: Command) -> PushConfig:
+    """Read the options of `push.py`; where training has begun in the run folder, that run counts.
 
     Raises:
         ConfigError: as for `read_train_config`.
     """
-    start = PushConfig(train=TrainConfig(recipe=chosen_preset(arguments)))
-    config = _parse(PushConfig, args=arguments, default=start)
+    given = given_flags(arguments, PushConfig)
+    config = read_flags(arguments, command, PushConfig(train=_defaults(given)), given)
     # A fixed name, so that the same command finds what it trained when it is given again.
     name = (config.hub.repo_id or config.train.model.model).rpartition("/")[2]
     run_dir = config.train.run.run_dir or Path("runs") / name
-    if not (run_dir / CONFIG_FILE).exists():
-        train = replace(config.train, run=replace(config.train.run, run_dir=run_dir))
-        return replace(config, train=train)
-    saved = TrainConfig.read(run_dir)
-    given = _parse(PushConfig, args=arguments, default=replace(config, train=saved))
-    return replace(given, train=continued(given.train, saved, run_dir))
+    train = replace(config.train, run=replace(config.train.run, run_dir=run_dir))
+    own_settings = given.keys() & {flag for flag, _, _ in train.flags()} - {"--run-dir"}
+    if _saved_settings_count(run_dir, own_settings):
+        saved = TrainConfig.read(run_dir)
+        config = read_flags(arguments, command, replace(config, train=saved), given)
+        train = _again(config.train, saved, run_dir)
+    return replace(config, train=train)
 
 
-def _parse(kind: type[_Settings], *, args: list[str], default: _Settings) -> _Settings:
-    """Read flags over `default`; --help shows a box with a title for each group."""
-    return tyro.cli(kind, args=args, default=default, config=(tyro.conf.OmitArgPrefixes,))
+def resumed(given: TrainConfig, saved: TrainConfig, run_dir: Path) -> TrainConfig:
+    """Return the settings of a run that is resumed; what has no part in its result may change.
 
-
-def chosen_preset(arguments: list[str]) -> RecipeConfig:
-    """Return the recipe that --preset names, from which other flags are read.
-
-    It is looked for before all else: read together, flags would meet the defaults of another recipe
-    and be refused beside them. An unknown name is left to the reading of all flags to refuse.
+    Raises:
+        ConfigError: another setting differs from the one that the run was started with.
     """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--preset", nargs="?", default="reference")
-    known, _ = parser.parse_known_args(arguments)
-    return PRESETS.get(known.preset, RecipeConfig())
-
-
-def continued(given: TrainConfig, saved: TrainConfig, run_dir: Path) -> TrainConfig:
-    """Return the settings of a run that goes on; what does not bear on its result may change."""
     free = {name: getattr(given.run, name) for name in ("workers", "log_with")}
-    going_on = replace(saved, run=replace(saved.run, run_dir=run_dir, resume=True, **free))
-    unchecked = ["--run-dir", "--resume", "--workers", "--log-with"]
+    resumed_run = replace(saved.run, run_dir=run_dir, resume=True, **free)
+    unchecked = ["--run-dir", "--resume", "--workers", "--log-with", *FACTS]
     if given.run.find_batch_size:
         # What was found then holds.
         unchecked += ["--find-batch-size", "--batch-size", "--accumulate"]
     changed = [
-        f"  {flag} is {now}, was {before}"
-        for (flag, now, _), (_, before, _) in zip(given.flags(), saved.flags(), strict=True)
-        if now != before and flag not in unchecked
+        f"  {now.flag} is {now}, was {before}"
+        for now, before in zip(given.settings(), saved.settings(), strict=True)
+        if now.value != before.value and now.flag not in unchecked
     ]
     if changed:
         raise ConfigError(
             f"The run in {run_dir} was started with other settings:\n" + "\n".join(changed) + "\n"
-            "Leave these flags out to go on with it, or name another folder with --run-dir."
+            "Leave these options out to resume it, or name another folder with --run-dir."
         )
-    return going_on
+    return replace(
+        saved,
+        run=resumed_run,
+        data=replace(saved.data, share_images=given.data.share_images),
+        model=replace(saved.model, license=given.model.license),
+    )
+
+
+def check_settings(config: TrainConfig) -> None:
+    """Check what needs no heavy import: the run folder, the images' place, all other paths.
+
+    Raises:
+        DefectError: something is not there, or can't be used.
+    """
+    run_dir = config.run.run_dir
+    if run_dir is not None and config.run.resume:
+        if run_folder.state_of(run_dir) is State.FINISHED:
+            return
+    elif run_dir is not None:
+        run_folder.check_start(run_dir)
+    find_source(config.data)
+    check_paths(config)
+
+
+def trained_folder(config: TrainConfig) -> Path:
+    """Return the folder that is ready to publish: at once if the run is finished, else trained.
+
+    Raises:
+        DefectError: the data, the settings or the Hub stand in the way.
+    """
+    check_settings(config)
+    run_dir = config.run.run_dir
+    finished = run_folder.finished_folder(run_dir) if run_dir else None
+    if finished and run_dir:
+        # It renders cards, which takes a second to load.
+        from trainer.facts import correct_facts
+
+        logger.info("The run in %s is finished already.", run_dir)
+        correct_facts(config, run_dir)
+        return finished
+    # torch takes seconds to load; --help, wrong options and finished runs need not wait for it.
+    from trainer.backbone import check_network
+
+    check_network(config.model, config.recipe.batch_size)
+    from trainer import run
+
+    return run.train(config)
+
+
+def is_main_process() -> bool:
+    """Return whether this process is the one that prints, of those of `accelerate launch`."""
+    if "RANK" not in os.environ:
+        return True
+    from accelerate import PartialState
+
+    return bool(PartialState().is_main_process)
+
+
+def _defaults(given: dict[str, str]) -> TrainConfig:
+    """Return the settings over which options are read: those of the recipe that --preset names."""
+    return TrainConfig(recipe=PRESETS[given.get("--preset", "reference")])
+
+
+def _saved_settings_count(run_dir: Path, own_settings: set[str]) -> bool:
+    """Return whether a run in the folder is to be used, with its settings.
+
+    Before its first checkpoint, a command with settings of its own starts the run again.
+    """
+    state = run_folder.state_of(run_dir)
+    if state is State.UNTRAINED and not own_settings:
+        return run_folder.holds_settings(run_dir)
+    return state in (State.BEGUN, State.FINISHED)
+
+
+def _again(given: TrainConfig, saved: TrainConfig, run_dir: Path) -> TrainConfig:
+    """Return the settings of a run that is started again or resumed."""
+    if run_folder.state_of(run_dir) is State.UNTRAINED:
+        return replace(given, run=replace(given.run, run_dir=run_dir, resume=False))
+    return resumed(given, saved, run_dir)
+
+
+def _one_line_a_retry(record: logging.LogRecord) -> bool:
+    """Say in a line what the Hub's client says in two, with an address and an error number."""
+    message = record.getMessage()
+    retry = re.search(r"\[Retry (\d+)/(\d+)\]", message)
+    if retry:
+        number, last = (int(text) + 1 for text in retry.groups())
+        logger.warning("The Hub does not answer; trying again (%d of %d).", number, last)
+    return retry is None and "thrown while requesting" not in message
+
+
+def _open_closed_streams() -> None:
+    """Let a command run whose output somebody closed (`>&-`): what it prints goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115

@@ -5,38 +5,58 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from trainer.command_line import continued, read_train_config, run_command
-from trainer.config import CONFIG_FILE, TrainConfig
+from trainer import run_folder
+from trainer.command_line import (
+    check_settings,
+    read_train_config,
+    resumed,
+    run_command,
+    trained_folder,
+)
+from trainer.config import TrainConfig
+from trainer.flags import Command
+from trainer.run_folder import State
 
 logger = logging.getLogger("trainer.compare_splits")
 
+COMMAND = Command(
+    "compare_splits.py",
+    "Train on a random and on a grouped split, and print how far they differ.",
+    "--data-dir my_images --folds 5",
+)
+SPLITS = ("random", "grouped")
+
 
 def main(arguments: list[str]) -> None:
-    """Train twice with the flags of `train.py`; print a table of what each split promises.
+    """Train twice with the options of `train.py`; print a table of what each split promises.
 
-    The data's own parts are put together first. What was stopped goes on with the same command.
+    The data's own splits are joined first. A stopped comparison is resumed by the same command.
     """
-    config = read_train_config(arguments)
-    # torch takes seconds to load; --help and wrong flags need not wait for it.
+    config = read_train_config(arguments, COMMAND)
+    folder = config.run.run_dir or Path("runs") / f"splits-{config.model.model.replace('/', '_')}"
+    run_folder.check_only(folder, SPLITS)
+    # Both before the first one trains: the second may be refused.
+    settings = {split: _on_split(config, split, folder / split) for split in SPLITS}
+    for given in settings.values():
+        check_settings(given)
+    folders = {}
+    for split in SPLITS:
+        logger.info("The %s split:", split)
+        folders[split] = trained_folder(settings[split])
+    # These draw and render; --help and wrong options need not wait for them.
     from model_card.report import Report
     from model_card.split_table import split_table
-    from trainer import run
 
-    folder = config.run.run_dir or Path("runs") / f"splits-{config.model.model.replace('/', '_')}"
-    reports = {}
-    for split in ("random", "grouped"):
-        logger.info("The %s split:", split)
-        reports[split] = Report.read(run.train(_on_split(config, split, folder / split)))
-    print(split_table(reports["random"], reports["grouped"]))
+    print(split_table(*(Report.read(folders[split]) for split in SPLITS)))
 
 
 def _on_split(config: TrainConfig, split: str, run_dir: Path) -> TrainConfig:
-    """Return the settings of one of the two runs, which goes on if it was begun."""
+    """Return the settings of one of the two runs, which is resumed if training has begun."""
     data = replace(config.data, regroup=not config.data.folds, random_split=split == "random")
     given = replace(config, data=data, run=replace(config.run, run_dir=run_dir, resume=False))
-    if not (run_dir / CONFIG_FILE).exists():
-        return given
-    return continued(given, TrainConfig.read(run_dir), run_dir)
+    if run_folder.state_of(run_dir) in (State.BEGUN, State.FINISHED):
+        return resumed(given, TrainConfig.read(run_dir), run_dir)
+    return given
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass, field, fields
 from pathlib import Path, PureWindowsPath
@@ -10,10 +11,14 @@ from typing import Annotated, Literal
 import tyro
 from pydantic import TypeAdapter, ValidationError
 
+from model_card.licenses import LICENSES, suggested_license
 from trainer.errors import ConfigError
+from trainer.names import printable
 from trainer.option_types import File, Folder, RepoId, Text
 
 CONFIG_FILE = "config.json"
+# They have no part in a run's result and can be corrected when it is finished.
+FACTS = ("--license", "--share-images")
 
 
 @dataclass(frozen=True)
@@ -225,6 +230,18 @@ class ExtraTestsConfig:
 
 
 @dataclass(frozen=True)
+class Setting:
+    """One option with its value."""
+
+    flag: str
+    value: object
+    default: object
+
+    def __str__(self) -> str:
+        return _text(self.value)
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Settings of `trainer/train.py`.
 
@@ -271,7 +288,10 @@ class TrainConfig:
                 "--split-file and --folds exclude each other: folds make their own parts",
             ),
             (data.folds < 0 or data.folds == 1, "--folds must be at least 2"),
-            (model.image_size < 32, "--image-size must be at least 32 pixels"),
+            (
+                not 32 <= model.image_size <= 2048,
+                "--image-size must be at least 32 and at most 2048 pixels",
+            ),
             (not 0 <= model.drop_path < 1, "--drop-path must be at least 0 and below 1"),
             (not 0 <= model.layer_scale < float("inf"), "--layer-scale must be at least 0"),
             (
@@ -282,11 +302,12 @@ class TrainConfig:
                 model.weights is not None and not model.pretrained,
                 "--weights and --no-pretrained exclude each other",
             ),
-            (recipe.epochs < 1, "--epochs must be at least 1"),
-            (recipe.batch_size < 1, "--batch-size must be at least 1"),
-            (recipe.accumulate < 1, "--accumulate must be at least 1"),
+            *_license_rule(model.license),
+            (not 1 <= recipe.epochs <= 100_000, "--epochs must be in [1, 100000]"),
+            (not 1 <= recipe.batch_size <= 65_536, "--batch-size must be in [1, 65536]"),
+            (not 1 <= recipe.accumulate <= 65_536, "--accumulate must be in [1, 65536]"),
             (not 0 <= recipe.lr < float("inf"), "--lr must be at least 0"),
-            (not recipe.weight_decay >= 0, "--weight-decay must be at least 0"),
+            (not 0 <= recipe.weight_decay < float("inf"), "--weight-decay must be at least 0"),
             (not 0 < recipe.layer_decay <= 1, "--layer-decay must be above 0 and at most 1"),
             (
                 not 0 <= recipe.warmup_epochs < max(recipe.epochs, 1),
@@ -295,7 +316,7 @@ class TrainConfig:
             (not 0 <= recipe.label_smoothing < 1, "--label-smoothing must be in [0, 1)"),
             (recipe.early_stopping < 0, "--early-stopping must be at least 0"),
             (not 0 <= recipe.ema_decay < 1, "--ema-decay must be in [0, 1)"),
-            (not recipe.clip_grad >= 0, "--clip-grad must be at least 0"),
+            (not 0 <= recipe.clip_grad < float("inf"), "--clip-grad must be at least 0"),
             (not 0 <= recipe.rotation <= 180, "--rotation must be in [0, 180] degrees"),
             (not 0 <= recipe.shear < 90, "--shear must be in [0, 90) degrees"),
             (not 0 <= recipe.translation < 1, "--translation must be in [0, 1)"),
@@ -319,6 +340,10 @@ class TrainConfig:
                 "--compile and --find-batch-size need --tune all: a head alone is small",
             ),
             (not 0 <= recipe.views <= 100, "--views must be in [0, 100]"),
+            (
+                recipe.views > 0 and model.tune == "all",
+                "--views needs --tune head: with --tune all, each epoch draws its own views",
+            ),
             (not 0 < decision.coverage < 1, "--coverage must be between 0 and 1"),
             (not 0 < decision.max_rejected < 1, "--max-rejected must be between 0 and 1"),
             (decision.known_images < 0, "--known-images must be at least 0"),
@@ -333,44 +358,37 @@ class TrainConfig:
                 ),
                 "--cost-missed, --cost-false-alarm and --cost-look must be at least 0",
             ),
-            (
-                decision.foreign_dir is not None and not decision.foreign_dir.is_dir(),
-                f"--foreign-dir: there is no folder {decision.foreign_dir}",
-            ),
-            (
-                self.tests.boxes is not None and not self.tests.boxes.is_dir(),
-                f"--boxes: there is no folder {self.tests.boxes}",
-            ),
             (self.tests.robustness_images < 0, "--robustness-images must be at least 0"),
             (not 0 <= run.seed < 2**31, "--seed must be at least 0 and below 2^31"),
-            (run.workers < 0, "--workers must be at least 0"),
+            (not 0 <= run.workers <= 256, "--workers must be in [0, 256]"),
             (run.resume and run.run_dir is None, "--resume needs --run-dir"),
+        ]
+
+    def settings(self) -> list[Setting]:
+        """Return each setting with its value, in the order of `--help`."""
+        groups = (self.data, self.model, self.recipe, self.decision, self.tests, self.run)
+        return [
+            Setting(f"--{item.name.replace('_', '-')}", getattr(group, item.name), item.default)
+            for group in groups
+            for item in fields(group)
         ]
 
     def flags(self) -> list[tuple[str, str, str]]:
         """Return (flag, value, default) of each setting, as text, in the order of `--help`."""
-        rows = []
-        for group in (
-            *(self.data, self.model, self.recipe, self.decision),
-            *(self.tests, self.run),
-        ):
-            for item in fields(group):
-                flag = f"--{item.name.replace('_', '-')}"
-                rows.append((flag, _text(getattr(group, item.name)), _text(item.default)))
-        return rows
+        return [(item.flag, str(item), _text(item.default)) for item in self.settings()]
 
     def command(self) -> str:
         """Return the command line that starts a run with these settings."""
         words = ["python trainer/train.py"]
-        preset = TrainConfig(recipe=PRESETS[self.recipe.preset]).flags()
-        for (flag, value, default), (_, start, _) in zip(self.flags(), preset, strict=True):
-            same = value == (default if flag == "--preset" else start)
-            if same or flag in ("--resume", "--run-dir"):
+        preset = TrainConfig(recipe=PRESETS[self.recipe.preset]).settings()
+        for item, start in zip(self.settings(), preset, strict=True):
+            same = item.value == (item.default if item.flag == "--preset" else start.value)
+            if same or item.flag in ("--resume", "--run-dir"):
                 continue
-            if value in ("yes", "no") and default in ("yes", "no"):
-                words.append(flag if value == "yes" else flag.replace("--", "--no-", 1))
+            if isinstance(item.value, bool):
+                words.append(item.flag if item.value else item.flag.replace("--", "--no-", 1))
             else:
-                words.append(f"{flag} {shlex.quote(value)}")
+                words.append(f"{item.flag} {shlex.quote(str(item))}")
         return " ".join(words)
 
     def write(self, run_dir: Path) -> None:
@@ -423,9 +441,30 @@ class PushConfig:
     def __post_init__(self) -> None:
         if self.hub.space_id and not self.hub.repo_id:
             raise ConfigError("--space-id needs --repo-id: a Space serves a model from the Hub")
+        for flag, name in (("--repo-id", self.hub.repo_id), ("--space-id", self.hub.space_id)):
+            address = _HUB_ADDRESS.match(name or "")
+            if address:
+                raise ConfigError(
+                    f"{flag} takes a name, not an address: write {flag} "
+                    f"{printable(address[1]) if address[1] else 'USER/NAME'}"
+                )
 
 
 _JSON = TypeAdapter(TrainConfig)
+# The second group is what follows the name: /tree/main, .git, …
+_HUB_ADDRESS = re.compile(
+    r"(?:[a-z]+://[^/]*/?|(?:www\.)?(?:huggingface\.co|hf\.co)/)"
+    r"(?:(?:models|spaces|datasets)/)?([\w.-]+/[\w.-]+?)?(?:\.git|[/?#].*)?$",
+    re.IGNORECASE,
+)
+
+
+def _license_rule(license_id: str | None) -> list[tuple[bool, str]]:
+    if license_id is None or license_id in LICENSES:
+        return []
+    meant = suggested_license(license_id)
+    hint = f": did you mean {meant}?" if meant else ", such as apache-2.0, mit or other"
+    return [(True, f"--license {printable(license_id)} is no license id of the Hub{hint}")]
 
 
 def _text(value: object) -> str:

@@ -17,10 +17,11 @@ from model_card.trust_figures import write_trust_figures
 from trainer import assess
 from trainer.config import TrainConfig
 from trainer.describe import draw_samples
-from trainer.export import PUBLISHED_DIR
 from trainer.imagefolder import open_image
 from trainer.images import Images
 from trainer.phases import PHASES
+from trainer.run_folder import PUBLISHED_DIR
+from trainer.shared_images import EXAMPLES_DIR, note_figures, noted_figures
 from trainer.trust import localisation, robustness
 from trainer.trust.folds import JudgedFold, judge_folds, measure_folds
 
@@ -57,12 +58,13 @@ def publish(
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(fold_dirs[0] / PUBLISHED_DIR, partial)
     judged[0].decision.write(partial)
-    first = _judged_anew(reports[0], folds[0], judged[0], config, partial, run_dir)
+    first, samples = _judged_anew(reports[0], folds[0], judged[0], config, partial, run_dir)
     shared = first.data.images_shared
     drawn = figures.write_fold_figures(joined, partial)
     if joined.robustness:
         write_robustness(joined.robustness, partial)
     pictured = _picture_mistakes(joined, tested, partial if shared else run_dir)
+    _note_figures(fold_dirs[0], run_dir, [samples, *pictured], shared=shared)
     drawn += pictured if shared else []
     changes = {"cross_validation": joined, "figures": first.figures + drawn}
     first.model_copy(update=changes).write(partial)
@@ -105,8 +107,8 @@ def _judged_anew(
     config: TrainConfig,
     folder: Path,
     run_dir: Path,
-) -> Report:
-    """Return a fold's report, and draw its figures, as its new rules have it."""
+) -> tuple[Report, Figure]:
+    """Return a fold's report, and the figure of samples, redrawn as its new rules have it."""
     test = assess.score(images.parts["test"], judged.predictions, report.test.images_per_second)
     trust = measure_folds([judged], config)
     drawn = figures.write_report_figures(report.training.epochs, test, folder)
@@ -118,9 +120,23 @@ def _judged_anew(
         drawn.append(shown)
     anew = {figure.file: figure for figure in drawn}
     kept = [anew.pop(figure.file, figure) for figure in report.figures]
-    return report.model_copy(
-        update={"test": test, "trust": trust, "figures": kept + list(anew.values())}
-    )
+    figures_now = kept + list(anew.values())
+    changes = {"test": test, "trust": trust, "figures": figures_now}
+    return report.model_copy(update=changes), shown
+
+
+def _note_figures(fold_dir: Path, run_dir: Path, redrawn: list[Figure], *, shared: bool) -> None:
+    """Note the figures that show images; where they are not shared, copy those of the fold.
+
+    `redrawn` are in place already.
+    """
+    files = {figure.file for figure in redrawn}
+    others = [figure for figure in noted_figures(fold_dir) if figure.file not in files]
+    note_figures([*others, *redrawn], run_dir)
+    if not shared:
+        for figure in others:
+            shutil.copyfile(fold_dir / figure.file, run_dir / figure.file)
+        shutil.copytree(fold_dir / EXAMPLES_DIR, run_dir / EXAMPLES_DIR, dirs_exist_ok=True)
 
 
 def _picture_mistakes(

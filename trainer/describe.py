@@ -28,12 +28,12 @@ from trainer.images import Images
 from trainer.leakage import leaking_files, overlapping, random_split_leakage
 from trainer.loading import mixed_seed
 from trainer.metrics.intervals import grouped_proportion
+from trainer.shared_images import EXAMPLES_DIR, note_figures
 from trainer.surfaces import Surfaces
 from trainer.trust.extra_tests import ExtraTests
 
 SAMPLES = 24
 AUGMENTED = 11
-EXAMPLES_DIR = "examples"
 
 
 @dataclass(frozen=True)
@@ -74,20 +74,22 @@ def machine_facts(accelerator: Accelerator, started: datetime, fit: Fit) -> repo
 def write_report(
     run: FinishedRun, predictions: list[Prediction], folder: Path, run_dir: Path
 ) -> None:
-    """Write `report.json`, figures and, where they may be shared, example images.
+    """Write `report.json`, figures and example images.
 
-    `predictions` are those of the test part, in its order. Figures that show images go into
-    `run_dir` instead of the published `folder` where images may not be shared.
+    `predictions` are those of the test part, in its order. Examples, and figures that show images,
+    go into `run_dir` instead of the published `folder` where images may not be shared.
     """
     epochs = _epochs(run.fit)
     drawn = figures.write_report_figures(epochs, run.test, folder)
     drawn += write_trust_figures(run.trust, folder)
     if run.extra.robustness:
         drawn.append(write_robustness(run.extra.robustness, folder))
-    with_images = _write_image_figures(run, predictions, folder if run.images_shared else run_dir)
+    place = folder if run.images_shared else run_dir
+    with_images = _write_image_figures(run, predictions, place)
+    note_figures(with_images, run_dir)
+    _write_examples(run.images, predictions, place)
     if run.images_shared:
         drawn += with_images
-        _write_examples(run.images, predictions, folder)
     report.Report(
         model=_model_facts(run),
         data=_data_facts(run),
@@ -274,7 +276,7 @@ def _sample_rows(truth: list[int], labels: list[str], predictions: list[Predicti
 
 def _write_examples(images: Images, predictions: list[Prediction], folder: Path) -> None:
     """Write a test image of each class, for the web page to offer with the model's verdict."""
-    (folder / EXAMPLES_DIR).mkdir()
+    (folder / EXAMPLES_DIR).mkdir(exist_ok=True)
     test = images.parts["test"]
     for index, row in enumerate(choose_examples(test["label"], images.labels, predictions)):
         # A class of a dataset on the Hub can have any name; a file can't.

@@ -11,10 +11,10 @@ from filelock import FileLock, Timeout
 
 from trainer.disk import disk_errors_explained
 from trainer.errors import ConfigError, DefectError
+from trainer.run_folder import LOCK_FILE
 
 # What torch and the operating system say when memory on a processor runs out.
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "cannot allocate memory")
-LOCK_FILE = "run.lock"
 # Of a killed training, processes that load images live on for up to five seconds.
 _LONGEST_WAIT_S = 10
 
@@ -28,7 +28,7 @@ def only_training_in(run_dir: Path, wait_s: float = _LONGEST_WAIT_S) -> Iterator
         wait_s: how long to wait for another training to leave it.
 
     Raises:
-        ConfigError: another training is at work there.
+        ConfigError: another training is at work there, or the folder can't be written.
     """
     file = run_dir / LOCK_FILE
     lock = FileLock(file)

@@ -15,17 +15,9 @@ from model_card.report import Export
 from space.predictor import Predictor
 from trainer.errors import DefectError
 
-PUBLISHED_DIR = "published"
 WEIGHTS_FILE = "model.safetensors"
 # Same weights, same code, same machine: more than rounding is a fault.
 LARGEST_DIFFERENCE = 1e-5
-
-
-def finished_folder(run_dir: Path) -> Path | None:
-    """Return the published folder of a finished run, None if there is none yet."""
-    folder = run_dir / PUBLISHED_DIR
-    # The folder gets its name in one step, after the last file is in it.
-    return folder if folder.is_dir() else None
 
 
 def write_model(

@@ -17,11 +17,11 @@ from space.predictor import Observation, Predictor
 from trainer import assess, describe, export
 from trainer.backbone import Backbone
 from trainer.config import TrainConfig
-from trainer.export import PUBLISHED_DIR
 from trainer.fit import Fit
 from trainer.imagefolder import open_image
 from trainer.images import Images
 from trainer.phases import PHASES
+from trainer.run_folder import PUBLISHED_DIR
 from trainer.trust import foreign
 from trainer.trust.decide import set_rules
 from trainer.trust.evidence import gather, learn, observe_images, observe_part

@@ -13,7 +13,6 @@ from pydantic import TypeAdapter, ValidationError
 from trainer.cache import image_digest
 from trainer.disk import replaced_whole
 from trainer.errors import ConfigError, DataError
-from trainer.history import LAST
 
 RECORD_FILE = "images.json"
 LISTED_FILES = 5
@@ -27,34 +26,33 @@ def fingerprints(images: Dataset) -> dict[str, str]:
         return dict(zip(images["file"], pool.map(image_digest, contents), strict=True))
 
 
+def note_images(run_dir: Path, found: Mapping[str, str]) -> None:
+    """Note the images of a new run; see `fingerprints`."""
+    with replaced_whole(run_dir / RECORD_FILE) as partial:
+        partial.write_bytes(_JSON.dump_json(dict(found), indent=0) + b"\n")
+
+
 def check_unchanged(run_dir: Path, found: Mapping[str, str]) -> bool:
-    """Refuse to resume a run on other images than those it began with; note those of a new run.
+    """Refuse to resume a run on other images than those it began with.
 
     Args:
         run_dir: of the run.
         found: see `fingerprints`.
 
     Returns:
-        whether these images were noted in `run_dir` before.
+        whether these images were noted in `run_dir`.
 
     Raises:
         ConfigError: files were changed, added or removed; the message names them.
         DataError: the record in `run_dir` is damaged.
     """
     file = run_dir / RECORD_FILE
-    trained = any(run_dir.rglob(LAST))
+    # Without a record, the checkpoint notices a change, but not which.
     if not os.path.lexists(file):
-        # What a run was trained on before can't be known any more; its checkpoint notices a change.
-        if not trained:
-            _write(file, found)
         return False
     before = _read(file)
     if before == found:
         return True
-    if not trained:
-        # No result depends on the former images.
-        _write(file, found)
-        return False
     both = before.keys() & found.keys()
     changes = {
         "changed": {name for name in both if before[name] != found[name]},
@@ -66,11 +64,6 @@ def check_unchanged(run_dir: Path, found: Mapping[str, str]) -> bool:
         f"The images are not those that the run in {run_dir} began with: {said}. Put them back, or "
         "start a new run."
     )
-
-
-def _write(file: Path, found: Mapping[str, str]) -> None:
-    with replaced_whole(file) as partial:
-        partial.write_bytes(_JSON.dump_json(dict(found), indent=0) + b"\n")
 
 
 def _read(file: Path) -> dict[str, str]:

@@ -62,10 +62,13 @@ class Images:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def prepare_images(config: TrainConfig, run_dir: Path) -> list[Images]:
+def prepare_images(config: TrainConfig, run_dir: Path | None) -> list[Images]:
     """Find, check, compare and divide the images that `config` names.
 
-    Which images share surface is kept in `run_dir`, so that a run goes on with its own division.
+    Args:
+        config: all settings of the run.
+        run_dir: of a run that has begun, whose record of shared surfaces is read, so that it is
+            resumed with its own split; None for a new run.
 
     Returns:
         one division of the images, or with --folds one a fold.
@@ -77,15 +80,14 @@ def prepare_images(config: TrainConfig, run_dir: Path) -> list[Images]:
     found = find_images(config.data)
     everything = pooled(found.parts)
     contents = fingerprints(everything)
-    same_as_before = check_unchanged(run_dir, contents)
+    same_as_before = run_dir is not None and check_unchanged(run_dir, contents)
     surfaces = None
     if found.kind != "drawn":
         # Other images under the same names overlap elsewhere.
-        if same_as_before:
+        if run_dir is not None and same_as_before:
             surfaces = read_surfaces(run_dir, list(everything["file"]))
         if surfaces is None:
             surfaces = find_surfaces(everything, config.run.cache_dir)
-            surfaces.write(run_dir)
     parts = _with_groups(found.parts, surfaces)
     if config.data.folds:
         divided = divide_into_folds(parts, config.data, config.run.seed)

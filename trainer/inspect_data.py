@@ -2,25 +2,28 @@
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
-
-import tyro
 
 from trainer.command_line import run_command
 from trainer.config import DataConfig
-from trainer.option_types import Text
+from trainer.data_source import find_source
+from trainer.errors import ConfigError
+from trainer.flags import Command, given_flags, read_flags
+from trainer.option_types import File, Folder, Text
+from trainer.paths import cache_problems, file_problems, output_problems, raise_problems
+
+COMMAND = Command(
+    "inspect_data.py",
+    "Check all images of a folder and write what is wrong with them as a web page.",
+    "--data-dir my_images",
+)
 
 
 @dataclass(frozen=True)
 class InspectConfig:
-    """Look at all images of a folder and write what was found as data-report.json and index.html.
+    """What to inspect, and where the report goes."""
 
-    Nothing is changed in the folder.
-    """
-
-    data_dir: str
-    """Folder with train/<Class>/ and test/<Class>/ (and val/), or with <Class>/ alone; or the id
-    of a dataset on the Hub."""
+    data_dir: Text = None
+    """Folder of class folders, with or without train/ and test/, or the id of a Hub dataset."""
     class_from_name: bool = False
     """Images lie in no class folders, and their names begin with the class, as in Cr_1.bmp."""
     label_column: Text = None
@@ -28,23 +31,21 @@ class InspectConfig:
     image_column: Text = None
     """Column that holds the images, in a Hub dataset."""
     stream_images: int = 0
-    """From a dataset on the Hub, take no more than this many images of each part, those that
-    trainer/train.py takes with the same number; 0 downloads all of its files."""
-    output_dir: Path | None = None
-    """Where the report goes. Default: runs/inspection-<name of the data>."""
-    predictions: Path | None = None
-    """The predictions.csv of a run, best of one with --folds 5: tells likely label errors."""
-    cache_dir: Path | None = None
-    """Where it is kept which images overlap, for the next look, or training, on the same images.
-    Default: the user's cache folder."""
+    """Take at most this many images of each split of a Hub dataset; 0 downloads all."""
+    output_dir: Folder = None
+    """Where the report goes; left out, runs/inspection-<name of the data>."""
+    predictions: File = None
+    """The predictions.csv of a run, best of one with --folds 5, to find likely label errors."""
+    cache_dir: Folder = None
+    """Cache of overlap searches; left out, the user's cache folder."""
 
 
 def main(arguments: list[str]) -> None:
-    """Inspect as the flags say; print the path of the page."""
-    config = tyro.cli(InspectConfig, args=arguments)
-    # The libraries take seconds to load; --help and wrong flags need not wait for them.
-    from trainer.inspection import inspector
-
+    """Inspect as the options say; print the path of the page."""
+    given = given_flags(arguments, InspectConfig)
+    config = read_flags(arguments, COMMAND, InspectConfig(), given)
+    if config.data_dir is None:
+        raise ConfigError("--data-dir is missing: name the folder to inspect, or a Hub dataset.")
     data = DataConfig(
         data_dir=config.data_dir,
         class_from_name=config.class_from_name,
@@ -52,6 +53,17 @@ def main(arguments: list[str]) -> None:
         image_column=config.image_column,
         stream_images=config.stream_images,
     )
+    find_source(data)
+    raise_problems(
+        [
+            *file_problems("--predictions", config.predictions),
+            *output_problems("--output-dir", config.output_dir),
+            *cache_problems(config.cache_dir),
+        ]
+    )
+    # The libraries take seconds to load; --help and wrong options need not wait for them.
+    from trainer.inspection import inspector
+
     page = inspector.run(data, config.output_dir, config.predictions, config.cache_dir)
     print(page)
 

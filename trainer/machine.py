@@ -6,10 +6,12 @@ import ctypes
 import os
 import platform
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
+
+from trainer import __version__
 
 PACKAGES = (
     "torch",
@@ -20,7 +22,6 @@ PACKAGES = (
     "evaluate",
     "huggingface_hub",
     "safetensors",
-    "strip-defect-classifier",
 )
 # Of malloc.h: no block has a mapping of its own; with -1, the end of the heap is never given back.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
@@ -67,4 +68,13 @@ def accelerator_name(device: torch.device) -> str | None:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that decide a result."""
-    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+    own = {"python": platform.python_version(), "strip-defect-classifier": __version__}
+    return own | {name: _installed_version(name) for name in PACKAGES}
+
+
+def _installed_version(package: str) -> str:
+    """Return what the installer noted; a package that was copied there by hand has no notes."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

@@ -7,7 +7,7 @@ import os
 import shutil
 import textwrap
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,14 +23,24 @@ from trainer.compilation import check_compiler
 from trainer.config import CONFIG_FILE, TrainConfig
 from trainer.endurance import explained_failures, only_training_in
 from trainer.errors import ConfigError
-from trainer.export import PUBLISHED_DIR, finished_folder
+from trainer.facts import correct_facts
 from trainer.finish import finish
 from trainer.fit import Fitting, read_best
 from trainer.head_search import fit_heads
+from trainer.image_record import note_images
 from trainer.images import Images, prepare_images
 from trainer.optimisation import resolve_rate
 from trainer.phases import PHASES
 from trainer.precision import choose_precision
+from trainer.run_folder import (
+    PUBLISHED_DIR,
+    State,
+    check_start,
+    finished_folder,
+    not_writable,
+    remove_leftovers,
+    state_of,
+)
 from trainer.split import write_split
 from trainer.task import PIXELS_DIR, head_task, image_task
 from trainer.tracking import check_tracker, tracking
@@ -56,19 +66,22 @@ def train(config: TrainConfig) -> Path:
     # Under `accelerate launch` one process speaks, and writes, for all.
     if not accelerator.is_main_process:
         logging.getLogger("trainer").setLevel(logging.ERROR)
-    run_dir = _open_run(config, accelerator)
-    finished = finished_folder(run_dir)
-    if finished:
-        logger.info("The run in %s is finished already.", run_dir)
-        return finished
-    with only_training_in(run_dir) if accelerator.is_main_process else nullcontext():
+    run_dir = _run_dir(config)
+    if accelerator.is_main_process and not config.run.resume:
+        check_start(run_dir)
+    accelerator.wait_for_everyone()
+    with ExitStack() as held:
+        # A folder that is not there yet is made, and locked, once the images are known to be good.
+        locked = (run_dir / CONFIG_FILE).exists()
+        if accelerator.is_main_process and locked:
+            held.enter_context(only_training_in(run_dir))
         # Another training may have finished it while this one waited; one process looks for all.
         [finished] = broadcast_object_list([finished_folder(run_dir)])
         if finished:
             logger.info("The run in %s is finished already.", run_dir)
         else:
             with explained_failures(run_dir), _stop_explained(run_dir):
-                _train_in(run_dir, config, accelerator)
+                _train_in(run_dir, config, accelerator, None if locked else held)
     accelerator.end_training()
     return run_dir / PUBLISHED_DIR
 
@@ -79,6 +92,9 @@ def _stop_explained(run_dir: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
+        if not (run_dir / CONFIG_FILE).exists():
+            logger.warning("\nStopped before anything was written.")
+            raise
         logger.warning(
             "\nStopped; what was done is saved. Resume with:\n"
             "  python trainer/train.py --run-dir %s --resume",
@@ -102,14 +118,26 @@ def _check_machine(config: TrainConfig, accelerator: Accelerator) -> None:
         check_compiler(accelerator.device)
 
 
-def _train_in(run_dir: Path, config: TrainConfig, accelerator: Accelerator) -> None:
-    """Divide the images and train on each division."""
-    started = _started(run_dir)
+def _train_in(
+    run_dir: Path, config: TrainConfig, accelerator: Accelerator, locks: ExitStack | None
+) -> None:
+    """Split the images and train on each split; before that, nothing is written.
+
+    `locks` takes the lock of the folder, once it is made; None if that is held already.
+    """
+    going_on = state_of(run_dir) is State.BEGUN
     with accelerator.main_process_first():
-        prepared = prepare_images(config, run_dir)
-    check_no_defect(config.decision, prepared[0].labels)
-    if config.decision.foreign_dir is not None:
-        foreign.check_folder(config.decision.foreign_dir)
+        if accelerator.is_main_process:
+            prepared = prepare_images(config, run_dir if going_on else None)
+            _check_images(config, prepared)
+            _open_run(run_dir, config, locks, going_on=going_on)
+            if not going_on:
+                note_images(run_dir, prepared[0].contents)
+            if prepared[0].surfaces:
+                prepared[0].surfaces.write(run_dir)
+        else:
+            prepared = prepare_images(config, run_dir)
+    started = _started(run_dir)
     if config.run.find_batch_size:
         config = resolve_batch_size(config, len(prepared[0].labels), accelerator)
         if accelerator.is_main_process:
@@ -186,26 +214,46 @@ def _cross_validate(
     accelerator.wait_for_everyone()
 
 
-def _open_run(config: TrainConfig, accelerator: Accelerator) -> Path:
-    """Make the run's folder with its `config.json`, or check that there is one to go on with."""
+def _check_images(config: TrainConfig, prepared: list[Images]) -> None:
+    """Make sure that all that is to be done with the images can be done."""
+    check_no_defect(config.decision, prepared[0].labels)
+    if config.decision.foreign_dir is not None:
+        foreign.check_folder(config.decision.foreign_dir)
+
+
+def _run_dir(config: TrainConfig) -> Path:
+    """Return the folder of the run, the same one for all processes."""
     name = f"{config.model.model.replace('/', '_')}-{datetime.now():%Y%m%d-%H%M%S}"
     # The clocks of several processes may differ; all take the first one's name.
     run_dir: Path
     [run_dir] = broadcast_object_list([config.run.run_dir or Path("runs") / name])
-    if accelerator.is_main_process and not config.run.resume:
-        if run_dir.exists() and any(run_dir.iterdir()):
-            raise ConfigError(
-                f"{run_dir} is not empty. Go on with the run in it by --resume, or name another "
-                "folder with --run-dir."
-            )
-        run_dir.mkdir(parents=True, exist_ok=True)
-        _write_settings(config, run_dir)
-    accelerator.wait_for_everyone()
     return run_dir
 
 
+def _open_run(
+    run_dir: Path, config: TrainConfig, locks: ExitStack | None, *, going_on: bool
+) -> None:
+    """Make the folder of the run and its `config.json`, or correct the facts of a run in it.
+
+    Raises:
+        ConfigError: it can't be written, or another training is, or was, at work there.
+    """
+    if going_on:
+        correct_facts(config, run_dir)
+        return
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        if locks is not None:
+            locks.enter_context(only_training_in(run_dir))
+            check_start(run_dir)
+        remove_leftovers(run_dir)
+        _write_settings(config, run_dir)
+    except OSError as error:
+        raise not_writable(run_dir, error) from error
+
+
 def _write_settings(config: TrainConfig, run_dir: Path) -> None:
-    replace(config, run=replace(config.run, run_dir=run_dir)).write(run_dir)
+    replace(config, run=replace(config.run, run_dir=run_dir, resume=False)).write(run_dir)
 
 
 def _started(run_dir: Path) -> datetime:

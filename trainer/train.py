@@ -2,19 +2,20 @@
 
 import sys
 
-from trainer.command_line import read_train_config, run_command
+from trainer.command_line import is_main_process, read_train_config, run_command, trained_folder
+from trainer.flags import Command
+
+COMMAND = Command(
+    "train.py",
+    "Train a network on a folder of images, test it, and write its model card.",
+    "--data-dir my_images --preset recommended",
+)
 
 
 def main(arguments: list[str]) -> None:
-    """Train as the flags say; print the folder that is ready to publish."""
-    config = read_train_config(arguments)
-    # torch takes seconds to load; --help and wrong flags need not wait for it.
-    from accelerate import PartialState
-
-    from trainer import run
-
-    folder = run.train(config)
-    if PartialState().is_main_process:
+    """Train as the options say; print the folder that is ready to publish."""
+    folder = trained_folder(read_train_config(arguments, COMMAND))
+    if is_main_process():
         print(folder)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from model_card.trust import Trust
 from space.decision import Decision, Prediction
 from trainer.config import DecisionConfig, TrainConfig
-from trainer.export import PUBLISHED_DIR
+from trainer.run_folder import PUBLISHED_DIR
 from trainer.trust.decide import set_rules
 from trainer.trust.evidence import Evidence
 from trainer.trust.measure import Judged, join, judge, measure

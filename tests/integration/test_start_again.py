@@ -1,0 +1,102 @@
+"""A start that was refused, a run that is finished: the corrected command works."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+
+from model_card.report import Report
+from tests.conftest import Run
+from tests.loopback_hub import LoopbackHub
+from trainer.config import CONFIG_FILE, TrainConfig
+from trainer.drawn_samples import write_samples
+from trainer.run_folder import State, state_of
+
+SETTINGS = (
+    *("--data-dir", "strips", "--model", "test_convnext", "--no-pretrained", "--epochs", "1"),
+    *("--image-size", "32", "--batch-size", "8", "--robustness-images", "0", "--known-images", "0"),
+    *("--validation-fraction", "0.25", "--mixed-precision", "no"),
+)
+IMAGE_FIGURES = {"sample_predictions.png", "augmentations.png", "heatmaps.png"}
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} if folder.exists() else set()
+
+
+def test_from_a_refused_start_to_a_corrected_license(
+    command: Run, hub: LoopbackHub, token: str, tmp_path: Path
+) -> None:
+    write_samples(tmp_path / "strips", train_per_class=6, test_per_class=3)
+    (tmp_path / "strips/train/Crazing/empty.png").touch()
+    run_dir, published = tmp_path / "run", tmp_path / "run/published"
+
+    code, _, err = command("push.py", "--run-dir", "run", *SETTINGS)
+    assert code == 2
+    assert "--skip-bad-images" in err
+    assert not run_dir.exists()
+
+    # An earlier start that was killed in its first epoch, with other settings.
+    run_dir.mkdir()
+    TrainConfig().write(run_dir)
+    (run_dir / "overlaps.json").write_text("of other images")
+    (run_dir / "run.lock").touch()
+    code, out, err = command("push.py", "--run-dir", "run", *SETTINGS, "--skip-bad-images")
+    assert code == 0, err
+    assert out == f"{Path('run/published')}\n"
+    assert TrainConfig.read(run_dir).data.skip_bad_images
+    assert Report.read(published).model.license is None
+    assert _names(run_dir / "figures") == IMAGE_FIGURES
+
+    code, _, err = command("train.py", "--run-dir", "run", *SETTINGS)
+    assert code == 2
+    assert "run holds a finished run" in err
+
+    started = (run_dir / CONFIG_FILE).stat().st_mtime_ns
+    for words in (
+        ("--repo-id", "ada/steel", "--license", "apache-2.0", "--share-images"),
+        ("--repo-id", "ada/strips", "--license", "mit"),
+    ):
+        code, _, err = command("push.py", "--run-dir", "run", *words)
+        assert code == 0, err
+    assert ModelCard.load("ada/steel").data.license == "apache-2.0"
+    assert ModelCard.load("ada/strips").data.license == "mit"
+    assert (run_dir / CONFIG_FILE).stat().st_mtime_ns == started
+    config, report = TrainConfig.read(run_dir), Report.read(published)
+    assert (config.model.license, config.data.share_images) == ("mit", True)
+    assert (report.model.license, report.data.images_shared) == ("mit", True)
+    settings = {setting.flag: setting.value for setting in report.training.settings}
+    assert (settings["--license"], settings["--share-images"]) == ("mit", "yes")
+    assert report.training.command.endswith(" --license mit --share-images")
+    assert len(_names(published / "examples")) == 6
+    assert _names(published / "figures") >= IMAGE_FIGURES
+    assert {Path(figure.file).name for figure in report.figures} > IMAGE_FIGURES
+    assert _names(run_dir / "figures") == set()
+
+    code, _, err = command("push.py", "--run-dir", "run", "--no-share-images")
+    assert code == 0, err
+    report = Report.read(published)
+    assert not report.data.images_shared
+    assert "--share-images" not in report.training.command
+    assert not (published / "examples").exists()
+    assert not IMAGE_FIGURES & _names(published / "figures")
+    assert not IMAGE_FIGURES & {Path(figure.file).name for figure in report.figures}
+    assert _names(run_dir / "figures") == IMAGE_FIGURES
+
+    code, _, err = command("push.py", "--run-dir", "run", "--epochs", "2", "--license", "isc")
+    assert code == 2
+    assert "--epochs is 2, was 1" in err
+    assert TrainConfig.read(run_dir).model.license == "mit"
+
+
+@pytest.mark.parametrize("name", ["train.py", "compare_splits.py"])
+def test_a_refused_start_leaves_nothing(command: Run, tmp_path: Path, name: str) -> None:
+    write_samples(tmp_path / "strips", train_per_class=2, test_per_class=2)
+    (tmp_path / "strips/test/Crazing").rename(tmp_path / "strips/test/crazing")
+    code, _, err = command(name, "--run-dir", "run", *SETTINGS)
+    assert code == 2
+    assert "Crazing" in err
+    assert _names(tmp_path) == {"strips"}
+    assert state_of(tmp_path / "run") is State.EMPTY
