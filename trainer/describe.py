@@ -170,7 +170,7 @@ def _surface_facts(images: Images, surfaces: Surfaces) -> report.SharedSurfaces:
     }
     sizes = Counter(surfaces.groups.values())
     random_leakage, _ = random_split_leakage(surfaces, labels, len(files["test"]) / len(labels))
-    in_validation = overlapping(surfaces.pairs, files["validation"], files["train"])
+    in_validation = overlapping(surfaces, files["validation"], files["train"])
     return report.SharedSurfaces(
         images=len(labels),
         pairs=len(surfaces.pairs),

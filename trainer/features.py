@@ -25,7 +25,7 @@ from tqdm import tqdm
 from trainer import checkpoint
 from trainer.augment import Augment, draw, plain_transform
 from trainer.backbone import Backbone
-from trainer.cache import cache_folder, image_digest
+from trainer.cache import cache_folder, cache_is_optional, image_digest
 from trainer.config import TrainConfig
 from trainer.errors import ConfigError
 from trainer.imagefolder import open_image
@@ -92,9 +92,10 @@ class FeatureStore:
 
     def _write(self, view: int, hashes: Sequence[str], features: torch.Tensor) -> None:
         folder = self.folder(view)
-        folder.mkdir(parents=True, exist_ok=True)
         file = hashlib.sha256("".join(hashes).encode()).hexdigest()[:16] + ".safetensors"
-        checkpoint.save(folder / file, {"features": features}, {"images": list(hashes)})
+        with cache_is_optional(self.root):
+            folder.mkdir(parents=True, exist_ok=True)
+            checkpoint.save(folder / file, {"features": features}, {"images": list(hashes)})
 
     @torch.inference_mode()
     def _compute(

@@ -1,4 +1,4 @@
-"""Count the images of one part that show what another part shows too."""
+"""Count the images of one split that show what another split shows too."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 from datasets import DatasetDict
 
-from trainer.surfaces import SharedSurface, Surfaces
+from trainer.surfaces import Surfaces
 
 RANDOM_SPLITS = 20
 
@@ -17,19 +17,23 @@ def leaking_files(parts: DatasetDict, surfaces: Surfaces | None) -> set[str]:
     if surfaces is None:
         return set()
     seen = {*parts["train"]["file"], *parts["validation"]["file"]}
-    return overlapping(surfaces.pairs, set(parts["test"]["file"]), seen)
+    return overlapping(surfaces, set(parts["test"]["file"]), seen)
 
 
-def overlapping(
-    pairs: list[SharedSurface], later: Collection[str], earlier: Collection[str]
-) -> set[str]:
-    """Return those of the `later` files that share surface with one of the `earlier` ones."""
-    found = set()
-    for pair in pairs:
-        for one, other in ((pair.file_a, pair.file_b), (pair.file_b, pair.file_a)):
-            if one in later and other in earlier:
-                found.add(one)
-    return found
+def overlapping(surfaces: Surfaces, later: Collection[str], earlier: Collection[str]) -> set[str]:
+    """Return those of the `later` files that share surface with one of the `earlier` ones.
+
+    Copies show the same: each shares surface with whatever one of them does.
+    """
+    first = surfaces.first_copy
+    seen = {first.get(file, file) for file in earlier}
+    shown = set(seen)
+    for pair in surfaces.pairs:
+        if pair.file_a in seen:
+            shown.add(pair.file_b)
+        if pair.file_b in seen:
+            shown.add(pair.file_a)
+    return {file for file in later if first.get(file, file) in shown}
 
 
 def random_split_leakage(
@@ -40,26 +44,31 @@ def random_split_leakage(
     Args:
         surfaces: of all images.
         labels: the class of each file.
-        test_share: share of each class that the test part takes, as a fraction of 1.
+        test_share: share of each class that the test split takes, as a fraction of 1.
 
     Returns:
         mean and standard deviation over RANDOM_SPLITS stratified random splits.
     """
     files = np.array(list(labels))
     place = {file: index for index, file in enumerate(files)}
-    ends = np.array(
-        [(place[pair.file_a], place[pair.file_b]) for pair in surfaces.pairs], dtype=np.int64
-    ).reshape(-1, 2)
+    first = surfaces.first_copy
+    # Rows of the images that stand for each one and its copies.
+    shown = np.array([place[first.get(file, file)] for file in labels])
+    pairs = [(place[p.file_a], place[p.file_b]) for p in surfaces.pairs if not p.copy_of_a]
+    ends = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     classes = np.array(list(labels.values()))
+    rows_of_classes = [np.flatnonzero(classes == label) for label in np.unique(classes)]
     shares = []
     for seed in range(RANDOM_SPLITS):
-        # Ranks within each class, in random order: the lowest share of them is the test part.
+        # Ranks within each class, in random order: the lowest share of them is the test split.
         rng, tested = np.random.default_rng(seed), np.zeros(len(files), dtype=bool)
-        for label in np.unique(classes):
-            rows = rng.permutation(np.flatnonzero(classes == label))
-            tested[rows[: max(1, round(test_share * len(rows)))]] = True
-        leaking = np.zeros(len(files), dtype=bool)
+        for rows in rows_of_classes:
+            count = max(1, round(test_share * len(rows)))
+            tested[rng.permutation(rows)[:count]] = True
+        trained = np.zeros(len(files), dtype=bool)
+        trained[shown[~tested]] = True
+        seen = trained.copy()
         for one, other in (ends.T, ends.T[::-1]):
-            leaking[one[tested[one] & ~tested[other]]] = True
-        shares.append(leaking.sum() / tested.sum())
+            seen[one[trained[other]]] = True
+        shares.append((tested & seen[shown]).sum() / tested.sum())
     return float(np.mean(shares)), float(np.std(shares))

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import combinations, product
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from datasets import Dataset
 from pydantic import BaseModel, ConfigDict
 
 from trainer import overlaps
-from trainer.cache import cache_folder, image_digest
+from trainer.cache import cache_folder, cache_is_optional, image_digest
 from trainer.errors import DataError
 from trainer.imagefolder import open_image
 from trainer.overlaps import Overlap, find_overlaps, group_images
@@ -27,6 +27,9 @@ OVERLAPS_FILE = "overlaps.json"
 
 class SharedSurface(BaseModel):
     """Two images that show the same piece of surface.
+
+    Of N files with equal pixels, N - 1 pairs join the first one to each of the others, and pairs
+    with other images name the first one only.
 
     `file_b`, after `turn`, lies at (`shift_y`, `shift_x`) pixels in `file_a`.
     """
@@ -47,7 +50,9 @@ class SharedSurface(BaseModel):
     similarity: float
     """Correlation of the texture in the shared area, at most 1."""
     mean_difference: float
-    """Mean difference of the shared pixels in grey levels."""
+    """Mean difference of the shared pixels in gray levels."""
+    copy_of_a: bool = False
+    """Whether `file_b` holds the same pixels as `file_a`."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +60,17 @@ class Surfaces:
     """The pairs of a collection, and the groups that they join.
 
     Attributes:
-        pairs: every two images that share surface.
+        pairs: images that share surface, copies as `SharedSurface` says.
         groups: group number by file; images that overlap, directly or in a chain, share it.
     """
 
     pairs: list[SharedSurface]
     groups: dict[str, int]
+
+    @cached_property
+    def first_copy(self) -> dict[str, str]:
+        """The file that stands for each copy."""
+        return {pair.file_b: pair.file_a for pair in self.pairs if pair.copy_of_a}
 
     def write(self, folder: Path) -> None:
         """Write the pairs as `overlaps.json`, whole or not at all."""
@@ -81,13 +91,16 @@ def find_surfaces(images: Dataset, cache_dir: Path | None) -> Surfaces:
     Raises:
         DataError: what was kept is damaged.
     """
-    folder = cache_folder("overlaps", cache_dir) / _search_digest(images)
-    found = read_surfaces(folder, list(images["file"]))
+    root = cache_folder("overlaps", cache_dir)
+    folder, found = root / _search_digest(images), None
+    with cache_is_optional(root):
+        found = read_surfaces(folder, list(images["file"]))
     if found is None:
         PHASES.start("compare")
         found = survey(images)
-        folder.mkdir(parents=True, exist_ok=True)
-        found.write(folder)
+        with cache_is_optional(root):
+            folder.mkdir(parents=True, exist_ok=True)
+            found.write(folder)
     return found
 
 
@@ -117,12 +130,14 @@ def survey(images: Dataset) -> Surfaces:
     first = np.array([rows[0] for rows in copies])
     shapes = np.array(images["size_px"])[first, ::-1]
     found = [
-        replace(pair, a=a, b=b)
+        replace(pair, a=int(first[pair.a]), b=int(first[pair.b]))
         for pair in find_overlaps(shapes, lambda index: read(first[index]))
-        for a, b in product(copies[pair.a], copies[pair.b])
     ]
+    different = len(found)
     same = Overlap(0, 0, 0, 0, 0, shared_area=1.0, similarity=1.0, mean_difference=0.0)
-    found += [replace(same, a=a, b=b) for rows in copies for a, b in combinations(rows, 2)]
+    # All pairs of copies would be millions where a camera took thousands of black frames.
+    found += [replace(same, a=rows[0], b=row) for rows in copies for row in rows[1:]]
+    is_copy = [place >= different for place in range(len(found))]
     files, labels = list(images["file"]), images.features["label"].int2str(list(images["label"]))
     pairs = [
         SharedSurface(
@@ -137,8 +152,11 @@ def survey(images: Dataset) -> Surfaces:
             shared_area=pair.shared_area,
             similarity=pair.similarity,
             mean_difference=pair.mean_difference,
+            copy_of_a=copied,
         )
-        for pair in sorted(found, key=lambda pair: (pair.a, pair.b))
+        for pair, copied in sorted(
+            zip(found, is_copy, strict=True), key=lambda entry: (entry[0].a, entry[0].b)
+        )
     ]
     return join_groups(pairs, files)
 

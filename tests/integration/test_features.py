@@ -87,6 +87,20 @@ def test_features_lead_to_the_models_own_logits(
     assert not torch.allclose(features[:, 1], features[:, 2], atol=1e-3)
 
 
+@pytest.mark.parametrize("cache", ["file/cache", "/proc/nohome/cache"])
+def test_a_cache_that_cannot_be_written_is_done_without(
+    data_dir: Path, tmp_path: Path, images: Images, caplog: pytest.LogCaptureFixture, cache: str
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    store, _, passes = store_of(head_config(data_dir, tmp_path, tmp_path / cache))
+    part = images.parts["train"]
+    assert len(store.of(part, 1, "features")) == len(part)
+    assert sum(passes) == 2 * len(part)
+    [message] = caplog.messages
+    assert str(tmp_path / cache) in message
+    assert message.endswith("name another folder with --cache-dir.")
+
+
 def test_what_is_on_disk_is_not_computed_again(
     data_dir: Path, tmp_path: Path, images: Images
 ) -> None:

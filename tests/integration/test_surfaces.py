@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from datasets import Dataset
+from PIL import Image
 
 from model_card.report import Report
 from tests.small_run import small_config
@@ -158,9 +159,37 @@ def test_copies_in_another_format_are_pairs(tmp_path: Path) -> None:
     assert {(pair.file_a, pair.file_b) for pair in images.surfaces.pairs} == {
         ("Crazing/3.png", "Crazing/copy.bmp"),
         ("Crazing/3.png", "Patches/copy.tiff"),
-        ("Crazing/copy.bmp", "Patches/copy.tiff"),
     }
     assert all(pair.similarity == pair.shared_area == 1 for pair in images.surfaces.pairs)
+    assert set(images.surfaces.first_copy) == {"Crazing/copy.bmp", "Patches/copy.tiff"}
+
+
+def test_equal_frames_are_joined_once_each(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for label in LABELS:
+        (tmp_path / "data" / label).mkdir(parents=True)
+    for number in range(30):
+        frame = Image.new("L", (32, 32), 0 if number < 20 else 8)
+        frame.save(tmp_path / "data" / "Crazing" / f"{number:02}.png")
+        draw_image("Patches", number).resize((32, 32)).save(
+            tmp_path / "data" / "Patches" / f"{number}.png"
+        )
+    data = DataConfig(data_dir=str(tmp_path / "data"))
+    (tmp_path / "file").write_text("no folder can be made below this")
+    caplog.set_level("INFO", logger="trainer")
+    page = inspector.run(data, tmp_path / "report", None, cache_dir=tmp_path / "file" / "cache")
+    report = DataReport.model_validate_json((page.parent / "data-report.json").read_bytes())
+    # A chain through all pairs would be 190 + 45.
+    assert len(report.pairs) == 19 + 9
+    assert [len(group.files) for group in report.groups] == [20, 10]
+    assert page.read_text(encoding="utf-8").count("and 10 more copies") == 1
+    messages = caplog.messages
+    assert [m.partition(":")[0] for m in messages if "A random split would leak" in m] == ["LOOK"]
+    [cache] = [message for message in messages if "cache" in message]
+    assert cache.endswith("name another folder with --cache-dir.")
+    text = page.read_text(encoding="utf-8")
+    assert "Crazing/00.png, Crazing/01.png, Crazing/02.png and 17 more" in text
 
 
 def leaky_folders(crops: Path, folder: Path) -> Path:

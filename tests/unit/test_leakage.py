@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
+import numpy as np
 import pytest
 from datasets import Dataset, DatasetDict
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trainer.leakage import leaking_files, overlapping, random_split_leakage
 from trainer.surfaces import SharedSurface, Surfaces, join_groups
 
 
-def pair(a: str, b: str) -> SharedSurface:
+def pair(a: str, b: str, *, copy_of_a: bool = False) -> SharedSurface:
     return SharedSurface(
         file_a=a,
         file_b=b,
@@ -22,6 +27,7 @@ def pair(a: str, b: str) -> SharedSurface:
         shared_area=0.6,
         similarity=0.99,
         mean_difference=1.5,
+        copy_of_a=copy_of_a,
     )
 
 
@@ -44,7 +50,7 @@ def test_only_direct_overlaps_across_the_border_leak() -> None:
     # c hangs together with a, but does not show the same pixels.
     assert leaking_files(parts, chained()) == {"b", "e"}
     assert leaking_files(parts, None) == set()
-    assert overlapping(chained().pairs, {"d"}, {"a"}) == set()
+    assert overlapping(chained(), {"d"}, {"a"}) == set()
 
 
 def test_a_random_split_leaks_as_combinatorics_say() -> None:
@@ -56,3 +62,43 @@ def test_a_random_split_leaks_as_combinatorics_say() -> None:
     assert 0 < deviation < 0.2
     alone = join_groups([], names)
     assert random_split_leakage(alone, dict.fromkeys(names, 0), 0.2) == (0, 0)
+
+
+@st.composite
+def copied(draw: st.DrawFn) -> tuple[Surfaces, set[frozenset[str]]]:
+    """Draw pictures in one to four copies, some overlapping; return all pairs of files, too."""
+    families = [
+        [f"{picture}-{copy}" for copy in range(count)]
+        for picture, count in enumerate(draw(st.lists(st.integers(1, 4), min_size=1, max_size=6)))
+    ]
+    touching = [two for two in combinations(families, 2) if draw(st.booleans())]
+    links = [pair(family[0], file, copy_of_a=True) for family in families for file in family[1:]]
+    links += [pair(one[0], other[0]) for one, other in touching]
+    everything = {frozenset(two) for family in families for two in combinations(family, 2)}
+    everything |= {frozenset((a, b)) for one, other in touching for a in one for b in other}
+    return join_groups(links, [file for family in families for file in family]), everything
+
+
+@given(found=copied(), data=st.data())
+def test_links_between_copies_leak_as_all_their_pairs(
+    found: tuple[Surfaces, set[frozenset[str]]], data: st.DataObject
+) -> None:
+    surfaces, everything = found
+    sides = {
+        file: data.draw(st.sampled_from(["train", "test", "other"])) for file in surfaces.groups
+    }
+    train, test = ({f for f, side in sides.items() if side == name} for name in ("train", "test"))
+    expected = {a for a in test for b in train if frozenset((a, b)) in everything}
+    assert overlapping(surfaces, test, train) == expected
+
+
+@given(found=copied())
+def test_a_random_split_of_copies_leaks_as_all_their_pairs(
+    found: tuple[Surfaces, set[frozenset[str]]],
+) -> None:
+    surfaces, everything = found
+    labels = dict.fromkeys(surfaces.groups, 0)
+    spelled_out = join_groups([pair(*sorted(two)) for two in everything], list(labels))
+    assert spelled_out.groups == surfaces.groups
+    expected = random_split_leakage(spelled_out, labels, 0.3)
+    assert np.allclose(random_split_leakage(surfaces, labels, 0.3), expected)

@@ -18,6 +18,7 @@ from trainer.inspection.checks import ImageFacts
 from trainer.inspection.label_errors import check_labels
 from trainer.inspection.names import find_names_alike
 from trainer.inspection.report import (
+    ClassFacts,
     DataReport,
     Group,
     Part,
@@ -88,14 +89,7 @@ def inspect(
         layout_problems=collection.problems,
         layout_notes=collection.notes,
         names_alike=find_names_alike(collection.labels),
-        classes=[
-            checks.describe_class(
-                label,
-                [each for each, own in zip(facts, labels, strict=True) if own == label],
-                len({surfaces.groups[file] for file in files if labels_by_file[file] == label}),
-            )
-            for label in collection.labels
-        ],
+        classes=_describe_classes(collection.labels, labels, files, facts, surfaces),
         duplicates=duplicates,
         pairs=surfaces.pairs,
         groups=_groups(surfaces, labels_by_file),
@@ -105,6 +99,21 @@ def inspect(
         label_check=label_check,
     )
     return report, images
+
+
+def _describe_classes(
+    names: list[str],
+    labels: list[str],
+    files: list[str],
+    facts: list[ImageFacts],
+    surfaces: Surfaces,
+) -> list[ClassFacts]:
+    by_class: dict[str, list[ImageFacts]] = defaultdict(list)
+    groups: dict[str, set[int]] = defaultdict(set)
+    for label, file, each in zip(labels, files, facts, strict=True):
+        by_class[label].append(each)
+        groups[label].add(surfaces.groups[file])
+    return [checks.describe_class(name, by_class[name], len(groups[name])) for name in names]
 
 
 def _groups(surfaces: Surfaces, labels: dict[str, str]) -> list[Group]:
@@ -142,7 +151,7 @@ def _leakage(parts: DatasetDict, surfaces: Surfaces) -> list[Leakage]:
                     seen_in="training or validation"
                     if name == "test" and "validation" in parts
                     else "training",
-                    images=len(overlapping(surfaces.pairs, later, earlier)),
+                    images=len(overlapping(surfaces, later, earlier)),
                     of=len(later),
                 )
             )

@@ -23,7 +23,7 @@ from trainer.surfaces import SharedSurface
 
 PAGE_FILE = "index.html"
 WORST_PAIRS, WEAKEST_PAIRS, SHOWN_LABEL_ERRORS = 18, 6, 24
-LISTED_ROWS = 500
+LISTED_ROWS, LISTED_COPIES = 500, 10
 SMALLEST_MOSAIC = 3
 _HISTOGRAM_SIZE = (160, 40)
 
@@ -101,6 +101,7 @@ def _contents(report: DataReport, photographs: Photographs) -> dict[str, object]
             if each.grey
         },
         "listed_rows": LISTED_ROWS,
+        "listed_copies": LISTED_COPIES,
         "data_report_file": DATA_REPORT_FILE,
     }
 

@@ -122,7 +122,7 @@ class DataReport(Facts):
     names_alike: list[NamesAlike]
     classes: list[ClassFacts]
     duplicates: list[Duplicates]
-    pairs: list[SharedSurface] = Field(description="duplicates included")
+    pairs: list[SharedSurface] = Field(description="N copies of a picture are N - 1 pairs")
     groups: list[Group] = Field(description="of two images or more, the largest first")
     surfaces: int = Field(ge=0, description="groups, and images that share nothing")
     leakage: list[Leakage]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from model_card.wording import counted, enumeration, number, percent
+from model_card.wording import counted, enumeration, number, percent, shortlist
 from trainer.inspection.report import DataReport
 
 # With fewer, a fifth set aside for the test is a handful, and its score says little.
@@ -68,12 +68,12 @@ def _on_leakage(report: DataReport) -> Iterator[Verdict]:
     split = report.random_split
     if split and split.mean > 0:
         yield Verdict(
-            "problem",
+            "look",
             f"A random split would leak {percent(split.mean)} of its test images",
             f"Divided {100 * (1 - split.test_share):.0f}/{100 * split.test_share:.0f} at random, "
             f"{number(split.mean)} ± {percent(split.deviation)} of the test images would show a "
-            "surface that training shows too, and the score would flatter. Let trainer/train.py "
-            "divide the images: it keeps each piece of surface on one side.",
+            "surface that training shows too, and the score would be too good. trainer/train.py "
+            "avoids that: without --random-split, it keeps each piece of surface on one side.",
             "leakage",
         )
 
@@ -121,15 +121,18 @@ def _on_labels(report: DataReport) -> Iterator[Verdict]:
             "problem",
             f"{counted(len(contradicting), 'image')} under more than one label",
             f"The same pixels are labelled {enumeration(contradicting[0].labels)} "
-            f"({enumeration(contradicting[0].files)}). Keep one of the files.",
+            f"({enumeration(_named(contradicting[0].files))}). Keep one of the files.",
             "duplicates",
         )
-    same = len(report.duplicates) - len(contradicting)
+    same = [family for family in report.duplicates if len(family.labels) == 1]
     if same:
+        more = len(same) - 1
         yield Verdict(
             "look",
-            f"{counted(same, 'image')} stored more than once",
-            "The copies hold exactly the same pixels. They teach nothing more; remove all but one.",
+            f"{counted(len(same), 'image')} stored more than once",
+            f"Exactly the same pixels are in {enumeration(_named(same[0].files))}"
+            f"{f', and likewise {more:,} more times' if more else ''}. Copies teach nothing more; "
+            "remove all but one.",
             "duplicates",
         )
     check = report.label_check
@@ -156,12 +159,11 @@ def _on_files(report: DataReport) -> Iterator[Verdict]:
     for note in report.layout_notes:
         yield Verdict("look", "How the folder was read", note, "files")
     if report.unusable:
-        named = [entry.file for entry in report.unusable[:LISTED]]
-        more = len(report.unusable) - len(named)
+        named = _named([entry.file for entry in report.unusable])
         yield Verdict(
             "problem",
             f"{counted(len(report.unusable), 'file')} can’t be used",
-            f"{enumeration(named + ([f'{more:,} more'] if more else []))}. Fix or remove them, or "
+            f"{enumeration(named)}. Fix or remove them, or "
             "train with --skip-bad-images, which leaves them out.",
             "files",
         )
@@ -182,6 +184,12 @@ def _on_files(report: DataReport) -> Iterator[Verdict]:
         )
 
 
+def _named(files: list[str]) -> list[str]:
+    """Return the first names, and how many more there are."""
+    more = len(files) - LISTED
+    return files[:LISTED] + ([f"{more:,} more"] if more > 0 else [])
+
+
 def _on_classes(report: DataReport) -> Iterator[Verdict]:
     for alike in report.names_alike:
         yield Verdict(
@@ -198,7 +206,7 @@ def _on_classes(report: DataReport) -> Iterator[Verdict]:
         yield Verdict(
             "look",
             f"{counted(len(few), 'class', 'classes')} of fewer than {FEWEST_IMAGES} images",
-            f"{enumeration(few)}. A score on so few test images is a rough guess; add images.",
+            f"{shortlist(few, 12)}. A score on few test images is a rough guess; add images.",
             "classes",
         )
     if report.imbalance >= STRONGEST_IMBALANCE:
