@@ -30,6 +30,7 @@ from tqdm import tqdm
 from benchmarks.table import head, heading, row
 from space.texture import describe_texture, texture_stages
 from trainer import backbone
+from trainer.bit_depth import FULL_DEPTH
 from trainer.config import DataConfig, ModelConfig, TrainConfig
 from trainer.imagefolder import open_image
 from trainer.images import prepare_images
@@ -176,7 +177,10 @@ def main(settings: Settings) -> None:
     truths = [np.asarray(part["label"]) for part in tested]
     kinds = {kind: frozen.look(images) for kind, images in foreign.drawn_images(0).items()}
     if settings.foreign_dir is not None:
-        shown = [frozen.look([image]) for image in foreign.images_of_folder(settings.foreign_dir)]
+        shown = [
+            frozen.look([image])
+            for image in foreign.images_of_folder(settings.foreign_dir, FULL_DEPTH)
+        ]
         kinds["folder"] = joined(shown)
     results = []
     for fold in tqdm(range(len(parts)), "judging", leave=False, disable=None):

@@ -185,6 +185,9 @@ class Data(Facts):
     skipped: list[SkippedImage]
     smallest_px: tuple[int, int] = Field(description="width, height")
     largest_px: tuple[int, int] = Field(description="width, height")
+    bit_depth: int = Field(
+        default=16, ge=8, le=16, description="significant bits of samples of more than 8 bits"
+    )
     images_shared: bool = Field(description="whether photographs are part of the published folder")
 
     @property

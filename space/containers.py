@@ -39,6 +39,11 @@ SEVERAL_FRAMES = "The file holds several frames or pages. Save the one to be jud
 UNKNOWN = (
     "The file is not an image of a known kind (JPEG, PNG, BMP, TIFF, WebP, GIF, AVIF, JPEG 2000)."
 )
+# First bytes of the kinds of files whose samples may have more than 8 bits.
+DEEP_KINDS = (
+    *(b"\x89PNG", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    *(b"\0\0\0\x0cjP", b"\xff\x4f\xff\x51"),
+)
 HEIC_BRANDS = frozenset(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"heif")
 )
@@ -84,6 +89,16 @@ def picture_of(content: bytes) -> Picture:
         except (struct.error, IndexError) as error:
             raise ImageError("The image is damaged or incomplete: it ends early.") from error
     raise ImageError(UNKNOWN)
+
+
+def may_be_deep(content: bytes) -> bool:
+    """Return whether the samples of a PNG, TIFF or JPEG 2000 may have more than 8 bits."""
+    if content.startswith(b"\x89PNG"):
+        return content[24:25] == b"\x10"
+    if content.startswith((b"II", b"MM")):
+        directory = TiffDirectory.read(content, MAX_TIFF_ENTRIES)
+        return directory is not None and (directory.number("bits") or 1) > 8
+    return True
 
 
 def check_size(width: int, height: int) -> None:

@@ -13,9 +13,25 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 # In a Space on the Hub this folder is the root, and its modules are siblings.
 if TYPE_CHECKING or __package__:
-    from space.containers import MAX_PIXELS, ImageError, Picture, check_size, picture_of
+    from space.containers import (
+        DEEP_KINDS,
+        MAX_PIXELS,
+        ImageError,
+        Picture,
+        check_size,
+        may_be_deep,
+        picture_of,
+    )
 else:
-    from containers import MAX_PIXELS, ImageError, Picture, check_size, picture_of
+    from containers import (
+        DEEP_KINDS,
+        MAX_PIXELS,
+        ImageError,
+        Picture,
+        check_size,
+        may_be_deep,
+        picture_of,
+    )
 
 __all__ = [
     "BIT_DEPTHS",
@@ -25,6 +41,7 @@ __all__ = [
     "DecodedImage",
     "ImageError",
     "decode_image",
+    "has_deep_samples",
     "read_content",
     "read_image",
 ]
@@ -149,22 +166,33 @@ def read_image(source: str | Path | IO[bytes], bit_depth: int = 16) -> Image.Ima
     return decode_image(read_content(source)).to_rgb(bit_depth)
 
 
-def read_content(source: str | Path | IO[bytes]) -> bytes:
-    """Return the bytes of an image file.
+def has_deep_samples(source: str | Path | IO[bytes]) -> bool:
+    """Return whether samples may have more than 8 bits; of most files, a few bytes are read.
+
+    Raises:
+        ImageError: as `read_content`.
+    """
+    if not read_content(source, 32).startswith(DEEP_KINDS):
+        return False
+    return may_be_deep(read_content(source))
+
+
+def read_content(source: str | Path | IO[bytes], first: int = MAX_FILE_BYTES + 1) -> bytes:
+    """Return the bytes of an image file, or its first ones.
 
     Raises:
         ImageError: it can't be opened, is no file, or holds more than `MAX_FILE_BYTES`.
     """
     if not isinstance(source, str | Path):
         source.seek(0)
-        return _bounded(source.read(MAX_FILE_BYTES + 1))
+        return _bounded(source.read(first))
     try:
         # Before it is opened, which would wait for the other end of a pipe.
         kind = FILE_KINDS.get(stat.S_IFMT(Path(source).stat().st_mode))
         if kind:
             raise ImageError(f"The file can't be opened: it is {kind}, not a file.")
         with Path(source).open("rb") as file:
-            return _bounded(file.read(MAX_FILE_BYTES + 1))
+            return _bounded(file.read(first))
     except OSError as error:
         raise ImageError(f"The file can't be opened: {error.strerror}.") from error
     except ValueError as error:

@@ -87,6 +87,8 @@ class ModelConfig(BaseModel):
     label_names: list[Name]
     pretrained_cfg: Preprocessing
     model_args: Options = Options()
+    # Significant bits of 16-bit images; models published earlier take them as full range.
+    bit_depth: Literal[8, 10, 12, 14, 16] = 16
 
     @field_validator("architecture")
     @classmethod

@@ -110,6 +110,7 @@ class Predictor:
         files = ModelFolder(folder)
         config = read_config(files)
         self.labels = list(config.label_names)
+        self.bit_depth = config.bit_depth
         self.decision = Decision.read(folder, self.labels)
         self.model: torch.nn.Module = load_network(files, config).to(self.device)
         self.transform = create_transform(

@@ -24,7 +24,7 @@ SURE_LEAD = 3.0
 
 
 def write_published_folder(
-    folder: Path, seed: int = 0, architecture: str = ARCHITECTURE
+    folder: Path, seed: int = 0, architecture: str = ARCHITECTURE, bit_depth: int = 16
 ) -> torch.nn.Module:
     """Write a model with random weights, its report, its card and its figures into `folder`.
 
@@ -32,6 +32,7 @@ def write_published_folder(
         folder: does not exist yet.
         seed: of the random weights.
         architecture: timm's name; the report tells of another anyway.
+        bit_depth: of the data set that the model was trained on.
 
     Returns:
         The model, ready to compare with what others load.
@@ -40,7 +41,8 @@ def write_published_folder(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: torch.nn.Module = timm.create_model(architecture, num_classes=len(LABELS)).eval()
-    write_model(model, resolve_model_data_config(model), LABELS, folder)
+    data_config = resolve_model_data_config(model)
+    write_model(model, data_config, LABELS, folder, bit_depth=bit_depth)
     report = example_report()
     for number, figure in enumerate(report.figures):
         Image.new("L", (8, 8), 40 * number).save(folder / figure.file)

@@ -16,6 +16,8 @@ from safetensors import SafetensorError
 
 logger = logging.getLogger(__name__)
 
+from trainer.bit_depth import FULL_DEPTH, depth_of
+
 
 def cache_folder(kind: str, chosen: Path | None) -> Path:
     """Return where results of one kind are kept: under `chosen`, or the user's cache folder."""
@@ -48,7 +50,8 @@ def _report_unusable(folder: Path, reason: str) -> None:
 
 
 def image_digest(row: dict[str, Any]) -> str:
-    """Return the fingerprint of the file of an image, as it was found; see `imagefolder`."""
+    """Return the fingerprint of what the network sees of a row: file and bit depth."""
     image = row["image"]
     content = image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
-    return hashlib.sha256(content).hexdigest()
+    depth = depth_of(row)
+    return hashlib.sha256(content + (b"" if depth == FULL_DEPTH else b"%d" % depth)).hexdigest()

@@ -155,6 +155,7 @@ def _data_facts(run: FinishedRun) -> report.Data:
         division=images.division,
         surfaces=_surface_facts(images, images.surfaces) if images.surfaces else None,
         skipped=images.skipped,
+        bit_depth=images.bit_depth,
         smallest_px=by_area[0],
         largest_px=by_area[-1],
         images_shared=run.images_shared,

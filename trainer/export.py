@@ -21,15 +21,28 @@ LARGEST_DIFFERENCE = 1e-5
 
 
 def write_model(
-    model: torch.nn.Module, data_config: dict[str, Any], labels: Sequence[str], folder: Path
+    model: torch.nn.Module,
+    data_config: dict[str, Any],
+    labels: Sequence[str],
+    folder: Path,
+    *,
+    bit_depth: int = 16,
 ) -> None:
-    """Write `model.safetensors` and timm's `config.json` into `folder`."""
+    """Write `model.safetensors` and timm's `config.json` into `folder`.
+
+    Args:
+        model: the network.
+        data_config: timm's, for its transform.
+        labels: of the network's outputs.
+        folder: exists.
+        bit_depth: significant bits of the data set's 16-bit images; timm does not use it.
+    """
     # timm saves tensors as they lie in memory, and safetensors refuses channels_last.
     model = model.to("cpu").to(memory_format=torch.contiguous_format)
     timm.models.save_for_hf(
         model,
         str(folder),
-        model_config={"label_names": list(labels)},
+        model_config={"label_names": list(labels), "bit_depth": bit_depth},
         safe_serialization=True,
         data_config=data_config,
     )

@@ -48,7 +48,9 @@ def finish(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     test = images.parts["test"]
-    export.write_model(built.model, built.data_config, images.labels, partial)
+    export.write_model(
+        built.model, built.data_config, images.labels, partial, bit_depth=images.bit_depth
+    )
     compared = [open_image(row) for row in test.select(range(min(COMPARED_IMAGES, len(test))))]
     plain = Predictor(partial, accelerator.device)
     known = learn(plain, images, config.decision.known_images, config.run.seed)
@@ -101,5 +103,6 @@ def _observe_foreign(predictor: Predictor, config: TrainConfig) -> dict[str, Obs
     kinds: dict[str, Iterable[Image.Image]] = dict(foreign.drawn_images(config.run.seed))
     if config.decision.foreign_dir is not None:
         folder = config.decision.foreign_dir
-        kinds[f"folder {folder.resolve().name}"] = foreign.images_of_folder(folder)
+        shown = foreign.images_of_folder(folder, predictor.bit_depth)
+        kinds[f"folder {folder.resolve().name}"] = shown
     return {kind: observe_images(predictor, shown) for kind, shown in kinds.items()}

@@ -6,19 +6,19 @@ shell variables, stops at the first file that can't be read without naming it, c
 cache, and reads no class from most layouts of `trainer.folder_layout`.
 
 Every split has the columns `image` (undecoded: bytes or path), `label` (ClassLabel), `file` (the
-name a person would look for) and, once decoded, `size_px` (width, height).
+name a person would look for), `bit_depth` (significant bits of samples of more than 8) and, once
+decoded, `size_px` (width, height).
 """
 
 from __future__ import annotations
 
-import io
 import logging
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 import datasets
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from model_card.report import SkippedImage
 from space.images import DecodedImage, ImageError, decode_image, read_content, read_image
+from trainer.bit_depth import BitDepth, depth_of, find_bit_depth, with_bit_depth
 from trainer.class_names import case_twins
 from trainer.config import DataConfig
 from trainer.data_source import DRAWN_DIR, SourceKind, find_source
@@ -35,6 +36,7 @@ from trainer.errors import DataError
 from trainer.folder_entries import File
 from trainer.folder_scan import one_class, scan_folder
 from trainer.hub_images import load_from_hub
+from trainer.image_source import image_source
 from trainer.names import is_text, printable
 
 logger = logging.getLogger(__name__)
@@ -52,6 +54,7 @@ class Collection:
         source: name of the folder, or the Hub id.
         folder: None for a dataset of the Hub.
         parts: the splits; all in `train` where there are none.
+        depth: bits of the samples of all splits.
         unusable: files that can't be used, and why.
         problems: sentences on what keeps the images from being trained on.
         notes: sentences on how the layout was understood.
@@ -62,6 +65,7 @@ class Collection:
     kind: SourceKind
     folder: Path | None
     parts: DatasetDict
+    depth: BitDepth
     unusable: list[SkippedImage] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -102,6 +106,8 @@ def find_images(config: DataConfig) -> FoundImages:
         raise DataError(_problems(found.source, found.problems))
     for note in found.notes:
         logger.info(note)
+    if mixture := found.depth.mixture():
+        logger.warning("WARNING: %s", mixture)
     for twins in case_twins(found.labels):
         logger.warning("The classes %s differ in upper and lower case only.", " and ".join(twins))
     parts, skipped = _decoded(found, skip=config.skip_bad_images)
@@ -122,7 +128,7 @@ def collect_images(config: DataConfig) -> Collection:
             image_column=config.image_column,
             label_column=config.label_column,
         )
-        found = Collection(source, kind, None, parts)
+        found = Collection(source, kind, None, *_with_depth(parts))
         if len(found.labels) == 1:
             found.problems.append(one_class(source, found.labels))
         return found
@@ -146,11 +152,13 @@ def collect_images(config: DataConfig) -> Collection:
             for split, classes in scan.splits.items()
         }
     )
+    parts, depth = _with_depth(parts)
     return Collection(
         source=root.name,
         kind=kind,
         folder=root,
         parts=parts,
+        depth=depth,
         unusable=scan.unusable,
         problems=scan.problems,
         notes=scan.notes,
@@ -158,16 +166,17 @@ def collect_images(config: DataConfig) -> Collection:
     )
 
 
+def _with_depth(parts: DatasetDict) -> tuple[DatasetDict, BitDepth]:
+    depth = find_bit_depth(parts)
+    return with_bit_depth(parts, depth), depth
+
+
 def open_image(row: dict[str, Any]) -> Image.Image:
-    """Decode the image of a row, the way the published model will decode it."""
-    return read_image(image_source(row))
+    """Decode the image of a row, the way the published model will decode it.
 
-
-def image_source(row: dict[str, Any]) -> str | IO[bytes]:
-    """Return the path of the image of a row, or its bytes as a file."""
-    image = row["image"]
-    path: str = image["path"]
-    return path if image["bytes"] is None else io.BytesIO(image["bytes"])
+    Rows that no data set has given a bit depth are of full range.
+    """
+    return read_image(image_source(row), depth_of(row))
 
 
 def draw_images() -> None:
@@ -246,7 +255,7 @@ def decode_each(
     def outcome(row: dict[str, Any]) -> tuple[list[int], Facts] | str:
         try:
             decoded = decode_image(read_content(image_source(row)))
-            image = decoded.to_rgb()
+            image = decoded.to_rgb(depth_of(row))
         except ImageError as error:
             return str(error)
         return list(image.size), look(decoded, image)

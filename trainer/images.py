@@ -10,6 +10,7 @@ from pathlib import Path
 from datasets import DatasetDict
 
 from model_card.report import SkippedImage
+from trainer import bit_depth
 from trainer.config import TrainConfig
 from trainer.data_source import SourceKind
 from trainer.image_record import check_unchanged, fingerprints
@@ -52,6 +53,11 @@ class Images:
         """Class names, in the order of the network's outputs."""
         return list(self.parts["train"].features["label"].names)
 
+    @property
+    def bit_depth(self) -> int:
+        """Significant bits of samples of more than 8."""
+        return int(self.parts["train"][bit_depth.COLUMN][0])
+
     def digest(self) -> str:
         """Return a fingerprint of the files, with their content, in each part under each label."""
         lines = [
@@ -59,6 +65,7 @@ class Images:
             for name, part in sorted(self.parts.items())
             for file, label in zip(part["file"], part["label"], strict=True)
         ]
+        lines.append(f"{self.bit_depth} bits")
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

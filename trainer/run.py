@@ -218,7 +218,7 @@ def _check_images(config: TrainConfig, prepared: list[Images]) -> None:
     """Make sure that all that is to be done with the images can be done."""
     check_no_defect(config.decision, prepared[0].labels)
     if config.decision.foreign_dir is not None:
-        foreign.check_folder(config.decision.foreign_dir)
+        foreign.check_folder(config.decision.foreign_dir, prepared[0].bit_depth)
 
 
 def _run_dir(config: TrainConfig) -> Path:

@@ -280,7 +280,8 @@ def with_another_fact(report: Report, path: tuple[str | int, ...]) -> Iterator[R
 
 
 def test_each_fact_of_the_report_reaches_the_card() -> None:
-    report = example_report(data=example_data(skipped=[{"file": "a.jpg", "reason": "empty"}]))
+    odd: dict[str, Any] = {"skipped": [{"file": "a.jpg", "reason": "empty"}], "bit_depth": 12}
+    report = example_report(data=example_data(**odd))
     card = render_card(report, REPO_ID)
     paths = {
         ".".join("#" if isinstance(key, int) else key for key in path): path

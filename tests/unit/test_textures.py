@@ -145,15 +145,15 @@ def test_foreign_images_are_of_six_kinds_and_the_same_every_time() -> None:
 
 def test_a_folder_of_foreign_images_is_checked_before_it_is_needed(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no images"):
-        foreign.check_folder(tmp_path)
+        foreign.check_folder(tmp_path, 16)
     (tmp_path / "deep").mkdir()
     Image.new("L", (9, 9), 7).save(tmp_path / "deep" / "a.png")
-    foreign.check_folder(tmp_path)
-    [image] = foreign.images_of_folder(tmp_path)
+    foreign.check_folder(tmp_path, 16)
+    [image] = foreign.images_of_folder(tmp_path, 16)
     assert (image.mode, image.size) == ("RGB", (9, 9))
     (tmp_path / "b.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"b\.png can't be used"):
-        foreign.check_folder(tmp_path)
+        foreign.check_folder(tmp_path, 16)
 
 
 # In the network.

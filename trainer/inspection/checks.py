@@ -32,7 +32,7 @@ _MODES = {
     "YCbCr": "YCbCr, converted to RGB",
     "LAB": "CIE Lab, converted to RGB",
     "HSV": "HSV, converted to RGB",
-    "I": "more than 8 bits a pixel, taken as 16 bits and scaled to 8",
+    "I": "more than 8 bits a sample, scaled to 8",
 }
 
 

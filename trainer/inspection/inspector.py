@@ -86,6 +86,8 @@ def inspect(
         given_parts=given_parts,
         unusable=unusable,
         converted=converted,
+        bit_depth=collection.depth.bits if collection.depth.images else None,
+        depth_mixture=collection.depth.mixture(),
         layout_problems=collection.problems,
         layout_notes=collection.notes,
         names_alike=find_names_alike(collection.labels),

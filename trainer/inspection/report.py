@@ -117,6 +117,12 @@ class DataReport(Facts):
     given_parts: bool = Field(description="whether the data came divided")
     unusable: list[SkippedImage] = Field(description="unreadable, oversize, or no images")
     converted: list[ConvertedImage]
+    bit_depth: int | None = Field(
+        description="significant bits of samples of more than 8; None: all have 8"
+    )
+    depth_mixture: str | None = Field(
+        description="images of different depths; None: there are none"
+    )
     layout_problems: list[str] = Field(description="what training would refuse")
     layout_notes: list[str] = Field(description="how the layout was understood")
     names_alike: list[NamesAlike]

@@ -174,6 +174,16 @@ def _on_files(report: DataReport) -> Iterator[Verdict]:
             "Each was decoded to its last pixel.",
             "files",
         )
+    if report.depth_mixture:
+        yield Verdict("problem", "Images of different bit depths", report.depth_mixture, "files")
+    elif report.bit_depth:
+        yield Verdict(
+            "fine",
+            f"Samples of {report.bit_depth} bits are scaled to 8",
+            f"No sample of the images of more than 8 bits needs more than {report.bit_depth}. "
+            "Training writes that into the published model, which reads later images alike.",
+            "files",
+        )
     if report.converted:
         yield Verdict(
             "look",

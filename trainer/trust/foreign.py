@@ -42,8 +42,12 @@ def drawn_images(seed: int) -> dict[str, list[Image.Image]]:
     }
 
 
-def images_of_folder(folder: Path) -> Iterator[Image.Image]:
+def images_of_folder(folder: Path, bit_depth: int) -> Iterator[Image.Image]:
     """Read all images in a folder and the folders in it, one after the other.
+
+    Args:
+        folder: of the user's.
+        bit_depth: of the data set, see `space.images`.
 
     Raises:
         DataError: there are none, or one can't be read.
@@ -55,20 +59,20 @@ def images_of_folder(folder: Path) -> Iterator[Image.Image]:
         try:
             if file.trouble:
                 raise ImageError(file.trouble)
-            yield read_image(file.path)
+            yield read_image(file.path, bit_depth)
         except ImageError as error:
             raise DataError(
                 f"--foreign-dir: {printable(file.path)} can't be used: {error}\nFix or remove it."
             ) from error
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, bit_depth: int) -> None:
     """Make sure, before a long training, that its images can be read after it.
 
     Raises:
         DataError: there are none, or one can't be read.
     """
-    for _ in images_of_folder(folder):
+    for _ in images_of_folder(folder, bit_depth):
         pass
 
 
