@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,10 +35,13 @@ def run_command(command: Callable[[list[str]], None]) -> int:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PrintableFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("trainer").setLevel(logging.INFO)
+    # Under `accelerate launch` the first process speaks for all.
+    first = os.environ.get("RANK", "0") == "0"
+    logging.getLogger("trainer").setLevel(logging.INFO if first else logging.ERROR)
     # It prints its warnings itself; without this they would appear twice.
     logging.getLogger("huggingface_hub").propagate = False
     logging.getLogger("huggingface_hub.utils._http").addFilter(_one_line_a_retry)
+    limit_spinning(os.environ)
     # Bars belong on a terminal; in a log file they are noise.
     if not sys.stderr.isatty():
         # Read when these libraries are imported, which takes too long to be done here.
@@ -69,6 +72,16 @@ def _exit_code(command: Callable[[list[str]], None]) -> int:
     except SystemExit as done:
         return int(done.code or 0)
     return 0
+
+
+def limit_spinning(environment: MutableMapping[str, str]) -> None:
+    """Set how long OpenMP's threads spin while they wait, unless the user has; before torch loads.
+
+    By default they spin for so long that beside one other busy program training takes several times
+    as long (`python -m benchmarks.spinning`).
+    """
+    if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & environment.keys():
+        environment["GOMP_SPINCOUNT"] = "10000"
 
 
 def read_train_config(arguments: list[str], command: Command) -> TrainConfig:

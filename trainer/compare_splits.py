@@ -1,6 +1,5 @@
 """Train on a random and on a grouped split: `python trainer/compare_splits.py --help`."""
 
-import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +14,8 @@ from trainer.command_line import (
 )
 from trainer.config import TrainConfig
 from trainer.flags import Command
+from trainer.phases import PHASES, run_phases
 from trainer.run_folder import State
-
-logger = logging.getLogger("trainer.compare_splits")
 
 COMMAND = Command(
     "compare_splits.py",
@@ -39,10 +37,10 @@ def main(arguments: list[str]) -> None:
     settings = {split: _on_split(config, split, folder / split) for split in SPLITS}
     for given in settings.values():
         check_settings(given)
-    folders = {}
-    for split in SPLITS:
-        logger.info("The %s split:", split)
-        folders[split] = trained_folder(settings[split])
+    PHASES.plan(
+        [phase for split in SPLITS for phase in run_phases(settings[split], f"{split} split")]
+    )
+    folders = {split: trained_folder(settings[split]) for split in SPLITS}
     # These draw and render; --help and wrong options need not wait for them.
     from model_card.report import Report
     from model_card.split_table import split_table

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 from PIL import Image
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from trainer.drawn_surfaces import PAINTERS
@@ -88,7 +89,11 @@ def write_samples(
             raise ConfigError(
                 f"{folder} is not empty; name a new folder or remove what is in it first."
             )
-        with tqdm(total=total, desc="drawing", unit="image", leave=False, disable=None) as bar:
+        with (
+            # The products are small; threads that wait for each other would take the time.
+            threadpool_limits(1, user_api="blas"),
+            tqdm(total=total, desc="drawing", unit="image", leave=False, disable=None) as bar,
+        ):
             for index, (part, count) in enumerate(counts.items()):
                 first_seed = (2 * seed + index) * _MAX_PER_CLASS
                 for label in CLASSES:

@@ -38,6 +38,7 @@ from trainer.folder_scan import one_class, scan_folder
 from trainer.hub_images import load_from_hub
 from trainer.image_source import image_source
 from trainer.names import is_text, printable
+from trainer.phases import PHASES
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +122,9 @@ def collect_images(config: DataConfig) -> Collection:
         DataError: there is no image at all, or the dataset does not come from the Hub.
     """
     source, kind = find_source(config)
+    if kind == "drawn":
+        draw_images()
+    PHASES.start("check")
     if kind == "hub":
         parts = load_from_hub(
             source,
@@ -129,11 +133,12 @@ def collect_images(config: DataConfig) -> Collection:
             label_column=config.label_column,
         )
         found = Collection(source, kind, None, *_with_depth(parts))
+        datasets.disable_progress_bars()
         if len(found.labels) == 1:
             found.problems.append(one_class(source, found.labels))
         return found
-    if kind == "drawn":
-        draw_images()
+    # Those of the library are for what comes from the Hub; all else has a bar of ours.
+    datasets.disable_progress_bars()
     # Resolved at the root alone: a link inside may be what puts an image into its class.
     root = Path(source).expanduser().resolve()
     scan = scan_folder(
@@ -184,6 +189,7 @@ def draw_images() -> None:
     logger.warning("These images are drawings by this program, no photographs: %s", DRAWN_DIR)
     if DRAWN_DIR.exists():
         return
+    PHASES.start("draw")
     partial = DRAWN_DIR.with_name(DRAWN_DIR.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     write_samples(
@@ -262,7 +268,7 @@ def decode_each(
 
     with ThreadPoolExecutor() as pool:
         outcomes = pool.map(outcome, part)
-        bar = tqdm(outcomes, title, len(part), unit="image", disable=None)
+        bar = tqdm(outcomes, title, len(part), unit="image", leave=False, disable=None)
         for index, result in enumerate(bar):
             if isinstance(result, str):
                 bad.append(SkippedImage(file=files[index], reason=result))

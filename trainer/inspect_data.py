@@ -10,6 +10,7 @@ from trainer.errors import ConfigError
 from trainer.flags import Command, given_flags, read_flags
 from trainer.option_types import File, Folder, Text
 from trainer.paths import cache_problems, file_problems, output_problems, raise_problems
+from trainer.phases import PHASES, inspection_phases
 
 COMMAND = Command(
     "inspect_data.py",
@@ -61,6 +62,7 @@ def main(arguments: list[str]) -> None:
             *cache_problems(config.cache_dir),
         ]
     )
+    PHASES.plan(inspection_phases(data))
     # The libraries take seconds to load; --help and wrong options need not wait for them.
     from trainer.inspection import inspector
 

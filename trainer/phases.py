@@ -7,8 +7,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trainer.config import TrainConfig
-from trainer.data_source import DRAWN_DIR, find_source
+from trainer.config import DataConfig, TrainConfig
+from trainer.data_source import DRAWN_DIR, SourceKind, find_source
+from trainer.run_folder import finished_folder
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ PHASES = Phases()
 
 
 def run_phases(config: TrainConfig, detail: str = "") -> list[Phase]:
-    """Return the phases of a training run.
+    """Return the phases of a training run, none if its folder is finished.
 
     Args:
         config: the settings of the run.
@@ -80,9 +81,10 @@ def run_phases(config: TrainConfig, detail: str = "") -> list[Phase]:
     Raises:
         DataError: there are no images where `config` says.
     """
+    if config.run.run_dir and finished_folder(config.run.run_dir):
+        return []
     kind = find_source(config.data)[1]
-    phases = [Phase("draw", detail)] if kind == "drawn" and not DRAWN_DIR.exists() else []
-    phases.append(Phase("check", detail))
+    phases = [*_drawing(kind, detail), Phase("check", detail)]
     # Drawings never show the same piece of surface.
     phases += [Phase("compare", detail)] if kind != "drawn" else []
     trainings = [
@@ -92,6 +94,20 @@ def run_phases(config: TrainConfig, detail: str = "") -> list[Phase]:
     for training in trainings or [detail]:
         phases += [Phase(name, training) for name in ("train", "test", "card")]
     return phases + ([Phase("join", detail)] if trainings else [])
+
+
+def inspection_phases(config: DataConfig) -> list[Phase]:
+    """Return the phases of `inspect_data.py`.
+
+    Raises:
+        DataError: there are no images where `config` says.
+    """
+    kind = find_source(config)[1]
+    return [*_drawing(kind), Phase("check"), Phase("compare"), Phase("report")]
+
+
+def _drawing(kind: SourceKind, detail: str = "") -> list[Phase]:
+    return [Phase("draw", detail)] if kind == "drawn" and not DRAWN_DIR.exists() else []
 
 
 def next_phase() -> list[Phase]:

@@ -10,12 +10,14 @@ from trainer.command_line import (
     trained_folder,
 )
 from trainer.flags import Command
+from trainer.phases import PHASES, Phase, next_phase, run_phases
 
 COMMAND = Command(
     "push.py",
     "Publish a run's model on the Hugging Face Hub, trained first if need be.",
     "--run-dir runs/first --repo-id USER/NAME",
 )
+UPLOAD, UPLOAD_SPACE = Phase("upload"), Phase("upload the Space")
 
 
 def main(arguments: list[str]) -> None:
@@ -23,6 +25,9 @@ def main(arguments: list[str]) -> None:
     config = read_push_config(arguments, COMMAND)
     hub = config.hub
     check_settings(config.train)
+    uploads = [UPLOAD] * bool(hub.repo_id) + [UPLOAD_SPACE] * bool(hub.space_id)
+    after = next_phase()
+    PHASES.plan([*run_phases(config.train), *uploads, *after])
     if hub.repo_id:
         # The Hub's client takes a second to load; --help and wrong options need not wait for it.
         from trainer.hub_checks import check_can_push
@@ -33,19 +38,21 @@ def main(arguments: list[str]) -> None:
     # Under `accelerate launch`, all train and one uploads.
     if not is_main_process():
         return
-    if not hub.repo_id:
-        print(
-            f"Ready to publish; look at {folder / 'README.md'} and then run\n"
-            f"  python trainer/push.py --run-dir {folder.parent} --repo-id USER/NAME",
-            file=sys.stderr,
-        )
-        print(folder)
-        return
-    from trainer import publish
+    from trainer.summary import summary
 
-    print(publish.publish_model(folder, hub.repo_id, private=hub.private))
-    if hub.space_id:
-        print(publish.publish_space(hub.repo_id, hub.space_id, private=hub.private))
+    print(summary(folder, published=bool(hub.repo_id)), file=sys.stderr)
+    if hub.repo_id:
+        from trainer import publish
+
+        PHASES.start(UPLOAD.name)
+        print(publish.publish_model(folder, hub.repo_id, private=hub.private))
+        if hub.space_id:
+            PHASES.start(UPLOAD_SPACE.name)
+            print(publish.publish_space(hub.repo_id, hub.space_id, private=hub.private))
+    else:
+        print(folder)
+    for phase in after:
+        PHASES.start(phase.name)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,15 @@
 
 import sys
 
-from trainer.command_line import is_main_process, read_train_config, run_command, trained_folder
+from trainer.command_line import (
+    check_settings,
+    is_main_process,
+    read_train_config,
+    run_command,
+    trained_folder,
+)
 from trainer.flags import Command
+from trainer.phases import PHASES, run_phases
 
 COMMAND = Command(
     "train.py",
@@ -14,8 +21,14 @@ COMMAND = Command(
 
 def main(arguments: list[str]) -> None:
     """Train as the options say; print the folder that is ready to publish."""
-    folder = trained_folder(read_train_config(arguments, COMMAND))
+    config = read_train_config(arguments, COMMAND)
+    check_settings(config)
+    PHASES.plan(run_phases(config))
+    folder = trained_folder(config)
     if is_main_process():
+        from trainer.summary import summary
+
+        print(summary(folder), file=sys.stderr)
         print(folder)
 
 

@@ -26,6 +26,7 @@ from trainer.inspection.report import (
     open_output,
 )
 from trainer.leakage import RANDOM_SPLITS, overlapping, random_split_leakage
+from trainer.phases import PHASES
 from trainer.split import PARTS
 from trainer.surfaces import Surfaces, find_surfaces
 
@@ -47,6 +48,7 @@ def run(
     output = output_dir or Path("runs") / f"inspection-{collection.source.replace('/', '-')}"
     open_output(output, collection.folder)
     report, images = inspect(collection, predictions, cache_dir)
+    PHASES.start("report")
     for verdict in verdicts.judge(report):
         logger.info("%s: %s", verdict.level.upper(), verdict.title)
     with disk_errors_explained(output, "Or name another folder with --output-dir."):

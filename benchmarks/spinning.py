@@ -1,0 +1,116 @@
+"""How long OpenMP's threads should spin: training steps alone, and beside one busy process.
+
+`python -m benchmarks.spinning` prints images a second for each count of spins, in turns.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import statistics
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+import timm
+import torch
+import tyro
+from torch import nn
+
+from benchmarks.table import head, heading, row
+from trainer.config import RecipeConfig
+from trainer.optimisation import build_optimizer
+
+WARM_UP_STEPS = 2
+VARIABLE = "GOMP_SPINCOUNT"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long OpenMP's threads should spin, by training steps alone and beside a busy process."""
+
+    model: str = "tf_efficientnet_lite0"
+    """timm's name."""
+    batch_size: int = 16
+    """Images in a step."""
+    image_size: int = 160
+    """Side in pixels."""
+    seconds: float = 10.0
+    """Each measurement's length."""
+    rounds: int = 3
+    """Measurements of each count, one after the other in turns; their median counts."""
+    spins: tuple[int, ...] = (0, 10_000)
+    """Counts to compare with OpenMP's own."""
+
+
+def main(settings: Settings) -> None:
+    """Print the table."""
+    counts: list[int | None] = [None, *settings.spins]
+    print(heading(f"{settings.model}, batches of {settings.batch_size}, median of whole steps"))
+    print(head(VARIABLE, "alone", "beside a busy process", "lowest–highest alone", "beside"))
+    rates: dict[tuple[int | None, bool], list[float]] = {}
+    for number in range(settings.rounds):
+        for count in counts:
+            for busy in (False, True):
+                print(f"round {number + 1}, {count}, busy: {busy} …", file=sys.stderr)
+                rate = _measured(count, settings, busy=busy)
+                rates.setdefault((count, busy), []).append(rate)
+    for count in counts:
+        cells = [rates[count, busy] for busy in (False, True)]
+        print(
+            row(
+                "default" if count is None else f"{count:,}",
+                *(f"{statistics.median(cell):.1f}" for cell in cells),
+                *(f"{min(cell):.1f}–{max(cell):.1f}" for cell in cells),
+            )
+        )
+
+
+def _measured(count: int | None, settings: Settings, *, busy: bool) -> float:
+    """Return images a second of a process of its own: OpenMP reads the variable when it loads."""
+    os.environ.pop(VARIABLE, None)
+    if count is not None:
+        os.environ[VARIABLE] = str(count)
+    context = multiprocessing.get_context("spawn")
+    neighbour = context.Process(target=_spin, daemon=True)
+    if busy:
+        neighbour.start()
+    try:
+        with ProcessPoolExecutor(1, context) as process:
+            return process.submit(images_per_second, settings).result()
+    finally:
+        if busy:
+            neighbour.terminate()
+            neighbour.join()
+
+
+def _spin() -> None:
+    while True:
+        pass
+
+
+def images_per_second(settings: Settings) -> float:
+    """Return the rate over all steps that fit into the time."""
+    torch.manual_seed(0)
+    model = timm.create_model(settings.model, num_classes=6)
+    model = model.to(memory_format=torch.channels_last)
+    optimizer = build_optimizer(model, RecipeConfig(), torch.device("cpu"))
+    inputs = torch.rand(settings.batch_size, 3, settings.image_size, settings.image_size)
+    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    targets = torch.arange(settings.batch_size) % 6
+    steps, start = -WARM_UP_STEPS, time.perf_counter()
+    while steps <= 0 or time.perf_counter() - start < settings.seconds:
+        if steps == 0:
+            start = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = nn.functional.cross_entropy(model(inputs).float(), targets)
+        torch.autograd.backward(loss)
+        optimizer.step()
+        optimizer.zero_grad()
+        steps += 1
+    return steps * settings.batch_size / (time.perf_counter() - start)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))

@@ -1,0 +1,86 @@
+"""What a terminal of 80 columns shows of a training, from the first phase to the last line."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from pathlib import Path
+
+import pytest
+
+from trainer.drawn_samples import write_samples
+from trainer.progress import LEGEND
+from trainer.summary import summary
+
+ROOT = Path(__file__).parents[2]
+COLUMNS = 80
+SMALL = ("--model", "test_convnext", "--no-pretrained", "--epochs", "2", "--image-size", "32")
+TESTS = ("--robustness-images", "2", "--known-images", "0")
+
+
+def _run_in_terminal(words: list[str], folder: Path) -> tuple[str, str]:
+    """Return what a command writes to stdout, and to a terminal that stderr is."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
+    chunks: list[bytes] = []
+
+    def read() -> None:
+        # The terminal's end of file is an error on Linux.
+        try:
+            while chunk := os.read(ours, 65_536):
+                chunks.append(chunk)
+        except OSError:
+            pass
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    variables = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        env=variables | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+        check=False,
+    )
+    os.close(theirs)
+    reader.join(30)
+    os.close(ours)
+    return done.stdout, b"".join(chunks).decode()
+
+
+def test_a_training_in_a_terminal_of_80_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_samples(tmp_path / "steel", train_per_class=6, test_per_class=2)
+    command = [str(ROOT / "trainer/train.py"), "--data-dir", "steel", "--run-dir", "run"]
+    stdout, written = _run_in_terminal(
+        [*command, *SMALL, *TESTS, "--cache-dir", str(tmp_path / "cache")], tmp_path
+    )
+    assert stdout == "run/published\n", written
+    shown = [line.rstrip() for line in re.split(r"[\r\n]+|\x1b\[A", written)]
+    assert max(map(len, shown)) <= COLUMNS, "or it wraps"
+
+    phases = [line for line in shown if re.fullmatch(r"\d/\d \w+", line)]
+    assert phases == ["1/5 check", "2/5 compare", "3/5 train", "4/5 test", "5/5 card"]
+    assert shown[0] == phases[0], "the first words"
+    bars = ("checking train:", "finding landmarks:", "decoding:", "epoch 1/2 |", "testing:")
+    assert [bar for bar in bars if not any(line.startswith(bar) for line in shown)] == []
+    # Those of libraries.
+    assert not re.search(r"Resolving|Generating|Downloading|Map:|Casting|Flattening", written)
+
+    [first, second] = [line for line in shown if re.match(r"epoch \d/2  loss", line)]
+    assert first.index("acc") == second.index("acc")
+    assert LEGEND in shown
+    # The last words, each of which the report holds.
+    last = summary(Path("run/published")).replace("\n", "\r\n")
+    assert written.endswith(last + "\r\n")
