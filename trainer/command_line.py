@@ -41,6 +41,9 @@ def run_command(command: Callable[[list[str]], None]) -> int:
     # It prints its warnings itself; without this they would appear twice.
     logging.getLogger("huggingface_hub").propagate = False
     logging.getLogger("huggingface_hub.utils._http").addFilter(_one_line_a_retry)
+    # It lists, by the hundred, tensors that a file has beside those of the model; the ones that are
+    # missing are reported by `backbone`.
+    logging.getLogger("timm").setLevel(logging.ERROR)
     limit_spinning(os.environ)
     # Bars belong on a terminal; in a log file they are noise.
     if not sys.stderr.isatty():

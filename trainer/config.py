@@ -9,7 +9,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Annotated, Literal
 
 import tyro
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from model_card.licenses import LICENSES, suggested_license
 from trainer.errors import ConfigError
@@ -17,6 +17,8 @@ from trainer.names import printable
 from trainer.option_types import File, Folder, RepoId, Text
 
 CONFIG_FILE = "config.json"
+# A file with other keys is the `config.json` of something else.
+_STRICT = ConfigDict(extra="forbid")
 # They have no part in a run's result and can be corrected when it is finished.
 FACTS = ("--license", "--share-images")
 
@@ -24,6 +26,8 @@ FACTS = ("--license", "--share-images")
 @dataclass(frozen=True)
 class DataConfig:
     """Images and how they are split."""
+
+    __pydantic_config__ = _STRICT
 
     data_dir: Text = None
     """Folder of class folders, with or without train/ and test/, or the id of a Hub dataset."""
@@ -57,6 +61,8 @@ class DataConfig:
 class ModelConfig:
     """The network and its first weights."""
 
+    __pydantic_config__ = _STRICT
+
     model: str = "convnext_base.fb_in22k_ft_in1k"
     """Name of a timm model, with the tag of its pretrained weights."""
     pretrained: bool = True
@@ -78,6 +84,8 @@ class ModelConfig:
 @dataclass(frozen=True)
 class RecipeConfig:
     """The training recipe."""
+
+    __pydantic_config__ = _STRICT
 
     preset: Literal["reference", "recommended", "from-scratch"] = "reference"
     """Recipe that sets the defaults of this group: any other option changes it."""
@@ -172,6 +180,8 @@ PRESETS = {
 class RunConfig:
     """The run and the machine."""
 
+    __pydantic_config__ = _STRICT
+
     run_dir: Folder = None
     """Folder of the run; left out, a new one under runs/."""
     resume: bool = False
@@ -195,6 +205,8 @@ class RunConfig:
 @dataclass(frozen=True)
 class DecisionConfig:
     """When an answer is accepted, left to a person, or rejected as unknown."""
+
+    __pydantic_config__ = _STRICT
 
     coverage: float = 0.95
     """Share of prediction sets that are to contain the true class."""
@@ -223,6 +235,8 @@ class DecisionConfig:
 class ExtraTestsConfig:
     """Further tests of the finished model."""
 
+    __pydantic_config__ = _STRICT
+
     boxes: Folder = None
     """Folder of Pascal VOC files, <stem>.xml for <stem>.jpg, to score the heatmaps against."""
     robustness_images: int = 120
@@ -248,6 +262,8 @@ class TrainConfig:
     Raises:
         ConfigError: one message that lists all settings that can't work.
     """
+
+    __pydantic_config__ = _STRICT
 
     data: Annotated[DataConfig, tyro.conf.arg(name="data")] = field(default_factory=DataConfig)
     model: Annotated[ModelConfig, tyro.conf.arg(name="network")] = field(
@@ -411,8 +427,15 @@ class TrainConfig:
             raise ConfigError(
                 f"{run_dir} holds no run: there is no {CONFIG_FILE}. Start one without --resume."
             ) from error
+        except OSError as error:
+            raise ConfigError(f"{file} can't be read: {error.strerror}.") from error
         except ValidationError as error:
-            raise ConfigError(f"{file} can't be read: {error}\nStart a new run.") from error
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(
+                f"{file} holds no settings of this program: {where or 'the file'}: {first['msg']}. "
+                "Start a new run in another folder."
+            ) from error
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,10 +19,16 @@ def _optional(kind: type[str] | type[Path], metavar: str) -> PrimitiveConstructo
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar=metavar,
-        instance_from_str=lambda words: kind(words[0]),
+        instance_from_str=lambda words: kind(_expanded(words[0]) if kind is Path else words[0]),
         is_instance=lambda value: value is None or isinstance(value, kind),
         str_from_instance=lambda value: [] if value is None else [str(value)],
     )
+
+
+def _expanded(path: str) -> str:
+    """Return a path with `~` as the home folder: no shell does that for `--run-dir=~/run`."""
+    # Unlike Path.expanduser(), it leaves alone what is no user's home.
+    return os.path.expanduser(path)  # noqa: PTH111
 
 
 # The sentence in --help says what holds where such an option is left out.

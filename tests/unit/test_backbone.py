@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,13 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from trainer.backbone import Backbone, build, choose_trained, count_parameters
+from trainer.backbone import (
+    Backbone,
+    build,
+    check_network,
+    choose_trained,
+    count_parameters,
+)
 from trainer.config import ModelConfig
 from trainer.errors import ConfigError
 
@@ -93,9 +100,49 @@ def test_model_of_fixed_size_is_built_in_the_size_asked_for() -> None:
     assert built.model(torch.zeros(1, 3, 64, 64)).shape == (1, 6)
 
 
-def test_weights_of_another_model(weights: Path) -> None:
-    with pytest.raises(ConfigError, match=r"base\.safetensors does not fit --model test_vit"):
-        build(ModelConfig(model="test_vit", weights=weights), 6)
+@pytest.mark.parametrize(
+    ("of", "model", "reason"),
+    [
+        ("test_efficientnet", "test_convnext", "it holds no tensor classifier.weight, so it is"),
+        ("test_convnext", "convnext_atto", "Error.s. in loading state_dict"),
+        ("test_convnext", "test_vit", "it holds nothing for cls_token and 26 more tensors"),
+    ],
+)
+def test_weights_of_another_model(tmp_path: Path, of: str, model: str, reason: str) -> None:
+    save_file(timm.create_model(of).state_dict(), tmp_path / "base.safetensors")
+    says = rf"base\.safetensors does not fit --model {model}: {reason}"
+    with pytest.raises(ConfigError, match=says) as caught:
+        check_network(ModelConfig(model=model, weights=tmp_path / "base.safetensors"), 16)
+    assert len(str(caught.value)) < 800
+
+
+@pytest.mark.parametrize("model", [BATCH_NORM, "test_byobnet"])
+def test_one_image_cannot_be_normalized_over_a_batch(model: str) -> None:
+    config = ModelConfig(model=model, pretrained=False, image_size=32)
+    says = f"--batch-size 1 is too small: {model} normalizes over the batch"
+    with pytest.raises(ConfigError, match=says):
+        check_network(config, 1)
+    check_network(config, 2)
+    # A larger map has enough values of one image; a frozen backbone needs none.
+    check_network(replace(config, image_size=64), 1)
+    check_network(replace(config, tune="head"), 1)
+
+
+@pytest.mark.parametrize("model", ["test_convnext", "test_vit", "test_mambaout", "test_nfnet"])
+def test_networks_that_normalize_each_image_alone_take_one(model: str) -> None:
+    check_network(ModelConfig(model=model, pretrained=False, image_size=64), 1)
+
+
+def test_a_size_that_does_not_suit_the_network() -> None:
+    config = ModelConfig(model="test_vit", pretrained=False, image_size=100)
+    says = r"--image-size 100 does not suit --model test_vit: .*divisible by patch size"
+    with pytest.raises(ConfigError, match=says):
+        check_network(config, 2)
+
+
+def test_large_images_pass_in_no_time_and_no_memory() -> None:
+    # 64 GB, would the maps be computed.
+    check_network(ModelConfig(model="test_vit", pretrained=False, image_size=2048), 2)
 
 
 def test_weights_that_lack_a_layer(weights: Path, tmp_path: Path) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 
 import pytest
+
+from trainer import __version__, machine
 
 BLOCK_MB = 256
 PROGRAM = f"""
@@ -37,3 +40,19 @@ def test_freed_memory_stays_with_the_process_only_where_asked_for(word: str, kep
     )
     assert (float(done.stdout) > 0.9 * BLOCK_MB) == kept
     assert kept or float(done.stdout) < 0.1 * BLOCK_MB
+
+
+def test_versions_are_known_without_installed_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the checkout was copied somewhere, or packages came without their notes."""
+
+    def nothing_noted(package: str) -> str:
+        raise PackageNotFoundError(package)
+
+    found = machine.versions()
+    assert found["strip-defect-classifier"] == __version__
+    assert found["torch"].count(".") >= 2
+    monkeypatch.setattr(machine, "version", nothing_noted)
+    assert machine.versions() == {
+        "python": platform.python_version(),
+        "strip-defect-classifier": __version__,
+    } | dict.fromkeys(machine.PACKAGES, "unknown")
