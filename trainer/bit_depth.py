@@ -109,7 +109,14 @@ def _samples_of_part(part: Dataset, title: str) -> list[Samples]:
     with ThreadPoolExecutor() as pool:
         # By index, so that the bytes of the images are not all in memory at once.
         looked = pool.map(lambda index: _samples(part[index]), range(len(part)))
-        bar = tqdm(looked, f"bit depth of {title}", len(part), unit="image", disable=None)
+        bar = tqdm(
+            looked,
+            f"bit depth of {title}",
+            len(part),
+            unit="image",
+            leave=False,
+            disable=None,
+        )
         return [samples for samples in bar if samples is not None]
 
 

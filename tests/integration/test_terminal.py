@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import pty
 import re
@@ -11,13 +12,20 @@ import subprocess
 import sys
 import termios
 import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
+from tests.small_run import small_config
+from trainer import fit, run, time_left
 from trainer.drawn_samples import write_samples
+from trainer.phases import PHASES, run_phases
 from trainer.progress import LEGEND
 from trainer.summary import summary
+from trainer.time_left import TimeLeft
 
 ROOT = Path(__file__).parents[2]
 COLUMNS = 80
@@ -84,3 +92,37 @@ def test_a_training_in_a_terminal_of_80_columns(
     # The last words, each of which the report holds.
     last = summary(Path("run/published")).replace("\n", "\r\n")
     assert written.endswith(last + "\r\n")
+
+
+def test_folds_are_numbered_and_count_in_the_time_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_samples(tmp_path / "steel", train_per_class=4, test_per_class=2)
+    config = small_config(tmp_path / "steel", tmp_path / "run", epochs=1)
+    config = replace(config, data=replace(config.data, folds=2))
+    estimates: list[TimeLeft] = []
+
+    def estimate(*numbers: Any) -> TimeLeft:
+        estimates.append(TimeLeft(*numbers))
+        return estimates[-1]
+
+    monkeypatch.setattr(fit, "TimeLeft", estimate)
+    # Every run is a long one.
+    monkeypatch.setattr(time_left, "LONG_RUN_S", 0)
+    monkeypatch.setattr(fit.Fitting, "length_checked", False)
+    caplog.set_level(logging.INFO, "trainer")
+    PHASES.plan(run_phases(config))
+    run.train(config)
+    assert [left.trainings_after for left in estimates] == [1, 0]
+    assert all(left.train_images and left.validation_images for left in estimates)
+    phases = [message for message in caplog.messages if re.match(r"\d/9 ", message)]
+    assert phases == [
+        *("1/9 check", "2/9 compare"),
+        *("3/9 train (fold 1 of 2)", "4/9 test (fold 1 of 2)", "5/9 card (fold 1 of 2)"),
+        *("6/9 train (fold 2 of 2)", "7/9 test (fold 2 of 2)", "8/9 card (fold 2 of 2)"),
+        "9/9 join",
+    ]
+    warnings = [message for message in caplog.messages if "on this processor" in message]
+    # Once for all folds; a GPU is fast enough.
+    assert len(warnings) == (0 if torch.cuda.is_available() else 1)
+    assert all("--tune head" in message for message in warnings)

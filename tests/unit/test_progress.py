@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 import sys
 import unicodedata
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import trainer
 from trainer import progress
 from trainer.history import EpochResult
 from trainer.progress import LEGEND, ProgressBar, duration, epoch_line, epoch_title
@@ -139,3 +142,15 @@ def test_every_line_fits_and_the_lines_of_a_training_are_aligned(
 
 def test_the_legend_fits() -> None:
     assert len(LEGEND) <= 80
+
+
+def test_every_bar_of_the_trainer_leaves_the_terminal_and_stays_out_of_log_files() -> None:
+    bars = [
+        (file.name, {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords})
+        for file in Path(trainer.__path__[0]).rglob("*.py")
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "tqdm"
+    ]
+    assert len(bars) > 5
+    for file, settings in bars:
+        assert (settings["leave"], settings["disable"]) == ("False", "None"), file
