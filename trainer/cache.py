@@ -14,9 +14,9 @@ from typing import Any
 from platformdirs import user_cache_path
 from safetensors import SafetensorError
 
-logger = logging.getLogger(__name__)
-
 from trainer.bit_depth import FULL_DEPTH, depth_of
+
+logger = logging.getLogger(__name__)
 
 
 def cache_folder(kind: str, chosen: Path | None) -> Path:
