@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from model_card.checksums import file_checksum, published_files, seal, unseal
 from model_card.facts import Facts, Score
 from model_card.localisation import Localisation
 from model_card.robustness import Robustness
@@ -278,6 +279,11 @@ class Export(Facts):
     compared_images: int = Field(gt=0)
     largest_logit_difference: float = Field(ge=0)
     weights_bytes: int = Field(gt=0)
+    files: dict[str, str] | None = Field(
+        default=None,
+        description="SHA-256 of each file of the published folder, but for report and card, as "
+        "`write` finds them; None: an earlier version",
+    )
 
 
 class UnseenTest(Facts):
@@ -358,9 +364,17 @@ class Report(Facts):
         return self
 
     def write(self, folder: Path) -> None:
-        """Write `report.json` into `folder`."""
-        text = self.model_dump_json(indent=2)
-        (folder / REPORT_FILE).write_text(text + "\n", encoding="utf-8")
+        """Write `report.json` into `folder`, with checksums of it and of all that lies there."""
+        files = {
+            name: file_checksum(path)
+            for name, path in published_files(folder)
+            if name not in (REPORT_FILE, "README.md")
+        }
+        export = self.export.model_copy(update={"files": files})
+        text = seal(self.model_copy(update={"export": export}).model_dump_json())
+        partial = folder / f".{REPORT_FILE}.partial"
+        partial.write_text(text + "\n", encoding="utf-8")
+        partial.replace(folder / REPORT_FILE)
 
     @classmethod
     def read(cls, folder: Path) -> Report:
@@ -369,5 +383,6 @@ class Report(Facts):
         Raises:
             FileNotFoundError: the folder holds no report.
             pydantic.ValidationError: a fact is missing, unknown or out of range.
+            ValueError: it is no JSON, or was changed after it was written.
         """
-        return cls.model_validate_json((folder / REPORT_FILE).read_text(encoding="utf-8"))
+        return cls.model_validate(unseal((folder / REPORT_FILE).read_text(encoding="utf-8")))

@@ -11,6 +11,7 @@ from PIL import Image
 from timm.data import resolve_model_data_config
 
 from model_card.card import write_card
+from model_card.report import REPORT_FILE, Report
 from space.decision import Costs, Decision, Rules
 from space.predictor import Predictor
 from tests.reports import LABELS, example_report
@@ -73,3 +74,6 @@ def write_decision(folder: Path) -> None:
         strangeness_limit=9 * float(textures.strangeness(seen.textures).max()),
     )
     Decision(rules, textures).write(folder)
+    if (folder / REPORT_FILE).exists():
+        # It lists what lies beside it.
+        Report.read(folder).write(folder)

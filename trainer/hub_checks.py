@@ -1,24 +1,21 @@
-"""Checks before anything goes to the Hugging Face Hub: names, token, rights, the folder itself."""
+"""Checks before anything goes to the Hugging Face Hub: names, token, rights, what is there."""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 from huggingface_hub import HfApi, ModelInfo, SpaceInfo, get_token
 from huggingface_hub.errors import HFValidationError
 
 # Documented under this name, but not marked as exported.
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
-from pydantic import ValidationError
+from pydantic import BaseModel, TypeAdapter
 
-from model_card.card import CARD_FILE
-from model_card.report import REPORT_FILE, Report
+from model_card.report import REPORT_FILE
 from trainer.errors import HubError
-from trainer.hub_errors import Kind, how_to_log_in, hub_errors_explained, no_token
+from trainer.hub_errors import Kind, asked, how_to_log_in, hub_errors_explained, no_token, parsed
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +24,44 @@ STARTER_FILES = {".gitattributes", ".gitignore", "README.md", "LICENSE"}
 MODEL_ID_FILE = "model_id.txt"
 # A repository that holds this file was published by this project.
 MARKER_FILES: dict[Kind, str] = {"model": REPORT_FILE, "space": MODEL_ID_FILE}
-REQUIRED_FILES = ("model.safetensors", "config.json", CARD_FILE, REPORT_FILE)
-HOW_TO_REWRITE = (
-    "Delete this folder and give the training command again with --resume: it writes it anew."
-)
-# Reading a pickle runs the code in it.
-PICKLE_SUFFIXES = {".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
+
+
+@dataclass(frozen=True)
+class RepoState:
+    """A repository at one commit.
+
+    Attributes:
+        sha: of the commit.
+        files: their paths.
+    """
+
+    sha: str
+    private: bool
+    files: frozenset[str]
+
+
+class _AccessToken(BaseModel):
+    role: str | None = None
+
+
+class _Auth(BaseModel):
+    accessToken: _AccessToken = _AccessToken()  # noqa: N815 -- the Hub's name
+
+
+class _Organization(BaseModel):
+    name: str
+
+
+class _Account(BaseModel):
+    """What the Hub says of the owner of a token."""
+
+    name: str
+    isPro: bool = False  # noqa: N815 -- the Hub's name
+    orgs: list[_Organization] = []
+    auth: _Auth = _Auth()
+
+
+_STATE, _ACCOUNT = TypeAdapter(RepoState), TypeAdapter(_Account)
 
 
 def check_repo_id(repo_id: str) -> None:
@@ -73,14 +102,14 @@ def check_can_push(repo_id: str, space_id: str | None = None, *, private: bool) 
         check_repo_id(name)
     with hub_errors_explained("model", repo_id):
         api = connect()
-        me = api.whoami()
+        me = parsed(_ACCOUNT, asked(api.whoami))
     for kind, name in wanted:
         _check_rights(me, name)
         with hub_errors_explained(kind, name):
-            if api.repo_exists(name, repo_type=kind):
-                api.auth_check(name, repo_type=kind, write=True)
+            if asked(api.repo_exists, name, repo_type=kind):
+                asked(api.auth_check, name, repo_type=kind, write=True)
                 check_purpose(describe_repo(api, kind, name), kind, name, private)
-            elif kind == "space" and name.startswith(f"{me['name']}/") and not me.get("isPro"):
+            elif kind == "space" and name.startswith(f"{me.name}/") and not me.isPro:
                 logger.warning(
                     "The Hub creates Gradio Spaces only for paid plans, so it may refuse %s. "
                     "Until then you can create it by hand at %s/new-space: SDK Gradio, hardware "
@@ -104,45 +133,17 @@ def connect() -> HfApi:
     return HfApi(token=token)
 
 
-def check_folder(folder: Path) -> Report:
-    """Refuse a folder that is not a finished, published one; return its report."""
-    missing = [name for name in REQUIRED_FILES if not (folder / name).is_file()]
-    if missing:
-        raise HubError(
-            f"{folder} is not ready to be published: it lacks {', '.join(missing)}. "
-            + HOW_TO_REWRITE
-        )
-    pickled = [
-        name for name, path in files_to_upload(folder) if path.suffix.lower() in PICKLE_SUFFIXES
-    ]
-    if pickled:
-        raise HubError(
-            f"{folder} holds files that may run code when they are read: {', '.join(pickled)}. "
-            "Move them elsewhere; the weights are in model.safetensors."
-        )
-    try:
-        return Report.read(folder)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise HubError(
-            f"{folder / REPORT_FILE} is damaged, or was written by another version of this "
-            f"project ({where}: {first['msg']}). " + HOW_TO_REWRITE
-        ) from error
-
-
-def check_purpose(info: ModelInfo | SpaceInfo, kind: Kind, repo_id: str, private: bool) -> None:
+def check_purpose(state: RepoState, kind: Kind, repo_id: str, private: bool) -> None:
     """Refuse to replace what something else put there, and to publish what was to be private."""
     name = "Space" if kind == "space" else "model"
-    files = {file.rfilename for file in info.siblings or []}
-    others = sorted(files - STARTER_FILES)
-    if others and MARKER_FILES[kind] not in files:
+    others = sorted(state.files - STARTER_FILES)
+    if others and MARKER_FILES[kind] not in state.files:
         raise HubError(
             f"The {name} {repo_id} exists already and holds something else "
             f"({', '.join(others[:3])}{', …' if len(others) > 3 else ''}), which would be deleted. "
             "Choose another name, or empty that repository first."
         )
-    if private and not info.private:
+    if private and not state.private:
         raise HubError(
             f"The {name} {repo_id} exists already and is public, but --private was asked for. "
             "Make it private in its settings on the Hub, choose another name, or leave out "
@@ -150,30 +151,28 @@ def check_purpose(info: ModelInfo | SpaceInfo, kind: Kind, repo_id: str, private
         )
 
 
-def describe_repo(api: HfApi, kind: Kind, repo_id: str) -> ModelInfo | SpaceInfo:
-    """Ask the Hub what it knows of a repository."""
-    return api.space_info(repo_id) if kind == "space" else api.model_info(repo_id)
+def describe_repo(api: HfApi, kind: Kind, repo_id: str, revision: str | None = None) -> RepoState:
+    """Ask the Hub for the state of a repository, now or at one commit."""
+    info: ModelInfo | SpaceInfo
+    if kind == "space":
+        info = asked(api.space_info, repo_id, revision=revision)
+    else:
+        info = asked(api.model_info, repo_id, revision=revision)
+    files = frozenset(file.rfilename for file in info.siblings or [])
+    return parsed(_STATE, {"sha": info.sha, "private": info.private, "files": files})
 
 
-def files_to_upload(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield name in the repository and path of each file to upload, sorted by name."""
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        if path.is_file() and not any(part.startswith(".") for part in name.parts):
-            yield name.as_posix(), path
-
-
-def _check_rights(me: dict[str, Any], repo_id: str) -> None:
+def _check_rights(me: _Account, repo_id: str) -> None:
     """Refuse a token that can only read, and names under somebody else's account."""
-    if me.get("auth", {}).get("accessToken", {}).get("role") == "read":
+    if me.auth.accessToken.role == "read":
         raise HubError(
-            f"The token of {me['name']} can only read, so {repo_id} can't be uploaded. "
+            f"The token of {me.name} can only read, so {repo_id} can't be uploaded. "
             + how_to_log_in("Create another one")
         )
-    own = [me["name"], *(organisation["name"] for organisation in me.get("orgs", []))]
+    own = [me.name, *(organization.name for organization in me.orgs)]
     owner = repo_id.partition("/")[0]
     if owner.lower() not in {name.lower() for name in own}:
         raise HubError(
-            f"{repo_id} would belong to {owner}, but the token is that of {me['name']}, who can "
+            f"{repo_id} would belong to {owner}, but the token is that of {me.name}, who can "
             f"write to: {', '.join(own)}. Choose another name, or log in as somebody else."
         )

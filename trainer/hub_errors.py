@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from json import JSONDecodeError
+from typing import Any, Literal, TypeVar
 
 import httpx2
 from huggingface_hub import constants
@@ -14,12 +16,15 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
     OIDCError,
 )
+from pydantic import TypeAdapter, ValidationError
 
 from trainer.errors import HubError
 
+T = TypeVar("T")
 Kind = Literal["model", "space"]
 
 RUN_AGAIN = "Nothing is lost: run the same command again, and it goes on."
+LONGEST_QUOTE = 400
 
 
 @contextmanager
@@ -46,6 +51,39 @@ def hub_errors_explained(kind: Kind, repo_id: str) -> Iterator[None]:
         DeviceCodeError,
     ) as error:
         raise HubError(_explain(error, kind, repo_id)) from error
+
+
+def asked(call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """Call the Hub's client; used for its methods alone, so that no fault of ours is hidden.
+
+    Raises:
+        HubError: the Hub, or what answers in its place, sent what the client can't read.
+    """
+    try:
+        return call(*args, **kwargs)
+    # What the client stumbles over: `null`, a list for an object, a web page, a missing entry.
+    except (LookupError, TypeError, AttributeError, JSONDecodeError) as error:
+        raise _nonsense(error) from error
+
+
+def parsed(adapter: TypeAdapter[T], answer: object) -> T:
+    """Return what the client took from an answer, checked.
+
+    Raises:
+        HubError: it is not of the type that the Hub documents.
+    """
+    try:
+        return adapter.validate_python(answer)
+    except ValidationError as error:
+        raise _nonsense(error) from error
+
+
+def _nonsense(error: Exception) -> HubError:
+    return HubError(
+        f"The answer of {constants.ENDPOINT} makes no sense ({type(error).__name__}: "
+        f"{_words(error)}). Does something else answer in the Hub's place? Check HF_ENDPOINT and "
+        f"proxies. {RUN_AGAIN}"
+    )
 
 
 def no_token() -> HubError:
@@ -87,7 +125,7 @@ def _explain(error: BaseException, kind: Kind, repo_id: str) -> str:
 
 def _explain_status(error: HfHubHTTPError, kind: Kind, repo_id: str) -> str:
     status = error.response.status_code
-    said = error.server_message or _words(error)
+    said = _shortened(error.server_message or "") or _words(error)
     if status == 402 and kind == "space":
         return _explain_plan(said, repo_id)
     if status >= 500:
@@ -130,4 +168,9 @@ def _explain_plan(said: str, space_id: str) -> str:
 
 def _words(error: BaseException) -> str:
     """Return what an error says, or at least its name: a dropped connection says nothing."""
-    return str(error).strip() or type(error).__name__
+    return _shortened(str(error)) or type(error).__name__
+
+
+def _shortened(text: str) -> str:
+    """Return the first words of a text: a proxy may answer with a whole web page."""
+    return textwrap.shorten(text, LONGEST_QUOTE, placeholder=" …")

@@ -8,27 +8,35 @@ import tempfile
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoCard
+from huggingface_hub.errors import HfHubHTTPError
 
 import space
 from model_card.card import write_card
+from model_card.checksums import published_files
+from trainer.disk import disk_errors_explained
+from trainer.errors import HubError
 from trainer.hub_checks import (
     MODEL_ID_FILE,
-    check_folder,
+    RepoState,
     check_purpose,
     check_repo_id,
     connect,
     describe_repo,
-    files_to_upload,
 )
-from trainer.hub_errors import Kind, hub_errors_explained
+from trainer.hub_errors import RUN_AGAIN, Kind, asked, hub_errors_explained
+from trainer.published import LISTED_FILES, check_published
 
 logger = logging.getLogger(__name__)
 
 SPACE_FOLDER = Path(space.__path__[0])
+# How often a push starts again because somebody else changed the repository meanwhile.
+ATTEMPTS = 3
+# Conflict, and precondition failed: the parent is no longer the newest commit.
+CONFLICTS = (409, 412)
 
 
 def publish_model(folder: Path, repo_id: str, *, private: bool) -> str:
-    """Upload a published folder, with its card written anew for this place.
+    """Upload a published folder, with its card written for this place.
 
     The repository becomes what the folder is: files of an earlier push that are no longer part of
     it are deleted in the same commit. Hidden files stay at home.
@@ -42,15 +50,17 @@ def publish_model(folder: Path, repo_id: str, *, private: bool) -> str:
         The address of the model's page.
 
     Raises:
-        HubError: the folder is not ready, or the Hub can't be used; the message says what to do.
+        DataError: the folder is damaged, or holds what training did not write.
+        HubError: the Hub can't be used; the message says what to do.
     """
     check_repo_id(repo_id)
-    report = check_folder(folder)
+    report = check_published(folder)
     accuracy = report.test.scores.accuracy.value
     title = f"Publish {report.model.architecture}, {accuracy:.2%} test accuracy"
-    with hub_errors_explained("model", repo_id):
-        api = connect()
+    api = connect()
+    with disk_errors_explained(folder, RUN_AGAIN):
         write_card(folder, repo_id)
+    with hub_errors_explained("model", repo_id):
         _push_folder(api, folder, "model", repo_id, private=private, title=title)
     return f"{api.endpoint}/{repo_id}"
 
@@ -73,7 +83,7 @@ def publish_space(repo_id: str, space_id: str, *, private: bool) -> str:
     check_repo_id(space_id)
     with hub_errors_explained("model", repo_id):
         api = connect()
-        model_private = bool(api.model_info(repo_id).private)
+        model_private = describe_repo(api, "model", repo_id).private
     url = f"{api.endpoint}/spaces/{space_id}"
     with tempfile.TemporaryDirectory() as stage:
         folder = Path(stage) / "space"
@@ -82,7 +92,7 @@ def publish_space(repo_id: str, space_id: str, *, private: bool) -> str:
         with hub_errors_explained("space", space_id):
             if not _push_folder(api, folder, "space", space_id, private=private, title=title):
                 # The same demo as before: it has to fetch the model anew by itself.
-                api.restart_space(space_id)
+                asked(api.restart_space, space_id)
     if model_private:
         logger.warning(
             "The model %s is private, so the Space needs a token to read it: add a secret named "
@@ -97,35 +107,68 @@ def _push_folder(
     api: HfApi, folder: Path, kind: Kind, repo_id: str, *, private: bool, title: str
 ) -> bool:
     """Make the repository what the folder is, in one commit; return whether that changed it."""
-    api.create_repo(
+    asked(
+        api.create_repo,
         repo_id,
         repo_type=kind,
-        # None leaves the choice to the organisation, some of which have only private ones.
+        # None leaves the choice to the organization, some of which have only private ones.
         private=private or None,
         exist_ok=True,
         space_sdk="gradio" if kind == "space" else None,
     )
-    before = describe_repo(api, kind, repo_id)
-    check_purpose(before, kind, repo_id, private)
-    files = dict(files_to_upload(folder))
+    files = dict(published_files(folder))
     size_mb = sum(path.stat().st_size for path in files.values()) / 1e6
     logger.info("Uploading %d files (%.1f MB) to %s …", len(files), size_mb, repo_id)
-    # The Hub needs its own .gitattributes to tell large files from small ones.
-    old = {file.rfilename for file in before.siblings or []} - {".gitattributes"}
-    stale = sorted(old - files.keys())
-    if stale:
-        logger.info("No longer part of %s, so deleted there: %s", repo_id, ", ".join(stale))
-    # Not upload_folder: where Xet is used, it may make several commits of one folder.
-    commit = api.create_commit(
-        repo_id,
-        [
-            *(CommitOperationDelete(name) for name in stale),
-            *(CommitOperationAdd(name, path) for name, path in files.items()),
-        ],
-        repo_type=kind,
-        commit_message=title,
+    for _ in range(ATTEMPTS):
+        before = describe_repo(api, kind, repo_id)
+        check_purpose(before, kind, repo_id, private)
+        after = _commit(api, files, kind, repo_id, before, title)
+        if after is not None:
+            return after != before.sha
+        logger.info("Somebody else changed %s meanwhile; comparing again …", repo_id)
+    raise HubError(
+        f"{repo_id} was changed by somebody else during each of {ATTEMPTS} attempts to publish. It "
+        "is theirs as a whole: nothing was mixed. Agree with them who publishes, or choose another "
+        "name, and run the same command again."
     )
-    return commit.oid != before.sha
+
+
+def _commit(
+    api: HfApi, files: dict[str, Path], kind: Kind, repo_id: str, before: RepoState, title: str
+) -> str | None:
+    """Replace the state `before` by `files`.
+
+    The client leaves out files that the Hub has already: on any other state, the commit would mix
+    two versions.
+
+    Returns:
+        the commit that holds exactly `files`; None if the repository was not as `before`.
+    """
+    # The Hub needs its own .gitattributes to tell large files from small ones.
+    stale = sorted(before.files - {".gitattributes"} - files.keys())
+    if stale:
+        listed = ", ".join(stale[:LISTED_FILES]) + (", …" if stale[LISTED_FILES:] else "")
+        logger.info("No longer part of %s, so deleted there: %s", repo_id, listed)
+    try:
+        # Not upload_folder: where Xet is used, it may make several commits of one folder.
+        commit = asked(
+            api.create_commit,
+            repo_id,
+            [
+                *(CommitOperationDelete(name) for name in stale),
+                *(CommitOperationAdd(name, path) for name, path in files.items()),
+            ],
+            repo_type=kind,
+            commit_message=title,
+            parent_commit=before.sha,
+        )
+    except HfHubHTTPError as error:
+        if error.response.status_code not in CONFLICTS:
+            raise
+        return None
+    # Where nothing is left to change, the client makes no commit and names the newest one.
+    after = before if commit.oid == before.sha else describe_repo(api, kind, repo_id, commit.oid)
+    return after.sha if after.files - {".gitattributes"} == files.keys() else None
 
 
 def _stage_space(folder: Path, repo_id: str, *, preload: bool) -> None:

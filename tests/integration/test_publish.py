@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import errno
 import logging
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,13 +17,14 @@ import torch
 import yaml  # type: ignore[import-untyped]
 from huggingface_hub import HfApi, ModelCard, constants
 
+from model_card.report import Report
 from space.predictor import Predictor
 from tests.loopback_hub import LoopbackHub
 from tests.loopback_hub.accounts import Role
 from tests.loopback_hub.base_models import put_base_model
 from tests.published_folder import write_decision, write_published_folder
 from tests.reports import LABELS
-from trainer.errors import HubError
+from trainer.errors import DataError, DefectError, HubError
 from trainer.hub_checks import check_can_push, check_repo_id
 from trainer.publish import SPACE_FOLDER, publish_model, publish_space
 
@@ -30,13 +33,19 @@ MODEL = "ada/steel"
 SPACE = "ada/steel-demo"
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A published folder."""
-    folder = tmp_path / "published"
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "published"
     write_published_folder(folder)
     write_decision(folder)
     return folder
+
+
+@pytest.fixture
+def folder(whole: Path, tmp_path: Path) -> Path:
+    """A published folder."""
+    shutil.copytree(whole, tmp_path / "published")
+    return tmp_path / "published"
 
 
 def _files(folder: Path) -> set[str]:
@@ -91,14 +100,15 @@ def test_a_second_push_refreshes_the_card_and_removes_what_is_stale(
 ) -> None:
     stale = folder / "figures" / "old one.png"
     stale.write_bytes(b"\x89PNG\0")
+    Report.read(folder).write(folder)
     publish_model(folder, MODEL, private=False)
     first = hub.repo("model", MODEL).head
     assert "figures/old one.png" in first.files
 
     stale.unlink()
-    report = json.loads((folder / "report.json").read_text())
-    report["data"]["source"] = "other-photographs"
-    (folder / "report.json").write_text(json.dumps(report))
+    report = Report.read(folder)
+    data = report.data.model_copy(update={"source": "other-photographs"})
+    report.model_copy(update={"data": data}).write(folder)
     caplog.set_level(logging.INFO, logger="trainer")
     publish_model(folder, MODEL, private=False)
 
@@ -302,6 +312,12 @@ def test_an_empty_repository_is_filled(hub: LoopbackHub, token: str, folder: Pat
     check_can_push(MODEL, SPACE, private=False)
     publish_model(folder, MODEL, private=False)
     publish_space(MODEL, SPACE, private=False)
+    model, space = hub.repo("model", MODEL), hub.repo("space", SPACE)
+    assert set(model.head.files) == _files(folder) | {".gitattributes"}
+    assert {"app.py", "model_id.txt", "README.md"} <= set(space.head.files)
+    assert (len(model.pushes), len(space.pushes)) == (1, 1)
+    for name in _files(folder):
+        assert hub.read("model", MODEL, name) == (folder / name).read_bytes(), name
 
 
 def test_what_was_to_be_private_does_not_become_public(
@@ -309,6 +325,7 @@ def test_what_was_to_be_private_does_not_become_public(
 ) -> None:
     publish_model(folder, MODEL, private=False)
     (folder / "figures" / "secret.png").write_bytes(b"x")
+    Report.read(folder).write(folder)
     for push in (
         lambda: check_can_push(MODEL, private=True),
         lambda: publish_model(folder, MODEL, private=True),
@@ -318,29 +335,129 @@ def test_what_was_to_be_private_does_not_become_public(
     assert "figures/secret.png" not in hub.repo("model", MODEL).head.files
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "README.md", "report.json"])
-def test_an_unfinished_folder(hub: LoopbackHub, token: str, folder: Path, name: str) -> None:
-    (folder / name).unlink()
-    with pytest.raises(HubError, match=f"not ready to be published: it lacks {name}"):
+def test_a_damaged_folder_is_refused_before_the_hub_is_asked(
+    hub: LoopbackHub, token: str, folder: Path
+) -> None:
+    (folder / "model.safetensors").write_bytes(b"")
+    card = (folder / "README.md").read_bytes()
+    with pytest.raises(DataError, match=r"not what training wrote: model\.safetensors\."):
+        publish_model(folder, MODEL, private=False)
+    assert hub.requests == []
+    assert (folder / "README.md").read_bytes() == card
+
+
+def test_a_read_only_folder(
+    hub: LoopbackHub, token: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(folder / "README.md"))
+
+    monkeypatch.setattr("trainer.publish.write_card", refuse)
+    with pytest.raises(DefectError, match=r"README\.md can't be read or written: Read-only"):
         publish_model(folder, MODEL, private=False)
     assert hub.requests == []
 
 
-def test_a_damaged_report(hub: LoopbackHub, token: str, folder: Path) -> None:
-    (folder / "report.json").write_text('{"model": {}}')
-    with pytest.raises(
-        HubError, match=r"report\.json is damaged.*model\.architecture: Field req.*--resume"
-    ):
-        publish_model(folder, MODEL, private=False)
-    assert hub.requests == []
+# Pushes at the same time.
 
 
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "figures/data.pkl", "last.CKPT"])
-def test_pickled_files(hub: LoopbackHub, token: str, folder: Path, name: str) -> None:
-    (folder / name).write_bytes(b"x")
-    with pytest.raises(HubError, match=f"may run code when they are read: {name}"):
+def _other_push(hub: LoopbackHub, folder: Path) -> None:
+    """Push as somebody else: the same files but for the weights."""
+    files = {name: (folder / name).read_bytes() for name in _files(folder)}
+    hub.put("model", MODEL, files | {"model.safetensors": b"theirs"})
+
+
+@pytest.mark.parametrize("request_", ["POST /preupload/", "POST /commit/"])
+@pytest.mark.parametrize("again", [False, True])
+def test_a_push_of_somebody_else_meanwhile_is_replaced_as_a_whole(
+    hub: LoopbackHub, token: str, folder: Path, request_: str, again: bool
+) -> None:
+    """Files that the client took for unchanged are compared again."""
+    if again:
         publish_model(folder, MODEL, private=False)
-    assert hub.requests == []
+        # So that there is something to commit.
+        report = Report.read(folder)
+        data = report.data.model_copy(update={"source": "other-photographs"})
+        report.model_copy(update={"data": data}).write(folder)
+    hub.before_next(request_, lambda: _other_push(hub, folder))
+    publish_model(folder, MODEL, private=False)
+    repo = hub.repo("model", MODEL)
+    assert set(repo.head.files) == _files(folder) | {".gitattributes"}
+    for name in _files(folder):
+        assert hub.read("model", MODEL, name) == (folder / name).read_bytes(), name
+    assert repo.head.title.startswith("Publish")
+
+
+def test_files_that_somebody_adds_while_nothing_changes_here(
+    hub: LoopbackHub, token: str, folder: Path
+) -> None:
+    """The client makes no commit then, and names theirs instead."""
+    publish_model(folder, MODEL, private=False)
+    extra = {"extra.txt": b"theirs"}
+    hub.before_next("POST /preupload/", lambda: hub.put("model", MODEL, extra))
+    publish_model(folder, MODEL, private=False)
+    assert "extra.txt" not in hub.repo("model", MODEL).head.files
+
+
+def test_somebody_who_pushes_all_the_time(hub: LoopbackHub, token: str, folder: Path) -> None:
+    publish_model(folder, MODEL, private=False)
+    report = Report.read(folder)
+    data = report.data.model_copy(update={"source": "other-photographs"})
+    report.model_copy(update={"data": data}).write(folder)
+    hub.before_next("POST /commit/", lambda: _other_push(hub, folder), times=3)
+    with pytest.raises(HubError, match=r"changed by somebody else during each of 3 attempts"):
+        publish_model(folder, MODEL, private=False)
+    titles = [commit.title for commit in hub.repo("model", MODEL).pushes]
+    assert titles[1:] == ["Put by a test"] * 3
+
+
+NONSENSE = [b"null", b"[]", b"7", b'"words"', b"{}", b"<html>Sign in to the network</html>", b""]
+ASKED = [
+    "GET /api/whoami",
+    "POST /api/repos/create",
+    f"GET /api/models/{MODEL}",
+    "POST /preupload/",
+    "POST /info/lfs/objects/batch",
+    "POST /commit/",
+]
+
+
+@pytest.mark.parametrize("request_", ASKED)
+@pytest.mark.parametrize("status", [200, 409])
+def test_answers_that_make_no_sense(
+    hub: LoopbackHub, token: str, folder: Path, request_: str, status: int
+) -> None:
+    for body in NONSENSE:
+        hub.answer_next(request_, body, status=status, times=9)
+        # Some answers don't matter: the Hub is asked again, or the client needs nothing of them.
+        with contextlib.suppress(HubError):
+            check_can_push(MODEL, private=False)
+            publish_model(folder, MODEL, private=False)
+        hub.clear_faults()
+    publish_model(folder, MODEL, private=False)
+    for name in _files(folder):
+        assert hub.read("model", MODEL, name) == (folder / name).read_bytes(), name
+
+
+def test_nonsense_is_named(hub: LoopbackHub, token: str, folder: Path) -> None:
+    hub.answer_next("GET /api/whoami", b"null")
+    with pytest.raises(HubError, match=rf"(?s)answer of {hub.url} makes no sense.*HF_ENDPOINT"):
+        check_can_push(MODEL, private=False)
+    hub.answer_next("POST /api/repos/create", b"<html>" + b"x" * 99_999, status=200)
+    with pytest.raises(HubError) as refused:
+        publish_model(folder, MODEL, private=False)
+    assert len(str(refused.value)) < 1000
+
+
+def test_our_own_faults_are_not_taken_for_the_hub_s(
+    hub: LoopbackHub, token: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(*_: object) -> None:
+        raise KeyError("no such key")
+
+    monkeypatch.setattr("trainer.publish.check_purpose", fault)
+    with pytest.raises(KeyError, match="no such key"):
+        publish_model(folder, MODEL, private=False)
 
 
 def test_a_space_for_a_model_that_is_not_there(hub: LoopbackHub, token: str) -> None:
@@ -432,7 +549,6 @@ def test_offline(
         (429, {}, "Wait a few minutes"),
         (500, {}, "problem of its own"),
         (503, {}, "problem of its own.*503.*status.huggingface.co.*run the same command"),
-        (409, {}, "The name ada/steel can't be used.*too busy.*Choose another one"),
         (413, {}, "refused ada/steel.*413.*too busy"),
     ],
 )
@@ -447,10 +563,10 @@ def test_answers_of_the_hub(
 
 
 def test_a_card_that_the_hub_refuses(hub: LoopbackHub, token: str, folder: Path) -> None:
-    report = json.loads((folder / "report.json").read_text())
+    report = Report.read(folder)
     # The real Hub lists this one, the loopback hub does not.
-    report["model"]["license"] = "wtfpl"
-    (folder / "report.json").write_text(json.dumps(report))
+    model = report.model.model_copy(update={"license": "wtfpl"})
+    report.model_copy(update={"model": model}).write(folder)
     with pytest.raises(HubError, match=r'(?s)Invalid metadata in README\.md.*"license"'):
         publish_model(folder, MODEL, private=False)
     assert hub.repo("model", MODEL).pushes == []

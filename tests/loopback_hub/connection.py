@@ -43,6 +43,8 @@ class Connection(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         body = self._read_body()
+        if fault and fault.action:
+            fault.action()
         caller = hub.find_caller(self.headers.get("Authorization"))
         if fault and fault.response:
             response = fault.response

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from tests.loopback_hub.messages import Response
 
-Moment = Literal["instead", "during upload", "before answer"]
+Moment = Literal["before", "instead", "during upload", "before answer"]
 
 
 @dataclass
 class Fault:
     """What happens to the next requests that match.
 
-    `instead`: `response` is sent and nothing is done. `during upload`: the connection ends when
-    half of the body was read. `before answer`: the work is done, but no answer arrives.
+    `before`: `action` happens first. `instead`: `response` is sent and nothing is done.
+    `during upload`: the connection ends when half of the body was read. `before answer`: the work
+    is done, but no answer arrives.
     """
 
     method: str
@@ -24,6 +26,7 @@ class Fault:
     moment: Moment
     response: Response | None
     times: int
+    action: Callable[[], object] | None = None
 
 
 class Faults:
@@ -38,10 +41,11 @@ class Faults:
         moment: Moment,
         response: Response | None = None,
         times: int = 1,
+        action: Callable[[], object] | None = None,
     ) -> None:
         """Order a fault for the next `times` requests like `request`: `METHOD path-pattern`."""
         method, _, pattern = request.partition(" ")
-        self._faults.append(Fault(method, re.compile(pattern), moment, response, times))
+        self._faults.append(Fault(method, re.compile(pattern), moment, response, times, action))
 
     def take(self, method: str, path: str) -> Fault | None:
         """Return the fault that was ordered for this request, and use it up."""

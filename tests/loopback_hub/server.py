@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -101,6 +101,15 @@ class LoopbackHub:
         response = RefusalError(status, message).response
         response = Response(status, response.body, {**response.headers, **(headers or {})})
         self._state.faults.add(request, "instead", response, times)
+
+    def answer_next(self, request: str, body: bytes, *, status: int = 200, times: int = 1) -> None:
+        """Answer the next requests like `"METHOD path-pattern"` with this body, whatever it is."""
+        response = Response(status, body, {"Content-Type": "application/json"})
+        self._state.faults.add(request, "instead", response, times)
+
+    def before_next(self, request: str, action: Callable[[], object], *, times: int = 1) -> None:
+        """Do something just before the next requests like `"METHOD path-pattern"` are handled."""
+        self._state.faults.add(request, "before", times=times, action=action)
 
     def break_upload(self, request: str, *, times: int = 1) -> None:
         """Close the connection when half of the body of such a request has arrived."""

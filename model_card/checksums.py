@@ -1,0 +1,54 @@
+"""Checksums of a published folder, by which damage is noticed before anybody downloads it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+OWN_CHECKSUM = "sha256"
+
+
+def published_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield name and path of what lies in a published folder, sorted; hidden files stay at home.
+
+    Links are not followed: what they lead to belongs to somebody else.
+    """
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            yield from ((f"{path.name}/{name}", inner) for name, inner in published_files(path))
+        else:
+            yield path.name, path
+
+
+def file_checksum(file: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def seal(text: str) -> str:
+    """Return a JSON object with its own checksum as last entry."""
+    facts = json.loads(text)
+    return json.dumps(facts | {OWN_CHECKSUM: _checksum(facts)}, indent=2, ensure_ascii=False)
+
+
+def unseal(text: str) -> Any:
+    """Return the object that `seal` was given, or one that was never sealed.
+
+    Raises:
+        ValueError: it is no JSON, or was changed since.
+    """
+    facts = json.loads(text)
+    own = facts.pop(OWN_CHECKSUM, None) if isinstance(facts, dict) else None
+    if own is not None and own != _checksum(facts):
+        raise ValueError("it was changed after it was written: its checksum differs")
+    return facts
+
+
+def _checksum(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
