@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from model_card import wording
 from model_card.front_matter import card_data
+from model_card.promises import missed_promises
 from model_card.report import ClassResult, Report, TestResult
 
 CARD_FILE = "README.md"
@@ -71,6 +72,8 @@ def render_card(report: Report, repo_id: str | None = None) -> str:
             | _extra_tests(report),
             figures={PurePosixPath(figure.file).stem: figure for figure in report.figures},
             splits={split.name: split for split in report.data.splits},
+            missed=missed_promises(report),
+            rarest=_rarest(report),
             unvalidated=[
                 label
                 for split in report.data.splits
@@ -85,6 +88,12 @@ def render_card(report: Report, repo_id: str | None = None) -> str:
         )
     )
     return f"---\n{card_data(report, name).to_yaml()}\n---\n\n{body}"
+
+
+def _rarest(report: Report) -> list[str]:
+    """Return the classes, those of the fewest training images first."""
+    counts = next(split.images_by_class for split in report.data.splits if split.name == "train")
+    return sorted(report.model.labels, key=lambda label: counts.get(label, 0))
 
 
 def _extra_tests(report: Report) -> dict[str, Any]:

@@ -32,6 +32,9 @@ from model_card.wording import area, counted, percent
 _CURVE_COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
 _MOST_CURVES_IN_COLOUR = 10
 _MOST_CLASSES_WITH_SHARES = 12
+# A matrix of more can't be read, and its pixels grow by the square.
+MOST_CLASSES_IN_MATRIX = 40
+_MOST_CONFUSIONS = 20
 # False positive rates at which the enlarged panel ends, and by which most curves have risen.
 _ZOOM_END, _STEEP_RISE = 0.1, 0.01
 
@@ -125,6 +128,47 @@ def confusion_matrix(test: TestResult) -> Figure:
         found.tick_params(length=0)
         found.spines[:].set_visible(False)
     return figure
+
+
+@styled
+def top_confusions(test: TestResult) -> Figure:
+    """Draw which class was taken for which most often, in place of a matrix of many classes."""
+    confusions = most_confused(test)
+    shown = confusions[:_MOST_CONFUSIONS]
+    figure = Figure(figsize=(8, 0.3 * max(len(shown), 2) + 1.1), layout="constrained")
+    axes = figure.subplots()
+    counts = [count for count, _, _ in shown]
+    axes.barh(range(len(shown)), counts, color=ORANGE, edgecolor=INK, linewidth=0.5)
+    names = [shortened(result.label) for result in test.classes]
+    axes.set_yticks(range(len(shown)), [f"{names[i]} → {names[j]}" for _, i, j in shown])
+    for place, (count, i, _) in enumerate(shown):
+        axes.annotate(
+            f"{count} of {test.classes[i].images:,}",
+            (count, place),
+            (3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
+    axes.set_xlim(0, 1.2 * max(counts, default=1))
+    axes.set_ylim(max(len(shown), 1) - 0.4, -0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel("Test images (true class → predicted class)")
+    more = f", the first {len(shown)} of {len(confusions):,}" if confusions[len(shown) :] else ""
+    axes.set_title(f"Most frequent confusions{more}" if shown else "No image was confused")
+    return figure
+
+
+def most_confused(test: TestResult) -> list[tuple[int, int, int]]:
+    """Return (images, true class, predicted class) of all mistakes, the most frequent first."""
+    confusions = [
+        (count, i, j)
+        for i, row in enumerate(test.confusion)
+        for j, count in enumerate(row)
+        if count and i != j
+    ]
+    return sorted(confusions, key=lambda found: (-found[0], found[1:]))
 
 
 def _confusion_colours(shares: NDArray[np.float64]) -> NDArray[np.float64]:

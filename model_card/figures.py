@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import itemgetter
 from pathlib import Path
 
 from matplotlib.figure import Figure as Drawing
@@ -13,7 +12,7 @@ from model_card import charts, photos
 from model_card.photos import Sample
 from model_card.report import CrossValidation, Epoch, Figure, Mistake, TestResult
 from model_card.style import save_figure
-from model_card.wording import area, counted, enumeration, percent
+from model_card.wording import area, counted, enumeration, percent, shortlist
 
 __all__ = [
     "Sample",
@@ -42,17 +41,31 @@ def write_report_figures(epochs: Sequence[Epoch], test: TestResult, folder: Path
             "Loss and accuracy by epoch",
             _describe_learning(epochs),
         ),
-        write_figure(
-            folder,
-            "confusion_matrix",
-            charts.confusion_matrix(test),
-            "Confusion matrix",
-            _describe_confusion(test),
-        ),
+        _write_confusions(test, folder, ""),
         write_figure(
             folder, "roc_curves", charts.roc_curves(test), "ROC curves", _describe_curves(test)
         ),
     ]
+
+
+def _write_confusions(test: TestResult, folder: Path, prefix: str) -> Figure:
+    """Write the confusion matrix, or with many classes the most frequent confusions alone."""
+    of_folds = " of all folds" if prefix else ""
+    if len(test.classes) > charts.MOST_CLASSES_IN_MATRIX:
+        return write_figure(
+            folder,
+            f"{prefix}top_confusions",
+            charts.top_confusions(test),
+            f"Most frequent confusions{of_folds}",
+            _describe_confusion(test, "Most frequent confusions"),
+        )
+    return write_figure(
+        folder,
+        f"{prefix}confusion_matrix",
+        charts.confusion_matrix(test),
+        f"Confusion matrix{of_folds}",
+        _describe_confusion(test, "Confusion matrix"),
+    )
 
 
 def write_samples(samples: Sequence[Sample], folder: Path) -> Figure:
@@ -82,16 +95,7 @@ def write_augmentations(
 
 def write_fold_figures(result: CrossValidation, folder: Path) -> list[Figure]:
     """Write what the folds of a cross-validation came to, likewise."""
-    test = result.all_images
-    return [
-        write_figure(
-            folder,
-            "fold_confusion_matrix",
-            charts.confusion_matrix(test),
-            "Confusion matrix of all folds",
-            _describe_confusion(test),
-        )
-    ]
+    return [_write_confusions(result.all_images, folder, "fold_")]
 
 
 def write_mistakes(mistakes: Sequence[tuple[Mistake, Image.Image]], folder: Path) -> Figure:
@@ -101,8 +105,8 @@ def write_mistakes(mistakes: Sequence[tuple[Mistake, Image.Image]], folder: Path
         "mistakes",
         photos.mistakes(mistakes),
         "Images whose class was not found",
-        f"{counted(len(mistakes), 'wrongly classified image')}: "
-        + enumeration([f"{m.file} ({m.label}) called {m.prediction}" for m, _ in mistakes])
+        f"{counted(len(mistakes), 'wrongly classified image')}, the most confident first: "
+        + shortlist([f"{m.file} ({m.label}) called {m.prediction}" for m, _ in mistakes], 6)
         + ".",
     )
 
@@ -133,22 +137,17 @@ def _describe_learning(epochs: Sequence[Epoch]) -> str:
     )
 
 
-def _describe_confusion(test: TestResult) -> str:
+def _describe_confusion(test: TestResult, what: str) -> str:
     labels = [result.label for result in test.classes]
     right = test.images - len(test.mistakes)
     start = (
-        f"Confusion matrix of {counted(len(labels), 'class', 'classes')}: "
-        f"{right:,} of {counted(test.images, 'test image')} lie on the diagonal"
+        f"{what} of {counted(len(labels), 'class', 'classes')}: "
+        f"{right:,} of {counted(test.images, 'test image')} got the right class"
     )
-    off_diagonal = (
-        (count, i, j)
-        for i, row in enumerate(test.confusion)
-        for j, count in enumerate(row)
-        if i != j
-    )
-    count, i, j = max(off_diagonal, key=itemgetter(0))
-    if count == 0:
-        return f"{start}, none beside it."
+    confusions = charts.most_confused(test)
+    if not confusions:
+        return f"{start}."
+    count, i, j = confusions[0]
     return (
         f"{start}. Confused most often: of {counted(test.classes[i].images, 'image')} "
         f"of {labels[i]}, {count:,} {'was' if count == 1 else 'were'} called {labels[j]}."

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib import font_manager
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
+from model_card.fonts import BASE, families_for
 from model_card.wording import one_line
 
 INK, GREY, LIGHT_GREY, PAPER = "#1f2328", "#6e7781", "#e4e7eb", "#ffffff"
@@ -21,19 +23,8 @@ RED, PURPLE, SKY = "#d55e00", "#cc79a7", "#56b4e9"
 CHART_PIXELS_PER_INCH = 150
 PHOTO_PIXELS_PER_INCH = 110
 
-# DejaVu comes with matplotlib; the others have letters that it lacks, where they are installed.
-_FONTS = (
-    "DejaVu Sans",
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "Microsoft YaHei",
-    "PingFang SC",
-    "Hiragino Sans",
-    "Malgun Gothic",
-    "Nirmala UI",
-)
 _SETTINGS: dict[Any, Any] = {
-    "font.family": [font for font in _FONTS if font in font_manager.get_font_names()],
+    "font.family": [BASE],
     "font.size": 10,
     "text.color": INK,
     "text.parse_math": False,  # a "$" in a class name opens no formula
@@ -75,10 +66,25 @@ def save_figure(figure: Figure, path: Path) -> None:
 
     A palette of 256 colours makes the file of a photograph a third of the size.
     """
-    buffer = BytesIO()
-    # Without this entry there is nothing of the machine in the file, not even a version.
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    with Image.open(buffer) as picture:
+    drawn = _drawn(figure)
+    # Only now all texts are there: matplotlib writes some beside an axis as it draws.
+    texts = [text for text in figure.findobj(Text) if isinstance(text, Text)]
+    families = families_for("".join(text.get_text() for text in texts))
+    if families != [BASE]:
+        for text in texts:
+            text.set_fontfamily(families)
+        drawn = _drawn(figure)
+    with Image.open(drawn) as picture:
         small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
     path.parent.mkdir(parents=True, exist_ok=True)
     small.save(path, optimize=True)
+
+
+def _drawn(figure: Figure) -> BytesIO:
+    buffer = BytesIO()
+    with warnings.catch_warnings():
+        # One line of `families_for` says it, instead of one a character and figure.
+        warnings.filterwarnings("ignore", r"(?s)Glyph .* missing from", UserWarning)
+        # Without this entry there is nothing of the machine in the file, not even a version.
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer

@@ -28,6 +28,7 @@ from trainer.images import Images
 from trainer.leakage import leaking_files, overlapping, random_split_leakage
 from trainer.loading import mixed_seed
 from trainer.metrics.intervals import grouped_proportion
+from trainer.sample_rows import choose_samples
 from trainer.shared_images import EXAMPLES_DIR, note_figures
 from trainer.surfaces import Surfaces
 from trainer.trust.extra_tests import ExtraTests
@@ -250,7 +251,7 @@ def draw_samples(images: Images, predictions: list[Prediction], folder: Path) ->
     """Draw some test images, and what the model says of them, into `folder`."""
     test = images.parts["test"]
     samples = []
-    for index in _sample_rows(test["label"], images.labels, predictions):
+    for index in choose_samples(list(test["label"]), images.labels, predictions, SAMPLES):
         row, prediction = test[index], predictions[index]
         samples.append(
             figures.Sample(
@@ -261,18 +262,6 @@ def draw_samples(images: Images, predictions: list[Prediction], folder: Path) ->
             )
         )
     return figures.write_samples(samples, folder)
-
-
-def _sample_rows(truth: list[int], labels: list[str], predictions: list[Prediction]) -> list[int]:
-    """Choose images to show: the mistakes first, at most half, then each class in turn."""
-    wrong = [i for i, p in enumerate(predictions) if p.label != labels[truth[i]]]
-    chosen = wrong[: SAMPLES // 2]
-    by_class = [[i for i, t in enumerate(truth) if t == label] for label in range(len(labels))]
-    for rank in range(max(len(rows) for rows in by_class)):
-        for rows in by_class:
-            if rank < len(rows) and rows[rank] not in wrong and len(chosen) < SAMPLES:
-                chosen.append(rows[rank])
-    return chosen
 
 
 def _write_examples(images: Images, predictions: list[Prediction], folder: Path) -> None:

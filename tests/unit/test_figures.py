@@ -195,7 +195,7 @@ def test_alternative_texts_hold_the_numbers(tmp_path: Path) -> None:
     learning, confusion, curves = (entry.alt.replace("\u00a0", " ") for entry in entries)
     assert "over 8 epochs. Training loss goes from 1.0200 to 0.0451" in learning
     assert "Epoch 7 was kept: training loss 0.0574 and accuracy 98.6 %" in learning
-    assert "284 of 288 test images lie on the diagonal" in confusion
+    assert "284 of 288 test images got the right class" in confusion
     assert "of 48 images of Inclusion, 1 was called Scratches" in confusion
     assert "lowest 0.996 (Inclusion), highest 1 (" in curves
     assert "mean 0.998" in curves
@@ -205,7 +205,7 @@ def test_alternative_texts_of_extreme_results(tmp_path: Path) -> None:
     entries = figures.write_report_figures(example_epochs(1, 1), example_test(FLAWLESS), tmp_path)
     learning, confusion, curves = (entry.alt for entry in entries)
     assert "after the only epoch" in learning
-    assert confusion.endswith("288 of 288 test images lie on the diagonal, none beside it.")
+    assert confusion.endswith("288 of 288 test images got the right class.")
     assert curves.endswith("Area under the curve: 1 for each class.")
     three = [[8, 2, 0], [0, 9, 1], [3, 3, 4]]
     entries = figures.write_report_figures(
@@ -224,3 +224,46 @@ def test_figures_of_images_are_written_and_described(tmp_path: Path) -> None:
         "Pitted called Patches with 61.0 % confidence."
     )
     assert augmented.alt.startswith("One image and 1 random variant of it")
+
+
+def many_classes(count: int) -> list[list[int]]:
+    """Return a confusion matrix in which class 7 is called 3 most often, and some others 1."""
+    confusion = [[4 if i == j else 0 for j in range(count)] for i in range(count)]
+    confusion[7][3] = 9
+    for i in range(100, min(count, 160)):
+        confusion[i][0] = 1 + i % 3
+    return confusion
+
+
+def test_a_thousand_classes_make_bounded_figures(tmp_path: Path) -> None:
+    test = example_test(many_classes(1000), [f"Kind {i}" for i in range(1000)])
+    drawn = figures.write_report_figures(example_epochs(3, kept=2), test, tmp_path)
+    confusions = drawn[1]
+    assert confusions.file == "figures/top_confusions.png"
+    assert confusions.title == "Most frequent confusions"
+    assert "of 13 images of Kind 7, 9 were called Kind 3." in confusions.alt
+    assert len(confusions.alt) < 300
+    for figure in drawn:
+        with Image.open(tmp_path / figure.file) as picture:
+            assert max(picture.size) < 1500
+    chart = charts.top_confusions(test)
+    names = [label.get_text() for label in chart.axes[0].get_yticklabels()]
+    assert len(names) == 20
+    assert names[0] == "Kind 7 → Kind 3"
+    assert names[1] == "Kind 101 → Kind 0"
+    assert texts(chart)[0] == "9 of 13"
+    assert chart.axes[0].get_title(loc="left") == "Most frequent confusions, the first 20 of 61"
+
+
+def test_forty_classes_are_still_a_matrix(tmp_path: Path) -> None:
+    for count, name in ((40, "confusion_matrix"), (41, "top_confusions")):
+        test = example_test(many_classes(count), [f"Kind {i}" for i in range(count)])
+        drawn = figures.write_report_figures(example_epochs(1, kept=1), test, tmp_path)
+        assert Path(drawn[1].file).stem == name
+
+
+def test_no_confusion_among_many_classes_is_said(tmp_path: Path) -> None:
+    flawless = [[2 if i == j else 0 for j in range(50)] for i in range(50)]
+    chart = charts.top_confusions(example_test(flawless, [f"Kind {i}" for i in range(50)]))
+    assert chart.axes[0].get_title(loc="left") == "No image was confused"
+    save_figure(chart, tmp_path / "none.png")

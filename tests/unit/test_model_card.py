@@ -415,7 +415,10 @@ def test_leakage_is_a_warning_with_what_the_score_is_worth_without() -> None:
     assert "**The scores are too good.** 200 of 288 test images (69.4 %)" in warning
     assert "On the other 88 images, its accuracy is 90.9 % (95 % interval 83.1–95.3 %)." in warning
     images = section(card, "Images")
-    assert "| Pairs of images that overlap | 2,360 |" in images
+    assert (
+        "| Pairs of images that overlap (N copies of one picture are N − 1 pairs) | 2,360 |"
+        in images
+    )
     assert "| Images that overlap another | 1,205 (83.7 %) |" in images
     assert "| Groups of images joined by overlaps, single ones counted | 451 |" in images
     assert "The parts are as the data came, and they leak:** the score" in images
@@ -575,6 +578,24 @@ def test_nothing_is_said_of_what_was_not_tested() -> None:
     card = render_card(example_report())
     assert "Where does it look?" not in card
     assert "What does it bear?" not in card
+
+
+def test_the_card_of_a_thousand_classes_stays_readable() -> None:
+    labels = [f"Kind {i}" for i in range(1000)]
+    confusion = [[3 if i == j else 0 for j in range(1000)] for i in range(1000)]
+    confusion[7][3], confusion[8][3] = 9, 1
+    report = example_report(
+        confusion, labels, figures=[*example_figures(), *extra_figures("top_confusions")]
+    )
+    card = words(render_card(report))
+    assert len(card) < 60_000
+    assert "Kind 39 and 960 more." in card
+    assert "### Most frequent confusions" in card
+    table = section(card, "How good is it?")
+    assert "The 40 classes of the lowest F1 of 1,000; `report.json` lists all." in table
+    # The worst one comes first.
+    assert table.index("**Kind 3**") < table.index("**Kind 7**") < table.index("**Kind 8**")
+    assert table.count("\n| **Kind ") == 40
 
 
 def test_folds_speak_together() -> None:

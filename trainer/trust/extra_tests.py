@@ -16,6 +16,7 @@ from space.heatmap import Explainer, coloured, make_explainer
 from space.predictor import Prediction, Predictor
 from trainer.config import TrainConfig
 from trainer.imagefolder import open_image
+from trainer.sample_rows import in_turn, worst_mistakes
 from trainer.trust.localisation import measure_localisation
 from trainer.trust.robustness import measure_robustness
 
@@ -67,14 +68,14 @@ def run_extra_tests(
 def _explain_some(
     explainer: Explainer, test: datasets.Dataset, predictions: Sequence[Prediction]
 ) -> list[Explained]:
-    """Explain what the model named: the first image of each class, then the second, and so on."""
+    """Explain what the model named: the worst mistakes, a third, then each class in turn."""
     labels = test.features["label"].names
     truth = list(test["label"])
-    by_class = [[row for row, label in enumerate(truth) if label == own] for own in set(truth)]
-    longest = max(len(rows) for rows in by_class)
-    ranked = [rows[rank] for rank in range(longest) for rows in by_class if rank < len(rows)]
+    most = min(MOST_EXPLAINED, 2 * len(set(truth)))
+    worst = worst_mistakes(truth, labels, predictions, most // 3)
+    others = [row for row in in_turn(truth, range(len(truth))) if row not in worst]
     explained = []
-    for row in ranked[: min(MOST_EXPLAINED, 2 * len(by_class))]:
+    for row in [*worst, *others][:most]:
         image, named = open_image(test[row]), predictions[row].label
         heat = coloured(explainer.explain(image, labels.index(named)))
         explained.append(Explained(explainer.seen(image), heat, labels[truth[row]], named))

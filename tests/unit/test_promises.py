@@ -1,0 +1,79 @@
+"""What the tests did not confirm is said in the card, and nothing else is."""
+
+from __future__ import annotations
+
+from model_card.card import render_card
+from model_card.promises import missed_promises
+from model_card.robustness import Robustness
+from model_card.trust import Trust
+from tests.extra_facts import example_robustness, share
+from tests.reports import LABELS, example_cross_validation, example_report
+from tests.trust_facts import example_trust
+
+
+def plain(sentences: list[str]) -> list[str]:
+    return [text.replace("\u00a0", " ").replace("\u2060", "") for text in sentences]
+
+
+def broken_trust() -> Trust:
+    """Return a trust in which each promise is missed, each by another number."""
+    facts = example_trust(LABELS).model_dump()
+    facts["calibration"]["before"]["ece"] = 0.0117
+    facts["calibration"]["after"]["ece"] = 0.0293
+    facts["sets"]["coverage"] = {"value": 0.929, "low": 0.91, "high": 0.944}
+    facts["sets"]["classes"][3]["coverage"] = {"value": 0.71, "low": 0.6, "high": 0.8}
+    facts["sets"]["classes"][4]["coverage"] = {"value": 0.75, "low": 0.6, "high": 0.9}
+    facts["unknown_surfaces"]["known_rejected"] = {"value": 0.081, "low": 0.05, "high": 0.12}
+    return Trust.model_validate(facts)
+
+
+def broken_robustness() -> Robustness:
+    found = example_robustness(images=120, hits=90)
+    for kind, hits in zip(found.kinds, (49, 22, 5), strict=False):
+        kind.steps[2] = kind.steps[2].model_copy(update={"unnoticed": share(hits, 120)})
+    return found
+
+
+def test_kept_promises_are_no_news() -> None:
+    report = example_report(robustness=example_robustness(images=120, hits=90))
+    assert missed_promises(report) == []
+    assert "not all promises" not in render_card(example_report())
+
+
+def test_each_missed_promise_is_a_sentence() -> None:
+    robustness = broken_robustness()
+    first = robustness.kinds[0].name
+    report = example_report(trust=broken_trust(), robustness=robustness)
+    assert plain(missed_promises(report)) == [
+        "Calibration made the confidence worse: its error (ECE) went from 1.17 % to 2.93 %.",
+        "The true class was among the candidates of 92.9 % of the images, not of the promised "
+        "95.0 %.",
+        "Single classes are worse: 71.0 % for Pitted; 1 more class is below the promise, too.",
+        "8.1 % of the test images were called an unknown surface; at most 2.0 % were promised.",
+        "Degraded images can be named wrongly without a word of doubt: up to 40.8 % of them "
+        f"({first}); above 5.0 % under 1 other degradation, too.",
+    ]
+
+
+def test_what_chance_explains_is_said_so() -> None:
+    facts = broken_trust().model_dump()
+    # No more than perfect confidences would show.
+    facts["calibration"]["after"]["ece_by_chance"] = 0.03
+    facts["sets"]["coverage"]["high"] = 0.961
+    report = example_report(trust=Trust.model_validate(facts))
+    sentences = plain(missed_promises(report))
+    assert sentences[0].endswith("not of the promised 95.0 %, which chance can explain.")
+    assert len(sentences) == 3
+
+
+def test_all_folds_speak_before_the_first() -> None:
+    folded = example_cross_validation().model_copy(update={"trust": example_trust(LABELS)})
+    report = example_report(trust=broken_trust(), cross_validation=folded)
+    assert missed_promises(report) == []
+
+
+def test_the_summary_of_the_card_warns() -> None:
+    card = render_card(example_report(trust=broken_trust()))
+    summary = card[: card.index("## Use it")]
+    assert "> ⚠️ **On the test images, not all promises were kept:**\n> - Calibration" in summary
+    assert summary.count("\n> - ") == 4
