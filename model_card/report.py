@@ -214,6 +214,7 @@ class Model(Facts):
     interpolation: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    tiled: bool = Field(False, description="long images are cut into squares, one answer from all")
 
 
 class Setting(Facts):

@@ -27,12 +27,16 @@ from torch.nn.functional import interpolate
 # In a Space on the Hub this folder is the root, and its modules are siblings.
 if TYPE_CHECKING or __package__:
     from space.predictor import Predictor
+    from space.tiling import pool_weights, stitch
 else:
     from predictor import Predictor
+    from tiling import pool_weights, stitch
 
 logger = logging.getLogger(__name__)
 
 METHOD = "gradient × activation of the two scales before the last, above the mean, multiplied"
+# Gradients take several times the memory of a mere pass.
+TILES_EXPLAINED_AT_ONCE = 8
 # Matplotlib's inferno at equal steps, from nothing to most.
 COLOURS = ("000004", "320a5e", "781c6d", "bc3754", "ed6925", "fbb61a", "fcffa4")
 
@@ -63,20 +67,51 @@ class Explainer:
     def explain(self, image: Image.Image, label: int) -> npt.NDArray[np.float64]:
         """Return where an RGB image speaks for a class, from 0 to 1: [row, column].
 
-        The map has the size of the network's input. It is 0 everywhere where nothing does.
+        The map has the size of the network's input; that of an image of several tiles has it along
+        the shorter side. It is 0 everywhere where nothing speaks for the class.
         """
-        batch = self.predictor.transform(image).unsqueeze(0).to(self.predictor.device)
-        layers = [self.model.get_submodule(name) for name in self.names]
-        with self._lock, torch.enable_grad():
-            parts = LayerGradientXActivation(self.model, layers).attribute(batch, label)
-        height, width = batch.shape[2:]
-        heat = torch.ones(height, width, dtype=torch.float64)
-        for name, part in zip(self.names, parts, strict=True):
-            places = by_place(part.detach().double().cpu(), self._channels(name), self._prefix)
-            heat *= above_mean(
-                interpolate(places[:, None].relu(), (height, width), mode="bilinear")[0, 0]
-            )
+        tiles = self.predictor.tiles(image)
+        batch = torch.stack([self.predictor.transform(tile) for tile in tiles])
+        with self._lock:
+            maps = self._tile_maps(batch, label)
+        heat = torch.ones((), dtype=torch.float64)
+        for places in maps:
+            sized = interpolate(places[:, None].relu(), batch.shape[2:], mode="bilinear")[:, 0]
+            whole = sized[0] if len(tiles) == 1 else stitch(sized, *image.size)
+            heat = heat * above_mean(whole)
         return normalised(heat).numpy()
+
+    def _tile_maps(self, batch: torch.Tensor, label: int) -> list[torch.Tensor]:
+        """Return, of each scale, what each place adds to the logit of the image.
+
+        Args:
+            batch: the tiles of the image.
+            label: of the class.
+
+        Returns:
+            float64, [tile, row, column], by scale.
+        """
+        weights = torch.ones(len(batch), 1)
+        if len(batch) > 1:
+            with torch.no_grad():
+                logits = [
+                    self.model(some.to(self.predictor.device))
+                    for some in torch.split(batch, TILES_EXPLAINED_AT_ONCE)
+                ]
+            weights = pool_weights(torch.cat(logits).double().cpu())[:, label]
+        layers = [self.model.get_submodule(name) for name in self.names]
+        method = LayerGradientXActivation(self.model, layers)
+        found = []
+        with torch.enable_grad():
+            for some in torch.split(batch, TILES_EXPLAINED_AT_ONCE):
+                parts = method.attribute(some.to(self.predictor.device), label)
+                found.append(
+                    [
+                        by_place(part.detach().double().cpu(), self._channels(name), self._prefix)
+                        for name, part in zip(self.names, parts, strict=True)
+                    ]
+                )
+        return [torch.cat(scale) * weights.view(-1, 1, 1) for scale in zip(*found, strict=True)]
 
     def seen(self, image: Image.Image) -> Image.Image:
         """Return the part of an RGB image that the heatmap covers: all, if none is cut off."""

@@ -78,7 +78,11 @@ class Options(BaseModel):
 
 
 class ModelConfig(BaseModel):
-    """timm's `config.json` of a classifier whose classes have names."""
+    """timm's `config.json` of a classifier whose classes have names.
+
+    Attributes:
+        tile: our own key, which timm ignores: long images are cut into squares; see `tiling`.
+    """
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False, strict=True, frozen=True)
 
@@ -89,6 +93,7 @@ class ModelConfig(BaseModel):
     model_args: Options = Options()
     # Significant bits of 16-bit images; models published earlier take them as full range.
     bit_depth: Literal[8, 10, 12, 14, 16] = 16
+    tile: bool = False
 
     @field_validator("architecture")
     @classmethod
@@ -106,6 +111,9 @@ class ModelConfig(BaseModel):
         for outputs in (self.num_classes, *(number for number in stated if number is not None)):
             if outputs != labels:
                 raise ValueError(f"{outputs} outputs but {labels} label names")
+        whole = self.pretrained_cfg.crop_mode == "squash" and self.pretrained_cfg.crop_pct == 1
+        if self.tile and not whole:
+            raise ValueError("images are cut into tiles of which the transform crops a part")
         return self
 
 

@@ -29,6 +29,9 @@ def panel(image: Image.Image, heat: Image.Image, label: str) -> str:
     """
     shown = image.copy()
     shown.thumbnail((SHOWN_PX, SHOWN_PX))
+    # That of a strip of many tiles can be wider than a picture may be.
+    heat = heat.copy()
+    heat.thumbnail((SHOWN_PX, SHOWN_PX))
     name = escape(label)
     return (
         f'<figure class="overlay"><div class="layers">{_picture(shown, "shown", "")}'

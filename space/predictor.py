@@ -20,12 +20,14 @@ if TYPE_CHECKING or __package__:
     from space.model_config import CONFIG_FILE, WEIGHTS_FILE, load_network, read_config
     from space.model_folder import ModelError, ModelFolder, shortened
     from space.texture import describe_texture
+    from space.tiling import TILES_AT_ONCE, cut, mean_of_tiles, pool
 else:
     from decision import RULES_FILE, TEXTURES_FILE, Decision, Prediction
     from images import ImageError, read_image
     from model_config import CONFIG_FILE, WEIGHTS_FILE, load_network, read_config
     from model_folder import ModelError, ModelFolder, shortened
     from texture import describe_texture
+    from tiling import TILES_AT_ONCE, cut, mean_of_tiles, pool
 
 __all__ = [
     "ImageError",
@@ -110,7 +112,7 @@ class Predictor:
         files = ModelFolder(folder)
         config = read_config(files)
         self.labels = list(config.label_names)
-        self.bit_depth = config.bit_depth
+        self.bit_depth, self.tile = config.bit_depth, config.tile
         self.decision = Decision.read(folder, self.labels)
         self.model: torch.nn.Module = load_network(files, config).to(self.device)
         self.transform = create_transform(
@@ -135,7 +137,7 @@ class Predictor:
     def observe(
         self, images: Sequence[Image.Image], stages: Sequence[int] | None = None
     ) -> Observation:
-        """Send RGB images through the network, once.
+        """Send RGB images through the network, each of their tiles once.
 
         Args:
             images: from `read_image`.
@@ -147,7 +149,23 @@ class Predictor:
         if stages is None:
             known = self.decision and self.decision.textures
             stages = list(known.stages) if known else []
-        batch = torch.stack([self.transform(image) for image in images]).to(self.device)
+        tiled = [self.tiles(image) for image in images]
+        counts = [len(tiles) for tiles in tiled]
+        every = [tile for tiles in tiled for tile in tiles]
+        seen = [
+            self._observe_tiles(every[first : first + TILES_AT_ONCE], stages)
+            for first in range(0, len(every), TILES_AT_ONCE)
+        ]
+        return Observation(
+            pool(torch.cat([each.logits for each in seen]), counts),
+            [
+                mean_of_tiles(torch.cat(maps), counts)
+                for maps in zip(*(each.textures for each in seen), strict=True)
+            ],
+        )
+
+    def _observe_tiles(self, tiles: Sequence[Image.Image], stages: Sequence[int]) -> Observation:
+        batch = torch.stack([self.transform(tile) for tile in tiles]).to(self.device)
         model: Any = self.model
         if stages:
             features, maps = model.forward_intermediates(batch, indices=list(stages))
@@ -161,6 +179,10 @@ class Predictor:
                 "are damaged. Publish it again."
             )
         return seen
+
+    def tiles(self, image: Image.Image) -> list[Image.Image]:
+        """Return the pictures that the network sees of an image: its squares, or all of it."""
+        return cut(image) if self.tile else [image]
 
     def judge(self, observation: Observation) -> list[Prediction]:
         """Return what to say of each observed image; without a decision, the plain softmax."""

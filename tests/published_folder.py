@@ -25,7 +25,12 @@ SURE_LEAD = 3.0
 
 
 def write_published_folder(
-    folder: Path, seed: int = 0, architecture: str = ARCHITECTURE, bit_depth: int = 16
+    folder: Path,
+    seed: int = 0,
+    architecture: str = ARCHITECTURE,
+    bit_depth: int = 16,
+    *,
+    tile: bool = False,
 ) -> torch.nn.Module:
     """Write a model with random weights, its report, its card and its figures into `folder`.
 
@@ -34,6 +39,7 @@ def write_published_folder(
         seed: of the random weights.
         architecture: timm's name; the report tells of another anyway.
         bit_depth: of the data set that the model was trained on.
+        tile: whether it cuts long images into squares, none of which is cropped then.
 
     Returns:
         The model, ready to compare with what others load.
@@ -43,7 +49,9 @@ def write_published_folder(
         torch.manual_seed(seed)
         model: torch.nn.Module = timm.create_model(architecture, num_classes=len(LABELS)).eval()
     data_config = resolve_model_data_config(model)
-    write_model(model, data_config, LABELS, folder, bit_depth=bit_depth)
+    if tile:
+        data_config |= {"crop_mode": "squash", "crop_pct": 1.0}
+    write_model(model, data_config, LABELS, folder, bit_depth=bit_depth, tile=tile)
     report = example_report()
     for number, figure in enumerate(report.figures):
         Image.new("L", (8, 8), 40 * number).save(folder / figure.file)

@@ -37,10 +37,18 @@ def check_gpu(device: torch.device) -> None:
         )
 
 
-def resolve_batch_size(config: TrainConfig, classes: int, accelerator: Accelerator) -> TrainConfig:
+def resolve_batch_size(
+    config: TrainConfig, classes: int, most_tiles: int, accelerator: Accelerator
+) -> TrainConfig:
     """Return settings with as many images a step, in batches that fit into the GPU's memory.
 
     A network of the same kind, with random weights, tries them out and is thrown away.
+
+    Args:
+        config: the settings.
+        classes: outputs of the network.
+        most_tiles: pictures that the network sees of one image, at most.
+        accelerator: where it runs.
 
     Raises:
         ConfigError: not even the smallest batch fits.
@@ -51,7 +59,7 @@ def resolve_batch_size(config: TrainConfig, classes: int, accelerator: Accelerat
     model = backbone.build(anew, classes).model
     with _memory_to_spare(accelerator.device):
         found = largest_that_fits(
-            lambda size: try_step(model, size // processes, config, accelerator),
+            lambda size: try_step(model, size // processes * most_tiles, config, accelerator),
             batch_sizes(images, processes),
         )
     # The GPUs of several processes may differ; all take what the smallest holds.

@@ -73,6 +73,8 @@ class ModelConfig:
     """Train all layers, or only the linear head on a frozen backbone."""
     image_size: int = 224
     """Side in pixels to which each image is scaled, 32 to 2048."""
+    tile: bool = False
+    """Cut long images into squares, for one answer from all; n squares cost as much as n images."""
     drop_path: float = 0.0
     """Stochastic depth rate, for networks that have it."""
     layer_scale: float = 0.0
@@ -319,6 +321,14 @@ class TrainConfig:
                 "--weights and --no-pretrained exclude each other",
             ),
             *_license_rule(model.license),
+            (
+                model.tile and recipe.mixup + recipe.cutmix > 0,
+                "--tile excludes --mixup and --cutmix: images of several tiles can't be mixed",
+            ),
+            (
+                model.tile and run.compile,
+                "--tile excludes --compile: the number of tiles changes from batch to batch",
+            ),
             (not 1 <= recipe.epochs <= 100_000, "--epochs must be in [1, 100000]"),
             (not 1 <= recipe.batch_size <= 65_536, "--batch-size must be in [1, 65536]"),
             (not 1 <= recipe.accumulate <= 65_536, "--accumulate must be in [1, 65536]"),

@@ -19,14 +19,14 @@ from model_card.trust import Trust
 from model_card.trust_figures import write_trust_figures
 from space.predictor import Prediction
 from trainer import machine
-from trainer.augment import Augment, draw, plain_transform
+from trainer.augment import Augment, draw
 from trainer.backbone import Backbone, count_parameters
 from trainer.config import TrainConfig
 from trainer.fit import Fit
 from trainer.imagefolder import open_image
 from trainer.images import Images
 from trainer.leakage import leaking_files, overlapping, random_split_leakage
-from trainer.loading import mixed_seed
+from trainer.loading import mixed_seed, seen_tiles
 from trainer.metrics.intervals import grouped_proportion
 from trainer.sample_rows import choose_samples
 from trainer.shared_images import EXAMPLES_DIR, note_figures
@@ -129,6 +129,7 @@ def _model_facts(run: FinishedRun) -> report.Model:
         interpolation=data_config["interpolation"],
         mean=data_config["mean"],
         std=data_config["std"],
+        tiled=config.tile,
     )
 
 
@@ -231,7 +232,8 @@ def _write_image_figures(
     run: FinishedRun, predictions: list[Prediction], folder: Path
 ) -> list[report.Figure]:
     """Draw the figures that show images: test predictions, augmentations and heatmaps."""
-    pixels = plain_transform(run.backbone.data_config)(open_image(run.images.parts["train"][0]))
+    row, tile = run.images.parts["train"][0], run.config.model.tile
+    pixels = seen_tiles(row, run.backbone.data_config, tile=tile)[0]
     seed = run.config.run.seed
     draws = torch.stack([draw(mixed_seed(seed, number)) for number in range(AUGMENTED)])
     augment = Augment(run.config.recipe, run.backbone.data_config)

@@ -13,6 +13,7 @@ from timm.data import create_transform
 
 from model_card.report import Export
 from space.predictor import Predictor
+from space.tiling import TILES_AT_ONCE, pool
 from trainer.errors import DefectError
 
 WEIGHTS_FILE = "model.safetensors"
@@ -27,6 +28,7 @@ def write_model(
     folder: Path,
     *,
     bit_depth: int = 16,
+    tile: bool = False,
 ) -> None:
     """Write `model.safetensors` and timm's `config.json` into `folder`.
 
@@ -36,13 +38,14 @@ def write_model(
         labels: of the network's outputs.
         folder: exists.
         bit_depth: significant bits of the data set's 16-bit images; timm does not use it.
+        tile: whether long images are cut into squares before that transform.
     """
     # timm saves tensors as they lie in memory, and safetensors refuses channels_last.
     model = model.to("cpu").to(memory_format=torch.contiguous_format)
     timm.models.save_for_hf(
         model,
         str(folder),
-        model_config={"label_names": list(labels), "bit_depth": bit_depth},
+        model_config={"label_names": list(labels), "bit_depth": bit_depth, "tile": tile},
         safe_serialization=True,
         data_config=data_config,
     )
@@ -61,8 +64,12 @@ def prove_equal(
     """
     predictor = Predictor(folder)
     transform = create_transform(**data_config, is_training=False)
+    tiled = [predictor.tiles(image) for image in images]
+    batch = torch.stack([transform(tile) for tiles in tiled for tile in tiles])
+    model.eval()
     with torch.inference_mode():
-        expected = model.eval()(torch.stack([transform(image) for image in images]))
+        outputs = torch.cat([model(some) for some in torch.split(batch, TILES_AT_ONCE)])
+        expected = pool(outputs, [len(tiles) for tiles in tiled])
     difference = (predictor.logits(images) - expected).abs().max().item()
     if not difference <= LARGEST_DIFFERENCE:
         raise DefectError(

@@ -13,6 +13,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,13 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from trainer import checkpoint
-from trainer.augment import Augment, draw, plain_transform
+from trainer.augment import Augment, draw
 from trainer.backbone import Backbone
 from trainer.cache import cache_folder, cache_is_optional, image_digest
 from trainer.config import TrainConfig
 from trainer.errors import ConfigError
-from trainer.imagefolder import open_image
-from trainer.loading import mixed_seed
+from trainer.loading import mixed_seed, seen_tiles, stack_tiles, tile_seeds
+from trainer.shapes import tile_counts
 
 logger = logging.getLogger(__name__)
 
@@ -63,25 +64,30 @@ class FeatureStore:
         self.root = cache_folder("features", config.run.cache_dir)
         self.weights = self._weights_digest()
 
-    def of(self, part: datasets.Dataset, views: int, title: str) -> torch.Tensor:
-        """Return the features of all images of a part: float32, [image, 1 + view, feature].
+    def of(self, part: datasets.Dataset, views: int, title: str) -> list[torch.Tensor]:
+        """Return the features of each image of a split: float32, [tile, 1 + view, feature].
 
-        First come those of the images as they are, then those of so many augmented views; what is
-        not on disk yet is computed.
+        First come those of the image as it is, then those of its augmented views; what is not on
+        disk yet is computed. With `--tile` a long image has several tiles.
         """
-        hashes = [image_digest(row) for row in part]
+        counts = tile_counts(part["size_px"], tile=self.config.model.tile)
+        names = [tile_names(image_digest(row), n) for row, n in zip(part, counts, strict=True)]
         known = [self._read(view) for view in range(1 + views)]
-        missing = [[i for i, name in enumerate(hashes) if name not in of] for of in known]
+        missing = [[i for i, tiles in enumerate(names) if tiles[0] not in of] for of in known]
         total = sum(len(rows) for rows in missing)
         with tqdm(total=total, desc=title, unit="image", leave=False, disable=None) as bar:
             for view, rows in enumerate(missing):
                 for first in range(0, len(rows), IMAGES_PER_FILE):
                     some = rows[first : first + IMAGES_PER_FILE]
-                    names = [hashes[index] for index in some]
-                    features = self._compute(part.select(some), names, view, bar)
-                    self._write(view, names, features)
-                    known[view] |= dict(zip(names, features, strict=True))
-        return torch.stack([torch.stack([of[name] for of in known]) for name in hashes])
+                    own = [names[index] for index in some]
+                    features = self._compute(part.select(some), own, view, bar)
+                    tiles = list(chain.from_iterable(own))
+                    self._write(view, tiles, features)
+                    known[view] |= dict(zip(tiles, features, strict=True))
+        return [
+            torch.stack([torch.stack([of[name] for of in known]) for name in tiles])
+            for tiles in names
+        ]
 
     def _read(self, view: int) -> dict[str, torch.Tensor]:
         known: dict[str, torch.Tensor] = {}
@@ -90,40 +96,44 @@ class FeatureStore:
             known |= dict(zip(facts["images"], tensors["features"], strict=True))
         return known
 
-    def _write(self, view: int, hashes: Sequence[str], features: torch.Tensor) -> None:
+    def _write(self, view: int, names: Sequence[str], features: torch.Tensor) -> None:
         folder = self.folder(view)
-        file = hashlib.sha256("".join(hashes).encode()).hexdigest()[:16] + ".safetensors"
+        file = hashlib.sha256("".join(names).encode()).hexdigest()[:16] + ".safetensors"
         with cache_is_optional(self.root):
             folder.mkdir(parents=True, exist_ok=True)
-            checkpoint.save(folder / file, {"features": features}, {"images": list(hashes)})
+            checkpoint.save(folder / file, {"features": features}, {"images": list(names)})
 
     @torch.inference_mode()
     def _compute(
-        self, part: datasets.Dataset, hashes: Sequence[str], view: int, bar: Any
+        self, part: datasets.Dataset, names: Sequence[list[str]], view: int, bar: Any
     ) -> torch.Tensor:
-        """Send images through the backbone, as they are (view 0) or changed; [image, feature]."""
+        """Send images through the backbone, as they are (view 0) or changed; [tile, feature]."""
         batches = DataLoader(
-            _Pixels(part, self.built.data_config),
+            _Pixels(part, self.built.data_config, tile=self.config.model.tile),
             batch_size=max(16, self.config.recipe.batch_size),
             num_workers=self.config.run.workers,
+            collate_fn=stack_tiles,
         )
         features: list[torch.Tensor] = []
         for batch in batches:
-            inputs = batch.to(self.accelerator.device)
+            inputs = batch.inputs.to(self.accelerator.device)
             if view:
-                done = sum(len(some) for some in features)
-                draws = self._draws(hashes[done : done + len(batch)], view)
-                inputs = self.augment((inputs, draws))
+                own = [names[row] for row in batch.targets.tolist()]
+                inputs = self.augment((inputs, self._draws(own, view)))
             else:
                 inputs = self.augment.normalise(inputs)
             with self.accelerator.autocast():
                 features.append(_features(self.model, inputs).float().cpu())
-            bar.update(len(batch))
+            bar.update(len(batch.counts))
         return torch.cat(features)
 
-    def _draws(self, hashes: Sequence[str], view: int) -> torch.Tensor:
+    def _draws(self, names: Sequence[list[str]], view: int) -> torch.Tensor:
         """Draw the changes of one view: by image, not by place, for another split to find it."""
-        seeds = [mixed_seed(self.config.run.seed, view, int(name[:15], 16)) for name in hashes]
+        seeds = [
+            seed
+            for tiles in names
+            for seed in tile_seeds(len(tiles), self.config.run.seed, view, int(tiles[0][:15], 16))
+        ]
         return torch.stack([draw(seed) for seed in seeds]).to(self.accelerator.device)
 
     @torch.inference_mode()
@@ -172,40 +182,45 @@ class FeatureStore:
 class FeatureViews(Dataset[tuple[torch.Tensor, int]]):
     """Features in the place of training images: in each epoch, one of the views of each."""
 
-    def __init__(self, features: torch.Tensor, labels: Sequence[int], seed: int) -> None:
+    def __init__(self, features: Sequence[torch.Tensor], labels: Sequence[int], seed: int) -> None:
         self.features, self.labels, self.seed = features, labels, seed
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[torch.Tensor, int]:
         epoch, index = key
-        view = mixed_seed(self.seed, epoch, index) % self.features.shape[1]
-        return self.features[index, view], self.labels[index]
+        views = self.features[index]
+        view = mixed_seed(self.seed, epoch, index) % views.shape[1]
+        return views[:, view], self.labels[index]
 
 
 class PlainFeatures(Dataset[tuple[torch.Tensor, int]]):
     """Features in the place of validation images."""
 
-    def __init__(self, features: torch.Tensor, labels: Sequence[int]) -> None:
+    def __init__(self, features: Sequence[torch.Tensor], labels: Sequence[int]) -> None:
         self.features, self.labels = features, labels
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        return self.features[index, 0], self.labels[index]
+        return self.features[index][:, 0], self.labels[index]
 
 
-class _Pixels(Dataset[torch.Tensor]):
-    """Images, decoded and scaled: 8-bit, [3, height, width]."""
+class _Pixels(Dataset[tuple[torch.Tensor, int]]):
+    """Images, decoded and scaled (8-bit, [tile, 3, height, width]), and their rows."""
 
-    def __init__(self, part: datasets.Dataset, data_config: dict[str, Any]) -> None:
-        self.part, self.transform = part, plain_transform(data_config)
+    def __init__(self, part: datasets.Dataset, data_config: dict[str, Any], *, tile: bool) -> None:
+        self.part, self.data_config, self.tile = part, data_config, tile
 
     def __len__(self) -> int:
         return len(self.part)
 
-    def __getitem__(self, index: int) -> torch.Tensor:
-        pixels: torch.Tensor = self.transform(open_image(self.part[index]))
-        return pixels
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return seen_tiles(self.part[index], self.data_config, tile=self.tile), index
+
+
+def tile_names(digest: str, tiles: int) -> list[str]:
+    """Return under which names the features of an image's tiles are cached."""
+    return [digest] if tiles == 1 else [f"{digest}:{tile}/{tiles}" for tile in range(tiles)]
 
 
 def _features(model: Any, inputs: torch.Tensor) -> torch.Tensor:

@@ -49,7 +49,12 @@ def finish(
     partial.mkdir()
     test = images.parts["test"]
     export.write_model(
-        built.model, built.data_config, images.labels, partial, bit_depth=images.bit_depth
+        built.model,
+        built.data_config,
+        images.labels,
+        partial,
+        bit_depth=images.bit_depth,
+        tile=config.model.tile,
     )
     compared = [open_image(row) for row in test.select(range(min(COMPARED_IMAGES, len(test))))]
     plain = Predictor(partial, accelerator.device)

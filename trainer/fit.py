@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 
+from space.tiling import pool
 from trainer import checkpoint
 from trainer.config import TrainConfig
 from trainer.errors import ConfigError, DataError, DefectError
@@ -26,7 +27,7 @@ from trainer.history import BEST, LAST, EpochResult, History
 from trainer.images import Images
 from trainer.interruption import StopRequest
 from trainer.learner import Learner
-from trainer.loading import EpochSampler, mixed_seed
+from trainer.loading import EpochSampler, mixed_seed, stack_tiles
 from trainer.optimisation import highest_rate
 from trainer.progress import LEGEND, ProgressBar, epoch_line, epoch_title
 from trainer.task import Task
@@ -107,6 +108,7 @@ class Fitting:
         loading: dict[str, Any] = {
             "batch_size": recipe.batch_size,
             "num_workers": config.run.workers,
+            "collate_fn": stack_tiles,
             "persistent_workers": config.run.workers > 0,
             "pin_memory": accelerator.device.type == "cuda",
         }
@@ -222,18 +224,18 @@ class Fitting:
             self.learner.schedule.step_update(before + taken - 1)
         self.left.start_epoch(epoch - 1, done)
         with self._bar(epoch_title(epoch, recipe.epochs), len(self.sampler), done) as bar:
-            for parts in grouped(self.train_batches, recipe.accumulate):
+            for batches in grouped(self.train_batches, recipe.accumulate):
                 if self.random_state is not None:
                     # Not before: starting the loader draws a number, too.
                     torch.set_rng_state(self.random_state)
                     self.random_state = None
-                step = self.learner.step(parts, before + taken)
+                step = self.learner.step(batches, before + taken)
                 totals = totals.to(step) + step
                 taken += 1
                 if self.stop.asked:
                     self.begun = Begun(taken, tuple(totals.tolist()), time.monotonic() - start)
                     self._stop()
-                images = processes * sum(len(targets) for _, targets in parts)
+                images = processes * sum(len(batch.targets) for batch in batches)
                 self.left.step(images, time.monotonic())
                 bar.advance(images, totals, self.left.run_s)
                 if self.left.certain:
@@ -250,12 +252,13 @@ class Fitting:
         model.eval()
         losses, rights = [], []
         with self._bar("validation", len(self.validation_batches.dataset)) as bar:
-            for inputs, targets in self.validation_batches:
+            for batch in self.validation_batches:
                 if self.stop.asked:
                     self._stop()
                 with self.accelerator.autocast():
-                    outputs = model(self.prepare(inputs)).float()
-                outputs, targets = self.accelerator.gather_for_metrics((outputs, targets))
+                    outputs = model(self.prepare(batch.inputs)).float()
+                answers = pool(outputs, batch.counts), batch.targets
+                outputs, targets = self.accelerator.gather_for_metrics(answers)
                 losses.append(cross_entropy(outputs, targets, reduction="none"))
                 rights.append(outputs.argmax(1) == targets)
                 bar.advance(len(targets))

@@ -10,11 +10,13 @@ import torch
 from accelerate import Accelerator
 from timm.utils import ModelEmaV3
 
+from space.tiling import pool
 from trainer import checkpoint
 from trainer.checkpoint import Tensors
 from trainer.compilation import compiled
 from trainer.config import RecipeConfig
 from trainer.images import Images
+from trainer.loading import Batch
 from trainer.optimisation import (
     build_loss,
     build_mixing,
@@ -85,25 +87,25 @@ class Learner:
         network = self.network if self.average is None else self.average.module
         return network.state_dict()
 
-    def step(self, parts: Sequence[tuple[Any, torch.Tensor]], number: int) -> torch.Tensor:
-        """Take one step on images that come in parts, which memory holds one after another.
+    def step(self, batches: Sequence[Batch], number: int) -> torch.Tensor:
+        """Take one step on batches that memory holds one after another.
 
         Args:
-            parts: batches of (inputs, targets), whose gradients add up.
+            batches: their gradients add up.
             number: of the step, counted from the start of the training.
 
         Returns:
-            sum of losses, right answers, images; where the model is, since reading a number at
+            sum of losses, correct answers, images; where the model is, since reading a number at
             every step would make a GPU wait.
         """
         self.schedule.step_update(number)
         self.model.train()
-        images = sum(len(targets) for _, targets in parts)
+        images = sum(len(batch.targets) for batch in batches)
         totals = torch.zeros(3, dtype=self._total_dtype, device=self.accelerator.device)
-        for place, (inputs, targets) in enumerate(parts, 1):
-            last = place == len(parts)
+        for place, batch in enumerate(batches, 1):
+            last = place == len(batches)
             with nullcontext() if last else self.accelerator.no_sync(self.model):
-                totals += self._learn(inputs, targets, images)
+                totals += self._learn(batch, images)
         if self.recipe.clip_grad:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip_grad)
         self.optimizer.step()
@@ -112,12 +114,12 @@ class Learner:
             self.average.update(self.network, number)
         return totals
 
-    def _learn(self, inputs: Any, targets: torch.Tensor, images: int) -> torch.Tensor:
-        """Add up the gradients of one part, as its share of the mean over all images."""
-        inputs = self.augment(inputs)
+    def _learn(self, batch: Batch, images: int) -> torch.Tensor:
+        """Add up the gradients of one batch, as its share of the mean over all images."""
+        inputs, targets = self.augment(batch.inputs), batch.targets
         if self.mix is not None:
             inputs, targets = self.mix(inputs, targets)
-        outputs = self.passes(inputs)
+        outputs = pool(self.passes(inputs), batch.counts)
         loss = self.loss(outputs, targets).sum()
         self.accelerator.backward(loss / images)
         right = (outputs.argmax(1) == likeliest(targets)).sum()

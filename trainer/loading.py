@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import datasets
 import psutil
@@ -13,8 +13,10 @@ import torch
 from torch.utils.data import Dataset, Sampler
 from tqdm import tqdm
 
+from space.tiling import cut
 from trainer.augment import draw, plain_transform
 from trainer.imagefolder import open_image
+from trainer.shapes import tile_counts
 
 # Of the memory that is free, what decoded images may take.
 MEMORY_SHARE = 0.25
@@ -52,26 +54,35 @@ class EpochSampler(Sampler[tuple[int, int]]):
             yield self.epoch, index
 
 
-def decode(part: datasets.Dataset, data_config: dict[str, Any], file: Path) -> datasets.Dataset:
-    """Decode and scale each image once.
+def seen_tiles(row: dict[str, Any], data_config: dict[str, Any], *, tile: bool) -> torch.Tensor:
+    """Decode an image and scale its tiles: 8-bit, [tile, 3, height, width]."""
+    transform, image = plain_transform(data_config), open_image(row)
+    return torch.stack([transform(each) for each in (cut(image) if tile else [image])])
+
+
+def decode(
+    part: datasets.Dataset, data_config: dict[str, Any], file: Path, *, tile: bool = False
+) -> datasets.Dataset:
+    """Decode each image and scale its tiles once.
 
     Args:
         part: images as `trainer.imagefolder` finds them.
         data_config: timm's, with the size of the network's input.
         file: where the pixels are kept, mapped into memory, if they are too many to hold there.
+        tile: whether long images are cut into squares.
 
     Returns:
-        rows of `pixels`, the bytes of an 8-bit tensor [3, height, width].
+        rows of `pixels`, the bytes of an 8-bit tensor [tile, 3, height, width].
     """
-    transform = plain_transform(data_config)
-    image_bytes = math.prod(data_config["input_size"])
-    fits = len(part) * image_bytes < MEMORY_SHARE * psutil.virtual_memory().available
+    counts = tile_counts(part["size_px"], tile=tile)
+    tile_bytes = math.prod(data_config["input_size"])
+    fits = sum(counts) * tile_bytes < MEMORY_SHARE * psutil.virtual_memory().available
     file.parent.mkdir(parents=True, exist_ok=True)
     with tqdm(total=len(part), desc="decoding", unit="image", leave=False, disable=None) as bar:
 
         def decoded(row: dict[str, Any]) -> dict[str, bytes]:
             bar.update()
-            return {"pixels": transform(open_image(row)).numpy().tobytes()}
+            return {"pixels": seen_tiles(row, data_config, tile=tile).numpy().tobytes()}
 
         return part.map(
             decoded,
@@ -81,13 +92,13 @@ def decode(part: datasets.Dataset, data_config: dict[str, Any], file: Path) -> d
             cache_file_name=None if fits else str(file),
             # Files may have changed since a run was stopped.
             load_from_cache_file=False,
-            writer_batch_size=max(1, CHUNK_BYTES // image_bytes),
+            writer_batch_size=max(1, CHUNK_BYTES // (tile_bytes * max(counts, default=1))),
             new_fingerprint=file.stem,
         )
 
 
 class PlainImages(Dataset[tuple[torch.Tensor, int]]):
-    """Images as the published model will see them: 8-bit, [3, height, width]."""
+    """Images as the published model will see them: 8-bit tiles, [tile, 3, height, width]."""
 
     def __init__(
         self, pixels: datasets.Dataset, labels: Sequence[int], data_config: dict[str, Any]
@@ -101,11 +112,12 @@ class PlainImages(Dataset[tuple[torch.Tensor, int]]):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
         # Read from Arrow's column: a row of the data set takes several times as long.
         content = bytearray(self.pixels[index].as_buffer())
-        return torch.frombuffer(content, dtype=torch.uint8).view(self.shape), self.labels[index]
+        pixels = torch.frombuffer(content, dtype=torch.uint8)
+        return pixels.view(-1, *self.shape), self.labels[index]
 
 
 class TrainingImages(Dataset[tuple[tuple[torch.Tensor, torch.Tensor], int]]):
-    """Images, and the numbers that seed, epoch and index draw for them, for `Augment` to use.
+    """Images, and the numbers that seed, epoch and index draw for each tile, for `Augment` to use.
 
     Args:
         whole_from: the epoch (the first is 1) from which on images are no longer turned or moved.
@@ -117,8 +129,39 @@ class TrainingImages(Dataset[tuple[tuple[torch.Tensor, torch.Tensor], int]]):
     def __getitem__(self, key: tuple[int, int]) -> tuple[tuple[torch.Tensor, torch.Tensor], int]:
         epoch, index = key
         pixels, label = self.plain[index]
-        draws = draw(mixed_seed(self.seed, epoch, index), whole=epoch >= self.whole_from)
-        return (pixels, draws), label
+        seeds = tile_seeds(len(pixels), self.seed, epoch, index)
+        draws = [draw(seed, whole=epoch >= self.whole_from) for seed in seeds]
+        return (pixels, torch.stack(draws)), label
+
+
+def tile_seeds(tiles: int, *numbers: int) -> list[int]:
+    """Return a seed for each tile of an image; the first is that of the image as a whole."""
+    first = mixed_seed(*numbers)
+    return [first, *(mixed_seed(*numbers, tile) for tile in range(1, tiles))]
+
+
+class Batch(NamedTuple):
+    """The images of a batch, tile after tile.
+
+    Attributes:
+        inputs: of all tiles: pixels, with the numbers drawn for them in training, or features.
+        counts: tiles of each image.
+        targets: class of each image.
+    """
+
+    inputs: Any
+    counts: list[int]
+    targets: torch.Tensor
+
+
+def stack_tiles(items: Sequence[tuple[Any, int]]) -> Batch:
+    """Return a batch of (inputs, label) pairs, whose inputs have a row for each tile."""
+    inputs, labels = zip(*items, strict=True)
+    targets = torch.tensor(labels)
+    if isinstance(inputs[0], torch.Tensor):
+        return Batch(torch.cat(inputs), [len(tiles) for tiles in inputs], targets)
+    stacked = tuple(torch.cat(rows) for rows in zip(*inputs, strict=True))
+    return Batch(stacked, [len(tiles) for tiles, *_ in inputs], targets)
 
 
 def mixed_seed(*numbers: int) -> int:

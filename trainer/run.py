@@ -41,6 +41,7 @@ from trainer.run_folder import (
     remove_leftovers,
     state_of,
 )
+from trainer.shapes import report_shapes, tile_counts
 from trainer.split import write_split
 from trainer.task import PIXELS_DIR, head_task, image_task
 from trainer.tracking import check_tracker, tracking
@@ -138,8 +139,11 @@ def _train_in(
         else:
             prepared = prepare_images(config, run_dir)
     started = _started(run_dir)
+    sizes = [size for part in prepared[0].parts.values() for size in part["size_px"]]
+    report_shapes(sizes, tile=config.model.tile)
     if config.run.find_batch_size:
-        config = resolve_batch_size(config, len(prepared[0].labels), accelerator)
+        most_tiles = max(tile_counts(sizes, tile=config.model.tile))
+        config = resolve_batch_size(config, len(prepared[0].labels), most_tiles, accelerator)
         if accelerator.is_main_process:
             _write_settings(config, run_dir)
             os.utime(run_dir / CONFIG_FILE, (started.timestamp(),) * 2)

@@ -27,9 +27,9 @@ class Task:
 
     Attributes:
         model: trained in place.
-        train: gives (input, label) for a key (epoch, index).
-        validation: gives (input, label) for an index.
-        augment: turns a batch of training inputs into what the model takes.
+        train: gives (inputs of all tiles, label) for a key (epoch, index).
+        validation: gives (inputs of all tiles, label) for an index.
+        augment: turns the tiles of a training batch into what the model takes.
         prepare: does so with validation inputs.
         image_s: seconds that a pass of an image through the whole network takes, where training
             does not show it.
@@ -56,7 +56,8 @@ def image_task(
     def decoded(name: str) -> PlainImages:
         part = images.parts[name]
         file = run_dir / PIXELS_DIR / f"{name}-{accelerator.process_index}.arrow"
-        return PlainImages(decode(part, data_config, file), list(part["label"]), data_config)
+        pixels = decode(part, data_config, file, tile=config.model.tile)
+        return PlainImages(pixels, list(part["label"]), data_config)
 
     return Task(
         model=backbone.model,

@@ -6,26 +6,34 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import timm
 import torch
 from PIL import Image
-from timm.models import save_for_hf
+from timm.data import resolve_model_data_config
 
 from model_card.card import render_card
 from space.decision import Costs, Decision, Rules
 from space.predictor import Predictor
-from tests.reports import LABELS, example_report
+from tests.reports import LABELS, example_model, example_report
+from trainer.export import write_model
 
 
-def test_the_example_runs_in_the_published_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("size", "tiled"), [((90, 120), False), ((90, 430), True), ((310, 90), True)]
+)
+def test_the_example_runs_in_the_published_folder(
+    tmp_path: Path, size: tuple[int, int], tiled: bool
+) -> None:
     torch.manual_seed(0)
     model = timm.create_model("test_convnext", num_classes=len(LABELS)).eval()
-    save_for_hf(model, tmp_path, {"label_names": LABELS}, safe_serialization=True)
-    pixels = torch.randint(0, 256, (90, 120, 3), dtype=torch.uint8, generator=torch.Generator())
+    data_config = resolve_model_data_config(model) | {"crop_mode": "squash", "crop_pct": 1.0}
+    write_model(model, data_config, LABELS, tmp_path, tile=tiled)
+    pixels = torch.randint(0, 256, (*size, 3), dtype=torch.uint8, generator=torch.Generator())
     image = Image.fromarray(pixels.numpy())
     image.save(tmp_path / "image.png")
 
-    report = example_report()
+    report = example_report(model=example_model(tiled=tiled))
     assert report.trust is not None
     rules = Rules(
         labels=LABELS,

@@ -16,6 +16,7 @@ from torch import nn
 
 from trainer.config import RecipeConfig
 from trainer.learner import Learner
+from trainer.loading import Batch
 from trainer.task import Task
 
 TRAIN = Path(__file__).parents[2] / "trainer" / "train.py"
@@ -37,7 +38,8 @@ def test_compiled_steps_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyP
     plain, compiled = (_learner(accelerator, compile_network=c) for c in (False, True))
     generator = torch.Generator().manual_seed(1)
     for number, size in enumerate([4, 2]):
-        batch = [(torch.randn(size, 3, 8, 8, generator=generator), torch.arange(size) % 3)]
+        inputs = torch.randn(size, 3, 8, 8, generator=generator)
+        batch = [Batch(inputs, [1] * size, torch.arange(size) % 3)]
         expected = plain.step(batch, number)
         assert compiled.step(batch, number).tolist() == pytest.approx(expected.tolist(), rel=1e-4)
     assert list(tmp_path.rglob("*.so")), "nothing was compiled"

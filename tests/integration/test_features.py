@@ -73,7 +73,7 @@ def test_features_lead_to_the_models_own_logits(
 ) -> None:
     store, built, _ = store_of(head_config(data_dir, tmp_path, tmp_path, views=2))
     part = images.parts["train"]
-    features = store.of(part, 2, "features")
+    features = torch.cat(store.of(part, 2, "features"))
     model: Any = built.model
     assert features.shape == (len(part), 3, model.num_features)
     transform = plain_transform(built.data_config)
@@ -107,22 +107,24 @@ def test_what_is_on_disk_is_not_computed_again(
     config = head_config(data_dir, tmp_path, tmp_path / "cache")
     part: Dataset = images.parts["train"]
     first, _, passes = store_of(config)
-    some = first.of(part.select(range(5)), 1, "features")
+    some = torch.cat(first.of(part.select(range(5)), 1, "features"))
     assert sum(passes) == 10
     # Another head, another learning rate: the same backbone.
     torch.manual_seed(1)
     second, _, passes = store_of(replace(config, recipe=replace(config.recipe, lr=1.0)))
-    everything = second.of(part, 1, "features")
+    everything = torch.cat(second.of(part, 1, "features"))
     assert sum(passes) == 2 * (len(part) - 5)
     torch.testing.assert_close(everything[:5], some)
     third, _, passes = store_of(config)
     # In another order, as in another split; for validation, without views.
     order = list(range(len(part)))[::-1]
-    torch.testing.assert_close(third.of(part.select(order), 1, "features"), everything.flip(0))
-    torch.testing.assert_close(third.of(part, 0, "features"), everything[:, :1])
+    torch.testing.assert_close(
+        torch.cat(third.of(part.select(order), 1, "features")), everything.flip(0)
+    )
+    torch.testing.assert_close(torch.cat(third.of(part, 0, "features")), everything[:, :1])
     assert passes == []
     # One view more is one pass more.
-    more = third.of(part, 2, "features")
+    more = torch.cat(third.of(part, 2, "features"))
     assert sum(passes) == len(part)
     torch.testing.assert_close(more[:, :2], everything)
 
@@ -154,8 +156,8 @@ def test_a_head_of_several_layers_is_told(data_dir: Path, tmp_path: Path) -> Non
 
 
 def test_views_change_from_epoch_to_epoch() -> None:
-    features = torch.arange(5 * 4, dtype=torch.float32).view(5, 4, 1)
-    data = FeatureViews(features, [0, 1, 2, 3, 4], seed=0)
+    features = torch.arange(5 * 4, dtype=torch.float32).view(5, 1, 4, 1)
+    data = FeatureViews(list(features), [0, 1, 2, 3, 4], seed=0)
     views = {(int(data[epoch, 2][0]) - 8, data[epoch, 2][1]) for epoch in range(50)}
     assert views == {(view, 2) for view in range(4)}
     assert torch.equal(data[7, 3][0], data[7, 3][0])

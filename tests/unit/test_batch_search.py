@@ -108,10 +108,13 @@ def test_a_step_takes_as_many_images_as_before(monkeypatch: pytest.MonkeyPatch) 
     config = replace(config, run=replace(config.run, find_batch_size=True))
     # No weights are fetched for a network that is thrown away.
     config = replace(config, model=replace(config.model, pretrained=True))
-    found = resolve_batch_size(config, 3, Accelerator(cpu=True))
+    found = resolve_batch_size(config, 3, 1, Accelerator(cpu=True))
     assert (found.recipe.batch_size, found.recipe.accumulate) == (4, 4)
     assert not found.run.find_batch_size
     assert found.model == config.model
+    # An image of two tiles takes the memory of two.
+    found = resolve_batch_size(config, 3, 2, Accelerator(cpu=True))
+    assert (found.recipe.batch_size, found.recipe.accumulate) == (2, 8)
 
 
 def test_it_is_for_gpus() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,12 @@ import pytest
 import torch
 from captum.attr import LayerGradientXActivation
 from PIL import Image
+from torch.nn.functional import interpolate
 
-from space import overlay
+from space import heatmap, overlay
 from space.heatmap import Explainer, above_mean, by_place, coloured, make_explainer, stage_names
 from space.predictor import Predictor
+from space.tiling import cut, pool, stitch
 from tests.published_folder import write_published_folder
 
 
@@ -104,6 +108,45 @@ def test_the_scales_before_the_last_explain(
     assert 0 <= heat.min() <= heat.max() <= 1
 
 
+@pytest.fixture(scope="module")
+def tiling_predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    folder = tmp_path_factory.mktemp("tiled") / "published"
+    write_published_folder(folder, tile=True)
+    predictor = Predictor(folder)
+    # Far apart, the logits of tiles have shares in the answer that differ.
+    with torch.no_grad():
+        predictor.model.get_parameter("head.fc.weight").mul_(300)
+    return predictor
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_a_strip_has_one_heatmap_over_all_of_its_tiles(
+    tiling_predictor: Predictor, upright: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Fewer than there are tiles: what does not fit in memory at once is the same in turns.
+    monkeypatch.setattr(heatmap, "TILES_EXPLAINED_AT_ONCE", 2)
+    explainer = Explainer(tiling_predictor)
+    pixels = np.random.default_rng(5).integers(0, 256, (40, 110, 3), np.uint8)
+    strip = Image.fromarray(pixels.transpose(1, 0, 2) if upright else pixels)
+    heat = explainer.explain(strip, 1)
+    side = tiling_predictor.transform(strip).shape[-1]
+    # Tiles of 40 px begin at 0, 35 and 70.
+    expected = (70 * side // 40 + side, side)
+    assert heat.shape == (expected if upright else expected[::-1])
+    assert (heat.min(), heat.max()) == (0, 1)
+    assert explainer.seen(strip).size == strip.size
+    # Of each scale, by hand: gradient of the pooled logit times activation, of all tiles at once.
+    batch = torch.stack([tiling_predictor.transform(tile) for tile in cut(strip)])
+    layers = [explainer.model.get_submodule(name) for name in explainer.names]
+    method = LayerGradientXActivation(lambda x: pool(explainer.model(x), [3]), layers)
+    product = torch.ones((), dtype=torch.float64)
+    for part in method.attribute(batch, 1):
+        added = part.detach().double().sum(1, keepdim=True).relu()
+        places = interpolate(added, (side, side), mode="bilinear")
+        product = product * above_mean(stitch(places[:, 0], *strip.size))
+    torch.testing.assert_close(torch.from_numpy(heat), product / product.max(), atol=5e-3, rtol=0)
+
+
 def test_what_is_cut_off_is_not_under_the_heatmap(predictor: Predictor) -> None:
     explainer = Explainer(predictor)
     model: Any = predictor.model
@@ -122,6 +165,17 @@ def test_cold_is_transparent_and_hot_is_bright() -> None:
     assert picture.mode == "RGBA"
     assert picture.getpixel((0, 0)) == (0, 0, 4, 0)
     assert picture.getpixel((1, 0)) == (252, 255, 164, 255)
+
+
+def test_the_heatmap_of_a_long_strip_is_scaled_like_the_strip() -> None:
+    """No picture of 17,000 px is sent, which WebP could not hold."""
+    strip = Image.new("RGB", (20_000, 200))
+    html = overlay.panel(strip, coloured(np.ones((170, 17_000))), "Scratches")
+    pictures = [
+        Image.open(io.BytesIO(base64.b64decode(data)))
+        for data in re.findall(r"base64,([^\"]+)", html)
+    ]
+    assert [picture.size for picture in pictures] == [(720, 7), (720, 7)]
 
 
 def test_the_panel_escapes_names_and_scales_large_images_down() -> None:

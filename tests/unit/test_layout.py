@@ -18,7 +18,7 @@ MODULES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob
 # What of `space` trainer may use: what judges images, and nothing of the web page.
 INFERENCE = {
     f"space.{name}"
-    for name in ("predictor", "decision", "images", "decoding", "texture", "heatmap")
+    for name in ("predictor", "decision", "images", "decoding", "texture", "tiling", "heatmap")
 }
 LARGEST_FILE_BYTES = 2_000_000
 

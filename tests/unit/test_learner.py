@@ -16,6 +16,7 @@ from trainer import checkpoint
 from trainer.config import RecipeConfig
 from trainer.fit import grouped
 from trainer.learner import Learner
+from trainer.loading import Batch, stack_tiles
 from trainer.task import Task
 
 LABELS = [0] * 9 + [1] * 4 + [2] * 3
@@ -31,10 +32,11 @@ def _learner(accelerator: Accelerator, **recipe: Any) -> Learner:
     return Learner(task, images, RecipeConfig(lr=1e-2, **recipe), 2, accelerator)
 
 
-def _batches(size: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def _batches(size: int) -> list[Batch]:
     inputs = torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     targets = torch.tensor(LABELS)
-    return [(inputs[i : i + size], targets[i : i + size]) for i in range(0, 16, size)]
+    labelled = list(zip(inputs[:, None], targets.tolist(), strict=True))
+    return [stack_tiles(labelled[i : i + size]) for i in range(0, 16, size)]
 
 
 # 16 images as one batch, in four equal parts, and in parts of which the last is smaller.

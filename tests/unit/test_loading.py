@@ -14,7 +14,14 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from trainer import loading
-from trainer.loading import EpochSampler, PlainImages, TrainingImages, decode, mixed_seed
+from trainer.loading import (
+    EpochSampler,
+    PlainImages,
+    TrainingImages,
+    decode,
+    mixed_seed,
+    stack_tiles,
+)
 
 IMAGES = 9
 DATA_CONFIG = {"input_size": (3, 8, 8), "interpolation": "bicubic"}
@@ -27,7 +34,11 @@ def noise() -> list[np.ndarray]:
 
 def decoded(folder: Path) -> PlainImages:
     part = Dataset.from_dict(
-        {"image": [Image.fromarray(p) for p in noise()], "label": list(range(IMAGES))}
+        {
+            "image": [Image.fromarray(p) for p in noise()],
+            "label": list(range(IMAGES)),
+            "size_px": [[8, 8]] * IMAGES,
+        }
     )
     part = part.cast_column("image", ImageFeature(decode=False))
     pixels = decode(part, DATA_CONFIG, folder / "part.arrow")
@@ -46,12 +57,14 @@ def epoch(
     sampler = EpochSampler(IMAGES, 5, seed)
     sampler.epoch = number
     images = TrainingImages(plain, seed)
-    loader = DataLoader(images, batch_size=5, sampler=sampler, num_workers=workers)
+    loader = DataLoader(
+        images, batch_size=5, sampler=sampler, num_workers=workers, collate_fn=stack_tiles
+    )
     batches = list(loader)
     return (
-        torch.cat([labels for _, labels in batches]).tolist(),
-        torch.cat([pixels for (pixels, _), _ in batches]),
-        torch.cat([draws for (_, draws), _ in batches]),
+        torch.cat([batch.targets for batch in batches]).tolist(),
+        torch.cat([batch.inputs[0] for batch in batches]),
+        torch.cat([batch.inputs[1] for batch in batches]),
     )
 
 
@@ -66,7 +79,7 @@ def test_images_are_decoded_once_wherever_they_are_kept(
     monkeypatch.setattr(loading, "open_image", opened.append)
     for index, expected in enumerate(noise()):
         pixels, label = plain[index]
-        assert torch.equal(pixels, torch.from_numpy(expected).permute(2, 0, 1))
+        assert torch.equal(pixels[0], torch.from_numpy(expected).permute(2, 0, 1))
         assert label == index
     assert opened == []
 
@@ -125,7 +138,7 @@ def test_in_the_last_epochs_images_stay_whole(plain: PlainImages) -> None:
         (_, numbers), _ = settling[(epoch_number, 1)]
         (_, usual), _ = always[(epoch_number, 1)]
         assert torch.equal(numbers, usual) == (epoch_number < 3)
-        assert torch.equal(numbers[6:], usual[6:])
+        assert torch.equal(numbers[:, 6:], usual[:, 6:])
 
 
 def test_loading_leaves_the_random_state_alone(plain: PlainImages) -> None:

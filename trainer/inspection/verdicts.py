@@ -8,6 +8,7 @@ from typing import Literal
 
 from model_card.wording import counted, enumeration, number, percent, shortlist
 from trainer.inspection.report import DataReport
+from trainer.shapes import SQUASHED, aspect_ratio
 
 # With fewer, a fifth set aside for the test is a handful, and its score says little.
 FEWEST_IMAGES = 50
@@ -236,6 +237,7 @@ def _on_classes(report: DataReport) -> Iterator[Verdict]:
             else f"The largest has {report.imbalance:.1f} times the images of the smallest.",
             "classes",
         )
+    yield from _on_shapes(report)
     for label, width, height in _betrayed(report):
         yield Verdict(
             "look",
@@ -244,6 +246,25 @@ def _on_classes(report: DataReport) -> Iterator[Verdict]:
             "that instead of the defect; cut the images of all classes to one size.",
             "classes",
         )
+
+
+def _on_shapes(report: DataReport) -> Iterator[Verdict]:
+    sizes = [size for each in report.classes for size in each.sizes]
+    long = [size for size in sizes if aspect_ratio(size.size_px) >= SQUASHED]
+    if not long:
+        return
+    longest = max(long, key=lambda size: aspect_ratio(size.size_px))
+    images, ratio = sum(size.images for size in long), aspect_ratio(longest.size_px)
+    width, height = longest.size_px
+    yield Verdict(
+        "look",
+        f"{counted(images, 'image')} of {report.images:,} "
+        f"{'is' if images == 1 else 'are'} squashed, up to {ratio:.1f}:1",
+        f"Training scales each image to a square. One of {width} × {height} pixels is squeezed to "
+        f"{percent(1 / ratio)} of its length, so a thin line across it fades. Train with --tile, "
+        "which cuts long images into squares and gives one answer from all squares of an image.",
+        "classes",
+    )
 
 
 def _betrayed(report: DataReport) -> Iterator[tuple[str, int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import datasets
 import numpy as np
@@ -16,6 +17,7 @@ from tqdm import tqdm
 from model_card.facts import Score
 from model_card.robustness import Degraded, Robustness, Step
 from space.predictor import Predictor
+from space.tiling import scaled_size
 from trainer.augment import plain_transform
 from trainer.imagefolder import open_image
 from trainer.loading import mixed_seed
@@ -39,8 +41,9 @@ def measure_robustness(
     part = test.select(rows)
     labels = part.features["label"].names
     truth = [labels[label] for label in part["label"]]
-    transform = plain_transform(resolve_model_data_config(predictor.model))
-    pixels = [transform(open_image(row)) for row in part]
+    data_config = resolve_model_data_config(predictor.model)
+    tile = predictor.tile
+    pixels = [_scaled(open_image(row), data_config, tile=tile) for row in part]
     places = range(1, len(DEGRADATIONS[0].strengths) + 1)
     clean = _judge(predictor, iter(pixels), truth)
     kinds = []
@@ -59,12 +62,25 @@ def measure_robustness(
     return Robustness(
         images=len(rows),
         of=len(test),
-        side_px=pixels[0].shape[-1],
+        side_px=data_config["input_size"][-1],
         seed=seed,
         clean=clean[0],
         clean_unnoticed=clean[1],
         kinds=kinds,
     )
+
+
+def _scaled(image: Image.Image, data_config: dict[str, Any], *, tile: bool) -> torch.Tensor:
+    """Return an image at the scale at which the network sees it: 8-bit, [3, height, width].
+
+    A long image that is cut into tiles stays whole: a camera, too, takes it at once.
+    """
+    channels, side, _ = data_config["input_size"]
+    width, height = scaled_size(*image.size, side) if tile else (side, side)
+    pixels: torch.Tensor = plain_transform(data_config | {"input_size": (channels, height, width)})(
+        image
+    )
+    return pixels
 
 
 def choose_rows(truth: Sequence[int], most: int, seed: int) -> list[int]:

@@ -1,0 +1,204 @@
+"""Accuracy on long strips with thin defects, squashed into squares and cut into tiles.
+
+Draws strips, trains the same network with and without `--tile`, and prints both test accuracies.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import numpy.typing as npt
+import tyro
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from benchmarks.table import head, heading, row
+from model_card.report import Report
+from trainer.config import (
+    PRESETS,
+    DataConfig,
+    DecisionConfig,
+    ExtraTestsConfig,
+    ModelConfig,
+    RunConfig,
+    TrainConfig,
+)
+from trainer.run import train
+
+Array = npt.NDArray[np.float64]
+Rng = np.random.Generator
+
+WIDTH_PX, HEIGHT_PX = 800, 128
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Long strips with and without --tile."""
+
+    model: str = "test_resnet"
+    """Name of a timm model."""
+    weights: Path | None = None
+    """Start from this safetensors file; without it, from random weights."""
+    image_size: int = 96
+    """Side, in pixels, of what the network sees."""
+    epochs: int = 16
+    """Of the recommended recipe."""
+    lr: float = 2e-3
+    """Learning rate."""
+    train_per_class: int = 60
+    """Strips of each class to train on."""
+    test_per_class: int = 40
+    """Strips of each class to test on."""
+    seed: int = 0
+    """Of the drawings and of training."""
+    json: Path | None = None
+    """Write the figures into this file, too."""
+
+
+def surface(rng: Rng) -> Array:
+    """Return a strip without defect: grinding marks along it, clouds and the noise of a sensor."""
+    size = (HEIGHT_PX, WIDTH_PX)
+    levels = 120 + rng.uniform(-15, 15) + 3 * rng.standard_normal(size)
+    for sigma, deviation in (((0.8, 20), 8.0), ((25, 40), 8.0), ((3, 3), 3.0)):
+        grain = gaussian_filter(rng.standard_normal(size), sigma, mode="wrap")
+        levels += deviation * grain / grain.std()
+    return levels
+
+
+def no_defect(levels: Array, rng: Rng) -> None:
+    """Leave the surface as it is."""
+
+
+def scratch(levels: Array, rng: Rng) -> None:
+    """Draw a bright line, 2 px wide, upright across at least half of the strip."""
+    length = int(rng.integers(HEIGHT_PX // 2, HEIGHT_PX))
+    top, left = int(rng.integers(HEIGHT_PX - length)), int(rng.integers(4, WIDTH_PX - 6))
+    levels[top : top + length, left : left + 2] += rng.uniform(40, 70)
+
+
+def spot(levels: Array, rng: Rng) -> None:
+    """Draw a dark spot of 3 to 5 px radius."""
+    rows, columns = np.mgrid[:HEIGHT_PX, :WIDTH_PX]
+    y, x = rng.uniform(8, HEIGHT_PX - 8), rng.uniform(8, WIDTH_PX - 8)
+    distance = np.hypot(rows - y, columns - x)
+    levels -= rng.uniform(40, 70) * np.clip(rng.uniform(3, 5) - distance, 0, 1)
+
+
+def stain(levels: Array, rng: Rng) -> None:
+    """Draw a broad dark stain, which no scaling can hide."""
+    rows, columns = np.mgrid[:HEIGHT_PX, :WIDTH_PX]
+    y, x = rng.uniform(20, HEIGHT_PX - 20), rng.uniform(60, WIDTH_PX - 60)
+    distance = ((rows - y) / rng.uniform(20, 35)) ** 2 + ((columns - x) / rng.uniform(50, 90)) ** 2
+    levels -= rng.uniform(25, 45) * np.exp(-distance)
+
+
+DEFECTS: dict[str, Callable[[Array, Rng], None]] = {
+    "none": no_defect,
+    "scratch": scratch,
+    "spot": spot,
+    "stain": stain,
+}
+
+
+def draw_strip(label: str, seed: int) -> Image.Image:
+    """Return a strip of 800 × 128 px that shows one class."""
+    rng = np.random.default_rng([list(DEFECTS).index(label), seed])
+    levels = surface(rng)
+    DEFECTS[label](levels, rng)
+    return Image.fromarray(levels.round().clip(0, 255).astype(np.uint8))
+
+
+def write_strips(folder: Path, train_per_class: int, test_per_class: int, seed: int) -> None:
+    """Draw strips into class folders under `train` and `test`."""
+    for part, count, first in (("train", train_per_class, 0), ("test", test_per_class, 10**6)):
+        for label in DEFECTS:
+            place = folder / part / label
+            place.mkdir(parents=True)
+            for number in range(count):
+                drawn = draw_strip(label, first + 1000 * seed + number)
+                drawn.save(place / f"{number:03}.png")
+
+
+def config_for(settings: Settings, data_dir: Path, run_dir: Path, *, tile: bool) -> TrainConfig:
+    """Return the settings of one of the two trainings; nothing but --tile differs."""
+    recipe = replace(PRESETS["recommended"], epochs=settings.epochs, lr=settings.lr)
+    return TrainConfig(
+        data=DataConfig(data_dir=str(data_dir), validation_fraction=0.2),
+        model=ModelConfig(
+            model=settings.model,
+            weights=settings.weights,
+            pretrained=settings.weights is not None,
+            image_size=settings.image_size,
+            tile=tile,
+        ),
+        recipe=recipe,
+        decision=DecisionConfig(known_images=0),
+        tests=ExtraTestsConfig(robustness_images=0),
+        run=RunConfig(run_dir=run_dir, seed=settings.seed),
+    )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one of the two trainings reached; shares are fractions of 1."""
+
+    images: int
+    accuracy: float
+    low: float
+    high: float
+    sensitivity: dict[str, float]
+    seconds: float
+
+
+def outcome(settings: Settings, folder: Path, *, tile: bool) -> Outcome:
+    """Train one way on the strips in `folder` and return its test result."""
+    start = time.monotonic()
+    run_dir = folder / ("tiled" if tile else "squashed")
+    report = Report.read(train(config_for(settings, folder / "strips", run_dir, tile=tile)))
+    accuracy = report.test.scores.accuracy
+    return Outcome(
+        images=report.test.images,
+        accuracy=accuracy.value,
+        low=accuracy.low,
+        high=accuracy.high,
+        sensitivity={each.label: each.scores.sensitivity.value for each in report.test.classes},
+        seconds=time.monotonic() - start,
+    )
+
+
+def main(settings: Settings) -> None:
+    """Print the table."""
+    train_images, test_images = settings.train_per_class, settings.test_per_class
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        write_strips(folder / "strips", train_images, test_images, settings.seed)
+        outcomes = {
+            way: outcome(settings, folder, tile=tile)
+            for way, tile in (("squashed", False), ("`--tile`", True))
+        }
+    what = f"{settings.model}, {settings.image_size} px, {settings.epochs} epochs"
+    print(heading(f"{what}, {train_images} training strips a class"))
+    print(head("Strips", "Accuracy", "95 % interval", *DEFECTS, "Seconds"))
+    for way, found in outcomes.items():
+        print(
+            row(
+                way,
+                f"{100 * found.accuracy:.1f} %",
+                f"{100 * found.low:.1f}–{100 * found.high:.1f} %",
+                *(f"{100 * found.sensitivity[label]:.0f} %" for label in DEFECTS),
+                f"{found.seconds:.0f}",
+            )
+        )
+    if settings.json:
+        figures = {way: asdict(found) for way, found in outcomes.items()}
+        settings.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings, description=__doc__))

@@ -1,0 +1,117 @@
+"""Cut long images into squares, so that scaling does not squeeze thin defects away.
+
+A strip of 1600 × 256 pixels, scaled to a square, loses five sixths of its length and with it most
+of the contrast of a scratch across it. Its squares keep their proportions. The network sees one
+square at a time; `pool` makes one answer of the answers for all squares of an image.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+
+# Up to this aspect ratio an image is scaled as a whole: cameras of 4:3 and 5:4 stay below it.
+NEARLY_SQUARE = 1.5
+# Squares that pass through a network together: a long strip must not need the memory of a hundred.
+TILES_AT_ONCE = 32
+
+
+def tile_starts(width: int, height: int) -> list[int]:
+    """Return where the squares of an image begin along its longer side, in px.
+
+    They are as many as are needed to cover it, evenly spaced, and overlap where it is no multiple
+    of the shorter side. An image that is nearly square has one tile: all of it.
+    """
+    short, long = sorted((width, height))
+    if long < NEARLY_SQUARE * short:
+        return [0]
+    last = math.ceil(long / short) - 1
+    return [number * (long - short) // last for number in range(last + 1)]
+
+
+def cut(image: Image.Image) -> list[Image.Image]:
+    """Return the squares of a long image, in order; a nearly square image is returned as it is."""
+    starts, side = tile_starts(*image.size), min(image.size)
+    if len(starts) == 1:
+        return [image]
+    if image.width > image.height:
+        return [image.crop((start, 0, start + side, side)) for start in starts]
+    return [image.crop((0, start, side, start + side)) for start in starts]
+
+
+def scaled_size(width: int, height: int, side: int) -> tuple[int, int]:
+    """Return the (width, height) at which the squares of an image have sides of `side` px."""
+    if len(tile_starts(width, height)) == 1:
+        return side, side
+    # Rounded up: a little less than a multiple of the side would be one square fewer.
+    if width > height:
+        return math.ceil(width * side / height), side
+    return side, math.ceil(height * side / width)
+
+
+def pool(logits: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
+    """Return the logits of images, [image, class], from those of their tiles, [tile, class].
+
+    Of each class it takes the logarithm of the mean of the exponentials: close to the maximum where
+    one tile stands out, close to the mean where all agree, and independent of the number of tiles.
+
+    Args:
+        logits: the tiles of all images, one image after the other.
+        counts: tiles of each image.
+    """
+    if all(count == 1 for count in counts):
+        return logits
+    images = torch.split(logits, list(counts))
+    return torch.stack([tiles.logsumexp(0) - math.log(len(tiles)) for tiles in images])
+
+
+def pool_weights(logits: torch.Tensor) -> torch.Tensor:
+    """Return how much each tile of one image contributes to its logits: the gradient of `pool`.
+
+    Args:
+        logits: [tile, class].
+
+    Returns:
+        [tile, class]; the tiles of a class add up to 1.
+    """
+    return logits.softmax(0)
+
+
+def mean_of_tiles(described: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
+    """Return the mean over the tiles of each image, [image, statistic].
+
+    Args:
+        described: [tile, statistic], one image after the other.
+        counts: tiles of each image.
+    """
+    if all(count == 1 for count in counts):
+        return described
+    return torch.stack([tiles.mean(0) for tiles in torch.split(described, list(counts))])
+
+
+def stitch(maps: torch.Tensor, width: int, height: int) -> torch.Tensor:
+    """Lay the maps of an image's tiles over the image; where two overlap, the larger value counts.
+
+    Args:
+        maps: nowhere below 0, [tile, row, column].
+        width: of the image, in px.
+        height: of the image, in px.
+
+    Returns:
+        [row, column]; of an image with one tile, its map.
+    """
+    starts, side = tile_starts(width, height), min(width, height)
+    rows, columns = maps.shape[1:]
+    # Along the longer side, which becomes the second axis and is turned back at the end.
+    upright = height > width
+    if upright:
+        maps, rows, columns = maps.transpose(1, 2), columns, rows
+    places = [start * columns // side for start in starts]
+    whole = maps.new_zeros(rows, places[-1] + columns)
+    for place, tile in zip(places, maps, strict=True):
+        covered = whole[:, place : place + columns]
+        torch.maximum(covered, tile, out=covered)
+    return whole.T if upright else whole
