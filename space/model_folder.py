@@ -81,19 +81,23 @@ class ModelFolder:
             raise ModelError(f"{self.path / name} is not a file.")
         return place
 
-    def files(self, folder: str, endings: tuple[str, ...]) -> list[str]:
-        """Return the names of own regular files in a folder inside, as `folder/name`, sorted."""
-        found = []
+    def files(self, folder: str, endings: tuple[str, ...]) -> tuple[list[str], str]:
+        """Return the names of the files in a folder inside, as `folder/name`, sorted.
+
+        Also returns in words which entries with these endings are no files of the model's folder.
+        """
+        found, refused = [], []
         inside = self.path / folder
         for path in sorted(inside.iterdir()) if inside.is_dir() else []:
+            if path.suffix.lower() not in endings:
+                continue
             name = f"{folder}/{path.name}"
             try:
                 self.file(name)
-            except ModelError:
-                continue
-            if path.suffix.lower() in endings:
                 found.append(name)
-        return found
+            except ModelError:
+                refused.append(name)
+        return found, listed(refused)
 
     def read_json(self, name: str, schema: type[Schema]) -> Schema:
         """Read a JSON file by its schema.

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 TITLE = "Which surface defect is this?"
 THUMBNAIL_PX = 240
+FIGURE_PX = 1600
+DRAWN_BANNER = (
+    '<p class="banner" role="note"><b>For trying out only.</b> This model was trained on drawings. '
+    "What it says of a photograph means nothing; of its own examples below, it does.</p>"
+)
 MEASURES = {
     "accuracy": ("Accuracy", "images that were named correctly"),
     "error_rate": ("Error rate", "images that were not"),
@@ -64,12 +69,11 @@ def header(model_id: str, address: str | None, labels: Sequence[str], report: Re
             f'<span class="fact">Test accuracy <b>{score(accuracy.value)}&nbsp;%</b> '
             f"(95&nbsp;% interval {_range(accuracy)}, {report.test.images:,}&nbsp;images)</span>"
         )
-        if report.data.kind == "drawn":
-            facts.append('<span class="fact">Trained on drawings, for trying out only</span>')
     return (
         f'<header class="intro"><h1>{TITLE}</h1>'
         f"<p>Show a photograph of a surface; the model says which of its {len(labels)} classes "
-        f"it looks most like.</p><p class='facts'>{''.join(facts)}</p></header>"
+        f"it looks most like.</p><p class='facts'>{''.join(facts)}</p>"
+        f"{DRAWN_BANNER if report and report.drawn else ''}</header>"
     )
 
 
@@ -90,12 +94,22 @@ def example_caption(shows: str, labels: Sequence[str], prediction: Prediction) -
     return shows
 
 
-def example_buttons(examples: Sequence[tuple[str, Image.Image]], origin: str) -> str:
-    """Return a strip of buttons, each with a small picture and its name."""
+def thumbnail(image: Image.Image) -> str:
+    """Return the address of a small square picture that is part of the page."""
+    return _data_url(ImageOps.fit(image, (THUMBNAIL_PX, THUMBNAIL_PX)), quality=80)
+
+
+def example_buttons(examples: Sequence[tuple[str, str]], origin: str) -> str:
+    """Return a strip of buttons, each with a small picture and its name.
+
+    Args:
+        examples: caption and `thumbnail` of each.
+        origin: where they come from.
+    """
     buttons = "".join(
-        f'<button type="button" data-index="{index}"><img src="{_data_url(image)}" alt="">'
-        f"<span>{escape(name)}</span></button>"
-        for index, (name, image) in enumerate(examples)
+        f'<button type="button" data-index="{index}"><img src="{picture}" alt="">'
+        f"<span>{escape(caption)}</span></button>"
+        for index, (caption, picture) in enumerate(examples)
     )
     return (
         f'<h2 id="examples-title">Examples <small>{origin}</small></h2>'
@@ -126,17 +140,23 @@ def scores_table(report: Report | None) -> str:
     )
 
 
-def figure_title(title: str) -> str:
-    """Return the heading of a figure."""
-    return f'<h2 class="figure-title">{escape(title)}</h2>'
+def figure(title: str, alt: str, image: Image.Image) -> str:
+    """Return a figure with its heading, as part of the page: no file of the model is served."""
+    shown = image.copy()
+    shown.thumbnail((FIGURE_PX, FIGURE_PX))
+    return (
+        f'<figure class="figure"><h2 class="figure-title">{escape(title)}</h2>'
+        f'<img src="{_data_url(shown, lossless=True)}" alt="{escape(alt)}" loading="lazy" '
+        f'width="{shown.width}" height="{shown.height}"></figure>'
+    )
 
 
 def _range(measured: Score) -> str:
     return f'<span class="range">{score(measured.low)}–{score(measured.high)}&nbsp;%</span>'
 
 
-def _data_url(image: Image.Image) -> str:
-    """Return a small square picture as part of the page, so that no file has to be served."""
+def _data_url(image: Image.Image, quality: int = 40, lossless: bool = False) -> str:
+    """Return a picture as an address that holds it; `quality` of a lossless one is effort."""
     buffer = io.BytesIO()
-    ImageOps.fit(image, (THUMBNAIL_PX, THUMBNAIL_PX)).save(buffer, "WEBP", quality=80)
+    image.save(buffer, "WEBP", quality=quality, lossless=lossless, method=2)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import Any
 
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from space import answer
-from space.decision import Costs, Prediction, Rules
+from space.answer import Background
+from space.decision import Costs, Decision, Prediction, Rules
+from space.published import Agreement, Calibration
 
 HOSTILE = "<img src=x onerror=alert(1)>&\"'"
-KNOWS = (
-    "The model knows 3 classes, and tells what looks like none of them. Its confidence is "
-    "calibrated: of answers that are 90 % sure, about nine in ten are right."
+KNOWS = "The model knows 3 classes and rejects what looks like none of them."
+CALIBRATED = (
+    "Its confidence is calibrated: of answers that are 90 % sure, about nine in ten are right."
 )
+PLAIN = Background()
 
 
 def _rules(**changes: Any) -> Rules:
@@ -29,10 +36,20 @@ def _rules(**changes: Any) -> Rules:
     return Rules.model_validate(parts | changes)
 
 
+def _measured(before: float, after: float, chance: float = 0.02) -> Calibration:
+    parts = [Agreement(ece=ece, ece_by_chance=chance) for ece in (before, after)]
+    return Calibration(before=parts[0], after=parts[1])
+
+
+def _background(**changes: Any) -> Background:
+    parts = {"rules": _rules(), "calibration": _measured(0.1, 0.01)} | changes
+    return Background(**parts)
+
+
 def _text(html: str) -> str:
     """Return what a reader sees, on one line."""
-    words = re.sub(r"<[^>]+>", " ", html.replace("&nbsp;", " ").replace("&lt;", "<"))
-    return re.sub(r"\s+", " ", words.replace("&gt;", ">")).strip()
+    words = unescape(re.sub(r"<[^>]+>", " ", html))
+    return re.sub(r"\s+", " ", words).strip()
 
 
 @pytest.mark.parametrize(
@@ -56,75 +73,170 @@ def test_a_probability_claims_certainty_only_where_it_is_exact(
 
 def test_the_verdict_comes_first_and_the_classes_by_probability() -> None:
     prediction = Prediction({"Crazing": 0.02, "Scratches": 0.97, "Pitted": 0.01})
-    assert _text(answer.judged(prediction, None)).startswith(
+    assert _text(answer.judged(prediction, PLAIN)).startswith(
         "Scratches — 97 % sure Scratches 97 % Crazing 2 % Pitted 1 % The model always picks one"
     )
 
 
 def test_a_confidence_near_1_is_said_in_words() -> None:
     prediction = Prediction({"Crazing": 0.9999, "Pitted": 0.0001})
-    assert _text(answer.judged(prediction, None)).startswith("Crazing — more than 99 % sure")
+    assert _text(answer.judged(prediction, PLAIN)).startswith("Crazing — more than 99 % sure")
 
 
 def test_of_many_classes_the_least_probable_are_summed_up() -> None:
     shares = {"first": 0.5, **{f"class {number}": 0.05 for number in range(10)}}
-    text = _text(answer.judged(Prediction(shares), None))
+    text = _text(answer.judged(Prediction(shares), PLAIN))
     assert text.count("class ") == 9
     assert "1 more class: 5 %" in text
     shares["last"] = 0.0
-    assert "2 more classes: 5 %" in _text(answer.judged(Prediction(shares), None))
+    assert "2 more classes: 5 %" in _text(answer.judged(Prediction(shares), PLAIN))
 
 
 def test_an_answer_that_can_be_taken() -> None:
     shares = {"Crazing": 0.02, "Scratches": 0.97, "Pitted": 0.01}
-    html = answer.judged(Prediction(shares, ("Scratches",), "class", 0.3), _rules())
+    prediction = Prediction(shares, ("Scratches",), "class", 0.3, 0.9545)
+    html = answer.judged(prediction, _background())
     assert '<p class="badge class">' in html
+    assert '<b class="limit" style="left:95.45%">' in html
     assert _text(html) == (
         "The answer can be taken Scratches — 97 % sure Prediction set at 95 % coverage: Scratches "
-        f"Scratches 97 % Crazing 2 % Pitted 1 % {KNOWS}"
+        "Scratches 97 % Crazing 2 % Pitted 1 % An automatic answer needs 95.5 % "
+        f"{KNOWS} {CALIBRATED}"
     )
 
 
-def test_an_answer_that_a_person_should_look_at() -> None:
-    shares = {"Crazing": 0.34, "Scratches": 0.6, "Pitted": 0.06}
-    two = Prediction(shares, ("Scratches", "Crazing"), "unsure", 0.3)
-    html = answer.judged(two, _rules())
+def test_an_answer_that_can_be_taken_though_others_are_possible() -> None:
+    prediction = Prediction({"Crazing": 0.3, "Pitted": 0.7}, ("Pitted", "Crazing"), "class", 0.3, 0)
+    text = _text(answer.judged(prediction, _background()))
+    assert "At 95 % coverage it may also be Crazing ; what mistakes cost still speaks" in text
+    assert "An automatic answer needs" not in text
+
+
+def test_an_unsure_answer_of_one_candidate_names_the_limit() -> None:
+    shares = {"Crazing": 0.08, "Scratches": 0.88, "Pitted": 0.04}
+    prediction = Prediction(shares, ("Scratches",), "unsure", 0.3, 0.9545)
+    html = answer.judged(prediction, _background())
     assert '<p class="badge unsure">' in html
     assert _text(html).startswith(
-        "A person should look Unsure between Scratches and Crazing "
+        "A person should look Probably Scratches — 88 % sure That is below the 95.5 % that an "
+        "automatic answer needs. Prediction set at 95 % coverage: Scratches Scratches 88 %"
+    )
+    assert "etween" not in html
+
+
+def test_an_unsure_answer_of_several_candidates_names_them() -> None:
+    shares = {"Crazing": 0.34, "Scratches": 0.6, "Pitted": 0.06}
+    two = Prediction(shares, ("Scratches", "Crazing"), "unsure", 0.3, 0.9545)
+    assert _text(answer.judged(two, _background())).startswith(
+        "A person should look Between Scratches and Crazing Scratches is the likeliest at 60 %, "
+        "below the 95.5 % that an automatic answer needs. "
         "Prediction set at 95 % coverage: Scratches, Crazing Scratches 60 %"
     )
-    three = Prediction(shares, ("Scratches", "Crazing", "Pitted"), "unsure")
-    assert "Unsure between Scratches, Crazing and Pitted" in _text(answer.judged(three, _rules()))
+    many = {f"class {number}": 1 / 9 for number in range(9)}
+    nine = Prediction(many, tuple(many), "unsure", 0.3, 0.9)
+    assert "Between class 0, class 1, class 2 and 6 more" in _text(
+        answer.judged(nine, _background())
+    )
 
 
-def test_a_surface_that_is_not_known() -> None:
+def test_a_surface_that_is_not_known_is_said_once_and_by_how_much() -> None:
     shares = {"Crazing": 0.999, "Scratches": 0.001, "Pitted": 0.0}
-    html = answer.judged(Prediction(shares, ("Crazing",), "unknown", 7.0), _rules())
-    assert '<p class="badge unknown">' in html
+    html = answer.judged(Prediction(shares, ("Crazing",), "unknown", 1.074, 0.95), _background())
     text = _text(html)
-    assert text.startswith("Not a surface that this model knows Unknown surface The image looks")
-    assert "sure Crazing" not in text
-    assert "Prediction set" not in text
+    assert text == (
+        "Unknown surface The image looks unlike everything that the model was trained on, so it "
+        "names no class. Novelty 1.07 × the limit Class probabilities, which mean little here "
+        f"Crazing > 99 % Scratches < 1 % Pitted 0 % {KNOWS}"
+    )
+    assert text.lower().count("unknown") == 1
+    assert html.index("<details>") < html.index("probabilities")
+    for novelty, said in ((1.0001, "1.01"), (7.0, "7.00"), (3e300, "more than 100")):
+        far = Prediction(shares, ("Crazing",), "unknown", novelty)
+        assert f"Novelty {said} × the limit" in _text(answer.judged(far, _background()))
 
 
-def test_the_note_claims_no_more_than_the_model_can() -> None:
+def test_a_model_of_drawings_never_vouches_for_a_photograph() -> None:
+    shares = {"Crazing": 0.01, "Scratches": 0.99, "Pitted": 0.0}
+    sure = Prediction(shares, ("Scratches",), "class", 0.3, 0.95)
+    upload = answer.judged(sure, _background(drawn=True))
+    assert "badge class" not in upload
+    assert _text(upload).startswith("Trained on drawings: don’t rely on it Scratches — 99 % sure")
+    assert "calibrated" not in upload
+    own = answer.judged(sure, _background(drawn=True), own_example=True)
+    assert "badge class" in own
+
+
+def test_the_note_claims_no_more_than_was_measured() -> None:
     labels = ["Crazing", "Scratches", "Pitted"]
-    assert "is not calibrated" in _text(answer.waiting(labels, None))
-    assert _text(answer.waiting(labels, _rules())).endswith(KNOWS)
-    never = _text(answer.waiting(labels, _rules(strangeness_limit=None)))
+
+    def note(**changes: Any) -> str:
+        return _text(answer.waiting(labels, _background(**changes)))
+
+    assert "is not calibrated" in _text(answer.waiting(labels, PLAIN))
+    assert note().endswith(f"{KNOWS} {CALIBRATED}")
+    never = note(rules=_rules(strangeness_limit=None))
     assert "always picks one of its 3 classes" in never
     assert "is calibrated" in never
+    worse = note(calibration=_measured(0.0389, 0.0545))
+    assert worse.endswith("off by 5.5 percentage points on average (expected calibration error).")
+    assert "is calibrated" not in worse
+    assert "is calibrated" not in note(calibration=_measured(0.2, 0.1, chance=0.02))
+    assert note(calibration=None).endswith("agrees with the truth was not published.")
+
+
+def _number(text: str) -> float:
+    found = re.search(r"([\d.]+) %", text)
+    assert found
+    return float(found[1])
+
+
+@given(
+    logits=st.lists(st.floats(-8, 8), min_size=3, max_size=3),
+    scale=st.sampled_from([0.1, 1, 1.5]),
+    costs=st.tuples(*[st.floats(0, 30)] * 3),
+    no_defect=st.sampled_from([None, "Pitted"]),
+    least=st.floats(0, 1),
+)
+def test_words_numbers_and_set_never_contradict(
+    logits: list[float],
+    scale: float,
+    costs: tuple[float, float, float],
+    no_defect: str | None,
+    least: float,
+) -> None:
+    missed, false_alarm, look = costs
+    chosen = Costs(missed=missed, false_alarm=false_alarm, look=look, no_defect=no_defect)
+    rules = _rules(costs=chosen.model_dump(), least_probability=least)
+    [said] = Decision(rules, None).conclude(scale * torch.tensor([logits]), None)
+    html = answer.judged(said, _background(rules=rules))
+    text = _text(html)
+    badge = answer.ADVICE["unsure" if said.verdict == "unsure" else "class"]
+    assert text.startswith(badge)
+    limit = re.search(r"An automatic answer needs ([\d.]+) %", text)
+    assert (limit is not None) == bool(said.required)
+    assert ("Between" in text) == (said.verdict == "unsure" and len(said.candidates) > 1)
+    assert ("Probably" in text) == (said.verdict == "unsure" and len(said.candidates) == 1)
+    top_row = re.search(r'class="share">([^<]*)<', html)
+    assert top_row
+    sure = _text(top_row[1])
+    if limit is not None:
+        # "> 99 %" means 99 at least.
+        below = _number(sure) < float(limit[1])
+        assert below == (said.verdict == "unsure"), text
+    if said.verdict == "unsure":
+        assert f"below the {limit[1]} %" in text if limit else False
+        assert sure.removeprefix("> ") in text
+    assert ", ".join(said.candidates) in text or said.verdict == "class"
 
 
 @pytest.mark.parametrize(
     "html",
     [
-        answer.judged(Prediction({HOSTILE: 1.0}), None),
-        answer.judged(Prediction({HOSTILE: 1.0}, (HOSTILE,), "class"), _rules()),
-        answer.judged(Prediction({HOSTILE: 0.6, "b": 0.4}, (HOSTILE,), "unsure"), _rules()),
-        answer.judged(Prediction({HOSTILE: 1.0}, (HOSTILE,), "unknown", 2.0), _rules()),
-        answer.waiting([HOSTILE], _rules()),
+        answer.judged(Prediction({HOSTILE: 1.0}), PLAIN),
+        answer.judged(Prediction({HOSTILE: 1.0}, (HOSTILE,), "class"), _background()),
+        answer.judged(Prediction({HOSTILE: 0.6, "b": 0.4}, (HOSTILE,), "unsure"), _background()),
+        answer.judged(Prediction({HOSTILE: 1.0}, (HOSTILE,), "unknown", 2.0), _background()),
+        answer.waiting([HOSTILE], _background()),
         answer.problem(HOSTILE, HOSTILE),
     ],
 )

@@ -42,8 +42,8 @@ def test_a_score_is_written_as_on_the_card(fraction: float) -> None:
     "html",
     [
         page.header(HOSTILE, HOSTILE, [HOSTILE], None),
-        page.figure_title(HOSTILE),
-        page.example_buttons([(HOSTILE, Image.new("RGB", (4, 4)))], "drawn"),
+        page.figure(HOSTILE, HOSTILE, Image.new("RGB", (4, 4))),
+        page.example_buttons([(HOSTILE, page.thumbnail(Image.new("RGB", (4, 4))))], "drawn"),
     ],
 )
 def test_names_from_outside_are_shown_and_not_obeyed(html: str) -> None:
@@ -79,13 +79,14 @@ def test_the_header_gives_the_accuracy_with_its_interval() -> None:
     text = _text(page.header("hf-hub:ada/steel", "https://hub/ada/steel", LABELS, report))
     assert "Model hf-hub:ada/steel" in text
     assert "Test accuracy 98.6 % (95 % interval 96.5–99.5 % , 288 images)" in text
-    assert "drawings" not in text
+    assert "drawings" not in text.lower()
 
 
 def test_a_model_of_drawings_says_so() -> None:
     drawn = example_report(data=example_data(kind="drawn"))
     report = published.Report.model_validate(drawn.model_dump())
-    assert "Trained on drawings" in _text(page.header("local-dir:x", None, LABELS, report))
+    text = _text(page.header("local-dir:x", None, LABELS, report))
+    assert "For trying out only. This model was trained on drawings." in text
 
 
 def test_the_table_holds_every_score_with_its_interval() -> None:
@@ -150,6 +151,32 @@ def test_figures_come_in_the_order_of_the_report_then_by_name(tmp_path: Path) ->
         ("a_new_one.png", "A new one"),
     ]
     assert figures[0].alt == "What the picture of Learning curves shows"
+
+
+def test_links_out_of_the_folder_are_neither_figures_nor_examples_nor_a_report(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _put_pictures(tmp_path, "secret.png")
+    (tmp_path / "report.json").write_text("{}")
+    folder = tmp_path / "published"
+    secret = str(tmp_path / "secret.png")
+    targets = ("/proc/self/environ", "/etc/passwd", secret, "nowhere", "a.png")
+    for kind in ("figures", "examples"):
+        _put_pictures(folder / kind, "own.png")
+        for number, target in enumerate(targets):
+            (folder / kind / f"{number}.png").symlink_to(target)
+        (folder / kind / "inner.png").symlink_to("own.png")
+    (folder / "report.json").symlink_to(tmp_path / "report.json")
+    assert published.read_report(folder) is None
+    figures = published.find_figures(folder, None)
+    assert [figure.path.name for figure in figures] == ["inner.png", "own.png"]
+    examples = published.find_examples(folder, LABELS, None).files
+    assert [path.name for path in examples] == ["inner.png", "own.png"]
+    assert caplog.text.count("figures/0.png, figures/1.png, figures/2.png and 2 more") == 1
+    # The whole folder may be a link, too.
+    (folder / "figures").rename(tmp_path / "figures")
+    (folder / "figures").symlink_to(tmp_path / "figures")
+    assert published.find_figures(folder, None) == []
 
 
 def test_a_report_cannot_lead_out_of_its_folder(tmp_path: Path) -> None:

@@ -1,0 +1,224 @@
+"""What the page knows of one model, and what it answers to each event."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.processing_utils import save_pil_to_cache
+from PIL import Image
+
+# In a Space on the Hub this folder is the root, and its modules are siblings.
+if TYPE_CHECKING or __package__:
+    from space import answer, overlay, page, published
+    from space.heatmap import coloured, make_explainer
+    from space.predictor import ImageError, ModelError, Predictor, read_image
+    from space.uploads import UploadFolder
+else:
+    import answer
+    import overlay
+    import page
+    import published
+    from heatmap import coloured, make_explainer
+    from predictor import ImageError, ModelError, Predictor, read_image
+    from uploads import UploadFolder
+
+logger = logging.getLogger("space")
+
+PREVIEW_PX = 1024
+EXAMPLE_PX = 2048
+TIFF_STARTS = (b"II", b"MM")
+NO_FILE = "No file was sent, or it was deleted in the meantime. Choose the image again."
+NO_EXAMPLE = "There is no such example. Load the page again."
+UNEXPECTED = "Something went wrong on the server. Try again, or try another image."
+NO_CLASS = "The model does not know this surface, so there is no class that it could show."
+
+
+@dataclass(frozen=True)
+class Example:
+    """An image to try the model with.
+
+    Attributes:
+        caption: what it shows, and where the model falls short.
+        thumbnail: its address, which holds the picture.
+        picture: PNG.
+        panel: HTML of the answer.
+    """
+
+    caption: str
+    thumbnail: str
+    picture: bytes
+    panel: str
+
+
+class Demo:
+    """What the page knows and does, for one model.
+
+    Args:
+        predictor: the model.
+        model_id: what it was loaded from: `hf-hub:user/name` or `local-dir:path`.
+        uploads: where files of visitors lie.
+        read: decodes a file into an RGB image, or raises ImageError.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        model_id: str,
+        uploads: UploadFolder,
+        read: Callable[[Path], Image.Image] = read_image,
+    ) -> None:
+        self.predictor = predictor
+        self.explainer = make_explainer(predictor)
+        self.model_id = model_id
+        self.uploads = uploads
+        self.read = read
+        self.report = published.read_report(predictor.folder)
+        self.background = answer.Background(
+            rules=predictor.decision.rules if predictor.decision else None,
+            calibration=self.report.trust.calibration
+            if self.report and self.report.trust
+            else None,
+            drawn=self.report is not None and self.report.drawn,
+        )
+        self.figures = self._figures()
+        self.examples_origin, self.examples = self._examples()
+
+    def waiting(self) -> str:
+        """Return the answer panel before there is an image."""
+        return answer.waiting(self.predictor.labels, self.background)
+
+    def show_upload(self, upload: dict[str, Any] | None) -> tuple[Any, str]:
+        """Return what to show in place of the uploaded file, and the answer panel."""
+        try:
+            path = self._upload(upload)
+            image = self.read(path)
+            panel = answer.judged(self.predictor.predict([image])[0], self.background)
+        except (ImageError, ModelError) as error:
+            return None, answer.problem(file_name(upload), str(error))
+        # The last line of defence of a public page: the operator gets the trace, the visitor words.
+        except Exception:
+            logger.exception("An uploaded image could not be predicted")
+            return None, answer.problem(file_name(upload), UNEXPECTED)
+        return self._preview(path, image), panel
+
+    def show_example(self, event: gr.EventData) -> tuple[Any, str]:
+        """Return the example that was clicked, and the answer panel."""
+        index = getattr(event, "index", None)
+        if not isinstance(index, int) or not 0 <= index < len(self.examples):
+            return gr.skip(), answer.problem(None, NO_EXAMPLE)
+        example = self.examples[index]
+        return self._shown(Image.open(io.BytesIO(example.picture))), example.panel
+
+    def show_heatmap(self, upload: dict[str, Any] | None) -> str:
+        """Return the image under a heatmap of its likeliest class, or why there is none."""
+        if self.explainer is None:
+            return overlay.problem(UNEXPECTED)
+        try:
+            image = self.read(self._upload(upload))
+            [prediction] = self.predictor.predict([image])
+            if prediction.verdict == "unknown":
+                return overlay.problem(NO_CLASS)
+            label = prediction.label
+            heat = self.explainer.explain(image, self.predictor.labels.index(label))
+        except (ImageError, ModelError) as error:
+            return overlay.problem(str(error))
+        # As above.
+        except Exception:
+            logger.exception("A heatmap could not be computed")
+            return overlay.problem(UNEXPECTED)
+        if not heat.any():
+            return overlay.problem(f"No place of this image speaks for {label}.")
+        return overlay.panel(self.explainer.seen(image), coloured(heat), label)
+
+    def predict(self, image: dict[str, Any] | None) -> dict[str, Any]:
+        """Return the verdict, the likeliest class, the candidates and all probabilities.
+
+        `verdict` is "class" (the answer can be taken), "unsure" (a person should look) or
+        "unknown" (not a surface that the model knows: its `strangeness` is above 1).
+        """
+        try:
+            [prediction] = self.predictor.predict([self.read(self._upload(image))])
+        except (ImageError, ModelError) as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return {
+            "label": prediction.label,
+            "confidence": prediction.confidence,
+            "verdict": prediction.verdict,
+            "candidates": list(prediction.candidates),
+            "strangeness": prediction.strangeness,
+            "probabilities": prediction.probabilities,
+        }
+
+    def _upload(self, upload: dict[str, Any] | None) -> Path:
+        """Return where an uploaded file lies.
+
+        Raises:
+            ImageError: nothing was sent, or no upload.
+        """
+        path = self.uploads.find(upload.get("path")) if upload else None
+        if path is None:
+            raise ImageError(NO_FILE)
+        return path
+
+    def _preview(self, path: Path, image: Image.Image) -> Any:
+        """Return a picture to show for a TIFF, which browsers can't; leave other kinds as is."""
+        with path.open("rb") as file:
+            if file.read(2) not in TIFF_STARTS:
+                return gr.skip()
+        small = image.copy()
+        small.thumbnail((PREVIEW_PX, PREVIEW_PX))
+        return self._shown(small)
+
+    def _shown(self, image: Image.Image) -> Any:
+        """Return a picture that Gradio can store; on a full disk, leave what is shown as it is."""
+        try:
+            save_pil_to_cache(image, cache_dir=str(self.uploads.path), format="png")
+        except OSError as error:
+            logger.warning("A picture can't be shown: %s", error)
+            return gr.skip()
+        return image
+
+    def _figures(self) -> list[str]:
+        """Return the model's figures as HTML; what does not decode as a picture is left out."""
+        figures = []
+        for figure in published.find_figures(self.predictor.folder, self.report):
+            try:
+                figures.append(page.figure(figure.title, figure.alt, self.read(figure.path)))
+            except ImageError as error:
+                logger.warning("The figure %s is not shown: %s", figure.path, error)
+        return figures
+
+    def _examples(self) -> tuple[str, list[Example]]:
+        """Return where the examples come from, and each with its answer."""
+        found = published.find_examples(self.predictor.folder, self.predictor.labels, self.report)
+        examples = []
+        for path in found.files:
+            try:
+                image = self.read(path)
+                image.thumbnail((EXAMPLE_PX, EXAMPLE_PX))
+                [prediction] = self.predictor.predict([image])
+            except (ImageError, ModelError) as error:
+                logger.warning("The example %s is not shown: %s", path, error)
+                continue
+            picture = io.BytesIO()
+            image.save(picture, "PNG")
+            examples.append(
+                Example(
+                    page.example_caption(path.stem, self.predictor.labels, prediction),
+                    page.thumbnail(image),
+                    picture.getvalue(),
+                    answer.judged(prediction, self.background, own_example=True),
+                )
+            )
+        return found.origin, examples
+
+
+def file_name(upload: dict[str, Any] | None) -> str | None:
+    """Return what the visitor calls the file, if that is known."""
+    return upload.get("orig_name") if upload else None
