@@ -29,16 +29,20 @@ from starlette.middleware import Middleware
 # In a Space on the Hub this folder is the root, and its modules are siblings.
 if TYPE_CHECKING or __package__:
     from space import overlay, page
+    from space.decoding import Decoder
     from space.demo import Demo
     from space.gate import Gate
+    from space.images import MAX_FILE_BYTES, MAX_PIXELS
     from space.predictor import ModelError, Predictor
     from space.theme import CSS_FILE, make_theme
     from space.uploads import UploadFolder
 else:
     import overlay
     import page
+    from decoding import Decoder
     from demo import Demo
     from gate import Gate
+    from images import MAX_FILE_BYTES, MAX_PIXELS
     from predictor import ModelError, Predictor
     from theme import CSS_FILE, make_theme
     from uploads import UploadFolder
@@ -47,8 +51,6 @@ logger = logging.getLogger("space")
 
 MODEL_ID_FILE = Path(__file__).parent / "model_id.txt"  # the publisher writes it into a Space
 PORT = 7860
-MAX_FILE_BYTES = 20 * 2**20
-MAX_PIXELS = 50_000_000
 # Jobs that wait; beyond that, visitors read that the page is busy.
 QUEUE_SIZE = 32
 # Jobs of one kind at the same time, so that one slow image does not hold up all visitors.
@@ -279,17 +281,19 @@ def serve(uploads: UploadFolder) -> None:
     """
     port = configured_port()
     model_id = configured_model_id()
-    app = build_app(Demo(Predictor.load(model_id), model_id, uploads))
-    try:
-        address = launch(app, uploads, port)
-    except ServerFailedToStartError as error:
-        raise StartError(f"Port {port} can't be used: {error}") from error
-    uploads.clean_regularly()
-    logger.info("\nServing %s\n\nOpen %s – Ctrl+C stops\n", model_id, address)
-    try:
-        threading.Event().wait()
-    finally:
-        app.close(verbose=False)
+    # Files come from anybody: each is decoded in a process with limits on time and memory.
+    with Decoder() as decoder:
+        app = build_app(Demo(Predictor.load(model_id), model_id, uploads, decoder.read))
+        try:
+            address = launch(app, uploads, port)
+        except ServerFailedToStartError as error:
+            raise StartError(f"Port {port} can't be used: {error}") from error
+        uploads.clean_regularly()
+        logger.info("\nServing %s\n\nOpen %s – Ctrl+C stops\n", model_id, address)
+        try:
+            threading.Event().wait()
+        finally:
+            app.close(verbose=False)
 
 
 def main() -> int:

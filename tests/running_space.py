@@ -51,6 +51,15 @@ def running_space(app: Path, model_id: str, folder: Path, **environment: str) ->
     Yields:
         The address of the page.
     """
+    with running_process(app, model_id, folder, **environment) as (url, _):
+        yield url
+
+
+@contextmanager
+def running_process(
+    app: Path, model_id: str, folder: Path, **environment: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run `app` like `running_space`; yield the address of the page and the process."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     variables = space_environment(
@@ -70,7 +79,7 @@ def running_space(app: Path, model_id: str, folder: Path, **environment: str) ->
         )
     try:
         _wait_until_it_answers(process, url, log)
-        yield url
+        yield url, process
     finally:
         process.terminate()
         process.wait(timeout=30)

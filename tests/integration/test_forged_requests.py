@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import logging
@@ -15,7 +16,7 @@ import gradio as gr
 import httpx
 import pytest
 
-from space.app import MAX_FILE_BYTES, QUEUE_SIZE, build_app, launch
+from space.app import QUEUE_SIZE, build_app, launch
 from space.demo import Demo
 from space.predictor import Predictor
 from space.uploads import UploadFolder
@@ -26,6 +27,7 @@ from tests.running_space import free_port
 pytestmark = pytest.mark.filterwarnings("ignore")
 FILE_EVENTS = ("show_upload", "show_heatmap", "predict")
 META = {"_type": "gradio.FileData"}
+MAX_FILE_BYTES = 2 * 2**20
 MARKER = "SECRET-OF-THE-MACHINE"
 
 
@@ -92,6 +94,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", "")
         patch.setenv("HF_TOKEN", MARKER)
+        patch.setattr("space.app.MAX_FILE_BYTES", MAX_FILE_BYTES)
         # Addresses that count as public can't be reached here: what would fetch them says so.
         patch.setattr("gradio.processing_utils.async_ssrf_protected_download", fetch)
         patch.setattr("gradio.routes.secure_url_stream_response", fetch)
@@ -100,6 +103,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         site.http.close()
         site.app.close(verbose=False)
         site.uploads.remove()
+        # What it leaves open is collected here, where warnings of it are ignored.
+        del site
+        gc.collect()
 
 
 def _spellings(site: Site, own: str) -> list[object]:
@@ -296,6 +302,9 @@ def test_an_upload_has_a_limit_whatever_its_headers_say(site: Site) -> None:
 
     kind = {"content-type": "multipart/form-data; boundary=b"}
     assert site.http.post("/upload", content=endless(), headers=kind).status_code == 413
+    for size, status in ((MAX_FILE_BYTES, 200), (MAX_FILE_BYTES + 1, 413)):
+        files = {"files": ("large.png", bytes(size))}
+        assert site.http.post("/upload", files=files).status_code == status
     two = {f"f{number}": (f"{number}.png", bytes(MAX_FILE_BYTES // 2 + 2**15)) for number in (1, 2)}
     assert site.http.post("/upload", files=two).status_code == 413
     for odd in (b"", b"--b", b"--b\r\n\r\nx\r\n--b--", b"--b\r\nContent-Disposition: x\r\n\r\n"):
