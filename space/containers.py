@@ -28,10 +28,12 @@ MAX_JPEG_SCANS = 64
 # JPEG segments, PNG chunks, GIF and WebP blocks: far more than any encoder writes.
 MAX_BLOCKS = 500_000
 # Pillow decodes run-length coded BMPs in Python.
-MAX_RLE_PIXELS = 8_000_000
+MAX_RLE_PIXELS = 4_000_000
 MAX_TIFF_ENTRIES = 4_096
 # OpenJPEG allocates all tiles, each with all components, before it decodes one.
 MAX_JPEG2000_TILES = 4_096
+# It also allocates all blocks and precincts of a tile; their sizes are powers of 2.
+MIN_BLOCK_BITS, MIN_PRECINCT_BITS = 8, 5
 # Inflated text of a PNG that may hold EXIF data.
 MAX_TEXT_BYTES = 2**17
 
@@ -266,8 +268,8 @@ def _bmp(content: bytes) -> Picture:
         work = max(abs(width * height), len(content))
         if compression in (1, 2) and work > MAX_RLE_PIXELS:
             raise ImageError(
-                f"A run-length coded BMP may have {MAX_RLE_PIXELS // 1_000_000} megapixels and "
-                "megabytes at most. Save the image as PNG."
+                f"A run-length coded BMP may have at most {MAX_RLE_PIXELS // 1_000_000} megapixels "
+                "and as many megabytes. Save the image as PNG."
             )
     return Picture("BMP", content)
 
@@ -328,7 +330,40 @@ def _jpeg2000(content: bytes) -> Picture:
     rows = -(-(bottom - tile_top) // max(tile_h, 1))
     if components > 4 or columns * rows > MAX_JPEG2000_TILES:
         _refuse("has too many color components or tiles")
-    return Picture("JPEG2000", content)
+    at = _check_blocks(content, start + 2, in_tile=False)
+    for _ in range(MAX_BLOCKS):
+        (length,) = struct.unpack_from(">I", content, at + 6)
+        _check_blocks(content, at + 12, in_tile=True)
+        at += max(length, 12)
+        if not length or content[at : at + 2] != b"\xff\x90":
+            return Picture("JPEG2000", content)
+    _refuse("has too many tiles")
+
+
+def _check_blocks(content: bytes, at: int, *, in_tile: bool) -> int:
+    """Check the sizes of blocks in a header of JPEG 2000; return where the header ends."""
+    for _ in range(MAX_BLOCKS):
+        marker, length = struct.unpack_from(">HH", content, at)
+        if marker in (0xFF90, 0xFF93):
+            return at
+        if marker in (0xFF52, 0xFF53):
+            # Behind length and style: 4 bytes for all components, or the number of one.
+            style = at + 4 if marker == 0xFF52 else at + 5
+            levels = style + 5 if marker == 0xFF52 else style + 1
+            block_bits = 4 + (content[levels + 1] & 15) + (content[levels + 2] & 15)
+            precincts = content[levels + 5 : at + 2 + length] if content[style] & 1 else b""
+            # Each level has half the sides of the next one.
+            smallest = min(
+                (
+                    min(size & 15, size >> 4) + below
+                    for below, size in enumerate(reversed(precincts))
+                ),
+                default=15,
+            )
+            if in_tile or block_bits < MIN_BLOCK_BITS or smallest < MIN_PRECINCT_BITS:
+                _refuse("is cut into blocks that are too small or differ")
+        at += 2 + max(length, 2)
+    _refuse("has too many segments")
 
 
 def _tiff(content: bytes) -> Picture:
@@ -342,6 +377,12 @@ def _tiff(content: bytes) -> Picture:
         raise ImageError(SEVERAL_FRAMES)
     width, height = directory.number("width") or 0, directory.number("height") or 0
     check_size(width, height)
+    if directory.number("plane layout") == 2 and (directory.number("bits") or 1) > 8:
+        # Pillow takes such planes for 8-bit ones.
+        raise ImageError(
+            "The TIFF stores colors of more than 8 bits in separate planes. Save it with "
+            "interleaved colors, or as PNG."
+        )
     tile = (directory.number("tile width") or 0) * (directory.number("tile height") or 0)
     if tile > max(4 * width * height, 2**22):
         _refuse("has tiles far larger than its picture")

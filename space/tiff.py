@@ -18,6 +18,7 @@ NUMBERS = {
     "strip offsets": 273,
     "orientation": 274,
     "largest sample": 281,
+    "plane layout": 284,
     "tile width": 322,
     "tile height": 323,
     "tile offsets": 324,

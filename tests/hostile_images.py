@@ -234,21 +234,20 @@ def webp_sizes() -> Iterator[tuple[str, bytes]]:
 
 
 def jpeg2000_layouts() -> Iterator[tuple[str, bytes]]:
-    for tile, components in ((1, 3), (25, 3), (5_000, 16_384)):
+    plain = b"\0\0\0\1\0\5\4\4\0\1"
+    for tile, components, style in (
+        *((1, 3, plain), (25, 3, plain), (5_000, 16_384, plain)),
+        # Precincts, and blocks, of one pixel to sixteen.
+        (5_000, 1, b"\1\0\0\1\0\5\4\4\0\1" + bytes(6)),
+        (5_000, 2, b"\0\0\0\1\0\5\0\0\0\1"),
+    ):
         size = struct.pack(">8I", 5_000, 5_000, 0, 0, tile, tile, 0, 0)
-        parts = struct.pack(">H", components) + b"\7\1\1" * components
-        body = b"\0\0" + size + parts
-        segment = struct.pack(">H", 2 + len(body)) + body
-        style = b"\xff\x52\0\x0c\0\0\0\1\0\5\4\4\0\1" + b"\xff\x5c\0\x13\x40" + b"\x40" * 16
-        yield (
-            f"JPEG 2000, tiles of {tile}, {components} components",
-            (
-                b"\xff\x4f\xff\x51"
-                + segment
-                + style
-                + b"\xff\x90\0\x0a\0\0\0\0\0\0\0\1\xff\x93\xff\xd9"
-            ),
-        )
+        body = b"\0\0" + size + struct.pack(">H", components) + b"\7\1\1" * components
+        header = b"\xff\x4f\xff\x51" + struct.pack(">H", 2 + len(body)) + body
+        header += b"\xff\x52" + struct.pack(">H", 2 + len(style)) + style
+        header += b"\xff\x5c\0\x13\x40" + b"\x40" * 16
+        tiles = b"\xff\x90\0\x0a\0\0\0\0\0\0\0\1\xff\x93\xff\xd9"
+        yield f"JPEG 2000, tiles of {tile}, {components} components", header + tiles
 
 
 def sizes() -> Iterator[tuple[str, bytes]]:
