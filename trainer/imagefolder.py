@@ -148,8 +148,7 @@ def collect_images(config: DataConfig) -> Collection:
         pooled=config.regroup or bool(config.folds) or config.split_file is not None,
     )
     if not scan.images and (scan.problems or not scan.classes):
-        reasons = [f"{entry.file}: {entry.reason}" for entry in scan.unusable[:LISTED_PROBLEMS]]
-        raise DataError(_problems(printable(str(root)), [*scan.problems, *reasons]))
+        raise DataError(_problems(str(root), scan.problems + _lines(scan.unusable)))
     names: set[str] = set()
     parts = DatasetDict(
         {
@@ -290,9 +289,7 @@ def _decoded(found: Collection, *, skip: bool) -> tuple[DatasetDict, list[Skippe
         parts[name], _, unread = decode_each(part, f"checking {name}", lambda decoded, image: None)
         bad += unread
     if bad:
-        lines = [f"  {printable(image.file)}: {printable(image.reason)}" for image in bad]
-        more = len(lines) - LISTED_PROBLEMS
-        listing = "\n".join(lines[:LISTED_PROBLEMS] + ([f"  and {more} more"] if more > 0 else []))
+        listing = "\n".join(f"  {line}" for line in _lines(bad))
         if not skip:
             raise DataError(
                 f"{len(bad)} files are not usable:\n{listing}\n"
@@ -300,6 +297,14 @@ def _decoded(found: Collection, *, skip: bool) -> tuple[DatasetDict, list[Skippe
             )
         logger.warning("Left out %d files:\n%s", len(bad), listing)
     return parts, bad
+
+
+def _lines(unusable: list[SkippedImage]) -> list[str]:
+    """Return a line for each of the first files, and how many more there are."""
+    shown = unusable[:LISTED_PROBLEMS]
+    lines = [f"{printable(image.file)}: {printable(image.reason)}" for image in shown]
+    more = len(unusable) - len(shown)
+    return lines + [f"and {more} more"] * bool(more)
 
 
 def _problems(source: str, problems: list[str]) -> str:
