@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 
 from trainer.names import did_you_mean, difference, looks_same, printable, visible
 
+NAMED_AT_ONCE = 10
+
 
 def name_problems(labels: Iterable[str]) -> list[str]:
     """Return a sentence for each family of names that look the same."""
@@ -39,20 +41,25 @@ def split_problems(splits: Mapping[str, list[str]]) -> list[str]:
             f"There is no train folder, only {', '.join(splits)}. Add one, or pass --regroup, "
             "which puts all splits together and divides the images again."
         )
-    lacking = {
-        label: [split for split, own in splits.items() if label not in own]
-        for label in sorted({label for own in splits.values() for label in own})
-    }
-    different = {label: missing for label, missing in lacking.items() if missing}
+    everywhere = sorted(set().union(*splits.values()))
+    owned = {split: set(own) for split, own in splits.items()}
+    lacking = {label: [s for s, own in owned.items() if label not in own] for label in everywhere}
+    different = [label for label in everywhere if lacking[label]]
     if not different:
         return problems
+    meant = {label: _meant(label, lacking[label], owned) for label in different[:NAMED_AT_ONCE]}
     said = [
-        f"{printable(label)} is missing in {' and '.join(missing)}{_meant(label, missing, splits)}"
-        for label, missing in different.items()
+        f"{printable(label)} is missing in {' and '.join(lacking[label])}{hint}"
+        for label, hint in meant.items()
     ]
-    sentence = (
-        f"The splits hold different classes: {'; '.join(said)}. Give every split the same class "
-        "folders, or pass --regroup, which puts all splits together and divides the images again."
+    if len(different) > len(said):
+        said.append(f"and {len(different) - len(said)} more")
+    sentence = f"The splits hold different classes: {'; '.join(said)}. "
+    if any(meant.values()):
+        sentence += "Give a class the same name in every split. "
+    sentence += (
+        "Give every split the same class folders, or pass --regroup, which puts all splits "
+        "together and divides the images again."
     )
     if len(splits.get("train", [])) == 1:
         sentence += (
@@ -62,7 +69,7 @@ def split_problems(splits: Mapping[str, list[str]]) -> list[str]:
     return [*problems, sentence]
 
 
-def _meant(label: str, missing: list[str], splits: Mapping[str, list[str]]) -> str:
+def _meant(label: str, missing: list[str], splits: Mapping[str, set[str]]) -> str:
     """Say which class of the splits that lack `label` may be meant."""
     there = sorted({other for split in missing for other in splits[split]})
     for other in there:

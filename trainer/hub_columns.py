@@ -113,9 +113,5 @@ def with_class_labels(parts: DatasetDict, repo_id: str) -> DatasetDict:
 
 def _encoded(part: Dataset, names: list[str], numbers: Mapping[str, int]) -> Dataset:
     labels = [numbers[str(value)] for value in part["label"]]
-    files = part["file"]
-    return (
-        part.remove_columns(["label", "file"])
-        .add_column("label", labels, feature=ClassLabel(names=names))
-        .add_column("file", list(files))
-    )
+    unlabeled = part.remove_columns("label")
+    return unlabeled.add_column("label", labels, feature=ClassLabel(names=names))

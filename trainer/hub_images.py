@@ -74,7 +74,7 @@ def load_from_hub(
             part = part.decode(False)
         part = part.select_columns([image, label])
         if stream_images:
-            revision = Hasher.hash((repo_id, builder.hash, builder.config_id))
+            revision = Hasher.hash((repo_id, builder.hash, builder.config_id, image, label))
             part = _kept(part, stream_images, revision, repo_id, split)
         part = part.cast_column(image, UNDECODED)
         part = part.rename_columns({image: "image", label: "label"})

@@ -104,7 +104,7 @@ def find_images(config: DataConfig) -> FoundImages:
     """
     found = collect_images(config)
     if found.problems:
-        raise DataError(_problems(found.source, found.problems))
+        raise DataError(_problems(str(found.folder or found.source), found.problems))
     for note in found.notes:
         logger.info(note)
     if mixture := found.depth.mixture():

@@ -127,6 +127,34 @@ def test_images_inside_of_parquet_files_are_streamed(
     assert list(parts["train"]["file"])[6] == "train/000006"
 
 
+@pytest.mark.parametrize("streamed", [0, 100])
+def test_words_as_labels_are_classes_of_all_splits(
+    hub: LoopbackHub, token: str, streamed: int
+) -> None:
+    for split, labels in (("train", ["b", "a", "c", "a"]), ("test", ["c", "a"])):
+        table = Dataset.from_dict(
+            {
+                "image": [{"bytes": drawn("Crazing", n), "path": None} for n in range(len(labels))],
+                "label": labels,
+                "line": list(range(len(labels))),
+            },
+            features=Features(image=ImageFeature(), label=Value("string"), line=Value("int64")),
+        )
+        table.push_to_hub("ada/words", split=split, private=True)
+    parts = load_from_hub("ada/words", streamed)
+    expected = {"train": ["a", "a", "b", "c"], "test": ["a", "c"]}
+    for split, part in parts.items():
+        assert part.features["label"] == ClassLabel(names=["a", "b", "c"])
+        assert sorted(part.features["label"].int2str(list(part["label"]))) == expected[split]
+    by_file = contents(parts, "train")
+    assert by_file[drawn("Crazing", 0)] == "b"
+    assert by_file[drawn("Crazing", 2)] == "c"
+    numbered = load_from_hub("ada/words", streamed, label_column="line")
+    assert numbered["train"].features["label"].names == ["0", "1", "2", "3"]
+    with pytest.raises(DataError, match=r"Did you mean line\?"):
+        load_from_hub("ada/words", streamed, label_column="lin")
+
+
 def test_training_and_inspection_take_the_same_images(
     hub: LoopbackHub, as_files: dict[bytes, str], tmp_path: Path
 ) -> None:

@@ -219,7 +219,7 @@ def test_folder_inside_a_class(tmp_path: Path) -> None:
 
 
 def test_too_few_images_to_split(tmp_path: Path) -> None:
-    refused(write_classes(tmp_path, 2), "Crazing has 2 training images", "--test-fraction")
+    refused(write_classes(tmp_path, 2), "No image is left for validation")
 
 
 def test_unusable_files_are_named_and_left_out_only_on_demand(tmp_path: Path) -> None:
