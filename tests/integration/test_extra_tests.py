@@ -10,8 +10,10 @@ import pytest
 from model_card.report import Report
 from tests.drawn_boxes import write_boxes
 from tests.small_run import small_config
+from trainer.config import TrainConfig
 from trainer.drawn_samples import CLASSES, write_samples
 from trainer.errors import DataError
+from trainer.facts import correct_facts
 from trainer.run import train
 from trainer.trust.degradations import DEGRADATIONS
 
@@ -51,6 +53,33 @@ def test_folds_are_tested_together(images: Path, tmp_path: Path) -> None:
     # Photographs stay at home.
     assert not (folder / "figures/heatmaps.png").exists()
     assert (tmp_path / "run/fold-1/figures/heatmaps.png").is_file()
+    _share_and_withdraw(config, tmp_path / "run")
+
+
+def _share_and_withdraw(config: TrainConfig, run_dir: Path) -> None:
+    """Publish the photographs of finished folds after all, and take them back."""
+    published = run_dir / "published"
+    before = Report.read(published)
+    pictures = {f"{name}.png" for name in ("sample_predictions", "augmentations", "heatmaps")}
+    # At this rate nothing is learned.
+    pictures.add("mistakes.png")
+    for shared in (True, False):
+        correct_facts(replace(config, data=replace(config.data, share_images=shared)), run_dir)
+        report = Report.read(published)
+        for folder, here in ((published, shared), (run_dir, not shared)):
+            assert {f.name for f in (folder / "figures").iterdir()} & pictures == (
+                pictures if here else set()
+            )
+            assert (folder / "examples").exists() == here
+        assert report.data.images_shared == shared
+        assert pictures & {Path(figure.file).name for figure in report.figures} == (
+            pictures if shared else set()
+        )
+        card = (published / "README.md").read_text(encoding="utf-8")
+        assert ("figures/heatmaps.png" in card) == shared
+        assert (run_dir / "fold-2/published/examples").exists() == shared
+        assert TrainConfig.read(run_dir).data.share_images == shared
+    assert report.figures == before.figures
 
 
 def test_boxes_that_fit_no_image_stop_before_training(images: Path, tmp_path: Path) -> None:
