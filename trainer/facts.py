@@ -11,6 +11,8 @@ from pathlib import Path
 from model_card.card import write_card
 from model_card.report import Report
 from trainer.config import CONFIG_FILE, FACTS, TrainConfig
+from trainer.disk import disk_errors_explained
+from trainer.published import check_published
 from trainer.run_folder import finished_folder
 from trainer.shared_images import share_images, withdraw_images
 
@@ -21,7 +23,8 @@ def correct_facts(config: TrainConfig, run_dir: Path) -> None:
     """Write the facts of `config` into a run: its settings, reports and cards, folds included.
 
     Raises:
-        DataError: it is not known which figures show images.
+        DataError: a published folder is damaged, or it is not known which figures show images.
+        DefectError: the disk is full, or can't be written.
     """
     saved = TrainConfig.read(run_dir)
     wanted = replace(
@@ -31,21 +34,23 @@ def correct_facts(config: TrainConfig, run_dir: Path) -> None:
     )
     if wanted == saved:
         return
-    for folder in (run_dir, *sorted(run_dir.glob("fold-*"))):
-        published = finished_folder(folder)
-        if published:
-            _correct(published, folder, wanted, saved)
-    # The time of this file is when the run began.
-    written_ns = (run_dir / CONFIG_FILE).stat().st_mtime_ns
-    wanted.write(run_dir)
-    os.utime(run_dir / CONFIG_FILE, ns=(written_ns, written_ns))
+    with disk_errors_explained(run_dir, "Then run the same command again."):
+        for folder in (run_dir, *sorted(run_dir.glob("fold-*"))):
+            published = finished_folder(folder)
+            if published:
+                _correct(published, folder, wanted, saved)
+        # The time of this file is when the run began.
+        written_ns = (run_dir / CONFIG_FILE).stat().st_mtime_ns
+        wanted.write(run_dir)
+        os.utime(run_dir / CONFIG_FILE, ns=(written_ns, written_ns))
     for now, before in zip(wanted.settings(), saved.settings(), strict=True):
         if now.value != before.value:
             logger.info("Corrected: %s is %s, was %s.", now.flag, now, before)
 
 
 def _correct(published: Path, run_dir: Path, wanted: TrainConfig, saved: TrainConfig) -> None:
-    report = Report.read(published)
+    # Otherwise the new checksums would cover up damage.
+    report = check_published(published)
     if wanted.model.license != saved.model.license:
         model = report.model.model_copy(update={"license": wanted.model.license})
         report = report.model_copy(update={"model": model})

@@ -75,6 +75,12 @@ def test_from_a_refused_start_to_a_corrected_license(
     assert {Path(figure.file).name for figure in report.figures} > IMAGE_FIGURES
     assert _names(run_dir / "figures") == set()
 
+    _withdraw_images(command, run_dir)
+    _refuse_to_change_more(command, run_dir)
+
+
+def _withdraw_images(command: Run, run_dir: Path) -> None:
+    published = run_dir / "published"
     code, _, err = command("push.py", "--run-dir", "run", "--no-share-images")
     assert code == 0, err
     report = Report.read(published)
@@ -85,18 +91,30 @@ def test_from_a_refused_start_to_a_corrected_license(
     assert not IMAGE_FIGURES & {Path(figure.file).name for figure in report.figures}
     assert _names(run_dir / "figures") == IMAGE_FIGURES
 
+
+def _refuse_to_change_more(command: Run, run_dir: Path) -> None:
+    published = run_dir / "published"
     code, _, err = command("push.py", "--run-dir", "run", "--epochs", "2", "--license", "isc")
     assert code == 2
     assert "--epochs is 2, was 1" in err
+    assert TrainConfig.read(run_dir).model.license == "mit"
+
+    # A correction must not cover up damage by new checksums.
+    weights = bytearray((published / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (published / "model.safetensors").write_bytes(weights)
+    code, _, err = command("push.py", "--run-dir", "run", "--license", "isc")
+    assert code == 2
+    assert "is damaged: these files are not what training wrote: model.safetensors" in err
     assert TrainConfig.read(run_dir).model.license == "mit"
 
 
 @pytest.mark.parametrize("name", ["train.py", "compare_splits.py"])
 def test_a_refused_start_leaves_nothing(command: Run, tmp_path: Path, name: str) -> None:
     write_samples(tmp_path / "strips", train_per_class=2, test_per_class=2)
-    (tmp_path / "strips/test/Crazing").rename(tmp_path / "strips/test/crazing")
+    (tmp_path / "strips/test/Crazing/empty.png").touch()
     code, _, err = command(name, "--run-dir", "run", *SETTINGS)
     assert code == 2
-    assert "Crazing" in err
+    assert "test/Crazing/empty.png" in err
     assert _names(tmp_path) == {"strips"}
     assert state_of(tmp_path / "run") is State.EMPTY
