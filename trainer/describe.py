@@ -88,7 +88,7 @@ def write_report(
     place = folder if run.images_shared else run_dir
     with_images = _write_image_figures(run, predictions, place)
     note_figures(with_images, run_dir)
-    _write_examples(run.images, predictions, place)
+    write_examples(run.images, predictions, place)
     if run.images_shared:
         drawn += with_images
     report.Report(
@@ -266,7 +266,7 @@ def draw_samples(images: Images, predictions: list[Prediction], folder: Path) ->
     return figures.write_samples(samples, folder)
 
 
-def _write_examples(images: Images, predictions: list[Prediction], folder: Path) -> None:
+def write_examples(images: Images, predictions: list[Prediction], folder: Path) -> None:
     """Write a test image of each class, for the web page to offer with the model's verdict."""
     (folder / EXAMPLES_DIR).mkdir(exist_ok=True)
     test = images.parts["test"]

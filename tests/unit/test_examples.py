@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Literal, cast
 
 import pytest
+from datasets import ClassLabel, Dataset, Features
+from datasets import Image as ImageColumn
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from space.decision import Prediction
-from trainer.describe import choose_examples
+from trainer.describe import choose_examples, write_examples
+from trainer.images import Images
 
 LABELS = ["Dent", "Rust", "Scale"]
 Verdict = Literal["class", "unsure", "unknown"]
@@ -80,3 +86,31 @@ def test_there_is_one_example_of_each_class(rows: Rows) -> None:
     assert all(
         rows[row][0] == rows[row][1] for row, person in zip(chosen, left, strict=True) if not person
     )
+
+
+def test_the_chosen_images_are_written_under_the_names_of_their_classes(tmp_path: Path) -> None:
+    """Each of the images has a gray level of its own."""
+    rows: Rows = [(0, 1, "class"), (1, 1, "class"), (0, 0, "class"), (2, 2, "unsure")]
+    files = []
+    for level in (10, 60, 110, 160):
+        files.append(str(tmp_path / f"{level}.png"))
+        Image.new("L", (8, 8), level).save(files[-1])
+    labels = ["Dent", "Rust/scale", "Scale"]
+    test = Dataset.from_dict(
+        {"image": files, "label": [true for true, _, _ in rows]},
+        features=Features({"image": ImageColumn(decode=False), "label": ClassLabel(names=labels)}),
+    )
+    images = cast(Images, SimpleNamespace(parts={"test": test}, labels=labels))
+    predictions = [
+        Prediction(
+            {label: 0.8 if index == named else 0.1 for index, label in enumerate(labels)},
+            verdict=verdict,
+        )
+        for _, named, verdict in rows
+    ]
+    write_examples(images, predictions, tmp_path)
+    written = {
+        file.name: Image.open(file).convert("L").getpixel((0, 0))
+        for file in (tmp_path / "examples").iterdir()
+    }
+    assert written == {"Dent.png": 110, "Rust_scale.png": 60, "Scale.png": 160}
