@@ -180,7 +180,9 @@ def trained_folder(config: TrainConfig) -> Path:
     if finished and run_dir:
         # It renders cards, which takes a second to load.
         from trainer.facts import correct_facts
+        from trainer.published import check_published
 
+        check_published(finished)
         logger.info("The run in %s is finished already.", run_dir)
         correct_facts(config, run_dir)
         return finished

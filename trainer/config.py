@@ -432,6 +432,9 @@ class TrainConfig:
         """
         file = run_dir / CONFIG_FILE
         try:
+            # A pipe would be waited for.
+            if file.exists() and not file.is_file():
+                raise ConfigError(f"{file} is no plain file. Remove it.")
             return _JSON.validate_json(file.read_bytes())
         except FileNotFoundError as error:
             raise ConfigError(
@@ -484,6 +487,8 @@ class PushConfig:
 
 
 _JSON = TypeAdapter(TrainConfig)
+
+
 # The second group is what follows the name: /tree/main, .git, …
 _HUB_ADDRESS = re.compile(
     r"(?:[a-z]+://[^/]*/?|(?:www\.)?(?:huggingface\.co|hf\.co)/)"

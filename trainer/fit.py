@@ -23,7 +23,7 @@ from space.tiling import pool
 from trainer import checkpoint
 from trainer.config import TrainConfig
 from trainer.errors import ConfigError, DataError, DefectError
-from trainer.history import BEST, LAST, EpochResult, History
+from trainer.history import BEST, LAST, METRICS, EpochResult, History
 from trainer.images import Images
 from trainer.interruption import StopRequest
 from trainer.learner import Learner
@@ -162,6 +162,10 @@ class Fitting:
         # Not exists(): a link that leads nowhere stands for a checkpoint that somebody moved away.
         if os.path.lexists(self.run_dir / LAST):
             self._restore()
+        elif (self.run_dir / METRICS).exists():
+            logger.warning(
+                "%s is missing, so training starts again from the first epoch.", self.run_dir / LAST
+            )
         # Several processes would stop at different steps; they lose the epoch instead.
         alone = self.accelerator.num_processes == 1
         logger.info("%s", LEGEND)

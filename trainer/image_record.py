@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 from datasets import Dataset
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
+from model_card.checksums import seal, unseal
 from trainer.cache import image_digest
 from trainer.disk import replaced_whole
 from trainer.errors import ConfigError, DataError
 
 RECORD_FILE = "images.json"
 LISTED_FILES = 5
-_JSON = TypeAdapter(dict[str, str])
+_RECORD = TypeAdapter(dict[Literal["images"], dict[str, str]])
 
 
 def fingerprints(images: Dataset) -> dict[str, str]:
@@ -29,7 +32,7 @@ def fingerprints(images: Dataset) -> dict[str, str]:
 def note_images(run_dir: Path, found: Mapping[str, str]) -> None:
     """Note the images of a new run; see `fingerprints`."""
     with replaced_whole(run_dir / RECORD_FILE) as partial:
-        partial.write_bytes(_JSON.dump_json(dict(found), indent=0) + b"\n")
+        partial.write_text(seal(json.dumps({"images": dict(found)})) + "\n", encoding="utf-8")
 
 
 def check_unchanged(run_dir: Path, found: Mapping[str, str]) -> bool:
@@ -68,8 +71,8 @@ def check_unchanged(run_dir: Path, found: Mapping[str, str]) -> bool:
 
 def _read(file: Path) -> dict[str, str]:
     try:
-        return _JSON.validate_json(file.read_bytes())
-    except (OSError, ValidationError) as error:
+        return _RECORD.validate_python(unseal(file.read_text(encoding="utf-8")))["images"]
+    except (OSError, ValueError) as error:
         raise DataError(
             f"{file}, which lists the images that the run began with, is damaged. Remove it; "
             "whether any image was changed is noticed without it, but not which."

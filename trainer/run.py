@@ -32,9 +32,11 @@ from trainer.images import Images, prepare_images
 from trainer.optimisation import resolve_rate
 from trainer.phases import PHASES
 from trainer.precision import choose_precision
+from trainer.published import check_published
 from trainer.run_folder import (
     PUBLISHED_DIR,
     State,
+    check_entries,
     check_start,
     finished_folder,
     not_writable,
@@ -79,6 +81,7 @@ def train(config: TrainConfig) -> Path:
         # Another training may have finished it while this one waited; one process looks for all.
         [finished] = broadcast_object_list([finished_folder(run_dir)])
         if finished:
+            check_published(finished)
             logger.info("The run in %s is finished already.", run_dir)
         else:
             with explained_failures(run_dir), _stop_explained(run_dir):
@@ -126,6 +129,7 @@ def _train_in(
 
     `locks` takes the lock of the folder, once it is made; None if that is held already.
     """
+    check_entries(run_dir)
     going_on = state_of(run_dir) is State.BEGUN
     with accelerator.main_process_first():
         if accelerator.is_main_process:
@@ -206,7 +210,8 @@ def _cross_validate(
     """Train once a fold, each in a folder of its own, and publish the first with what all say."""
     fold_dirs = [run_dir / f"fold-{number}" for number in range(1, len(folds) + 1)]
     for images, fold_dir in zip(folds, fold_dirs, strict=True):
-        if finished_folder(fold_dir):
+        if (finished := finished_folder(fold_dir)) is not None:
+            check_published(finished)
             PHASES.skip("train", "test", "card")
             continue
         fold_dir.mkdir(exist_ok=True)

@@ -30,6 +30,9 @@ LEFTOVERS = (
     "fold-*",
     "*.safetensors.partial",
 )
+# What a run writes.
+FOLDERS = ("published", "published.partial", "figures", "heads", "fold-*", "pixels.partial")
+FILES = ("*.json", "*.jsonl", "*.safetensors", "*.csv", "*.partial", LOCK_FILE)
 LISTED_STRAYS = 3
 
 
@@ -102,6 +105,25 @@ def check_only(folder: Path, names: Collection[str]) -> None:
     strays = [name for name in _names(folder) if name not in names]
     if strays:
         raise _strays_found(folder, strays)
+
+
+def check_entries(run_dir: Path) -> None:
+    """Make sure that nothing stands where a run will write, before hours are spent on it.
+
+    Raises:
+        ConfigError: a folder in the place of a file, or the other way round.
+    """
+    for path in sorted(run_dir.iterdir()) if run_dir.is_dir() else ():
+        if any(fnmatch(path.name, pattern) for pattern in FOLDERS):
+            # What is written into a link lands elsewhere.
+            right, what = path.is_dir() and not path.is_symlink(), "a folder"
+        elif any(fnmatch(path.name, pattern) for pattern in FILES):
+            # A link that leads nowhere is named by who reads it.
+            right, what = path.is_file() or not path.exists(), "a file"
+        else:
+            continue
+        if not right:
+            raise ConfigError(f"{shown(path)} is not {what}, as a run needs it. Remove it.")
 
 
 def remove_leftovers(run_dir: Path) -> None:

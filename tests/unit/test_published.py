@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from hypothesis import strategies as st
 
 from model_card.card import write_card
 from model_card.report import Report
+from tests.damages import DAMAGES
 from tests.published_folder import write_decision, write_published_folder
 from trainer.errors import DataError
 from trainer.published import check_published
@@ -33,50 +32,6 @@ def folder(whole: Path, tmp_path: Path) -> Path:
     return copy
 
 
-def _elsewhere(file: Path) -> Path:
-    secret = file.parents[1] / "id_rsa"
-    secret.write_bytes(b"-----BEGIN OPENSSH PRIVATE KEY-----")
-    return secret
-
-
-def _replace_by_link(file: Path) -> None:
-    file.unlink()
-    file.symlink_to(_elsewhere(file))
-
-
-def _replace_by_folder(file: Path) -> None:
-    file.unlink()
-    file.mkdir()
-
-
-def _replace_by_fifo(file: Path) -> None:
-    file.unlink()
-    os.mkfifo(file)
-
-
-def _replace_by_loop(file: Path) -> None:
-    file.unlink()
-    file.symlink_to(file.name)
-
-
-def _flip_bit(file: Path) -> None:
-    content = bytearray(file.read_bytes())
-    content[len(content) * 2 // 3] ^= 1
-    file.write_bytes(content)
-
-
-DAMAGES: dict[str, Callable[[Path], object]] = {
-    "deleted": lambda file: file.unlink(),
-    "empty": lambda file: file.write_bytes(b""),
-    "truncated": lambda file: os.truncate(file, file.stat().st_size - 9),
-    "longer": lambda file: file.write_bytes(file.read_bytes() + b" x"),
-    "flipped bit": _flip_bit,
-    "null": lambda file: file.write_bytes(b"null"),
-    "link": _replace_by_link,
-    "loop": _replace_by_loop,
-    "folder": _replace_by_folder,
-    "FIFO": _replace_by_fifo,
-}
 FILES = [
     *("model.safetensors", "config.json", "report.json", "decision.json", "decision.safetensors"),
     "figures/confusion_matrix.png",
