@@ -487,8 +487,6 @@ class PushConfig:
 
 
 _JSON = TypeAdapter(TrainConfig)
-
-
 # The second group is what follows the name: /tree/main, .git, …
 _HUB_ADDRESS = re.compile(
     r"(?:[a-z]+://[^/]*/?|(?:www\.)?(?:huggingface\.co|hf\.co)/)"
