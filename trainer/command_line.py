@@ -16,6 +16,7 @@ from trainer.data_source import find_source
 from trainer.errors import ConfigError, DefectError
 from trainer.flags import Command, given_flags, read_flags
 from trainer.interruption import Stopped, stop_signals_raised
+from trainer.library_caches import replace_unwritable_caches
 from trainer.paths import check_paths
 from trainer.run_folder import State
 from trainer.terminal_text import PrintableFormatter, printable
@@ -45,6 +46,7 @@ def run_command(command: Callable[[list[str]], None]) -> int:
     # missing are reported by `backbone`.
     logging.getLogger("timm").setLevel(logging.ERROR)
     limit_spinning(os.environ)
+    replace_unwritable_caches(os.environ)
     # Bars belong on a terminal; in a log file they are noise.
     if not sys.stderr.isatty():
         # Read when these libraries are imported, which takes too long to be done here.

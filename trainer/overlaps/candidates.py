@@ -92,6 +92,7 @@ def _alike(descriptions: Array, owner: Array) -> tuple[Array, Array]:
         coarse, COMPONENTS, lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
     )
     index.cp.niter, index.nprobe = 4, LISTS_SEARCHED
+    index.cp.min_points_per_centroid = 1
     sample = np.random.default_rng(0).permutation(count)[: LANDMARKS_PER_LIST * lists]
     index.train(descriptions[np.sort(sample)])
     # Which lists are near is half of the work, and needed twice: to fill them and to search them.
