@@ -30,10 +30,10 @@ def score(
         images_per_second: of the test.
     """
     labels: list[str] = part.features["label"].names
-    truth = np.asarray(part["label"])
+    truth = np.asarray(part["label"][:])
     probabilities = np.asarray([[p.probabilities[name] for name in labels] for p in predictions])
     predicted = probabilities.argmax(axis=1)
-    overall, by_class = _scores(truth, probabilities, part["group"])
+    overall, by_class = _scores(truth, probabilities, part["group"][:])
     confusion = confusion_matrix(truth, predicted, labels=range(len(labels)))
     classes = []
     for index, name in enumerate(labels):
@@ -54,7 +54,7 @@ def score(
         scores=overall,
         classes=classes,
         confusion=confusion.tolist(),
-        mistakes=_mistakes(part["file"], [labels[t] for t in truth], predictions),
+        mistakes=_mistakes(part["file"][:], [labels[t] for t in truth], predictions),
         images_per_second=images_per_second,
     )
 
@@ -98,7 +98,7 @@ def write_predictions(
     """Write `predictions.csv`: a row for each image, with the probability of each class."""
     names: list[str] = part.features["label"].names
     rows = [["file", "label", "prediction", "confidence", *names]]
-    for file, label, p in zip(part["file"], part["label"], predictions, strict=True):
+    for file, label, p in zip(part["file"][:], part["label"][:], predictions, strict=True):
         probabilities = [f"{p.probabilities[name]:.6f}" for name in names]
         rows.append([file, names[label], p.label, f"{p.confidence:.6f}", *probabilities])
     write_table(folder / PREDICTIONS_FILE, rows)

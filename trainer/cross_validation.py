@@ -143,7 +143,7 @@ def _picture_mistakes(
     joined: CrossValidation, tested: datasets.Dataset, folder: Path
 ) -> list[Figure]:
     """Draw the images whose class was not found, if there are any."""
-    rows = {file: row for row, file in enumerate(tested["file"])}
+    rows = {file: row for row, file in enumerate(tested["file"][:])}
     mistakes = [
         (mistake, open_image(tested[rows[mistake.file]]))
         for mistake in joined.all_images.mistakes[:MOST_MISTAKES_SHOWN]

@@ -137,7 +137,7 @@ def _data_facts(run: FinishedRun) -> report.Data:
     images = run.images
     splits = []
     for name in ("train", "validation", "test"):
-        counts = Counter(images.parts[name]["label"])
+        counts = Counter(images.parts[name]["label"][:])
         splits.append(
             report.Split(
                 name=name,
@@ -146,7 +146,7 @@ def _data_facts(run: FinishedRun) -> report.Data:
                 origin=images.origins[name],
             )
         )
-    sizes_px = [tuple(size) for part in images.parts.values() for size in part["size_px"]]
+    sizes_px = [tuple(size) for part in images.parts.values() for size in part["size_px"][:]]
     by_area = sorted(sizes_px, key=lambda size: size[0] * size[1])
     return report.Data(
         source=images.source,
@@ -165,11 +165,11 @@ def _data_facts(run: FinishedRun) -> report.Data:
 
 
 def _surface_facts(images: Images, surfaces: Surfaces) -> report.SharedSurfaces:
-    files = {name: set(part["file"]) for name, part in images.parts.items()}
+    files = {name: set(part["file"][:]) for name, part in images.parts.items()}
     labels = {
         file: label
         for part in images.parts.values()
-        for file, label in zip(part["file"], part["label"], strict=True)
+        for file, label in zip(part["file"][:], part["label"][:], strict=True)
     }
     sizes = Counter(surfaces.groups.values())
     random_leakage, _ = random_split_leakage(surfaces, labels, len(files["test"]) / len(labels))
@@ -204,8 +204,8 @@ def _unseen_test(images: Images, predictions: list[Prediction]) -> report.Unseen
     """Score the test images that show nothing of training, where others do."""
     leaking = leaking_files(images.parts, images.surfaces)
     test = images.parts["test"]
-    truth = test.features["label"].int2str(list(test["label"]))
-    unseen = [row for row, file in enumerate(test["file"]) if file not in leaking]
+    truth = test.features["label"].int2str(test["label"][:])
+    unseen = [row for row, file in enumerate(test["file"][:]) if file not in leaking]
     right = [predictions[row].label == truth[row] for row in unseen]
     if not leaking or not right:
         return None
@@ -253,7 +253,7 @@ def draw_samples(images: Images, predictions: list[Prediction], folder: Path) ->
     """Draw some test images, and what the model says of them, into `folder`."""
     test = images.parts["test"]
     samples = []
-    for index in choose_samples(list(test["label"]), images.labels, predictions, SAMPLES):
+    for index in choose_samples(test["label"][:], images.labels, predictions, SAMPLES):
         row, prediction = test[index], predictions[index]
         samples.append(
             figures.Sample(
@@ -270,7 +270,7 @@ def write_examples(images: Images, predictions: list[Prediction], folder: Path) 
     """Write a test image of each class, for the web page to offer with the model's verdict."""
     (folder / EXAMPLES_DIR).mkdir(exist_ok=True)
     test = images.parts["test"]
-    for index, row in enumerate(choose_examples(test["label"], images.labels, predictions)):
+    for index, row in enumerate(choose_examples(test["label"][:], images.labels, predictions)):
         # A class of a dataset on the Hub can have any name; a file can't.
         name = re.sub(r"[^\w\- ]", "_", images.labels[index])
         open_image(test[row]).save(folder / EXAMPLES_DIR / f"{name}.png")

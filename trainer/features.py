@@ -70,7 +70,7 @@ class FeatureStore:
         First come those of the image as it is, then those of its augmented views; what is not on
         disk yet is computed. With `--tile` a long image has several tiles.
         """
-        counts = tile_counts(part["size_px"], tile=self.config.model.tile)
+        counts = tile_counts(part["size_px"][:], tile=self.config.model.tile)
         names = [tile_names(image_digest(row), n) for row, n in zip(part, counts, strict=True)]
         known = [self._read(view) for view in range(1 + views)]
         missing = [[i for i, tiles in enumerate(names) if tiles[0] not in of] for of in known]

@@ -26,7 +26,7 @@ def fingerprints(images: Dataset) -> dict[str, str]:
     """Return the SHA-256 of the content of each image file, by name."""
     contents = images.select_columns(["image"])
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(zip(images["file"], pool.map(image_digest, contents), strict=True))
+        return dict(zip(images["file"][:], pool.map(image_digest, contents), strict=True))
 
 
 def note_images(run_dir: Path, found: Mapping[str, str]) -> None:

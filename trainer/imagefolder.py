@@ -255,7 +255,7 @@ def decode_each(
     sizes_px: list[list[int]] = []
     facts: list[Facts] = []
     bad: list[SkippedImage] = []
-    files = list(part["file"])
+    files = part["file"][:]
 
     def outcome(row: dict[str, Any]) -> tuple[list[int], Facts] | str:
         try:

@@ -63,7 +63,7 @@ class Images:
         lines = [
             f"{name}\t{file}\t{label}\t{self.contents[file]}"
             for name, part in sorted(self.parts.items())
-            for file, label in zip(part["file"], part["label"], strict=True)
+            for file, label in zip(part["file"][:], part["label"][:], strict=True)
         ]
         lines.append(f"{self.bit_depth} bits")
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -92,7 +92,7 @@ def prepare_images(config: TrainConfig, run_dir: Path | None) -> list[Images]:
     if found.kind != "drawn":
         # Other images under the same names overlap elsewhere.
         if run_dir is not None and same_as_before:
-            surfaces = read_surfaces(run_dir, list(everything["file"]))
+            surfaces = read_surfaces(run_dir, everything["file"][:])
         if surfaces is None:
             surfaces = find_surfaces(everything, config.run.cache_dir)
     parts = _with_groups(found.parts, surfaces)
@@ -126,7 +126,7 @@ def _with_groups(parts: DatasetDict, surfaces: Surfaces | None) -> DatasetDict:
     for name, part in parts.items():
         groups = list(range(first, first + len(part)))
         if surfaces:
-            groups = [surfaces.groups[file] for file in part["file"]]
+            groups = [surfaces.groups[file] for file in part["file"][:]]
         grouped[name] = part.add_column("group", groups)
         first += len(part)
     return grouped

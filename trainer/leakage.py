@@ -16,8 +16,8 @@ def leaking_files(parts: DatasetDict, surfaces: Surfaces | None) -> set[str]:
     """Return the test files that share surface with one of training or validation."""
     if surfaces is None:
         return set()
-    seen = {*parts["train"]["file"], *parts["validation"]["file"]}
-    return overlapping(surfaces, set(parts["test"]["file"]), seen)
+    seen = {*parts["train"]["file"][:], *parts["validation"]["file"][:]}
+    return overlapping(surfaces, set(parts["test"]["file"][:]), seen)
 
 
 def overlapping(surfaces: Surfaces, later: Collection[str], earlier: Collection[str]) -> set[str]:

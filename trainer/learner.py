@@ -74,7 +74,7 @@ class Learner:
         self.schedule = build_schedule(self.optimizer, recipe, steps_per_epoch)
         self.augment = task.augment.to(accelerator.device)
         self.mix = build_mixing(recipe, len(images.labels))
-        self.loss = build_loss(recipe, images.parts["train"]["label"]).to(accelerator.device)
+        self.loss = build_loss(recipe, images.parts["train"]["label"][:]).to(accelerator.device)
 
     @property
     def judged(self) -> Any:

@@ -74,7 +74,7 @@ def decode(
     Returns:
         rows of `pixels`, the bytes of an 8-bit tensor [tile, 3, height, width].
     """
-    counts = tile_counts(part["size_px"], tile=tile)
+    counts = tile_counts(part["size_px"][:], tile=tile)
     tile_bytes = math.prod(data_config["input_size"])
     fits = sum(counts) * tile_bytes < MEMORY_SHARE * psutil.virtual_memory().available
     file.parent.mkdir(parents=True, exist_ok=True)

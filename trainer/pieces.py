@@ -111,5 +111,5 @@ class Pieces:
 
 def pieces_of(images: Dataset, config: DataConfig) -> Pieces:
     """Return what must not be cut: pieces of surface, or single images in a random split."""
-    groups = range(len(images)) if config.random_split else images["group"]
-    return Pieces(images["label"], groups, images.features["label"].num_classes)
+    groups = range(len(images)) if config.random_split else images["group"][:]
+    return Pieces(images["label"][:], groups, images.features["label"].num_classes)

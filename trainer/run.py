@@ -143,7 +143,7 @@ def _train_in(
         else:
             prepared = prepare_images(config, run_dir)
     started = _started(run_dir)
-    sizes = [size for part in prepared[0].parts.values() for size in part["size_px"]]
+    sizes = [size for part in prepared[0].parts.values() for size in part["size_px"][:]]
     report_shapes(sizes, tile=config.model.tile)
     if config.run.find_batch_size:
         most_tiles = max(tile_counts(sizes, tile=config.model.tile))

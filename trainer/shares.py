@@ -61,7 +61,7 @@ def cut_share(
 
 def _draw_images(part: Dataset, pieces: Pieces, fraction: float, seed: int) -> tuple[Ints, Ints]:
     """Return the rows that stay and those of a stratified share, image by image."""
-    labels = np.asarray(part["label"])
+    labels = np.asarray(part["label"][:])
     counts = np.bincount(labels, minlength=len(pieces.per_class))
     lonely = counts[labels] < 2
     rows, single = np.flatnonzero(~lonely), np.flatnonzero(lonely)
@@ -79,7 +79,7 @@ def _draw_images(part: Dataset, pieces: Pieces, fraction: float, seed: int) -> t
 
 def _draw_groups(part: Dataset, pieces: Pieces, fraction: float, seed: int) -> tuple[Ints, Ints]:
     """Return the rows that stay and those of a stratified share of whole pieces."""
-    labels = np.asarray(part["label"])
+    labels = np.asarray(part["label"][:])
     classes = len(pieces.per_class)
     wanted = Fraction(fraction).limit_denominator(MOST_FOLDS).denominator
     # Fewer and larger folds where a class has few pieces; not for one that is due less than one.
@@ -107,7 +107,7 @@ def cut_folds(images: Dataset, folds: int, seed: int, config: DataConfig) -> lis
     Raises:
         DataError: a class has too few pieces for that many folds.
     """
-    labels = np.asarray(images["label"])
+    labels = np.asarray(images["label"][:])
     pieces = pieces_of(images, config)
     check_pieces(images, pieces, folds, config)
     if config.random_split:

@@ -21,7 +21,7 @@ def check_pieces(images: Dataset, pieces: Pieces, needed: int, config: DataConfi
     Raises:
         DataError: a class has too few; the message names all such classes, and what to add.
     """
-    names, labels = images.features["label"].names, np.asarray(images["label"])
+    names, labels = images.features["label"].names, np.asarray(images["label"][:])
     short = np.flatnonzero(pieces.per_class < needed).tolist()
     if not short:
         return

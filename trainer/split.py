@@ -113,8 +113,8 @@ def write_split(parts: DatasetDict, run_dir: Path) -> None:
     """Write `split.csv`, which `--split-file` takes: a row an image."""
     rows = [["file", "label", "group", "part"]]
     for name, part in parts.items():
-        labels = part.features["label"].int2str(list(part["label"]))
-        for file, label, group in zip(part["file"], labels, part["group"], strict=True):
+        labels = part.features["label"].int2str(part["label"][:])
+        for file, label, group in zip(part["file"][:], labels, part["group"][:], strict=True):
             rows.append([file, label, str(group), name])
     write_table(run_dir / SPLIT_FILE, rows)
 
@@ -140,7 +140,7 @@ def _as_file_says(images: Dataset, file: Path) -> DatasetDict:
     unknown = sorted(set(wanted.values()) - set(PARTS), key=str)
     if unknown:
         raise DataError(f"{file} names the part {unknown[0]}; known are {', '.join(PARTS)}.")
-    names = list(images["file"])
+    names = images["file"][:]
     for here, there, what in (
         (wanted.keys(), names, f"are in {file} but not among the images"),
         (names, wanted.keys(), f"are images that {file} does not name"),
@@ -169,7 +169,7 @@ def _check_classes(parts: DatasetDict) -> set[str]:
     """
     unvalidated = set()
     for name, part in parts.items():
-        present = set(part["label"])
+        present = set(part["label"][:])
         for label, title in enumerate(part.features["label"].names):
             if label in present:
                 continue

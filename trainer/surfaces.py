@@ -94,7 +94,7 @@ def find_surfaces(images: Dataset, cache_dir: Path | None) -> Surfaces:
     root = cache_folder("overlaps", cache_dir)
     folder, found = root / _search_digest(images), None
     with cache_is_optional(root):
-        found = read_surfaces(folder, list(images["file"]))
+        found = read_surfaces(folder, images["file"][:])
     if found is None:
         PHASES.start("compare")
         found = survey(images)
@@ -128,7 +128,7 @@ def survey(images: Dataset) -> Surfaces:
     # Copies would crowd out all else that looks like them: one of each stands for all.
     copies = _exact_copies(read, len(images))
     first = np.array([rows[0] for rows in copies])
-    shapes = np.array(images["size_px"])[first, ::-1]
+    shapes = np.array(images["size_px"][:])[first, ::-1]
     found = [
         replace(pair, a=int(first[pair.a]), b=int(first[pair.b]))
         for pair in find_overlaps(shapes, lambda index: read(first[index]))
@@ -138,7 +138,7 @@ def survey(images: Dataset) -> Surfaces:
     # All pairs of copies would be millions where a camera took thousands of black frames.
     found += [replace(same, a=rows[0], b=row) for rows in copies for row in rows[1:]]
     is_copy = [place >= different for place in range(len(found))]
-    files, labels = list(images["file"]), images.features["label"].int2str(list(images["label"]))
+    files, labels = images["file"][:], images.features["label"].int2str(images["label"][:])
     pairs = [
         SharedSurface(
             file_a=files[pair.a],

@@ -57,7 +57,7 @@ def image_task(
         part = images.parts[name]
         file = run_dir / PIXELS_DIR / f"{name}-{accelerator.process_index}.arrow"
         pixels = decode(part, data_config, file, tile=config.model.tile)
-        return PlainImages(pixels, list(part["label"]), data_config)
+        return PlainImages(pixels, part["label"][:], data_config)
 
     return Task(
         model=backbone.model,
@@ -89,8 +89,8 @@ def head_task(
     model: Any = backbone.model
     return Task(
         model=model.get_classifier(),
-        train=FeatureViews(views, list(train["label"]), config.run.seed),
-        validation=PlainFeatures(plain, list(validation["label"])),
+        train=FeatureViews(views, train["label"][:], config.run.seed),
+        validation=PlainFeatures(plain, validation["label"][:]),
         augment=nn.Identity(),
         prepare=nn.Identity(),
         image_s=store.image_s,

@@ -64,7 +64,7 @@ def check_images(
     readable, facts, bad = decode_each(part, f"checking {title}", _look)
     converted = [
         ConvertedImage(file=file, conversion="; ".join(each.conversions))
-        for file, each in zip(readable["file"], facts, strict=True)
+        for file, each in zip(readable["file"][:], facts, strict=True)
         if each.conversions
     ]
     return readable, facts, bad, converted

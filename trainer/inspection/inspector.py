@@ -73,7 +73,7 @@ def inspect(
         unusable += bad
         converted += odd
     images = concatenate_datasets(list(parts.values()))
-    files, numbers = list(images["file"]), list(images["label"])
+    files, numbers = images["file"][:], images["label"][:]
     labels = [collection.labels[number] for number in numbers]
     labels_by_file = dict(zip(files, labels, strict=True))
     # Before the search, which takes its time: a wrong file should be told at once.
@@ -135,7 +135,7 @@ def _groups(surfaces: Surfaces, labels: dict[str, str]) -> list[Group]:
 def _describe_part(
     name: Literal["train", "validation", "test"], part: Dataset, labels: list[str]
 ) -> Part:
-    counts = Counter(part["label"])
+    counts = Counter(part["label"][:])
     by_class = {label: counts[number] for number, label in enumerate(labels)}
     return Part(name=name, images=len(part), images_by_class=by_class)
 
@@ -143,11 +143,11 @@ def _describe_part(
 def _leakage(parts: DatasetDict, surfaces: Surfaces) -> list[Leakage]:
     """Count, in each later part, the images that overlap one of an earlier part."""
     found = []
-    earlier: set[str] = set(parts["train"]["file"]) if "train" in parts else set()
+    earlier: set[str] = set(parts["train"]["file"][:]) if "train" in parts else set()
     for name in ("validation", "test"):
         if name not in parts or not len(parts[name]):
             continue
-        later = set(parts[name]["file"])
+        later = set(parts[name]["file"][:])
         if earlier:
             found.append(
                 Leakage(

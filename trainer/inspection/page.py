@@ -59,7 +59,7 @@ def write(report: DataReport, images: Dataset, folder: Path) -> Path:
         images: all readable images, in the order of the report's parts.
         folder: where the page goes.
     """
-    files = list(images["file"])
+    files = images["file"][:]
     parts = [part.name for part in report.parts for _ in range(part.images)]
     photographs = Photographs(
         images,

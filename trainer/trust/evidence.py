@@ -129,8 +129,8 @@ def learn(predictor: Predictor, images: Images, most: int, seed: int) -> Known:
         more = observe_part(predictor, sample, stages, "looking at training images")
         known = datasets.concatenate_datasets([validation, sample])
         described = [torch.cat(pair) for pair in zip(described, more.textures, strict=True)]
-    truth = np.asarray(known["label"])
-    strangeness = strangeness_of_known(stages, described, truth, known["group"], seed)
+    truth = np.asarray(known["label"][:])
+    strangeness = strangeness_of_known(stages, described, truth, known["group"][:], seed)
     return Known(
         stages=stages,
         described=described,
@@ -138,7 +138,7 @@ def learn(predictor: Predictor, images: Images, most: int, seed: int) -> Known:
         textures=learn_textures(stages, described, truth) if len(strangeness) else None,
         strangeness=strangeness,
         validation_logits=seen.logits.double().numpy(),
-        validation_truth=np.asarray(validation["label"]),
+        validation_truth=np.asarray(validation["label"][:]),
     )
 
 
@@ -160,7 +160,7 @@ def gather(
         observed: what the published network makes of it.
         foreign: and of foreign images, by kind.
     """
-    truth = np.asarray(test["label"])
+    truth = np.asarray(test["label"][:])
     return Evidence(
         logits=observed.logits,
         truth=truth,

@@ -70,7 +70,7 @@ def _explain_some(
 ) -> list[Explained]:
     """Explain what the model named: the worst mistakes, a third, then each class in turn."""
     labels = test.features["label"].names
-    truth = list(test["label"])
+    truth = test["label"][:]
     most = min(MOST_EXPLAINED, 2 * len(set(truth)))
     worst = worst_mistakes(truth, labels, predictions, most // 3)
     others = [row for row in in_turn(truth, range(len(truth))) if row not in worst]

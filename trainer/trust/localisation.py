@@ -88,7 +88,7 @@ def choose_boxes(
         return {}
     try:
         for test in tests:
-            own_boxes(read_boxes(folders, test["file"]), test, test.features["label"].names)
+            own_boxes(read_boxes(folders, test["file"][:]), test, test.features["label"].names)
     except DataError as error:
         if given is not None:
             raise
@@ -111,9 +111,9 @@ def measure_localisation(
         DataError: the boxes can't be used.
     """
     labels = test.features["label"].names
-    wanted = own_boxes(read_boxes(folders, test["file"]), test, labels)
+    wanted = own_boxes(read_boxes(folders, test["file"][:]), test, labels)
     found = []
-    for row, file in enumerate(test["file"]):
+    for row, file in enumerate(test["file"][:]):
         if file not in wanted:
             continue
         label = test[row]["label"]
@@ -130,7 +130,7 @@ def own_boxes(
     Raises:
         DataError: no image has any.
     """
-    truth = dict(zip(test["file"], test["label"], strict=True))
+    truth = dict(zip(test["file"][:], test["label"][:], strict=True))
     names = Counter(box.name for found in boxes.values() for box in found)
     meant = {name: match_class(name, labels) for name in names}
     strangers = [f"{name} ({names[name]})" for name, label in meant.items() if label is None]

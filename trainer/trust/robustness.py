@@ -37,10 +37,10 @@ def measure_robustness(
         most_images: how many are taken at most, as many of each class as can be.
         seed: of the choice and of chance in degradations.
     """
-    rows = choose_rows(test["label"], most_images, seed)
+    rows = choose_rows(test["label"][:], most_images, seed)
     part = test.select(rows)
     labels = part.features["label"].names
-    truth = [labels[label] for label in part["label"]]
+    truth = [labels[label] for label in part["label"][:]]
     data_config = resolve_model_data_config(predictor.model)
     tile = predictor.tile
     pixels = [_scaled(open_image(row), data_config, tile=tile) for row in part]
