@@ -6,7 +6,7 @@ it is compared with are rounded so that their order is the one that the decision
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from html import escape
 from typing import TYPE_CHECKING
@@ -110,15 +110,13 @@ def judged(prediction: Prediction, background: Background, own_example: bool = F
     classes = len(prediction.probabilities)
     if prediction.verdict == "unknown":
         return _panel(_badge("unknown") + _unknown(prediction), "", _scope(classes, background))
-    rows = _rows(prediction)
     if out_of_place:
-        note = "Its confidence was measured on drawings and says nothing about photographs."
-        words = _headline(prediction)
-        return _panel(_badge("drawn") + words, rows, f"{_scope(classes, background)} {note}")
+        words = _badge("drawn") + f'<p class="verdict">Most like {escape(prediction.label)}</p>'
+        return _panel(words, _rows(replace(prediction, required=None)), _note(classes, background))
     words = _headline(prediction)
     if background.rules is not None:
         words = _badge(prediction.verdict) + words + _reason(prediction, background.rules)
-    return _panel(words, rows, _note(classes, background))
+    return _panel(words, _rows(prediction), _note(classes, background))
 
 
 def problem(file: str | None, message: str) -> str:
@@ -210,7 +208,9 @@ def _scope(classes: int, background: Background) -> str:
 def _note(classes: int, background: Background) -> str:
     """Return what to know about every answer of the model."""
     measured = background.calibration
-    if background.rules is None:
+    if background.drawn:
+        words = "Its confidence was measured on drawings and says nothing about photographs."
+    elif background.rules is None:
         words = "Its confidence is not calibrated."
     elif measured is None:
         words = "How well its confidence agrees with the truth was not published."

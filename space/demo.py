@@ -63,7 +63,7 @@ class Demo:
         predictor: the model.
         model_id: what it was loaded from: `hf-hub:user/name` or `local-dir:path`.
         uploads: where files of visitors lie.
-        read: decodes a file into an RGB image, or raises ImageError.
+        read: decodes a file of samples of so many bits into an RGB image, or raises ImageError.
     """
 
     def __init__(
@@ -71,13 +71,13 @@ class Demo:
         predictor: Predictor,
         model_id: str,
         uploads: UploadFolder,
-        read: Callable[[Path], Image.Image] = read_image,
+        read: Callable[[Path, int], Image.Image] = read_image,
     ) -> None:
         self.predictor = predictor
         self.explainer = make_explainer(predictor)
         self.model_id = model_id
         self.uploads = uploads
-        self.read = read
+        self.decode = read
         self.report = published.read_report(predictor.folder)
         self.background = answer.Background(
             rules=predictor.decision.rules if predictor.decision else None,
@@ -88,6 +88,14 @@ class Demo:
         )
         self.figures = self._figures()
         self.examples_origin, self.examples = self._examples()
+
+    def read(self, path: Path) -> Image.Image:
+        """Decode a file as the images of training were.
+
+        Raises:
+            ImageError: it can't be predicted; the message says why.
+        """
+        return self.decode(path, self.predictor.bit_depth)
 
     def waiting(self) -> str:
         """Return the answer panel before there is an image."""

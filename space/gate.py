@@ -12,7 +12,6 @@ import logging
 import re
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import MutableHeaders
@@ -165,8 +164,7 @@ class Gate:
 
     def _is_upload(self, name: str) -> bool:
         """Return whether `file=PATH` names an upload."""
-        path = name.partition("=")[2]
-        return any(self.uploads.find(spelled) for spelled in (path, unquote(path)))
+        return self.uploads.find(name.partition("=")[2]) is not None
 
     async def _cleaned(self, name: str, scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
         """Return a request whose body holds only what is known to be harmless.

@@ -160,10 +160,14 @@ def test_a_model_of_drawings_never_vouches_for_a_photograph() -> None:
     sure = Prediction(shares, ("Scratches",), "class", 0.3, 0.95)
     upload = answer.judged(sure, _background(drawn=True))
     assert "badge class" not in upload
-    assert _text(upload).startswith("Trained on drawings: don’t rely on it Scratches — 99 % sure")
+    assert _text(upload).startswith("Trained on drawings: don’t rely on it Most like Scratches ")
+    assert " sure" not in upload
+    assert "needs" not in upload
     assert "calibrated" not in upload
     own = answer.judged(sure, _background(drawn=True), own_example=True)
     assert "badge class" in own
+    assert "Scratches — 99 % sure" in _text(own)
+    assert "calibrated" not in own + answer.waiting(["Crazing"], _background(drawn=True))
 
 
 def test_the_note_claims_no_more_than_was_measured() -> None:
