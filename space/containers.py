@@ -26,7 +26,7 @@ MAX_ASPECT_RATIO = 100
 # Encoders write 1 to 20. Each scan costs a pass over the whole picture, however short it is.
 MAX_JPEG_SCANS = 64
 # JPEG segments, PNG chunks, GIF and WebP blocks: far more than any encoder writes.
-MAX_BLOCKS = 500_000
+MAX_BLOCKS = 300_000
 # Pillow decodes run-length coded BMPs in Python.
 MAX_RLE_PIXELS = 4_000_000
 MAX_TIFF_ENTRIES = 4_096

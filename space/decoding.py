@@ -101,11 +101,11 @@ class Decoder:
         memory_bytes: int = MEMORY_LIMIT_BYTES,
     ) -> None:
         self.limit_s, self.memory_bytes = limit_s, memory_bytes
-        self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
+        # None stands for a process that has to be started first.
+        self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
         self._closed = False
         for _ in range(workers):
             self._idle.put(self._start())
-        self._workers = workers
 
     def __enter__(self) -> Decoder:
         return self
@@ -140,28 +140,40 @@ class Decoder:
             raise ImageError("Too many images wait to be decoded. Try again later.") from None
         healthy = False
         try:
+            worker = worker or self._start()
             found = worker.ask(content, bit_depth or 0)
             healthy = True
         except _RefusalError as refusal:
             healthy = True
             raise ImageError(str(refusal)) from None
+        except OSError as error:
+            raise ImageError(f"The decoder can't be started: {error.strerror}.") from error
         finally:
-            if not healthy:
+            if worker and not healthy:
                 worker.end()
-                worker = self._start()
+                worker = self._restarted()
             self._idle.put(worker)
             if self._closed:
                 self.close()
         return found
+
+    def _restarted(self) -> _Worker | None:
+        """Start a process before it is asked for; None if the system can't now."""
+        try:
+            return self._start()
+        except OSError:
+            return None
 
     def close(self) -> None:
         """End all processes that are idle, and the others when they are."""
         self._closed = True
         while True:
             try:
-                self._idle.get_nowait().end()
+                worker = self._idle.get_nowait()
             except queue.Empty:
                 return
+            if worker:
+                worker.end()
 
     def _start(self) -> _Worker:
         return _Worker(self.limit_s, self.memory_bytes)

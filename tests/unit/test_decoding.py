@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +27,10 @@ def _noise(kind: str = "PNG", seed: int = 0, size: tuple[int, int] = (40, 30)) -
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind)
     return buffer
+
+
+def _processes(decoder: Decoder) -> list[subprocess.Popen[bytes]]:
+    return [worker.process for worker in decoder._idle.queue if worker]
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +70,11 @@ def test_many_threads_get_each_their_own_image(decoder: Decoder) -> None:
 
 
 def test_a_file_that_is_refused_leaves_its_process_alive(decoder: Decoder) -> None:
-    before = {worker.process.pid for worker in decoder._idle.queue}
+    before = {process.pid for process in _processes(decoder)}
     for _ in range(3):
         with pytest.raises(ImageError, match="not an image of a known kind"):
             decoder.read(io.BytesIO(b"no image"))
-    assert {worker.process.pid for worker in decoder._idle.queue} == before
+    assert {process.pid for process in _processes(decoder)} == before
 
 
 def test_what_takes_too_long_is_ended_and_the_next_image_is_read() -> None:
@@ -92,9 +97,27 @@ def test_what_takes_too_much_memory_is_refused_and_the_next_image_is_read() -> N
 def test_a_process_that_died_is_replaced() -> None:
     with Decoder(workers=1, limit_s=60) as decoder:
         decoder.read(_noise())
-        decoder._idle.queue[0].process.kill()
+        _processes(decoder)[0].kill()
         with pytest.raises(ImageError, match="makes the decoder fail"):
             decoder.read(_noise())
+        assert decoder.read(_noise()).size == (30, 40)
+
+
+def test_a_process_that_cannot_be_started_is_started_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    with Decoder(workers=1, limit_s=60) as decoder:
+        decoder.read(_noise())
+        _processes(decoder)[0].kill()
+        with monkeypatch.context() as patched:
+            patched.setattr(subprocess, "Popen", fail)
+            with pytest.raises(ImageError, match="makes the decoder fail"):
+                decoder.read(_noise())
+            with pytest.raises(ImageError, match="can't be started: Resource temporarily"):
+                decoder.read(_noise())
         assert decoder.read(_noise()).size == (30, 40)
 
 
@@ -102,15 +125,16 @@ def test_no_token_reaches_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     with Decoder(workers=1, limit_s=60) as decoder:
         decoder.read(_noise())
-        pid = decoder._idle.queue[0].process.pid
+        pid = _processes(decoder)[0].pid
         assert b"hf_secret" not in Path(f"/proc/{pid}/environ").read_bytes()
 
 
 def test_close_ends_all_processes() -> None:
     decoder = Decoder(workers=2)
-    workers = list(decoder._idle.queue)
+    processes = _processes(decoder)
+    assert [process.poll() for process in processes] == [None, None]
     decoder.close()
-    assert all(worker.process.poll() is not None for worker in workers)
+    assert all(process.poll() is not None for process in processes)
 
 
 def test_a_file_that_is_no_file_is_refused_at_once(
