@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +22,11 @@ from scipy.ndimage import gaussian_filter
 from benchmarks.table import head, heading, row
 from model_card.report import Report
 from trainer.config import (
-    PRESETS,
     DataConfig,
     DecisionConfig,
     ExtraTestsConfig,
     ModelConfig,
+    RecipeConfig,
     RunConfig,
     TrainConfig,
 )
@@ -41,15 +42,19 @@ WIDTH_PX, HEIGHT_PX = 800, 128
 class Settings:
     """Long strips with and without --tile."""
 
-    model: str = "test_resnet"
+    model: str = "tf_efficientnet_lite0"
     """Name of a timm model."""
+    pretrained: bool = True
+    """Start from pretrained weights from the Hub, or else from random ones."""
     weights: Path | None = None
-    """Start from this safetensors file; without it, from random weights."""
+    """Start from this safetensors file instead of the weights on the Hub."""
+    tune: Literal["all", "head"] = "head"
+    """Train all layers, or only the linear head on a frozen backbone."""
     image_size: int = 96
     """Side, in pixels, of what the network sees."""
-    epochs: int = 16
-    """Of the recommended recipe."""
-    lr: float = 2e-3
+    epochs: int = 30
+    """Passes over the training strips."""
+    lr: float = 1e-3
     """Learning rate."""
     train_per_class: int = 60
     """Strips of each class to train on."""
@@ -127,20 +132,21 @@ def write_strips(folder: Path, train_per_class: int, test_per_class: int, seed: 
 
 def config_for(settings: Settings, data_dir: Path, run_dir: Path, *, tile: bool) -> TrainConfig:
     """Return the settings of one of the two trainings; nothing but --tile differs."""
-    recipe = replace(PRESETS["recommended"], epochs=settings.epochs, lr=settings.lr)
+    recipe = RecipeConfig(epochs=settings.epochs, lr=settings.lr)
     return TrainConfig(
         data=DataConfig(data_dir=str(data_dir), validation_fraction=0.2),
         model=ModelConfig(
             model=settings.model,
             weights=settings.weights,
-            pretrained=settings.weights is not None,
+            pretrained=settings.pretrained,
+            tune=settings.tune,
             image_size=settings.image_size,
             tile=tile,
         ),
         recipe=recipe,
         decision=DecisionConfig(known_images=0),
         tests=ExtraTestsConfig(robustness_images=0),
-        run=RunConfig(run_dir=run_dir, seed=settings.seed),
+        run=RunConfig(run_dir=run_dir, seed=settings.seed, cache_dir=run_dir.parent / "cache"),
     )
 
 

@@ -38,6 +38,9 @@ def report_shapes(sizes_px: Sequence[SizePx], *, tile: bool) -> None:
     """
     if tile:
         counts = tile_counts(sizes_px, tile=True)
+        if max(counts) == 1:
+            logger.info("--tile cuts nothing: all images are nearly square.")
+            return
         logger.info(
             "%d of %d images are cut into tiles: up to %d an image, %d in all.",
             sum(count > 1 for count in counts),

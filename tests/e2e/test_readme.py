@@ -37,6 +37,8 @@ SMALL_BENCHMARKS = {
     "--epochs 2 --plain-batches 1",
     "data_wait": "--models test_convnext --image-size 32 --steps 2",
     "kill_and_resume": "--kills 1 --epochs 2",
+    "strips": "--model test_convnext --no-pretrained --image-size 32 --epochs 2 "
+    "--train-per-class 5 --test-per-class 2",
     "heatmaps": "--help",  # it needs a finished run, and boxes
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +30,6 @@ from trainer.history import BEST, LAST, METRICS
 from trainer.images import Images
 from trainer.run import train
 from trainer.run_folder import PUBLISHED_DIR
-from trainer.shapes import report_shapes
 
 # Width and height of the strips of a class in turn: 4, 4 and 3 tiles, and one.
 SIZES = ((96, 24), (24, 96), (70, 30), (40, 40))
@@ -196,21 +194,6 @@ def test_a_head_is_fitted_to_the_features_of_tiles(strips: Path, tmp_path: Path)
     features = [load_file(file)["features"] for file in (tmp_path / "cache").rglob("*.safetensors")]
     tiles = 2 * sum(len(tile_starts(*size)) for size in SIZES)
     assert sorted(len(each) for each in features) == [tiles, tiles, tiles]
-
-
-@pytest.mark.parametrize(
-    ("tile", "words"),
-    [
-        (False, "6 of 8 images are squashed, up to 4.0:1, so thin defects fade; --tile"),
-        (True, "6 of 8 images are cut into tiles: up to 4 an image, 24 in all."),
-    ],
-)
-def test_training_says_what_happens_to_long_images(
-    tile: bool, words: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.INFO):
-        report_shapes([*SIZES, *SIZES], tile=tile)
-    assert words in caplog.text
 
 
 @pytest.mark.parametrize(

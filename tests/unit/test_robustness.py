@@ -40,8 +40,10 @@ class Blind(Predictor):
     """Calls everything Pitted, and says of dark images that it does not know them."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
         self.seen: list[np.ndarray] = []
+        super().__init__(folder)
+        # Not the image by which a model is tried out.
+        self.seen.clear()
 
     def predict(self, images: Sequence[Image.Image]) -> list[Prediction]:
         self.seen += [np.asarray(image) for image in images]
