@@ -188,11 +188,12 @@ def _create(
                 f"{_weights_problem(error)} Name the model that the file was saved from, or "
                 "another file."
             ) from error
-        if origin == "random" or "No pretrained weights exist" in str(error):
+        if "No pretrained weights exist" in str(error):
             raise ConfigError(
-                f"--model {config.model} could not be built: {error} "
-                "Models without published weights need --no-pretrained."
+                f"--model {config.model} has no published weights. It needs --no-pretrained."
             ) from error
+        if origin == "random":
+            raise ConfigError(f"--model {config.model} could not be built: {error}") from error
         raise HubError(
             f"The pretrained weights of {config.model} did not come from the Hub: {error}\n"
             "Check the network and try again, give a local safetensors file with --weights FILE, "
