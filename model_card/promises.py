@@ -11,6 +11,8 @@ from model_card.wording import counted, decimals_for, percent
 
 # Of degraded images, named wrongly without a word of doubt.
 MOST_UNNOTICED = 0.05
+# Of a class, to be named alone: with fewer, one of many classes is always far off by chance.
+FEWEST_IMAGES = 10
 
 
 def missed_promises(report: Report) -> list[str]:
@@ -47,7 +49,11 @@ def _on_sets(sets: PredictionSets, decimals: int) -> Iterator[str]:
             f"{percent(sets.coverage.value, decimals)} of the images, not of the promised "
             f"{percent(sets.target)}{chance}."
         )
-    low = [result for result in sets.classes if result.coverage.high < sets.target]
+    low = [
+        result
+        for result in sets.classes
+        if result.images >= FEWEST_IMAGES and result.coverage.high < sets.target
+    ]
     if low:
         worst = min(low, key=lambda result: result.coverage.value)
         more = counted(len(low) - 1, "more class is", "more classes are")

@@ -16,6 +16,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration, broadcast_object_list
 
+from model_card.wording import shortlist
 from trainer import backbone, cross_validation, machine
 from trainer.backbone import choose_trained
 from trainer.batch_search import check_gpu, resolve_batch_size
@@ -168,7 +169,8 @@ def _train_on(
     recipe = resolve_rate(config.recipe, built.model, config.model.tune)
     config = replace(config, recipe=recipe)
     facts = (
-        f"{config.model.model}, {len(images.labels)} classes ({', '.join(images.labels)}); images: "
+        f"{config.model.model}, {len(images.labels)} classes ({shortlist(images.labels, 12)}); "
+        "images: "
         f"{', '.join(f'{len(part)} {name}' for name, part in images.parts.items())}; on "
         f"{machine.accelerator_name(accelerator.device) or machine.processor_name()}, "
         f"{'float32' if accelerator.mixed_precision == 'no' else accelerator.mixed_precision}; "

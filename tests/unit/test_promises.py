@@ -23,6 +23,8 @@ def broken_trust() -> Trust:
     facts["sets"]["coverage"] = {"value": 0.929, "low": 0.91, "high": 0.944}
     facts["sets"]["classes"][3]["coverage"] = {"value": 0.71, "low": 0.6, "high": 0.8}
     facts["sets"]["classes"][4]["coverage"] = {"value": 0.75, "low": 0.6, "high": 0.9}
+    # Too few to say anything.
+    facts["sets"]["classes"][5] |= {"images": 9, "coverage": {"value": 0, "low": 0, "high": 0.3}}
     facts["unknown_surfaces"]["known_rejected"] = {"value": 0.081, "low": 0.05, "high": 0.12}
     return Trust.model_validate(facts)
 
