@@ -280,7 +280,9 @@ class Fitting:
         parameters = sum(weights.numel() for weights in self.learner.judged.parameters())
         warning = advice(self.left, self.config, parameters)
         if warning:
-            logger.warning("%s", warning)
+            # On lines of its own, not behind the bar.
+            with ProgressBar.external_write_mode():
+                logger.warning("%s", warning)
 
     def _save(self) -> None:
         """Write what is kept, the log, and `last`, which a resumed run believes, at the end."""
