@@ -5,11 +5,13 @@ Every file of a run that was stopped, and of one that is finished, is damaged in
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +20,18 @@ import torch
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file, save_file
 
+from model_card.card import write_card
 from tests.damages import DAMAGES
 from tests.loopback_hub import LoopbackHub
 from tests.published_folder import write_decision, write_published_folder
+from tests.reports import example_report
 from tests.small_run import going_on, small_config, train_until
-from trainer import checkpoint, push
+from trainer import assess, checkpoint, push
 from trainer import train as train_command
 from trainer.command_line import run_command
 from trainer.drawn_samples import write_samples
 from trainer.history import BEST, LAST
+from trainer.images import Images
 from trainer.run import train
 
 RUN_FILES = [
@@ -279,3 +284,66 @@ def test_a_whole_finished_run_is_published(
     flags = ["--run-dir", str(run_dir), "--repo-id", "ada/steel"]
     assert _run(push.main, flags, monkeypatch, capsys) == (0, "")
     assert hub.has_repo("model", "ada/steel")
+
+
+def test_a_run_that_another_training_finished_meanwhile(
+    runs: Path, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second of two commands waits for the first, and then finds nothing left to do."""
+    run_dir = tmp_path / "run"
+    shutil.copytree(runs / "halted", run_dir)
+
+    @contextmanager
+    def waited(folder: Path) -> Iterator[None]:
+        shutil.copytree(published, folder / "published")
+        yield
+
+    monkeypatch.setattr("trainer.run.only_training_in", waited)
+    config = small_config(runs / "strips", run_dir, epochs=2, lr=1e-30, ema_decay=0.9)
+    assert train(going_on(config)) == run_dir / "published"
+    assert (run_dir / LAST).read_bytes() == (runs / "halted" / LAST).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("written", "error"),
+    [
+        ("report.json", OSError(errno.ENOSPC, "No space left on device")),
+        ("README.md", OSError(errno.EDQUOT, "Disk quota exceeded")),
+        ("predictions.csv", OSError(errno.ENOSPC, "No space left on device")),
+        ("split.csv", OSError(errno.ENOSPC, "No space left on device")),
+    ],
+)
+def test_a_disk_that_fills_up_after_training(
+    runs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    written: str,
+    error: OSError,
+) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(runs / "halted", run_dir)
+    opened = Path.open
+
+    def full(path: Path, *args: Any, **kwargs: Any) -> Any:
+        if written in path.name and "w" in (args[0] if args else kwargs.get("mode", "r")):
+            raise error
+        return opened(path, *args, **kwargs)
+
+    def finish(config: object, images: Images, *_: object) -> None:
+        partial = run_dir / "published.partial"
+        partial.mkdir()
+        assess.write_predictions(images.parts["test"].select([]), [], run_dir)
+        example_report().write(partial)
+        write_card(partial)
+
+    monkeypatch.setattr("trainer.run.finish", finish)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", full)
+        flags = ["--run-dir", str(run_dir), "--resume"]
+        code, words = _run(train_command.main, flags, monkeypatch, capsys)
+    assert code == 2
+    assert words.startswith(f"There is no room left to write in {run_dir}. Make some.")
+    assert f"--run-dir {run_dir} --resume" in words
+    assert not (run_dir / "published").exists()
+    assert written.startswith(("report", "README")) or not list(run_dir.glob("*.csv.partial"))
