@@ -9,7 +9,7 @@ from typing import Literal
 
 from trainer.config import DataConfig
 from trainer.errors import DataError
-from trainer.names import did_you_mean, printable
+from trainer.names import did_you_mean, is_text, printable
 
 # Looked for, in this order, where no --data-dir is given. The first is the reference spelling.
 DEFAULT_DATA_DIRS = ("custom_dateset", "custom_dataset")
@@ -42,6 +42,9 @@ def _named_source(config: DataConfig) -> tuple[str, SourceKind]:
     named = config.data_dir
     if not named:
         raise DataError("--data-dir is empty. It takes a folder or USER/NAME of a Hub dataset.")
+    if not is_text(named):
+        # The settings of a run are saved as text.
+        raise DataError(f"The path --data-dir {printable(named)} is not UTF-8. Rename the folder.")
     if Path(named) == DRAWN_DIR:
         return named, "drawn"
     shown = printable(named)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import datasets
+import pyarrow
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from PIL import Image
 from tqdm import tqdm
@@ -35,9 +36,9 @@ from trainer.drawn_samples import write_samples
 from trainer.errors import DataError
 from trainer.folder_entries import File
 from trainer.folder_scan import one_class, scan_folder
-from trainer.hub_images import load_from_hub
+from trainer.hub_images import UNDECODED, load_from_hub
 from trainer.image_source import image_source
-from trainer.names import is_text, printable
+from trainer.names import as_text, is_text, printable
 from trainer.phases import PHASES
 
 logger = logging.getLogger(__name__)
@@ -158,7 +159,7 @@ def collect_images(config: DataConfig) -> Collection:
     )
     parts, depth = _with_depth(parts)
     return Collection(
-        source=root.name,
+        source=as_text(root.name),
         kind=kind,
         folder=root,
         parts=parts,
@@ -204,8 +205,9 @@ def _dataset(
     taken: set[str],
 ) -> Dataset:
     """Return the images of a split; of two that would have the same name, the first."""
-    images: list[str | dict[str, Any]] = []
-    labels: list[str] = []
+    numbers = {label: number for number, label in enumerate(classes)}
+    images: list[dict[str, Any]] = []
+    labels: list[int] = []
     names: list[str] = []
     for label, file in ((name, file) for name in sorted(found) for file in found[name]):
         reason = "its name reads like that of another file" if file.name in taken else None
@@ -218,22 +220,23 @@ def _dataset(
             continue
         taken.add(file.name)
         images.append(image)
-        labels.append(label)
+        labels.append(numbers[label])
         names.append(file.name)
+    # Of Arrow's arrays, which takes a tenth of the time that single rows take.
     return Dataset.from_dict(
-        {"image": images, "label": labels, "file": names},
+        {"image": pyarrow.array(images, UNDECODED.pa_type), "label": labels, "file": names},
         features=Features(
-            image=datasets.Image(decode=False),
+            image=UNDECODED,
             label=ClassLabel(names=classes),
             file=Value("string"),
         ),
     )
 
 
-def _stored(path: str) -> str | dict[str, Any]:
+def _stored(path: str) -> dict[str, Any]:
     """Return the path of an image, or its bytes, where the path can't be stored as text."""
     if is_text(path):
-        return path
+        return {"path": path, "bytes": None}
     return {"path": None, "bytes": read_content(path)}
 
 

@@ -32,11 +32,17 @@ def printable(name: str) -> str:
 
 def is_text(name: str) -> bool:
     """Return whether a name is valid UTF-8 on the disk."""
-    return not any(unicodedata.category(letter) == "Cs" for letter in name)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def as_text(name: str) -> str:
     r"""Return a name as valid Unicode: bytes that are not UTF-8 become `\xfc`, the rest stays."""
+    if is_text(name):
+        return name
     return "".join(_escaped(c) if unicodedata.category(c) == "Cs" else c for c in name)
 
 

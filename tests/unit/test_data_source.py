@@ -73,6 +73,7 @@ def test_no_suggestion_where_nothing_is_like_it() -> None:
         ("~nobody-at-all/images", "can't be a folder"),
         ("my photos/steel", "no folder my photos/steel"),
         ("https://huggingface.co/datasets/ada/steel", "USER/NAME"),
+        ("K\udcfcr", r"K\xfcr is not UTF-8. Rename the folder"),
         ("gone", "link to a folder that is not there"),
         ("file", "is a file"),
         ("evil\x1b[31m", r"evil\x1b[31m"),

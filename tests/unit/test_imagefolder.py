@@ -155,6 +155,28 @@ def test_images_are_read_as_the_published_model_reads_them(tmp_path: Path) -> No
     pytest.fail("the image is in no part")
 
 
+def test_boxes_beside_the_images_are_found(tmp_path: Path) -> None:
+    for split in ("train", "validation"):
+        write_classes(tmp_path / split / "images", 4)
+        folder = tmp_path / split / "annotations"
+        folder.mkdir()
+        for label in LABELS:
+            (folder / f"{label}_x.xml").write_text("<annotation/>")
+    assert load(tmp_path).boxes == {}
+    for index in range(4):
+        (tmp_path / f"train/images/Pitted/{index:03}.png").rename(
+            tmp_path / f"train/images/Pitted/p{index}.png"
+        )
+        (tmp_path / f"train/annotations/p{index}.xml").write_text(
+            "<annotation><size><width>9</width><height>9</height></size><object><name>pitted"
+            "</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>4</xmax><ymax>4</ymax></bndbox>"
+            "</object></annotation>"
+        )
+    assert load(tmp_path).boxes == {
+        f"{split}/images": tmp_path / split / "annotations" for split in ("train", "validation")
+    }
+
+
 def refused(root: Path, *words: str) -> None:
     with pytest.raises(DataError) as caught:
         load(root)
