@@ -18,8 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from space.decoding import Decoder
+from space.demo import Demo
 from space.images import BIT_DEPTHS, ImageError, decode_image, read_image
 from space.predictor import ModelError, Predictor
+from space.uploads import UploadFolder
 from tests.bit_depth_images import picture, stored, write_set
 from tests.published_folder import write_published_folder
 from tests.unit.test_imagefolder import load
@@ -253,3 +256,26 @@ def test_foreign_images_are_read_with_the_depth_of_the_set(tmp_path: Path) -> No
     Image.fromarray(np.full((9, 9), 2048, np.uint16)).save(tmp_path / "a.png")
     [image] = images_of_folder(tmp_path, 12)
     assert image.getpixel((0, 0)) == (128, 128, 128)
+
+
+def test_predict_answers_alike_for_the_8_bit_twin(tmp_path: Path) -> None:
+    """`/predict` and the page, of a model of 12-bit images."""
+    write_published_folder(tmp_path / "model", bit_depth=12)
+    uploads = UploadFolder(tmp_path / "uploads")
+    try:
+        with Decoder(workers=1, limit_s=60) as decoder:
+            model_id = f"local-dir:{tmp_path / 'model'}"
+            demo = Demo(Predictor(tmp_path / "model"), model_id, uploads, decoder.read)
+            answers, panels = [], []
+            for bits in (8, 12):
+                file = uploads.path / f"{bits}.tif"
+                Image.fromarray(stored(picture(1), bits)).save(file)
+                upload = {"path": str(file), "orig_name": "photo.tif"}
+                answers.append(demo.predict(upload))
+                panels.append(demo.show_upload(upload)[1])
+            assert answers[0] == answers[1]
+            assert panels[0] == panels[1]
+            Image.fromarray(stored(picture(1), 16)).save(file)
+            assert "the model knows images of 12 bits" in demo.show_upload(upload)[1]
+    finally:
+        uploads.remove()
