@@ -177,7 +177,7 @@ def test_a_dataset_on_the_hub_is_inspected(command: Command, hub: LoopbackHub) -
         (["--data-dir", "./nowhere"], "There is no folder nowhere"),
         (["--data-dir", "steel", "--output-dir", "steel/report"], "lies inside the data folder"),
         (["--data-dir", "steel", "--output-dir", "site"], "an index.html that is no data report"),
-        (["--data-dir", "steel", "--predictions", "none.csv"], "--predictions none.csv does not exist"),
+        (["--data-dir", "steel", "--predictions", "none.csv"], "none.csv does not exist"),
         (["--data-dir", "empty"], "empty is empty. It should hold"),
     ],
 )
