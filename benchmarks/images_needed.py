@@ -1,0 +1,169 @@
+"""How many photographs a class needs: one training for each number, always the same test images.
+
+The images are divided once, in groups of shared surface. The test split stays; from the rest, N
+images of each class are drawn at random. Each training is `trainer/train.py` itself, in a process
+of its own; its flags go into `--train-flags="…"`. `--json` writes the rows, from which the table
+follows.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import tempfile
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+from tqdm import tqdm
+
+from benchmarks.program import ROOT, run
+from benchmarks.table import head, heading, row
+from model_card.report import Report
+from trainer.config import DataConfig, TrainConfig
+from trainer.images import Images, prepare_images
+
+TRAINING = ("train", "validation")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How many photographs a class needs, measured by training on fewer."""
+
+    data_dir: Path
+    """Folder with a folder for each class."""
+    counts: tuple[int, ...] = (5, 10, 20, 40, 80, 160)
+    """Photographs of each class, for training and validation together."""
+    repeats: int = 3
+    """Trainings for each count, each with other photographs."""
+    epochs: int = 20
+    """For the largest count. Fewer photographs get more epochs: every training takes as many
+    steps."""
+    train_flags: str = "--tune head"
+    """Flags of trainer/train.py, in quotes."""
+    json: Path | None = None
+    """Where the rows are written, too."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The trainings with one number of photographs.
+
+    Attributes:
+        images_per_class: for training and validation together.
+        surfaces_per_class: separate pieces of surface that they show, mean over classes and
+            repeats.
+        accuracies: of each repeat, on the test images, as fractions of 1.
+        worst_recalls: of the class found least often, of each repeat.
+        minutes: of a whole command, mean over the repeats.
+    """
+
+    images_per_class: int
+    surfaces_per_class: float
+    accuracies: list[float]
+    worst_recalls: list[float]
+    minutes: float
+
+
+def main(settings: Settings) -> None:
+    """Print the table."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        config = TrainConfig(data=DataConfig(data_dir=str(settings.data_dir)))
+        [images] = prepare_images(config, folder)
+        tested = len(images.parts["test"])
+        print(heading(f"{tested} test images; trainer/train.py {settings.train_flags}"))
+        print(
+            head(
+                *("Photographs of a class", "Pieces of surface of a class"),
+                *("Accuracy, lowest–highest", "Worst class, mean recall", "Minutes"),
+                texts=0,
+            )
+        )
+        rows = []
+        for count in tqdm(settings.counts, "trainings", disable=None):
+            rows.append(train_on(count, images, settings, folder))
+            print(table_row(rows[-1]), flush=True)
+    if settings.json:
+        facts = {"test_images": tested, "train_flags": settings.train_flags}
+        facts["rows"] = [asdict(each) for each in rows]
+        settings.json.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+def train_on(count: int, images: Images, settings: Settings, folder: Path) -> Row:
+    """Train several times on `count` photographs of each class."""
+    accuracies, recalls, surfaces, minutes = [], [], [], []
+    for repeat in range(settings.repeats):
+        data = folder / f"{count}-{repeat}"
+        surfaces.append(link_images(images, count, repeat, settings.data_dir, data))
+        run_dir = folder / f"run-{count}-{repeat}"
+        finished = run(
+            [
+                *(sys.executable, ROOT / "trainer" / "train.py"),
+                *("--data-dir", data, "--run-dir", run_dir, "--cache-dir", folder / "cache"),
+                *("--epochs", str(settings.epochs * max(settings.counts) // count)),
+                *shlex.split(settings.train_flags),
+            ],
+            folder,
+        )
+        test = Report.read(run_dir / "published").test
+        accuracies.append(test.scores.accuracy.value)
+        recalls.append(min(each.scores.sensitivity.value for each in test.classes))
+        minutes.append(finished.seconds / 60)
+    return Row(
+        count, float(np.mean(surfaces)), accuracies, recalls, round(float(np.mean(minutes)), 2)
+    )
+
+
+def link_images(images: Images, count: int, seed: int, source: Path, data: Path) -> float:
+    """Lay a data folder out: all test images, `count` of each class to train on.
+
+    Returns:
+        pieces of surface that those of a class show, mean over the classes.
+
+    Raises:
+        SystemExit: a class has fewer.
+    """
+    rng = np.random.default_rng(seed)
+    files: dict[int, list[tuple[int, str]]] = defaultdict(list)
+    for name in TRAINING:
+        part = images.parts[name]
+        for file, label, group in zip(part["file"], part["label"], part["group"], strict=True):
+            files[label].append((group, file))
+    shown = []
+    for label, found in sorted(files.items()):
+        if len(found) < count:
+            raise SystemExit(f"{images.labels[label]} has {len(found)} photographs, not {count}.")
+        chosen = [found[index] for index in rng.permutation(len(found))[:count]]
+        shown.append(len({group for group, _ in chosen}))
+        for _, file in chosen:
+            link(source, file, data / "train" / images.labels[label])
+    test = images.parts["test"]
+    for file, label in zip(test["file"], test["label"], strict=True):
+        link(source, file, data / "test" / images.labels[label])
+    return float(np.mean(shown))
+
+
+def link(source: Path, file: str, folder: Path) -> None:
+    """Put a link to one image into a class folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / Path(file).name).symlink_to((source / file).resolve())
+
+
+def table_row(measured: Row) -> str:
+    """Return the line of the table."""
+    low, high = min(measured.accuracies), max(measured.accuracies)
+    return row(
+        f"{measured.images_per_class:,}",
+        f"{measured.surfaces_per_class:.0f}",
+        f"{100 * np.mean(measured.accuracies):.1f} % ({100 * low:.1f}–{100 * high:.1f} %)",
+        f"{100 * np.mean(measured.worst_recalls):.1f} %",
+        f"{measured.minutes:.1f}",
+    )
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))
