@@ -58,14 +58,12 @@ class Row:
             repeats.
         accuracies: of each repeat, on the test images, as fractions of 1.
         worst_recalls: of the class found least often, of each repeat.
-        minutes: of a whole command, mean over the repeats.
     """
 
     images_per_class: int
     surfaces_per_class: float
     accuracies: list[float]
     worst_recalls: list[float]
-    minutes: float
 
 
 def main(settings: Settings) -> None:
@@ -79,7 +77,7 @@ def main(settings: Settings) -> None:
         print(
             head(
                 *("Photographs of a class", "Pieces of surface of a class"),
-                *("Accuracy, lowest–highest", "Worst class, mean recall", "Minutes"),
+                *("Accuracy, lowest–highest", "Worst class, mean recall"),
                 texts=0,
             )
         )
@@ -95,12 +93,12 @@ def main(settings: Settings) -> None:
 
 def train_on(count: int, images: Images, settings: Settings, folder: Path) -> Row:
     """Train several times on `count` photographs of each class."""
-    accuracies, recalls, surfaces, minutes = [], [], [], []
+    accuracies, recalls, surfaces = [], [], []
     for repeat in range(settings.repeats):
         data = folder / f"{count}-{repeat}"
         surfaces.append(link_images(images, count, repeat, settings.data_dir, data))
         run_dir = folder / f"run-{count}-{repeat}"
-        finished = run(
+        run(
             [
                 *(sys.executable, ROOT / "trainer" / "train.py"),
                 *("--data-dir", data, "--run-dir", run_dir, "--cache-dir", folder / "cache"),
@@ -112,10 +110,7 @@ def train_on(count: int, images: Images, settings: Settings, folder: Path) -> Ro
         test = Report.read(run_dir / "published").test
         accuracies.append(test.scores.accuracy.value)
         recalls.append(min(each.scores.sensitivity.value for each in test.classes))
-        minutes.append(finished.seconds / 60)
-    return Row(
-        count, float(np.mean(surfaces)), accuracies, recalls, round(float(np.mean(minutes)), 2)
-    )
+    return Row(count, float(np.mean(surfaces)), accuracies, recalls)
 
 
 def link_images(images: Images, count: int, seed: int, source: Path, data: Path) -> float:
@@ -161,7 +156,6 @@ def table_row(measured: Row) -> str:
         f"{measured.surfaces_per_class:.0f}",
         f"{100 * np.mean(measured.accuracies):.1f} % ({100 * low:.1f}–{100 * high:.1f} %)",
         f"{100 * np.mean(measured.worst_recalls):.1f} %",
-        f"{measured.minutes:.1f}",
     )
 
 
