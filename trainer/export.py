@@ -12,7 +12,7 @@ from PIL import Image
 from timm.data import create_transform
 
 from model_card.report import Export
-from space.predictor import Predictor
+from space.predictor import ModelError, Predictor
 from space.tiling import TILES_AT_ONCE, pool
 from trainer.errors import DefectError
 
@@ -51,6 +51,22 @@ def write_model(
     )
 
 
+def load_exported(folder: Path, device: torch.device | str = "cpu") -> Predictor:
+    """Load `folder` as its users will.
+
+    Raises:
+        DefectError: the Space would refuse it, as where training diverged.
+    """
+    try:
+        return Predictor(folder, device)
+    except ModelError as error:
+        raise DefectError(
+            f"The exported model can't be used: {error}\nTrain with a lower --lr, or with "
+            "--clip-grad 1; if that does not help, report this with the model's name and timm's "
+            "version."
+        ) from error
+
+
 def prove_equal(
     model: torch.nn.Module,
     data_config: dict[str, Any],
@@ -60,9 +76,9 @@ def prove_equal(
     """Load `folder` as its users will, and compare its logits with the trained model's.
 
     Raises:
-        DefectError: they differ; the folder must not be published.
+        DefectError: they differ, or it can't be loaded; the folder must not be published.
     """
-    predictor = Predictor(folder)
+    predictor = load_exported(folder)
     transform = create_transform(**data_config, is_training=False)
     tiled = [predictor.tiles(image) for image in images]
     batch = torch.stack([transform(tile) for tiles in tiled for tile in tiles])

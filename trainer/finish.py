@@ -57,7 +57,7 @@ def finish(
         tile=config.model.tile,
     )
     compared = [open_image(row) for row in test.select(range(min(COMPARED_IMAGES, len(test))))]
-    plain = Predictor(partial, accelerator.device)
+    plain = export.load_exported(partial, accelerator.device)
     known = learn(plain, images, config.decision.known_images, config.run.seed)
     decision = set_rules(
         images.labels,

@@ -35,10 +35,11 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def head_config(data_dir: Path, run_dir: Path, cache: Path, **recipe: Any) -> TrainConfig:
-    config = small_config(data_dir, run_dir, **recipe)
+    config = small_config(data_dir, run_dir)
     return replace(
         config,
         model=replace(config.model, tune="head"),
+        recipe=replace(config.recipe, **recipe),
         run=replace(config.run, cache_dir=cache),
     )
 

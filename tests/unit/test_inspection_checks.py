@@ -53,7 +53,7 @@ def test_unusual_storage_is_named(tmp_path: Path) -> None:
     expected = {
         "A/alpha.png": "transparency",
         "A/cmyk.jpg": "CMYK",
-        "A/deep.png": "16 bits",
+        "A/deep.png": "more than 8 bits",
         "A/exif.jpg": "orientation 6",
         "A/palette.png": "palette",
     }
