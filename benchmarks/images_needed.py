@@ -71,7 +71,7 @@ def main(settings: Settings) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         config = TrainConfig(data=DataConfig(data_dir=str(settings.data_dir)))
-        [images] = prepare_images(config, folder)
+        [images] = prepare_images(config, None)
         tested = len(images.parts["test"])
         print(heading(f"{tested} test images; trainer/train.py {settings.train_flags}"))
         print(

@@ -25,14 +25,15 @@ def overlapping(surfaces: Surfaces, later: Collection[str], earlier: Collection[
 
     Copies show the same: each shares surface with whatever one of them does.
     """
-    first = surfaces.first_copy
+    first = surfaces.stand_in
     seen = {first.get(file, file) for file in earlier}
     shown = set(seen)
     for pair in surfaces.pairs:
-        if pair.file_a in seen:
-            shown.add(pair.file_b)
-        if pair.file_b in seen:
-            shown.add(pair.file_a)
+        one, two = first.get(pair.file_a, pair.file_a), first.get(pair.file_b, pair.file_b)
+        if one in seen:
+            shown.add(two)
+        if two in seen:
+            shown.add(one)
     return {file for file in later if first.get(file, file) in shown}
 
 
@@ -51,11 +52,11 @@ def random_split_leakage(
     """
     files = np.array(list(labels))
     place = {file: index for index, file in enumerate(files)}
-    first = surfaces.first_copy
+    first = surfaces.stand_in
     # Rows of the images that stand for each one and its copies.
     shown = np.array([place[first.get(file, file)] for file in labels])
-    pairs = [(place[p.file_a], place[p.file_b]) for p in surfaces.pairs if not p.copy_of_a]
-    ends = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    pairs = [(place[p.file_a], place[p.file_b]) for p in surfaces.pairs if not p.a_stands_for_b]
+    ends = shown[np.array(pairs, dtype=np.int64).reshape(-1, 2)]
     classes = np.array(list(labels.values()))
     rows_of_classes = [np.flatnonzero(classes == label) for label in np.unique(classes)]
     shares = []

@@ -53,6 +53,14 @@ class SharedSurface(BaseModel):
     """Mean difference of the shared pixels in gray levels."""
     copy_of_a: bool = False
     """Whether `file_b` holds the same pixels as `file_a`."""
+    same_view: bool = False
+    """Whether `file_b` shows the view of `file_a`, as very many images do; its pairs with others
+    are then those of `file_a`."""
+
+    @property
+    def a_stands_for_b(self) -> bool:
+        """Whether what `file_b` shares with other images follows from `file_a`."""
+        return self.copy_of_a or self.same_view
 
 
 @dataclass(frozen=True)
@@ -68,9 +76,14 @@ class Surfaces:
     groups: dict[str, int]
 
     @cached_property
-    def first_copy(self) -> dict[str, str]:
-        """The file that stands for each copy."""
-        return {pair.file_b: pair.file_a for pair in self.pairs if pair.copy_of_a}
+    def stand_in(self) -> dict[str, str]:
+        """The file that stands for each copy, and for each image of a view that many show."""
+        first: dict[str, str] = {}
+        # In the order of their first files, so that what stands for a file is known before it.
+        for pair in self.pairs:
+            if pair.a_stands_for_b:
+                first[pair.file_b] = first.get(pair.file_a, pair.file_a)
+        return first
 
     def write(self, folder: Path) -> None:
         """Write the pairs as `overlaps.json`, whole or not at all."""
@@ -153,6 +166,7 @@ def survey(images: Dataset) -> Surfaces:
             similarity=pair.similarity,
             mean_difference=pair.mean_difference,
             copy_of_a=copied,
+            same_view=pair.a_stands_for_b,
         )
         for pair, copied in sorted(
             zip(found, is_copy, strict=True), key=lambda entry: (entry[0].a, entry[0].b)

@@ -18,6 +18,7 @@ from trainer import compare_splits
 from trainer.config import DataConfig, TrainConfig
 from trainer.drawn_samples import draw_image
 from trainer.errors import DataError
+from trainer.image_record import note_images
 from trainer.images import Images, prepare_images
 from trainer.inspection import inspector
 from trainer.inspection.report import DataReport
@@ -83,6 +84,9 @@ def test_what_was_found_is_not_sought_again(crops: Path, tmp_path: Path) -> None
     [images] = prepare(on(crops, tmp_path), run_dir)
     names = [file for part in images.parts.values() for file in part["file"]]
     assert images.surfaces is not None
+    # As a run does when it begins.
+    images.surfaces.write(run_dir)
+    note_images(run_dir, images.contents)
     again = read_surfaces(run_dir, names)
     assert again is not None
     assert again.pairs == images.surfaces.pairs
@@ -161,7 +165,7 @@ def test_copies_in_another_format_are_pairs(tmp_path: Path) -> None:
         ("Crazing/3.png", "Patches/copy.tiff"),
     }
     assert all(pair.similarity == pair.shared_area == 1 for pair in images.surfaces.pairs)
-    assert set(images.surfaces.first_copy) == {"Crazing/copy.bmp", "Patches/copy.tiff"}
+    assert set(images.surfaces.stand_in) == {"Crazing/copy.bmp", "Patches/copy.tiff"}
 
 
 def test_equal_frames_are_joined_once_each(

@@ -14,7 +14,7 @@ from trainer.leakage import leaking_files, overlapping, random_split_leakage
 from trainer.surfaces import SharedSurface, Surfaces, join_groups
 
 
-def pair(a: str, b: str, *, copy_of_a: bool = False) -> SharedSurface:
+def pair(a: str, b: str, *, copy_of_a: bool = False, same_view: bool = False) -> SharedSurface:
     return SharedSurface(
         file_a=a,
         file_b=b,
@@ -28,6 +28,7 @@ def pair(a: str, b: str, *, copy_of_a: bool = False) -> SharedSurface:
         similarity=0.99,
         mean_difference=1.5,
         copy_of_a=copy_of_a,
+        same_view=same_view,
     )
 
 
@@ -66,14 +67,22 @@ def test_a_random_split_leaks_as_combinatorics_say() -> None:
 
 @st.composite
 def copied(draw: st.DrawFn) -> tuple[Surfaces, set[frozenset[str]]]:
-    """Draw pictures in one to four copies, some overlapping; return all pairs of files, too."""
+    """Draw views in one to four copies or frames, some overlapping; return all pairs, too.
+
+    The links of a view form a tree, and any of its files may be the one that is linked to another.
+    """
     families = [
         [f"{picture}-{copy}" for copy in range(count)]
         for picture, count in enumerate(draw(st.lists(st.integers(1, 4), min_size=1, max_size=6)))
     ]
     touching = [two for two in combinations(families, 2) if draw(st.booleans())]
-    links = [pair(family[0], file, copy_of_a=True) for family in families for file in family[1:]]
-    links += [pair(one[0], other[0]) for one, other in touching]
+    links = []
+    for family in families:
+        for place in range(1, len(family)):
+            kind = draw(st.sampled_from(["copy_of_a", "same_view"]))
+            before = draw(st.sampled_from(family[:place]))
+            links.append(pair(before, family[place], **{kind: True}))
+    links += [pair(*(draw(st.sampled_from(family)) for family in two)) for two in touching]
     everything = {frozenset(two) for family in families for two in combinations(family, 2)}
     everything |= {frozenset((a, b)) for one, other in touching for a in one for b in other}
     return join_groups(links, [file for family in families for file in family]), everything

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import combinations, product
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from tests.drawn_strips import SURFACES, Shot
 from trainer.overlaps import Overlap, find_overlaps, group_images
@@ -198,3 +200,37 @@ def test_no_image_or_one_has_no_pairs() -> None:
     assert find_overlaps(np.empty((0, 2)), lambda index: np.empty((0, 0))) == []
     image = np.zeros((200, 200), np.uint8)
     assert find_overlaps(np.array([[200, 200]]), lambda index: image) == []
+
+
+def test_one_frame_stands_for_very_many_of_the_same_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strip that stood still: 60 frames with noise of their own, then a step of half a frame."""
+    rng = np.random.default_rng(0)
+    strip = gaussian_filter(rng.normal(size=(96, 160)), 2)
+    strip = 128 + 30 * strip / strip.std()
+    still = [strip[:, :96] + rng.normal(0, 2, (96, 96)) for _ in range(60)]
+    frames = [*still[:30], strip[:, 48:144], *still[30:], rng.uniform(0, 255, (96, 96))]
+    pixels = [frame.clip(0, 255).astype(np.uint8) for frame in frames]
+    compared = []
+
+    def counted(candidate: Candidate, *arguments: Any, **named: Any) -> Overlap | None:
+        compared.append((candidate.a, candidate.b))
+        return confirm(candidate, *arguments, **named)
+
+    monkeypatch.setattr("trainer.overlaps.search.confirm", counted)
+    found = find_overlaps(np.array([frame.shape for frame in pixels]), lambda i: pixels[i])
+    groups = group_images(len(pixels), [(pair.a, pair.b) for pair in found])
+    assert groups == [0] * 61 + [1]
+    # All pairs would be 1,830; each frame is compared with the one that stands for the others.
+    assert len(set(compared)) < 3 * len(pixels)
+    stepped = [pair for pair in found if 30 in (pair.a, pair.b)]
+    assert {(pair.shift_x, pair.a_stands_for_b) for pair in stepped} == {(48, False)}
+    assert sum(pair.a_stands_for_b for pair in found) == 59
+
+
+def test_a_few_frames_of_the_same_view_are_all_compared() -> None:
+    rng = np.random.default_rng(1)
+    view = 128 + 300 * gaussian_filter(rng.normal(size=(96, 96)), 2)
+    pixels = [(view + rng.normal(0, 2, view.shape)).clip(0, 255).astype(np.uint8) for _ in range(6)]
+    found = find_overlaps(np.array([frame.shape for frame in pixels]), lambda i: pixels[i])
+    assert [(pair.a, pair.b) for pair in found] == list(combinations(range(6), 2))
+    assert not any(pair.a_stands_for_b for pair in found)

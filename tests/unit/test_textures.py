@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 import timm
 import torch
+from datasets import Dataset
 from PIL import Image
 
-from space.predictor import Predictor
+from space.predictor import Observation, Predictor
 from space.texture import KnownTextures, describe_texture, texture_stages
 from tests.published_folder import write_published_folder
 from trainer.errors import DataError
 from trainer.trust import foreign
 from trainer.trust.conformal import conformal_quantile
 from trainer.trust.detection import detection_auroc, false_positive_rate
+from trainer.trust.evidence import Known, gather
 from trainer.trust.textures import learn_textures, strangeness_of_known
 
 
@@ -186,3 +188,21 @@ def test_a_class_of_one_known_image_does_not_switch_novelty_off() -> None:
     # The lonely image itself is no measure of what is known: nothing like it is left.
     assert len(strange) == 40
     assert strange.max() < 100
+
+
+def test_of_very_many_classes_some_are_left_out() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.repeat(np.arange(50), 4)
+    described = torch.from_numpy(rng.normal(size=(200, 3)) + truth[:, None]).float()
+    textures = learn_textures([1], [described], truth)
+    found = gather(
+        Known([1], [described], truth, textures, np.zeros(200), np.zeros((0, 50)), truth[:0]),
+        textures,
+        [f"class {label}" for label in range(50)],
+        Dataset.from_dict({"label": list(truth)}),
+        Observation(torch.zeros(200, 50), [described]),
+        {},
+    )
+    assert list(found.left_out) == [f"class {label}" for label in range(0, 50, 3)]
+    others, own = found.left_out["class 3"]
+    assert (len(others), len(own)) == (196, 4)

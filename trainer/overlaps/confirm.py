@@ -40,6 +40,8 @@ class Overlap:
         shared_area: of the smaller image, as a fraction of 1.
         similarity: correlation of the texture in the shared area, at most 1.
         mean_difference: of the shared area's pixels, in grey levels, brightness as it is.
+        a_stands_for_b: whether both show one view that very many images show, and what `b` shares
+            with others follows from `a`.
     """
 
     a: int
@@ -50,6 +52,7 @@ class Overlap:
     shared_area: float
     similarity: float
     mean_difference: float
+    a_stands_for_b: bool = False
 
 
 def confirm(

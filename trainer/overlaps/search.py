@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
 
@@ -25,6 +26,10 @@ USUAL_SIDE_PX = 512
 CACHE_BYTES = 400_000_000
 # Landmarks of one overlap disagree on the shift by no more than this, at the size they are sought.
 NEAR_PX = 3
+# A camera above strip that stands still takes the same view again and again. Beyond this many, one
+# image stands for the others: all pairs of thousands would be millions.
+MOST_SAME_VIEWS = 20
+SAME_VIEW_AREA = 0.95
 
 
 def find_overlaps(shapes: Array, read: ReadGrey) -> list[Overlap]:
@@ -64,11 +69,13 @@ def find_overlaps(shapes: Array, read: ReadGrey) -> list[Overlap]:
     def judge(candidate: Candidate) -> Overlap | None:
         return confirm(candidate, read, read_texture, reach_px=factor - 1)
 
-    overlaps = _confirm_all(proposed, judge, "comparing pairs")
+    search = _PairSearch(judge)
+    search.compare(proposed, "comparing pairs")
     # What lies beside what in a group tells of pairs that no landmark pointed at.
-    implied = implied_candidates(list(overlaps.values()), shapes, SMALLEST_SHARED_AREA)
-    overlaps |= _confirm_all(implied, judge, "comparing neighbours")
-    return sorted(overlaps.values(), key=lambda pair: (pair.a, pair.b))
+    distinct = [p for p in search.found.values() if not {p.a, p.b} & search.stand_in.keys()]
+    implied = implied_candidates(distinct, shapes, SMALLEST_SHARED_AREA)
+    search.compare(implied, "comparing neighbours")
+    return sorted(search.found.values(), key=lambda pair: (pair.a, pair.b))
 
 
 def group_images(images: int, overlapping: Iterable[tuple[int, int]]) -> list[int]:
@@ -95,26 +102,78 @@ def _reduced(pixels: Array, factor: int) -> Array:
     return means
 
 
-def _confirm_all(
-    candidates: Iterable[Candidate], judge: Callable[[Candidate], Overlap | None], title: str
-) -> dict[tuple[int, int], Overlap]:
-    """Judge candidates; of several ways in which two images may lie, keep the most similar."""
-    # In order, so that the images of a pair are often still in memory.
-    pairs = [list(ways) for _, ways in groupby(sorted(candidates), key=lambda c: (c.a, c.b))]
+class _PairSearch:
+    """Verifies candidates, pair by pair.
 
-    def judge_pair(ways: list[Candidate]) -> Overlap | None:
+    Attributes:
+        found: the overlaps, by pair of images.
+        stand_in: for each image of a view that very many show, the image that stands for it.
+    """
+
+    def __init__(self, judge: Callable[[Candidate], Overlap | None]) -> None:
+        self.judge = judge
+        self.found: dict[tuple[int, int], Overlap] = {}
+        self.stand_in: dict[int, int] = {}
+        self._linked: set[tuple[int, int]] = set()
+
+    def compare(self, candidates: Iterable[Candidate], title: str) -> None:
+        """Verify candidates; of several ways in which two images may lie, keep the most similar."""
+        # In order, so that the images of a pair are often still in memory.
+        ordered = sorted(candidates)
+        pairs = len({(each.a, each.b) for each in ordered})
+        with (
+            ThreadPoolExecutor(os.cpu_count()) as pool,
+            tqdm(total=pairs, desc=title, leave=False, disable=None) as bar,
+        ):
+            for a, own in groupby(ordered, key=lambda each: each.a):
+                ways = {b: list(each) for b, each in groupby(own, key=lambda each: each.b)}
+                wanted = self._worth_comparing(a, ways)
+                overlaps = [pair for pair in pool.map(self._best, wanted) if pair]
+                self._note(a, overlaps)
+                bar.update(len(ways))
+
+    def _worth_comparing(self, a: int, ways: dict[int, list[Candidate]]) -> list[list[Candidate]]:
+        """Return the candidates of `a` but those that images standing in for it decide."""
+        wanted: dict[tuple[int, int], list[Candidate]] = {}
+        for b, candidates in ways.items():
+            views = self._views(a, b)
+            if views[0] != views[1] and views not in self._linked:
+                wanted.setdefault(views, candidates)
+        return list(wanted.values())
+
+    def _note(self, a: int, overlaps: list[Overlap]) -> None:
+        """Keep the overlaps of `a`; where very many show its view, one image stands for all."""
+        same = [pair for pair in overlaps if _same_view(pair)]
+        many = a in self.stand_in or len(same) > MOST_SAME_VIEWS
+        for pair in overlaps:
+            stands = many and _same_view(pair) and pair.b not in self.stand_in
+            if stands:
+                self.stand_in[pair.b] = self.stand_in.get(a, a)
+            self.found[pair.a, pair.b] = replace(pair, a_stands_for_b=stands)
+            self._linked.add(self._views(pair.a, pair.b))
+
+    def _views(self, a: int, b: int) -> tuple[int, int]:
+        one, two = sorted((self.stand_in.get(a, a), self.stand_in.get(b, b)))
+        return one, two
+
+    def _best(self, ways: list[Candidate]) -> Overlap | None:
         best: Overlap | None = None
         for way in ways:
             if best and _same_way(best, way):
                 continue
-            found = judge(way)
+            found = self.judge(way)
             if found and (best is None or found.similarity > best.similarity):
                 best = found
         return best
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        outcomes = tqdm(pool.map(judge_pair, pairs), title, len(pairs), leave=False, disable=None)
-        return {(pair.a, pair.b): pair for pair in outcomes if pair}
+
+def _same_view(overlap: Overlap) -> bool:
+    """Return whether two images show the same view: all of it, in the same place."""
+    return (
+        overlap.turn == 0
+        and overlap.shared_area >= SAME_VIEW_AREA
+        and max(abs(overlap.shift_y), abs(overlap.shift_x)) <= NEAR_PX
+    )
 
 
 def _same_way(overlap: Overlap, way: Candidate) -> bool:
