@@ -26,6 +26,7 @@ Side = Annotated[int, Field(ge=16, le=2048)]
 Mean = Annotated[float, Field(ge=0, le=1)]
 Deviation = Annotated[float, Field(ge=1e-3, le=10)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
+Scale = Annotated[float, Field(ge=0, le=1000)]
 Name = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
@@ -65,6 +66,9 @@ class Options(BaseModel):
     dynamic_img_size: bool | None = None
     depths: Annotated[list[Annotated[int, Field(ge=1, le=48)]], Field(max_length=8)] | None = None
     dims: Annotated[list[Annotated[int, Field(ge=1, le=8192)]], Field(max_length=8)] | None = None
+    # First values of layer scale, in ConvNeXt's and the transformers' words; with 0 there is none.
+    ls_init_value: Scale | None = None
+    init_values: Scale | None = None
     # Of training alone.
     drop_rate: Rate | None = None
     drop_path_rate: Rate | None = None
@@ -73,8 +77,9 @@ class Options(BaseModel):
 
     def of_the_network(self) -> dict[str, Any]:
         """Return the options that bear on what a trained network computes."""
-        names = ("global_pool", "img_size", "dynamic_img_size", "depths", "dims")
-        return self.model_dump(include=set(names), exclude_none=True)
+        names = {"global_pool", "img_size", "dynamic_img_size", "depths", "dims"}
+        names |= {"ls_init_value", "init_values"}
+        return self.model_dump(include=names, exclude_none=True)
 
 
 class ModelConfig(BaseModel):

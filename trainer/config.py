@@ -311,7 +311,7 @@ class TrainConfig:
                 "--image-size must be at least 32 and at most 2048 pixels",
             ),
             (not 0 <= model.drop_path < 1, "--drop-path must be at least 0 and below 1"),
-            (not 0 <= model.layer_scale < float("inf"), "--layer-scale must be at least 0"),
+            (not 0 <= model.layer_scale <= 1000, "--layer-scale must be in [0, 1000]"),
             (
                 model.layer_scale > 0 and model.pretrained,
                 "--layer-scale needs --no-pretrained: pretrained weights bring their own",

@@ -61,8 +61,8 @@ def load_exported(folder: Path, device: torch.device | str = "cpu") -> Predictor
         return Predictor(folder, device)
     except ModelError as error:
         raise DefectError(
-            f"The exported model can't be used: {error}\nTrain with a lower --lr, or with "
-            "--clip-grad 1; if that does not help, report this with the model's name and timm's "
+            f"The exported model can't be used: {error}\nIf training diverged, start again with a "
+            "lower --lr or with --clip-grad 1; else report this with the model's name and timm's "
             "version."
         ) from error
 

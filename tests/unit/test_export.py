@@ -11,8 +11,10 @@ from safetensors.torch import load_file, save_file
 from timm.data import resolve_model_data_config
 
 from tests.published_folder import write_published_folder
+from trainer.backbone import build
+from trainer.config import ModelConfig
 from trainer.errors import DefectError
-from trainer.export import prove_equal
+from trainer.export import prove_equal, write_model
 
 IMAGES = [Image.effect_noise((64, 48), 60 + 20 * n).convert("RGB") for n in range(3)]
 
@@ -43,3 +45,20 @@ def test_tampered_folder_is_refused(tmp_path: Path, poison: float, words: str) -
     save_file(tensors, file)
     with pytest.raises(DefectError, match=words):
         prove_equal(model, resolve_model_data_config(model), tmp_path / "published", IMAGES)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ModelConfig(model="test_convnext", pretrained=False, layer_scale=0.1, drop_path=0.2),
+        ModelConfig(model="test_vit", pretrained=False, image_size=64),
+        ModelConfig(model="test_efficientnet", pretrained=False, drop_path=0.2),
+    ],
+    ids=lambda config: config.model,
+)
+def test_options_that_training_sets_are_served(tmp_path: Path, config: ModelConfig) -> None:
+    """The Space builds the network from `config.json` alone, by a strict schema."""
+    built = build(config, 6)
+    write_model(built.model, built.data_config, list("abcdef"), tmp_path)
+    _, proof = prove_equal(built.model, built.data_config, tmp_path, IMAGES)
+    assert proof.largest_logit_difference <= 1e-5
