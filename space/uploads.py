@@ -50,7 +50,7 @@ class UploadFolder:
     def find(self, name: object) -> Path | None:
         """Return the upload of this path; None if it is no plain file of this folder.
 
-        Only the plain form of a path counts: an alias (`//…`, `…/./…`, `/proc/self/root/…`, a link)
+        Only the plain form of a path counts: an alias (`//…`, `…/./…`, `/proc/self/…`, a link)
         could get a file deleted or served under a name that nobody expects.
         """
         if not isinstance(name, str) or not name.startswith(f"{self.path}{os.sep}"):

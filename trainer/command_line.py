@@ -19,7 +19,7 @@ from trainer.interruption import Stopped, stop_signals_raised
 from trainer.library_caches import replace_unwritable_caches
 from trainer.paths import check_paths
 from trainer.run_folder import State
-from trainer.terminal_text import PrintableFormatter, printable
+from trainer.terminal_text import PrintableFormatter, terminal_safe
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def _exit_code(command: Callable[[list[str]], None]) -> int:
         with stop_signals_raised():
             command(sys.argv[1:])
     except DefectError as error:
-        print(printable(f"Error: {error}"), file=sys.stderr)
+        print(terminal_safe(f"Error: {error}"), file=sys.stderr)
         return EXIT_USER_ERROR
     except Stopped as stop:
         return stop.exit_code

@@ -35,7 +35,7 @@ class Level:
     """A folder that holds the class folders, or the loose images, of one split.
 
     Attributes:
-        given: the folder that bears the name of the split; the whole folder where there is none.
+        given: the folder named like the split; the whole folder where there is none.
         folders: those in `folder` that may be classes.
         table: the labels of its images, if a table gives them.
         table_folder: where the table lies.

@@ -13,10 +13,10 @@ _HARMFUL_CATEGORIES = frozenset(("Cc", "Cs", "Zl", "Zp"))
 _REVERSING = frozenset(("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"))
 
 
-def printable(text: str) -> str:
+def terminal_safe(text: str) -> str:
     r"""Return `text` with control characters written out, cut in the middle if it is very long.
 
-    >>> printable("a\x1b[2Jb")
+    >>> terminal_safe("a\x1b[2Jb")
     'a\\x1b[2Jb'
     """
     if len(text) > LONGEST_MESSAGE:
@@ -36,9 +36,9 @@ def _visible(letter: str) -> str:
 
 
 class PrintableFormatter(logging.Formatter):
-    """Formats log records as `printable` text."""
+    """Formats log records as `terminal_safe` text."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the whole record; the traceback of a fault of ours is not cut."""
-        message = printable(record.getMessage())
+        message = terminal_safe(record.getMessage())
         return f"{message}\n{self.formatException(record.exc_info)}" if record.exc_info else message

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.terminal_text import LONGEST_MESSAGE, PrintableFormatter, printable
+from trainer.terminal_text import LONGEST_MESSAGE, PrintableFormatter, terminal_safe
 
 
 @given(st.text())
 def test_no_control_character_is_left(text: str) -> None:
-    shown = printable(text)
+    shown = terminal_safe(text)
     assert not [c for c in shown if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"]
     assert len(shown.splitlines()) <= len(text.split("\n"))
     shown.encode()
@@ -22,7 +22,7 @@ def test_no_control_character_is_left(text: str) -> None:
 
 @given(st.text(st.characters(exclude_categories=("C", "Z")), max_size=LONGEST_MESSAGE))
 def test_ordinary_text_stays(text: str) -> None:
-    assert printable(text) == text
+    assert terminal_safe(text) == text
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,11 @@ def test_ordinary_text_stays(text: str) -> None:
     ],
 )
 def test_what_is_written_out(text: str, shown: str) -> None:
-    assert printable(text) == shown
+    assert terminal_safe(text) == shown
 
 
 def test_long_messages_keep_start_and_end() -> None:
-    shown = printable("What is wrong: " + "x" * 100_000 + " Do this.")
+    shown = terminal_safe("What is wrong: " + "x" * 100_000 + " Do this.")
     assert shown.startswith("What is wrong: x")
     assert shown.endswith("x Do this.")
     assert "98,124 characters left out" in shown
