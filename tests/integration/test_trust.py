@@ -18,6 +18,7 @@ from tests.small_run import small_config
 from trainer.config import DecisionConfig, TrainConfig
 from trainer.drawn_samples import write_samples
 from trainer.errors import ConfigError, DataError
+from trainer.paths import check_paths
 from trainer.run import train
 from trainer.trust import foreign
 from trainer.trust.calibration import fit_temperature
@@ -167,5 +168,5 @@ def test_what_can_not_work_is_told_before_the_training(folder: Path, tmp_path: P
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
     with pytest.raises(ConfigError, match="--no-defect Fine: there is no such class"):
         train(_config(folder, tmp_path / "again", no_defect="Fine"))
-    with pytest.raises(ConfigError, match="--foreign-dir: there is no folder"):
-        _config(folder, tmp_path / "run", foreign_dir=tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match=r"--foreign-dir .*nowhere does not exist"):
+        check_paths(_config(folder, tmp_path / "run", foreign_dir=tmp_path / "nowhere"))
