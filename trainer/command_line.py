@@ -168,6 +168,10 @@ def check_settings(config: TrainConfig) -> None:
         run_folder.check_start(run_dir)
     find_source(config.data)
     check_paths(config)
+    # Reading a schema takes half a second, for which a missing folder need not wait.
+    from trainer.folder_scan import check_layout
+
+    check_layout(config.data)
 
 
 def trained_folder(config: TrainConfig) -> Path:

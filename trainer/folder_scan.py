@@ -14,6 +14,9 @@ from pathlib import Path
 
 from model_card.report import SkippedImage
 from trainer.class_names import name_problems, split_problems
+from trainer.config import DataConfig
+from trainer.data_source import find_source
+from trainer.errors import DataError
 from trainer.folder_entries import File, Folder
 from trainer.folder_layout import Level, find_layout, place
 from trainer.label_table import LabelTable
@@ -23,6 +26,8 @@ from trainer.names import as_text, is_text, listed, printable
 _ROBOFLOW = re.compile(r"[._](jpe?g|png|bmp|tiff?)\.rf\.\w+$", re.IGNORECASE)
 # Digits belong to the class where a number follows after a sign, as in type2_13.
 _NUMBERED = re.compile(r"(.*?[^\W\d_]\d*)(?:[\s_.()-]+\d+)+[\s)]*|(.*[^\W\d_])\d+[\s)]*", re.DOTALL)
+
+LISTED_PROBLEMS = 10
 
 
 @dataclass
@@ -96,6 +101,47 @@ def scan_folder(
     if found.images and len(found.classes) == 1:
         found.problems.append(one_class(place(folder), found.classes))
     return found
+
+
+def scan_source(source: str, config: DataConfig) -> tuple[Path, FolderScan]:
+    """Read the folder that `config` names, which is `source`, and return where it really lies."""
+    # Resolved at the root alone: a link inside may be what puts an image into its class.
+    root = Path(source).expanduser().resolve()
+    return root, scan_folder(
+        str(root),
+        names_give_classes=config.class_from_name,
+        label_column=config.label_column,
+        pooled=config.regroup or bool(config.folds) or config.split_file is not None,
+    )
+
+
+def check_layout(config: DataConfig) -> None:
+    """Make sure that training could use the folder, before anything heavy is imported.
+
+    Raises:
+        DataError: it can't; the message lists all problems.
+    """
+    source, kind = find_source(config)
+    if kind == "folder":
+        root, scan = scan_source(source, config)
+        if scan.problems:
+            why_none = [] if scan.images else unusable_lines(scan.unusable)
+            raise unusable_source(str(root), scan.problems + why_none)
+
+
+def unusable_source(source: str, problems: list[str]) -> DataError:
+    """Return the error that lists what keeps a folder or a dataset from being used."""
+    count = "A problem keeps" if len(problems) == 1 else f"{len(problems)} problems keep"
+    listing = "\n".join(f"  {problem}" for problem in problems)
+    return DataError(f"{count} {printable(source)} from being used:\n{listing}")
+
+
+def unusable_lines(unusable: list[SkippedImage]) -> list[str]:
+    """Return a line for each of the first files, and how many more there are."""
+    shown = unusable[:LISTED_PROBLEMS]
+    lines = [f"{printable(image.file)}: {printable(image.reason)}" for image in shown]
+    more = len(unusable) - len(shown)
+    return lines + [f"and {more} more"] * bool(more)
 
 
 def one_class(source: str, classes: list[str]) -> str:

@@ -35,16 +35,15 @@ from trainer.data_source import DRAWN_DIR, SourceKind, find_source
 from trainer.drawn_samples import write_samples
 from trainer.errors import DataError
 from trainer.folder_entries import File
-from trainer.folder_scan import one_class, scan_folder
+from trainer.folder_scan import one_class, scan_source, unusable_lines, unusable_source
 from trainer.hub_images import UNDECODED, load_from_hub
 from trainer.image_source import image_source
-from trainer.names import as_text, is_text, printable
+from trainer.names import as_text, is_text
 from trainer.phases import PHASES
 
 logger = logging.getLogger(__name__)
 
 DRAWN_TRAIN_PER_CLASS, DRAWN_TEST_PER_CLASS = 200, 40
-LISTED_PROBLEMS = 10
 Facts = TypeVar("Facts")
 
 
@@ -105,7 +104,7 @@ def find_images(config: DataConfig) -> FoundImages:
     """
     found = collect_images(config)
     if found.problems:
-        raise DataError(_problems(str(found.folder or found.source), found.problems))
+        raise unusable_source(str(found.folder or found.source), found.problems)
     for note in found.notes:
         logger.info(note)
     if mixture := found.depth.mixture():
@@ -140,16 +139,9 @@ def collect_images(config: DataConfig) -> Collection:
         return found
     # Those of the library are for what comes from the Hub; all else has a bar of ours.
     datasets.disable_progress_bars()
-    # Resolved at the root alone: a link inside may be what puts an image into its class.
-    root = Path(source).expanduser().resolve()
-    scan = scan_folder(
-        str(root),
-        names_give_classes=config.class_from_name,
-        label_column=config.label_column,
-        pooled=config.regroup or bool(config.folds) or config.split_file is not None,
-    )
+    root, scan = scan_source(source, config)
     if not scan.images and (scan.problems or not scan.classes):
-        raise DataError(_problems(str(root), scan.problems + _lines(scan.unusable)))
+        raise unusable_source(str(root), scan.problems + unusable_lines(scan.unusable))
     names: set[str] = set()
     parts = DatasetDict(
         {
@@ -292,7 +284,7 @@ def _decoded(found: Collection, *, skip: bool) -> tuple[DatasetDict, list[Skippe
         parts[name], _, unread = decode_each(part, f"checking {name}", lambda decoded, image: None)
         bad += unread
     if bad:
-        listing = "\n".join(f"  {line}" for line in _lines(bad))
+        listing = "\n".join(f"  {line}" for line in unusable_lines(bad))
         if not skip:
             raise DataError(
                 f"{len(bad)} files are not usable:\n{listing}\n"
@@ -300,17 +292,3 @@ def _decoded(found: Collection, *, skip: bool) -> tuple[DatasetDict, list[Skippe
             )
         logger.warning("Left out %d files:\n%s", len(bad), listing)
     return parts, bad
-
-
-def _lines(unusable: list[SkippedImage]) -> list[str]:
-    """Return a line for each of the first files, and how many more there are."""
-    shown = unusable[:LISTED_PROBLEMS]
-    lines = [f"{printable(image.file)}: {printable(image.reason)}" for image in shown]
-    more = len(unusable) - len(shown)
-    return lines + [f"and {more} more"] * bool(more)
-
-
-def _problems(source: str, problems: list[str]) -> str:
-    count = "A problem keeps" if len(problems) == 1 else f"{len(problems)} problems keep"
-    listing = "\n".join(f"  {problem}" for problem in problems)
-    return f"{count} {printable(source)} from being used:\n{listing}"

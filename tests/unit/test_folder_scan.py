@@ -12,7 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.folder_trees import write_tree
+from trainer.command_line import check_settings
+from trainer.config import DataConfig, TrainConfig
+from trainer.errors import DataError
 from trainer.folder_scan import FolderScan, class_from_name, scan_folder
+from trainer.imagefolder import find_images
 
 TWO_CLASSES = ["Crazing/1.png", "Crazing/2.png", "Pitted/1.png"]
 NEU = [
@@ -578,3 +582,18 @@ def test_a_tree_deeper_than_pythons_stack(tmp_path: Path) -> None:
 def test_class_from_any_name(name: str) -> None:
     label = class_from_name(name)
     assert label is None or (label and name.startswith(label))
+
+
+def test_commands_report_a_layout_before_they_load_anything(tmp_path: Path) -> None:
+    """The same words come from the command's first look and from the training."""
+    for file in ("train/A/0.png", "train/B/0.png", "train/loose.png"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    config = TrainConfig(data=DataConfig(data_dir=str(tmp_path)))
+    with pytest.raises(DataError, match=r"1 images lie loose in train.*loose\.png") as early:
+        check_settings(config)
+    with pytest.raises(DataError) as late:
+        find_images(config.data)
+    assert str(early.value) == str(late.value)
+    (tmp_path / "train/loose.png").unlink()
+    check_settings(config)

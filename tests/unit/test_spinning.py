@@ -21,10 +21,10 @@ sys.exit(0)
 """
 HEAVY: dict[str, tuple[str, list[str]]] = {
     "space/app.py": ("gradio", []),
-    "trainer/train.py": ("torch", ["--data-dir", "."]),
-    "trainer/push.py": ("torch", ["--data-dir", "."]),
-    "trainer/compare_splits.py": ("torch", ["--data-dir", "."]),
-    "trainer/inspect_data.py": ("datasets", ["--data-dir", "."]),
+    "trainer/train.py": ("torch", ["--data-dir", "images"]),
+    "trainer/push.py": ("torch", ["--data-dir", "images"]),
+    "trainer/compare_splits.py": ("torch", ["--data-dir", "images"]),
+    "trainer/inspect_data.py": ("datasets", ["--data-dir", "images"]),
 }
 
 
@@ -39,6 +39,9 @@ def _found(command: str, own: dict[str, str], folder: Path) -> tuple[str, str]:
     """Run a command up to its first heavy library; return what that found, and the first words."""
     library, flags = HEAVY[command]
     (folder / f"{library}.py").write_text(STAND_IN)
+    for label in ("A", "B"):
+        (folder / "images" / label).mkdir(parents=True)
+        (folder / "images" / label / "0.png").write_bytes(b"not opened")
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("GOMP_", "OMP_"))}
     done = subprocess.run(
         [sys.executable, ROOT / command, *flags],
