@@ -118,9 +118,9 @@ def _judged_anew(
     )
     if report.data.images_shared:
         drawn.append(shown)
-    anew = {figure.file: figure for figure in drawn}
-    kept = [anew.pop(figure.file, figure) for figure in report.figures]
-    figures_now = kept + list(anew.values())
+    redrawn = {figure.file: figure for figure in drawn}
+    kept = [redrawn.pop(figure.file, figure) for figure in report.figures]
+    figures_now = kept + list(redrawn.values())
     changes = {"test": test, "trust": trust, "figures": figures_now}
     return report.model_copy(update=changes), shown
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from model_card.report import SkippedImage
+from model_card.wording import counted
 from trainer.class_names import name_problems, split_problems
 from trainer.config import DataConfig
 from trainer.data_source import find_source
@@ -277,11 +278,12 @@ def _loose(level: Level) -> str:
     where = place(level.folder)
     if level.folders:
         return (
-            f"{len(images)} images lie loose in {where}, beside the class folders: "
+            f"{counted(len(images), 'image')} {'lies' if len(images) == 1 else 'lie'} loose in "
+            f"{where}, beside the class folders: "
             f"{listed(images)}. Move each into the folder of its class."
         )
     words = [
-        f"{where} holds {len(images)} images but no class folders, so that they have no labels: "
+        f"{where} holds {counted(len(images), 'image')} but no class folders, so no labels: "
         f"{listed(images)}. Put them into a folder for each class, or list them in "
         f"{where}/metadata.csv with the columns file_name and label."
     ]

@@ -27,6 +27,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from model_card.report import SkippedImage
+from model_card.wording import counted
 from space.images import DecodedImage, ImageError, decode_image, read_content, read_image
 from trainer.bit_depth import BitDepth, depth_of, find_bit_depth, with_bit_depth
 from trainer.class_names import case_twins
@@ -287,8 +288,9 @@ def _decoded(found: Collection, *, skip: bool) -> tuple[DatasetDict, list[Skippe
         listing = "\n".join(f"  {line}" for line in unusable_lines(bad))
         if not skip:
             raise DataError(
-                f"{len(bad)} files are not usable:\n{listing}\n"
+                f"{counted(len(bad), 'file')} {'is' if len(bad) == 1 else 'are'} not usable:\n"
+                f"{listing}\n"
                 "Fix or remove them, or pass --skip-bad-images to train without them."
             )
-        logger.warning("Left out %d files:\n%s", len(bad), listing)
+        logger.warning("Left out %s:\n%s", counted(len(bad), "file"), listing)
     return parts, bad
