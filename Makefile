@@ -41,7 +41,8 @@ lint: setup ## style and types
 	$(BIN)/mypy
 
 # A file of tests to a core, the longest first; were each to use all cores, they would mostly wait
-# for each other.
+# for each other. Hypothesis draws the same examples each time; plain pytest draws new ones.
 .PHONY: test
 test: setup browser lint ## every check, the browser's included
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
+	  --hypothesis-profile=ci

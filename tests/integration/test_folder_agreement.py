@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from model_card.wording import counted
 from tests.folder_trees import write_tree
 from trainer.config import DataConfig
 from trainer.errors import DataError
@@ -242,7 +243,8 @@ def test_training_and_inspection_agree(
     assert isinstance(lenient, FoundImages)
     assert isinstance(strict, str) == bool(report.unusable)
     if isinstance(strict, str):
-        assert strict.startswith(f"{len(report.unusable)} files are not usable")
+        assert strict.startswith(f"{counted(len(report.unusable), 'file')} ")
+        assert " not usable:\n" in strict
     bad = {entry.file: entry.reason for entry in report.unusable}
     assert {entry.file: entry.reason for entry in lenient.skipped} == bad
     used = {name: sorted(part["file"]) for name, part in lenient.parts.items()}
