@@ -12,25 +12,28 @@ NAMED_AT_ONCE = 10
 
 
 def name_problems(labels: Iterable[str]) -> list[str]:
-    """Return a sentence for each family of names that look the same."""
+    """Return a sentence for each family of names that look the same, or but for capitals."""
     families: dict[str, list[str]] = defaultdict(list)
     for label in labels:
-        families[visible(label)].append(label)
-    return [
-        f"The class names {' and '.join(ascii(label) for label in family)} look the same and "
-        f"differ in {looks_same(family[0], family[1])}. Give them the same name, or merge the "
-        "folders."
-        for family in families.values()
-        if len(family) > 1
-    ]
+        families[_folded(visible(label))].append(label)
+    return [_alike(family) for family in families.values() if len(family) > 1]
 
 
-def case_twins(labels: Iterable[str]) -> list[list[str]]:
-    """Return the families of names that differ in upper and lower case only."""
-    families: dict[str, list[str]] = defaultdict(list)
-    for label in labels:
-        families[unicodedata.normalize("NFKC", label).casefold()].append(label)
-    return [family for family in families.values() if len(family) > 1]
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
+def _alike(family: list[str]) -> str:
+    """Say how the names of a family differ, and what to do."""
+    one, *others = family
+    same = any(looks_same(one, other) for other in others)
+    shown = " and ".join(ascii(label) if same else printable(label) for label in family)
+    hows = dict.fromkeys(difference(one, other) or "spelling" for other in others)
+    return (
+        f"The class names {shown} {'look the same' if same else 'are alike'} and differ in "
+        f"{' and in '.join(hows)}. If they mean one class, give it one name; if not, use names "
+        "that a person can tell apart."
+    )
 
 
 def split_problems(splits: Mapping[str, list[str]]) -> list[str]:

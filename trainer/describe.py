@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +20,7 @@ from trainer import machine
 from trainer.augment import Augment, draw
 from trainer.backbone import Backbone, count_parameters
 from trainer.config import TrainConfig
+from trainer.example_images import write_examples
 from trainer.fit import Fit
 from trainer.imagefolder import open_image
 from trainer.images import Images
@@ -29,7 +28,7 @@ from trainer.leakage import leaking_files, overlapping, random_split_leakage
 from trainer.loading import mixed_seed, seen_tiles
 from trainer.metrics.intervals import grouped_proportion
 from trainer.sample_rows import choose_samples
-from trainer.shared_images import EXAMPLES_DIR, note_figures
+from trainer.shared_images import note_figures
 from trainer.surfaces import Surfaces
 from trainer.trust.extra_tests import ExtraTests
 
@@ -264,46 +263,3 @@ def draw_samples(images: Images, predictions: list[Prediction], folder: Path) ->
             )
         )
     return figures.write_samples(samples, folder)
-
-
-def write_examples(images: Images, predictions: list[Prediction], folder: Path) -> None:
-    """Write a test image of each class, for the web page to offer with the model's verdict."""
-    (folder / EXAMPLES_DIR).mkdir(exist_ok=True)
-    test = images.parts["test"]
-    for index, row in enumerate(choose_examples(test["label"][:], images.labels, predictions)):
-        # A class of a dataset on the Hub can have any name; a file can't.
-        name = re.sub(r"[^\w\- ]", "_", images.labels[index])
-        open_image(test[row]).save(folder / EXAMPLES_DIR / f"{name}.png")
-
-
-def choose_examples(
-    truth: Sequence[int], labels: Sequence[str], predictions: Sequence[Prediction]
-) -> list[int]:
-    """Choose a test image of each class, so that all together show what the model does.
-
-    Each is the first of its class that is answered correctly and without a person, but for one:
-    the class that is left to a person most often shows an image that is.
-
-    Returns:
-        a row for each class, in their order; the first one where no other will do.
-    """
-    own = [
-        [row for row, label in enumerate(truth) if label == index] for index in range(len(labels))
-    ]
-    left = [[row for row in rows if predictions[row].verdict != "class"] for rows in own]
-    hardest = max(range(len(labels)), key=lambda index: len(left[index]) / len(own[index]))
-
-    def correct(row: int) -> bool:
-        return predictions[row].label == labels[truth[row]]
-
-    chosen = []
-    for index, rows in enumerate(own):
-        good = [row for row in rows if predictions[row].verdict == "class" and correct(row)]
-        if index == hardest and left[index]:
-            # An unsure answer shows more than a refused image; its class should be right, too.
-            good = sorted(
-                left[index],
-                key=lambda row: (predictions[row].verdict != "unsure", not correct(row)),
-            )
-        chosen.append((good or rows)[0])
-    return chosen

@@ -6,6 +6,7 @@ them, so that a class may be called `valid` or `images`, too.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from trainer.errors import DataError
@@ -28,6 +29,8 @@ ANNOTATION_FOLDERS = frozenset(
     ("annotations", "annotation", "labels", "label", "xml", "xmls", "bboxes", "boxes")
 )
 MASK_FOLDERS = frozenset(("ground_truth", "masks", "mask"))
+# Folders of images that may lie beside flat train and test folders without being classes.
+MOST_SIDE_FOLDERS = 1
 
 
 @dataclass(frozen=True)
@@ -155,14 +158,16 @@ class _Search:
         if not named or divided or self.loose_images or has_table(base):
             return named
         meant = {SPLIT_NAMES[each.basename.lower()] for each in named}
-        like_classes = any(each.images for each in others)
-        if like_classes and not ("train" in meant and len(meant) > 1):
-            self.layout.notes.append(
-                f"{listed([each.basename for each in named])} was taken for a class, not for a "
-                f"split: it holds images and no folders, as {place(others[0])} does."
-            )
-            return []
-        return named
+        classes = [each for each in others if each.images and not _serves_a_split(each)]
+        # Flat train and test folders beside one other may be a set without labels.
+        if len(classes) < (MOST_SIDE_FOLDERS + 1 if "train" in meant and len(meant) > 1 else 1):
+            return named
+        taken = "a class, not for a split" if len(named) == 1 else "classes, not for splits"
+        self.layout.notes.append(
+            f"{listed([each.basename for each in named])} {'was' if len(named) == 1 else 'were'} "
+            f"taken for {taken}: images and no folders lie there, as in {place(classes[0])}."
+        )
+        return []
 
     def _look_beside(self, base: Folder, others: list[Folder], split: Folder) -> None:
         """Refuse images beside the split folders, where no split holds them."""
@@ -213,3 +218,9 @@ class _Search:
 
 def _is(folder: Folder, names: frozenset[str] | dict[str, str]) -> bool:
     return folder.basename.lower() in names
+
+
+def _serves_a_split(folder: Folder) -> bool:
+    """Return whether a name is that of masks or images, or made of a split's, as train_masks."""
+    words = {folder.basename.lower(), *re.split(r"[\W_]+", folder.basename.lower())}
+    return bool(words & {*SPLIT_NAMES, *IMAGE_FOLDERS, *ANNOTATION_FOLDERS, *MASK_FOLDERS})

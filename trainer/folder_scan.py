@@ -95,7 +95,9 @@ def scan_folder(
     for level in layout.levels:
         reading.read(level)
     reading.name_missing_files()
-    found.problems += name_problems(found.classes)
+    # What differs between splits that stay apart is said with the classes that they lack.
+    together = [found.classes] if pooled else found.splits.values()
+    found.problems += dict.fromkeys(s for labels in together for s in name_problems(labels))
     if not pooled:
         # A split without classes is a problem of its own.
         found.problems += split_problems({s: list(own) for s, own in found.splits.items() if own})

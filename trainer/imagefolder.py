@@ -30,7 +30,7 @@ from model_card.report import SkippedImage
 from model_card.wording import counted
 from space.images import DecodedImage, ImageError, decode_image, read_content, read_image
 from trainer.bit_depth import BitDepth, depth_of, find_bit_depth, with_bit_depth
-from trainer.class_names import case_twins
+from trainer.class_names import name_problems
 from trainer.config import DataConfig
 from trainer.data_source import DRAWN_DIR, SourceKind, find_source
 from trainer.drawn_samples import write_samples
@@ -110,8 +110,6 @@ def find_images(config: DataConfig) -> FoundImages:
         logger.info(note)
     if mixture := found.depth.mixture():
         logger.warning("WARNING: %s", mixture)
-    for twins in case_twins(found.labels):
-        logger.warning("The classes %s differ in upper and lower case only.", " and ".join(twins))
     parts, skipped = _decoded(found, skip=config.skip_bad_images)
     return FoundImages(parts, found.source, found.kind, skipped, found.boxes)
 
@@ -135,6 +133,7 @@ def collect_images(config: DataConfig) -> Collection:
         )
         found = Collection(source, kind, None, *_with_depth(parts))
         datasets.disable_progress_bars()
+        found.problems += name_problems(found.labels)
         if len(found.labels) == 1:
             found.problems.append(one_class(source, found.labels))
         return found

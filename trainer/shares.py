@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import warnings
 from fractions import Fraction
 
 import numpy as np
 from datasets import Dataset, Features, Value
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from trainer.config import DataConfig
 from trainer.errors import DataError
@@ -88,17 +86,13 @@ def _draw_groups(part: Dataset, pieces: Pieces, fraction: float, seed: int) -> t
     if fewest < 2:
         return np.arange(len(part)), np.arange(0)
     folds = max(2, min(wanted, fewest, *due))
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        # It warns of classes with fewer images than folds.
-        warnings.simplefilter("ignore", UserWarning)
-        cuts = [rows for _, rows in splitter.split(labels, labels, pieces.of_image)]
+    fold = pieces.dealt(folds, seed)[pieces.of_image]
     # Large groups make some folds uneven; those that come nearest to the class counts are cut.
-    share = np.bincount(labels, minlength=classes) / folds
-    uneven = [np.abs(np.bincount(labels[rows], minlength=classes) - share).sum() for rows in cuts]
+    counts = np.zeros((folds, classes))
+    np.add.at(counts, (fold, labels), 1)
+    uneven = np.abs(counts - counts.mean(axis=0)).sum(axis=1)
     best = np.argsort(uneven, kind="stable")[: max(1, round(fraction * folds))]
-    cut = np.sort(np.concatenate([cuts[index] for index in best]))
-    return np.setdiff1d(np.arange(len(part)), cut), cut
+    return np.flatnonzero(~np.isin(fold, best)), np.flatnonzero(np.isin(fold, best))
 
 
 def cut_folds(images: Dataset, folds: int, seed: int, config: DataConfig) -> list[Ints]:
@@ -107,18 +101,9 @@ def cut_folds(images: Dataset, folds: int, seed: int, config: DataConfig) -> lis
     Raises:
         DataError: a class has too few pieces for that many folds.
     """
-    labels = np.asarray(images["label"][:])
     pieces = pieces_of(images, config)
     check_pieces(images, pieces, folds, config)
-    if config.random_split:
-        by_image = StratifiedKFold(folds, shuffle=True, random_state=seed)
-        cuts = by_image.split(labels, labels)
-    else:
-        by_group = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-        cuts = by_group.split(labels, labels, pieces.of_image)
-    sides = np.empty(len(pieces), dtype=np.int64)
-    for fold, (_, rows) in enumerate(cuts):
-        sides[pieces.of_image[rows]] = fold
+    sides = pieces.dealt(folds, seed)
     least = np.ones((folds, len(pieces.per_class)), dtype=np.int64)
     unmet = pieces.fill(sides, least, seed)
     if unmet:

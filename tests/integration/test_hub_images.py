@@ -6,6 +6,7 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from datasets import Image as ImageFeature
@@ -153,6 +154,65 @@ def test_words_as_labels_are_classes_of_all_splits(
     assert numbered["train"].features["label"].names == ["0", "1", "2", "3"]
     with pytest.raises(DataError, match=r"Did you mean line\?"):
         load_from_hub("ada/words", streamed, label_column="lin")
+
+
+def put_rows(hub: LoopbackHub, rows: list[tuple[dict[str, object] | None, str]]) -> None:
+    """Put a dataset whose rows hold, or name, their images as given."""
+    buffer = io.BytesIO()
+    kinds = Features(image=ImageFeature(), label=Value("string"))
+    table = [{"image": image, "label": label} for image, label in rows]
+    # `datasets` itself would refuse to write some of these.
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(table, schema=kinds.arrow_schema), buffer)
+    hub.put("dataset", "ada/rows", {"train.parquet": buffer.getvalue()})
+
+
+@pytest.mark.parametrize("streamed", [0, 100])
+def test_rows_never_open_files_of_this_machine(
+    hub: LoopbackHub, tmp_path: Path, streamed: int
+) -> None:
+    private = tmp_path / "private.png"
+    private.write_bytes(drawn("Crazing", 1))
+    put_rows(
+        hub,
+        [
+            ({"bytes": drawn("Patches", 1), "path": "1.png"}, "a"),
+            ({"bytes": None, "path": str(private)}, "b"),
+        ],
+    )
+    with pytest.raises(DataError, match=r"names the file .*private\.png, which is not part of"):
+        load_from_hub("ada/rows", streamed)
+
+
+@pytest.mark.parametrize("streamed", [0, 100])
+def test_the_content_of_a_row_goes_before_a_file_of_its_name(
+    hub: LoopbackHub, tmp_path: Path, streamed: int
+) -> None:
+    private = tmp_path / "private.png"
+    private.write_bytes(drawn("Crazing", 1))
+    own = drawn("Patches", 1)
+    put_rows(hub, [({"bytes": own, "path": str(private)}, label) for label in "aab"])
+    part = load_from_hub("ada/rows", streamed)["train"]
+    assert [row["image"]["bytes"] for row in part] == [own] * 3
+    assert part["file"][0] == "train/000000_private.png"
+
+
+@pytest.mark.parametrize("streamed", [0, 100])
+def test_rows_without_an_image_are_named_and_skippable(hub: LoopbackHub, streamed: int) -> None:
+    """A name may hold what no file name does; the content beside it is read all the same."""
+    rows: list[tuple[dict[str, object] | None, str]] = [
+        ({"bytes": drawn("Crazing", 1), "path": "/etc/a\0b\n.png"}, "a"),
+        ({"bytes": drawn("Patches", 1), "path": None}, "b"),
+        (None, "a"),
+        ({"bytes": None, "path": None}, "b"),
+    ]
+    put_rows(hub, rows)
+    config = DataConfig(data_dir="ada/rows", stream_images=streamed)
+    with pytest.raises(DataError, match=r"2 files are not usable:\n.*the row holds no image"):
+        find_images(config)
+    found = find_images(replace(config, skip_bad_images=True))
+    names = [file.split("_", 1)[1:] for file in found.parts["train"]["file"]]
+    assert sorted(names) == [[], [r"a\x00b\n.png"]]
+    assert [each.reason for each in found.skipped] == ["the row holds no image"] * 2
 
 
 def test_training_and_inspection_take_the_same_images(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal, cast
@@ -9,12 +10,13 @@ from typing import Literal, cast
 import pytest
 from datasets import ClassLabel, Dataset, Features
 from datasets import Image as ImageColumn
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from space import published
 from space.decision import Prediction
-from trainer.describe import choose_examples, write_examples
+from trainer.example_images import MAX_EXAMPLES, choose_examples, write_examples
 from trainer.images import Images
 
 LABELS = ["Dent", "Rust", "Scale"]
@@ -86,6 +88,56 @@ def test_there_is_one_example_of_each_class(rows: Rows) -> None:
     assert all(
         rows[row][0] == rows[row][1] for row, person in zip(chosen, left, strict=True) if not person
     )
+
+
+@settings(max_examples=20, deadline=None)
+@given(classes=st.integers(13, 200), data=st.data())
+def test_examples_of_many_classes_are_few_and_spread(classes: int, data: st.DataObject) -> None:
+    hardest = data.draw(st.integers(0, classes - 1))
+    labels = [f"{number:03}" for number in range(classes)]
+    predictions = [
+        Prediction({label: 1.0}, verdict="unsure" if number == hardest else "class")
+        for number, label in enumerate(labels)
+    ]
+    chosen = choose_examples(range(classes), labels, predictions)
+    assert len(chosen) == MAX_EXAMPLES == published.MAX_EXAMPLES
+    assert chosen == sorted(chosen)
+    assert hardest in chosen
+    step = (classes - 1) / (MAX_EXAMPLES - 1)
+    assert max(b - a for a, b in pairwise(chosen)) <= 2 * step + 1
+
+
+def write_one_of_each(labels: list[str], folder: Path) -> dict[str, int]:
+    """Write examples of classes whose images have gray levels of their own; return these."""
+    files = []
+    for level in range(len(labels)):
+        files.append(str(folder / f"{level}.png"))
+        Image.new("L", (8, 8), level).save(files[-1])
+    test = Dataset.from_dict(
+        {"image": files, "label": list(range(len(labels)))},
+        features=Features({"image": ImageColumn(decode=False), "label": ClassLabel(names=labels)}),
+    )
+    images = cast(Images, SimpleNamespace(parts={"test": test}, labels=labels))
+    write_examples(images, [Prediction({label: 1.0}, verdict="class") for label in labels], folder)
+    return {
+        file.stem: cast(int, Image.open(file).convert("L").getpixel((0, 0)))
+        for file in (folder / "examples").iterdir()
+    }
+
+
+def test_classes_whose_names_read_alike_as_files_keep_their_examples(tmp_path: Path) -> None:
+    labels = ["Rust/scale", "Rust:scale", "rust_scale", "Rust_scale_2"]
+    assert write_one_of_each(labels, tmp_path) == {
+        "Rust_scale": 0,
+        "Rust_scale_2": 1,
+        "rust_scale_3": 2,
+        "Rust_scale_2_2": 3,
+    }
+
+
+def test_the_longest_names_of_classes_are_cut(tmp_path: Path) -> None:
+    labels = ["é" * 127, "é" * 126 + "e", "x"]
+    assert write_one_of_each(labels, tmp_path) == {"é" * 100: 0, "é" * 100 + "_2": 1, "x": 2}
 
 
 def test_the_chosen_images_are_written_under_the_names_of_their_classes(tmp_path: Path) -> None:

@@ -337,6 +337,8 @@ def test_images_beside_the_splits(tmp_path: Path) -> None:
         ("None", "null"),
         ("images", "labels"),
         ("val", "test", "other"),
+        ("train", "bus", "car"),
+        ("train", "test", "valid", "bus", "None"),
         ("-", "#1", "nan"),
     ],
 )
@@ -356,6 +358,15 @@ def test_flat_splits_are_no_classes(tmp_path: Path) -> None:
     problems = scan_folder(str(tmp_path)).problems
     assert len(problems) == 2
     assert all("no class folders" in sentence for sentence in problems)
+
+
+def test_flat_splits_beside_one_folder_or_their_masks_stay_ambiguous(tmp_path: Path) -> None:
+    for number, side in enumerate((["extra"], ["train_masks", "test_masks"], ["images", "labels"])):
+        root = tmp_path / str(number)
+        write_tree(root, [f"{name}/1.png" for name in ["train", "test", *side]])
+        words = " ".join(scan_folder(str(root)).problems)
+        assert "which was taken for a split" in words
+        assert "If test is a class, put all class folders into a folder called train" in words
 
 
 def test_class_names_like_splits_inside_a_split(tmp_path: Path) -> None:
@@ -418,7 +429,7 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("one", "other", "words"),
     [
-        ("Éraflure", "E\u0301raflure", "differ in Unicode form"),
+        ("Éraflure", "E\u0301raflure", "Unicode form"),
         ("Crazing", "Crazing ", "spaces at the beginning or end"),
         ("Pitted surface", "Pitted\u00a0surface", "kinds of spaces"),
         ("Crazing", "Craz\u200bing", "invisible characters"),
@@ -437,6 +448,26 @@ def test_names_that_look_the_same(tmp_path: Path, one: str, other: str, words: s
     assert "is missing in test" in said
 
 
+def test_case_twins_are_refused_wherever_they_are_trained_together(tmp_path: Path) -> None:
+    files = [
+        "Crazing/1.png",
+        "crazing/1.png",
+        "CRAZING/1.png",
+        "Stra\u00dfe/1.png",
+        "STRASSE/1.png",
+    ]
+    for split in ("train", "test"):
+        write_tree(tmp_path / "split", [f"{split}/{file}" for file in files])
+    (tmp_path / "flat").mkdir()
+    for name in ("Rust_1.png", "rust_1.png", "Dent_1.png", "Dent_2.png"):
+        (tmp_path / "flat" / name).write_bytes(b"x")
+    problems = scan_folder(str(tmp_path / "split")).problems
+    assert len(problems) == 2
+    assert "CRAZING and Crazing and crazing are alike and differ in upper and lower" in problems[0]
+    [sentence] = scan_folder(str(tmp_path / "flat"), names_give_classes=True).problems
+    assert "Rust and rust are alike" in sentence
+
+
 def test_all_differences_between_splits_are_said_at_once(tmp_path: Path) -> None:
     files = ["train/Crazing/1.png", "train/Inclusion/1.png", "train/Rolled/1.png"]
     files += ["test/crazing/1.png", "test/Inclusoin/1.png", "test/Scratches/1.png"]
@@ -449,7 +480,10 @@ def test_all_differences_between_splits_are_said_at_once(tmp_path: Path) -> None
         "--regroup",
     ):
         assert words in sentence
-    assert used(tmp_path, pooled=True).images == 6
+    pooled = scan_folder(str(tmp_path), pooled=True)
+    assert pooled.images == 6
+    [twins] = pooled.problems
+    assert "Crazing and crazing are alike and differ in upper and lower case" in twins
 
 
 @pytest.mark.parametrize(

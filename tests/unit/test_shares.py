@@ -13,6 +13,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pictures
+from sklearn.model_selection import StratifiedGroupKFold
 
 from trainer.config import DataConfig
 from trainer.errors import DataError
@@ -175,6 +176,55 @@ def test_copies_of_one_picture_are_called_so() -> None:
     assert "NoStrip: 8 images, all copies of one picture (add 1)" in message
     assert "part" not in message
     assert "Scratch:" not in message
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sizes=st.lists(st.tuples(st.integers(0, 3), st.integers(1, 6)), min_size=1, max_size=60),
+    singles=st.lists(st.integers(0, 30), min_size=4, max_size=4),
+    folds=st.integers(2, 7),
+    seed=st.integers(0, 3),
+)
+def test_pieces_are_dealt_evenly(
+    sizes: list[tuple[int, int]], singles: list[int], folds: int, seed: int
+) -> None:
+    """Of pieces that show one class each, no fold has more than the largest piece too much."""
+    sizes = sizes + [(label, 1) for label, count in enumerate(singles) for _ in range(count)]
+    labels = [label for label, size in sizes for _ in range(size)]
+    groups = [group for group, (_, size) in enumerate(sizes) for _ in range(size)]
+    pieces = Pieces(labels, groups, 4)
+    fold = pieces.dealt(folds, seed)
+    counts = np.zeros((folds, 4))
+    np.add.at(counts, (fold[pieces.of_image], labels), 1)
+    for label in range(4):
+        largest = max((size for own, size in sizes if own == label), default=0)
+        assert np.ptp(counts[:, label]) <= largest
+        if len(sizes) > 1 and singles[label] >= (folds - 1) * largest:
+            assert np.ptp(counts[:, label]) <= 1
+    assert (fold == pieces.dealt(folds, seed)).all()
+
+
+def test_pieces_of_several_classes_are_dealt_evenly() -> None:
+    """As evenly as scikit-learn's StratifiedGroupKFold, whose way it is."""
+    rng = np.random.default_rng(0)
+    groups = np.sort(rng.integers(0, 150, 600))
+    # Most pieces show one class, and some images of another.
+    labels = np.where(rng.random(600) < 0.9, groups % 6, rng.integers(0, 6, 600))
+    pieces = Pieces(labels.tolist(), groups.tolist(), 6)
+
+    def unevenness(fold: Sequence[int]) -> float:
+        counts = np.zeros((5, 6))
+        np.add.at(counts, (np.asarray(fold), labels), 1)
+        return float((counts / counts.sum(axis=0)).std(axis=0).mean())
+
+    theirs = np.empty(600, dtype=np.int64)
+    split = StratifiedGroupKFold(5, shuffle=True, random_state=0).split(labels, labels, groups)
+    for number, (_, rows) in enumerate(split):
+        theirs[rows] = number
+    ours = pieces.dealt(5, 0)[pieces.of_image]
+    assert unevenness(ours) <= 1.5 * unevenness(theirs)
+    assert unevenness(ours) < 0.01
+    assert (ours != pieces.dealt(5, 1)[pieces.of_image]).any()
 
 
 def test_pieces_are_counted() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -56,7 +56,7 @@ def judge(decision: Decision, evidence: Evidence) -> tuple[list[Prediction], Jud
         truth=evidence.truth,
         raw=softmax(evidence.logits.double().numpy(), axis=1),
         probabilities=np.asarray([list(p.probabilities.values()) for p in predictions]),
-        candidates=np.asarray([[name in p.candidates for name in labels] for p in predictions]),
+        candidates=np.asarray([_held(labels, set(p.candidates)) for p in predictions]),
         verdicts=np.asarray([p.verdict for p in predictions]),
         strangeness=np.asarray([p.strangeness for p in predictions if p.strangeness is not None]),
         foreign={k: v / limit for k, v in evidence.foreign.items()} if limit else {},
@@ -64,6 +64,10 @@ def judge(decision: Decision, evidence: Evidence) -> tuple[list[Prediction], Jud
         if limit
         else {},
     )
+
+
+def _held(labels: Sequence[str], candidates: Set[str]) -> list[bool]:
+    return [name in candidates for name in labels]
 
 
 def join(parts: Sequence[Judged]) -> Judged:
