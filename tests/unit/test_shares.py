@@ -17,7 +17,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from trainer.config import DataConfig
 from trainer.errors import DataError
-from trainer.pieces import Pieces
+from trainer.pieces import Ints, Pieces
 from trainer.split import divide, divide_into_folds
 
 NAMES = "ABCD"
@@ -195,7 +195,7 @@ def test_pieces_are_dealt_evenly(
     pieces = Pieces(labels, groups, 4)
     fold = pieces.dealt(folds, seed)
     counts = np.zeros((folds, 4))
-    np.add.at(counts, (fold[pieces.of_image], labels), 1)
+    np.add.at(counts, (fold[pieces.of_image], np.asarray(labels)), 1)
     for label in range(4):
         largest = max((size for own, size in sizes if own == label), default=0)
         assert np.ptp(counts[:, label]) <= largest
@@ -212,9 +212,9 @@ def test_pieces_of_several_classes_are_dealt_evenly() -> None:
     labels = np.where(rng.random(600) < 0.9, groups % 6, rng.integers(0, 6, 600))
     pieces = Pieces(labels.tolist(), groups.tolist(), 6)
 
-    def unevenness(fold: Sequence[int]) -> float:
+    def unevenness(fold: Ints) -> float:
         counts = np.zeros((5, 6))
-        np.add.at(counts, (np.asarray(fold), labels), 1)
+        np.add.at(counts, (fold, labels), 1)
         return float((counts / counts.sum(axis=0)).std(axis=0).mean())
 
     theirs = np.empty(600, dtype=np.int64)
