@@ -30,6 +30,8 @@ from trainer import assess, checkpoint, push
 from trainer import train as train_command
 from trainer.command_line import run_command
 from trainer.drawn_samples import write_samples
+from trainer.flags import Command
+from trainer.flags import read_flags as parse_options
 from trainer.history import BEST, LAST
 from trainer.images import Images
 from trainer.run import train
@@ -52,6 +54,33 @@ def _quick_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the tests of the finished model: weights are what is compared."""
     monkeypatch.setattr("trainer.run.finish", lambda *_: None)
     monkeypatch.setattr("trainer.summary.summary", lambda *_, **__: "")
+
+
+@pytest.fixture(scope="module")
+def parsed() -> dict[Any, Any]:
+    """What options gave, by the options and their defaults."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def _same_options_parsed_once(monkeypatch: pytest.MonkeyPatch, parsed: dict[Any, Any]) -> None:
+    """The same command on hundreds of folders: neither its options nor its network change."""
+
+    def read_flags(words: list[str], command: Command, defaults: Any, given: Any) -> Any:
+        key = (tuple(words), command, defaults)
+        if key not in parsed:
+            parsed[key] = parse_options(words, command, defaults, given)
+        return parsed[key]
+
+    monkeypatch.setattr("trainer.command_line.read_flags", read_flags)
+    monkeypatch.setattr("trainer.backbone.check_network", lambda *_: None)
+
+
+def _copy(source: Path, run_dir: Path) -> Path:
+    """Return a fresh copy in the place of the last one, so that the command is the same."""
+    shutil.rmtree(run_dir, ignore_errors=True)
+    shutil.copytree(source, run_dir)
+    return run_dir
 
 
 @pytest.fixture(scope="module")
@@ -109,12 +138,11 @@ def test_a_stopped_run(
     capsys: pytest.CaptureFixture[str],
     file: str,
 ) -> None:
-    for number, (damage, harm) in enumerate(DAMAGES.items()):
+    for damage, harm in DAMAGES.items():
         # What is written again anyway is resumed each time, which takes a second.
         if file in WRITTEN_AGAIN and damage not in ("deleted", "null", "loop", "folder"):
             continue
-        run_dir = tmp_path / str(number) / "run"
-        shutil.copytree(runs / "halted", run_dir)
+        run_dir = _copy(runs / "halted", tmp_path / "run")
         harm(run_dir / file)
         code, error = _run(
             train_command.main, ["--run-dir", str(run_dir), "--resume"], monkeypatch, capsys
@@ -249,11 +277,10 @@ def test_a_finished_run_whose_published_folder_is_damaged(
     file: str,
 ) -> None:
     """Neither `train.py` takes it for finished, nor does `push.py` publish it."""
-    for number, (damage, harm) in enumerate(DAMAGES.items()):
+    for damage, harm in DAMAGES.items():
         if file == "README.md" and damage not in ("deleted", "link", "loop", "folder", "FIFO"):
             continue  # Its text does not matter: a push writes it again.
-        run_dir = tmp_path / str(number) / "run"
-        shutil.copytree(runs / "whole", run_dir)
+        run_dir = _copy(runs / "whole", tmp_path / "run")
         shutil.copytree(published, run_dir / "published")
         harm(run_dir / "published" / file)
         commands = [(push.main, ["--repo-id", "ada/steel"])]

@@ -16,7 +16,7 @@ from sklearn import metrics
 from timm.data import create_transform, resolve_model_data_config
 
 from model_card.report import Report
-from tests.small_run import small_config
+from tests.small_run import going_on, small_config
 from trainer import imagefolder
 from trainer.drawn_samples import CLASSES, draw_image, write_samples
 from trainer.history import BEST
@@ -43,6 +43,17 @@ def published(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _files(folder: Path) -> set[str]:
     return {f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file()}
+
+
+def test_a_run_on_a_processor_keeps_freed_memory(
+    data_dir: Path, published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[bool] = []
+    monkeypatch.setattr("trainer.run.machine.keep_freed_memory", lambda: called.append(True))
+    # It is finished, so that nothing else is done.
+    config = small_config(data_dir, published.parent, lr=3e-3, epochs=4)
+    assert train(going_on(config)) == published
+    assert called == [] if torch.cuda.is_available() else [True]
 
 
 def test_published_files_are_these_and_no_others(published: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -10,13 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from accelerate.state import AcceleratorState
+from safetensors.torch import load_file
 
 from model_card.report import Report
+from space.images import read_image
+from space.predictor import Predictor
 from tests.loopback_hub import LoopbackHub
 from tests.small_run import small_config
 from trainer.drawn_samples import write_samples
 from trainer.run import train
+from trainer.split import SPLIT_FILE
 
 TRAINER = Path(__file__).parents[2] / "trainer"
 # `accelerate launch --cpu` starts two processes on one machine through MPI alone, which few have;
@@ -83,7 +89,24 @@ def test_two_processes_train_what_one_trains(
 
 def test_two_processes_with_batch_statistics(data_dir: Path, tmp_path: Path) -> None:
     folder = _train_on_two(data_dir, tmp_path / "run", "--model", "test_efficientnet")
-    assert Report.read(folder).machine.processes == 2
+    report = Report.read(folder)
+    assert report.machine.processes == 2
+    kept = next(epoch for epoch in report.training.epochs if epoch.kept)
+    weights = load_file(folder / "model.safetensors")
+    counts = [value for name, value in weights.items() if name.endswith("num_batches_tracked")]
+    # Three steps an epoch.
+    assert {int(count) for count in counts} == {3 * kept.epoch}
+    means = [value for name, value in weights.items() if name.endswith("running_mean")]
+    assert len(means) == len(counts) > 0
+    assert all(mean.abs().max() > 0 for mean in means)
+    # Both processes validated with the statistics that are published.
+    predictor = Predictor(folder)
+    with (tmp_path / "run" / SPLIT_FILE).open(encoding="utf-8", newline="") as opened:
+        rows = [row for row in csv.DictReader(opened) if row["part"] == "validation"]
+    logits = predictor.logits([read_image(data_dir / row["file"]) for row in rows])
+    truth = torch.tensor([predictor.labels.index(row["label"]) for row in rows])
+    loss = torch.nn.functional.cross_entropy(logits, truth).item()
+    assert kept.validation_loss == pytest.approx(loss, rel=1e-4)
 
 
 def test_of_two_processes_one_uploads(

@@ -17,6 +17,7 @@ from trainer.config import (
     CONFIG_FILE,
     PRESETS,
     DataConfig,
+    DecisionConfig,
     ExtraTestsConfig,
     HubConfig,
     ModelConfig,
@@ -70,20 +71,55 @@ from trainer.errors import ConfigError
         (RunConfig, {"seed": -1}, "--seed"),
         (RunConfig, {"workers": -1}, "--workers"),
         (RunConfig, {"resume": True}, "--run-dir"),
+        (DataConfig, {"folds": 1}, "--folds"),
+        (DataConfig, {"folds": -1}, "--folds"),
+        (DataConfig, {"split_file": Path("a"), "folds": 2}, "--split-file and --folds"),
+        (DataConfig, {"split_file": Path("a"), "regroup": True}, "--split-file excludes"),
+        (DataConfig, {"split_file": Path("a"), "random_split": True}, "--split-file excludes"),
+        (RecipeConfig, {"zoom": 4.1}, "--zoom"),
+        (RecipeConfig, {"zoom": -0.1}, "--zoom"),
+        (RecipeConfig, {"brightness": 1.0}, "--brightness"),
+        (RecipeConfig, {"brightness": -0.1}, "--brightness"),
+        (RecipeConfig, {"contrast": 4.1}, "--contrast"),
+        (RecipeConfig, {"contrast": -0.1}, "--contrast"),
+        (RecipeConfig, {"views": -1}, "--views must"),
+        (RecipeConfig, {"views": 101}, "--views must"),
+        (DecisionConfig, {"coverage": 0.0}, "--coverage"),
+        (DecisionConfig, {"coverage": 1.0}, "--coverage"),
+        (DecisionConfig, {"max_rejected": 0.0}, "--max-rejected"),
+        (DecisionConfig, {"max_rejected": 1.0}, "--max-rejected"),
+        (DecisionConfig, {"known_images": -1}, "--known-images"),
+        (DecisionConfig, {"cost_missed": -0.1}, "--cost-missed"),
+        (DecisionConfig, {"cost_false_alarm": float("inf")}, "--cost-false-alarm"),
+        (DecisionConfig, {"cost_look": float("nan")}, "--cost-look"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(
+def test_options_that_cannot_work_are_refused(
     group: type[Any], values: dict[str, Any], flag: str
 ) -> None:
     names = {
         DataConfig: "data",
         ModelConfig: "model",
         RecipeConfig: "recipe",
+        DecisionConfig: "decision",
         ExtraTestsConfig: "tests",
         RunConfig: "run",
     }
     with pytest.raises(ConfigError, match=flag):
         TrainConfig(**{names[group]: group(**values)})
+
+
+def test_options_at_their_limits_work() -> None:
+    lowest = {"zoom": 0, "brightness": 0, "contrast": 0, "shear": 0, "rotation": 0, "degrade": 0}
+    highest = {"zoom": 4, "brightness": 0.99, "contrast": 4, "rotation": 180, "degrade": 1}
+    for limits in (lowest, highest):
+        TrainConfig(recipe=RecipeConfig(**limits))
+    TrainConfig(model=ModelConfig(tune="head"), recipe=RecipeConfig(views=100))
+    TrainConfig(
+        decision=DecisionConfig(
+            coverage=0.01, max_rejected=0.99, known_images=0, cost_missed=0, cost_look=0
+        )
+    )
 
 
 @pytest.mark.parametrize("setting", [{"mixup": 0.2}, {"cutmix": 1.0}, {"layer_decay": 0.7}])

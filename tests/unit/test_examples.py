@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal, cast
 
+import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features
 from datasets import Image as ImageColumn
@@ -16,6 +17,8 @@ from PIL import Image
 
 from space import published
 from space.decision import Prediction
+from trainer import describe
+from trainer.config import ModelConfig, RecipeConfig, RunConfig
 from trainer.example_images import MAX_EXAMPLES, choose_examples, write_examples
 from trainer.images import Images
 
@@ -166,3 +169,36 @@ def test_the_chosen_images_are_written_under_the_names_of_their_classes(tmp_path
         for file in (tmp_path / "examples").iterdir()
     }
     assert written == {"Dent.png": 110, "Rust_scale.png": 60, "Scale.png": 160}
+
+
+@pytest.mark.parametrize("brightness", [0.0, 0.9])
+def test_the_augmentation_figure_shows_the_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, brightness: float
+) -> None:
+    """A recipe that leaves images alone, and one that makes them brighter or darker."""
+    pixels = np.random.default_rng(0).integers(60, 200, (32, 32, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    train = Dataset.from_dict(
+        {"image": [str(tmp_path / "a.png")]}, features=Features(image=ImageColumn(decode=False))
+    )
+    recipe = RecipeConfig(rotation=0, shear=0, translation=0, flip=False, brightness=brightness)
+    config = SimpleNamespace(model=ModelConfig(image_size=32), recipe=recipe, run=RunConfig())
+    data_config = {"input_size": (3, 32, 32), "interpolation": "bicubic", "crop_pct": 1.0}
+    data_config |= {"crop_mode": "squash", "mean": (0.5,) * 3, "std": (0.2,) * 3}
+    finished = SimpleNamespace(
+        config=config,
+        images=SimpleNamespace(parts={"train": train}),
+        backbone=SimpleNamespace(data_config=data_config),
+        extra=SimpleNamespace(explained=[]),
+    )
+    shown: list[Image.Image] = []
+    monkeypatch.setattr(describe, "draw_samples", lambda *_: None)
+    monkeypatch.setattr(
+        "trainer.describe.figures.write_augmentations",
+        lambda original, changed, _: shown.extend([original, *changed]),
+    )
+    describe._write_image_figures(cast(describe.FinishedRun, finished), [], tmp_path)
+    levels = np.asarray([np.asarray(image, dtype=int) for image in shown])
+    assert len(levels) == 1 + describe.AUGMENTED
+    change = np.abs(levels[1:] - levels[0]).max(axis=(1, 2, 3))
+    assert (change > 1).all() if brightness else (change <= 1).all()

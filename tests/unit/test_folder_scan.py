@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import unicodedata
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -153,6 +155,20 @@ def test_one_table_above_the_splits(tmp_path: Path) -> None:
         "train": {"A": ["train/1.png"], "B": ["train/2.png"]},
         "test": {"A": ["test/3.png"], "B": ["test/4.png"]},
     }
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_table_and_its_files_may_differ_in_unicode_form(
+    tmp_path: Path, forms: tuple[Literal["NFC", "NFD"], Literal["NFC", "NFD"]]
+) -> None:
+    """As where macOS wrote one of them."""
+    stored, listed = (
+        [unicodedata.normalize(form, n) for n in ("é/1.png", "ü.png")] for form in forms
+    )
+    write_tree(tmp_path, stored)
+    rows = f"{listed[0]},A\n{listed[1]},B\n"
+    (tmp_path / "metadata.csv").write_text(f"file_name,label\n{rows}")
+    assert contents(used(tmp_path)) == {"train": {"A": stored[:1], "B": stored[1:]}}
 
 
 def test_metadata_without_labels_leaves_the_class_folders_alone(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -68,6 +69,27 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def expected(sound: Path) -> Prediction:
     """What the sound folder says of an image."""
     return Predictor(sound).predict([noise(1)])[0]
+
+
+@pytest.fixture(autouse=True)
+def _networks_built_once(monkeypatch: pytest.MonkeyPatch, networks: dict[str, Any]) -> None:
+    """Build each network once: all weights of each folder are read and put into it as ever."""
+    create = timm.create_model
+
+    def created(*names: Any, **options: Any) -> torch.nn.Module:
+        key = repr((names, sorted(options.items()), torch.get_default_device()))
+        if key not in networks:
+            networks[key] = create(*names, **options)
+        network: torch.nn.Module = networks[key]
+        return network
+
+    monkeypatch.setattr("space.model_config.timm.create_model", created)
+
+
+@pytest.fixture(scope="module")
+def networks() -> dict[str, Any]:
+    """Networks by what describes them."""
+    return {}
 
 
 def _copy(sound: Path, folder: Path) -> Path:

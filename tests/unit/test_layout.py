@@ -20,6 +20,7 @@ INFERENCE = {
     f"space.{name}"
     for name in ("predictor", "decision", "images", "decoding", "texture", "tiling", "heatmap")
 }
+COMMANDS = ("train", "push", "inspect_data", "compare_splits")
 LARGEST_FILE_BYTES = 2_000_000
 
 
@@ -56,9 +57,13 @@ def test_imports_point_one_way(file: Path) -> None:
 
 
 def test_commands_are_leaves() -> None:
-    everywhere = {name for file in MODULES for name in imports(file)}
-    assert not everywhere & {"trainer.train.main", "trainer.push", "trainer.push.main"}
-    assert "trainer.train" not in {n for f in MODULES for n in imports(f) if f.stem != "run"}
+    assert all((ROOT / "trainer" / f"{name}.py").is_file() for name in COMMANDS)
+    commands = {f"trainer.{name}" for name in COMMANDS}
+    for file in MODULES:
+        names = imports(file)
+        # `from trainer import push` names the package, too.
+        inner = {name.rpartition(".")[0] for name in names}
+        assert not (names | inner) & commands, file
 
 
 def test_no_module_of_trainer_hides_a_library() -> None:
@@ -91,7 +96,32 @@ def test_no_heavy_or_forbidden_file_is_tracked() -> None:
         assert not file.exists() or file.stat().st_size <= LARGEST_FILE_BYTES
 
 
-def test_readme_names_every_module() -> None:
+def listed_in_readme() -> set[Path]:
+    """Return the files and folders of README's tree, with the folders that they are in."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    missing = [f.name for f in MODULES if f.name not in readme and f.stem + "/" not in readme]
-    assert [name for name in missing if name != "__init__.py"] == []
+    tree = readme.partition("## Files\n\n```\n")[2].partition("```")[0]
+    found: set[Path] = set()
+    above: list[Path] = []
+    for line in tree.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        # Names, a comma or a space between them, and what they are behind two spaces or more.
+        names = line.strip().partition("  ")[0].replace(",", " ").split()
+        parent = above[depth - 1] if depth else ROOT
+        found |= {parent / name for name in names}
+        above = [*above[:depth], parent / names[-1]]
+    return found
+
+
+def test_readme_names_every_module_and_no_other() -> None:
+    listed = listed_in_readme()
+    assert [str(path) for path in listed if not path.exists()] == []
+    parents = {path.parent for path in listed}
+    # Of these, README says as a whole what they hold.
+    whole = {path for path in listed if path.is_dir() and path not in parents}
+    benchmarks = (ROOT / "benchmarks").glob("*.py")
+    missing = [
+        str(file.relative_to(ROOT))
+        for file in (*MODULES, *benchmarks)
+        if file.name != "__init__.py" and file not in listed and not whole & {*file.parents}
+    ]
+    assert missing == []

@@ -109,3 +109,16 @@ def test_groups_of_batches() -> None:
     counted = itertools.count()
     assert next(iter(grouped(counted, 3))) == [0, 1, 2]
     assert next(counted) == 3
+
+
+def test_weights_lie_channels_last_and_depthwise_convolutions_are_spared() -> None:
+    network = _learner(Accelerator(cpu=True, mixed_precision="bf16")).network
+    weights = network.get_parameter("stages.0.blocks.0.mlp.fc1.weight")
+    stem = network.get_parameter("stem.0.weight")
+    assert stem.is_contiguous(memory_format=torch.channels_last)
+    assert not stem.is_contiguous()
+    assert weights.is_contiguous()
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    assert {module.groups > 1 for module in convolutions} == {True, False}
+    for module in convolutions:
+        assert ("forward" in vars(module)) == (module.groups > 1)

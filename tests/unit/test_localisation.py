@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import datasets
 import numpy as np
+import numpy.typing as npt
 import pytest
+from PIL import Image
 
+from space.decision import Prediction
+from space.heatmap import Explainer, coloured
 from trainer.errors import DataError
 from trainer.trust.boxes import Box, mask
-from trainer.trust.localisation import Found, choose_boxes, compare, join, own_boxes, summarise
+from trainer.trust.extra_tests import _explain_some
+from trainer.trust.localisation import (
+    Found,
+    choose_boxes,
+    compare,
+    join,
+    measure_localisation,
+    own_boxes,
+    summarise,
+)
 
 # A quarter of the image: the lower left.
 QUARTER = mask([Box("a", 0, 0.5, 0.5, 1)], 20, 20)
@@ -115,3 +129,61 @@ def test_boxes_beside_the_images_are_used_or_named(
     )
     assert choose_boxes(None, found, tests) == found
     assert choose_boxes(tmp_path, {}, tests) == {"": tmp_path}
+
+
+class Marking:
+    """Explains a class by one hot column of four: that of its own number."""
+
+    def explain(self, image: Image.Image, label: int) -> npt.NDArray[np.float64]:
+        heat = np.zeros((4, 4))
+        heat[:, label] = 1
+        return heat
+
+    def seen(self, image: Image.Image) -> Image.Image:
+        return image
+
+
+NAMES = ["Dent", "Pitted", "Rolled", "Scale"]
+
+
+def pictures(folder: Path, truth: list[int]) -> datasets.Dataset:
+    """Return images with a gray level each, their row's number."""
+    for row in range(len(truth)):
+        Image.new("L", (8, 8), row).save(folder / f"{row}.png")
+    files = [f"{row}.png" for row in range(len(truth))]
+    features = datasets.Features(
+        image=datasets.Image(decode=False),
+        file=datasets.Value("string"),
+        label=datasets.ClassLabel(names=NAMES),
+    )
+    columns = {"image": [str(folder / f) for f in files], "file": files, "label": truth}
+    return datasets.Dataset.from_dict(columns, features=features)
+
+
+def test_the_class_that_was_named_is_explained(tmp_path: Path) -> None:
+    truth, named = [0, 1, 2, 3], [0, 3, 2, 1]
+    predictions = [Prediction({label: float(label == NAMES[n]) for label in NAMES}) for n in named]
+    explainer = cast(Explainer, Marking())
+    found = _explain_some(explainer, pictures(tmp_path, truth), predictions)
+    rows = [int(np.asarray(one.image)[0, 0, 0]) for one in found]
+    # The mistakes first.
+    assert rows == [1, 3, 0, 2]
+    for row, one in zip(rows, found, strict=True):
+        assert (one.label, one.prediction) == (NAMES[truth[row]], NAMES[named[row]])
+        expected = coloured(Marking().explain(one.image, named[row]))
+        assert one.heat.tobytes() == expected.tobytes()
+
+
+def test_the_heatmap_of_the_true_class_is_scored(tmp_path: Path) -> None:
+    """The boxes of each image cover the column of its class, so all heat lies in them."""
+    test = pictures(tmp_path, [0, 1, 2, 3])
+    for row, name in enumerate(NAMES):
+        (tmp_path / f"{row}.xml").write_text(
+            "<annotation><size><width>4</width><height>4</height></size>"
+            f"<object><name>{name}</name><bndbox><xmin>{row + 1}</xmin><ymin>1</ymin>"
+            f"<xmax>{row + 1}</xmax><ymax>4</ymax></bndbox></object></annotation>"
+        )
+    facts = measure_localisation(cast(Explainer, Marking()), test, {"": tmp_path})
+    assert [one.label for one in facts.classes] == NAMES
+    for one in facts.classes:
+        assert (one.images, one.area, one.energy, one.pointing.value) == (1, 0.25, 1, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from model_card import extra_figures
+from model_card.robustness import Robustness
 from space.predictor import Prediction, Predictor
-from tests.extra_facts import example_robustness
+from tests.extra_facts import example_robustness, share
 from tests.published_folder import write_published_folder
 from trainer.config import DataConfig
 from trainer.drawn_samples import write_samples
@@ -78,22 +80,87 @@ def test_everything_is_judged_once_as_it_is_and_once_degraded(
     # Darkness is noticed.
     dark = next(kind for kind in found.kinds if kind.name == "Under-exposure")
     assert dark.steps[-1].unnoticed.value < 5 / 6
+    # Each of the six is another picture at each strength of each kind.
+    for place in range(6):
+        pictures = {image.tobytes() for image in blind.seen[place::6]}
+        assert len(pictures) == 1 + 5 * len(DEGRADATIONS)
     again = measure_robustness(Blind(tmp_path / "model"), test_part, most_images=6, seed=3)
     assert again == found
 
 
+class Counting(Predictor):
+    """In its n-th call names the first n % 7 of six images correctly, and the others wrongly."""
+
+    def __init__(self, folder: Path) -> None:
+        self.calls = 0
+        super().__init__(folder)
+        self.calls = 0
+
+    def predict(self, images: Sequence[Image.Image]) -> list[Prediction]:
+        right = self.calls % 7
+        self.calls += 1
+        named = [self.labels[i if i < right else (i + 1) % 6] for i in range(len(images))]
+        return [
+            Prediction({label: float(label == name) for label in self.labels}, verdict="class")
+            for name in named
+        ]
+
+
+def test_each_cell_holds_what_its_own_images_gave(
+    test_part: datasets.Dataset, tmp_path: Path
+) -> None:
+    write_published_folder(tmp_path / "model")
+    found = measure_robustness(Counting(tmp_path / "model"), test_part, most_images=6, seed=3)
+    cells = [step for kind in found.kinds for step in kind.steps]
+    assert (found.clean.value, found.clean_unnoticed.value) == (0, 1)
+    for number, cell in enumerate(cells, 1):
+        assert cell.accuracy.value == pytest.approx(number % 7 / 6)
+        assert cell.unnoticed.value == pytest.approx(1 - number % 7 / 6)
+
+
+def graded(images: int, start: int) -> Robustness:
+    """Return a test with another number of hits in each cell."""
+    found = example_robustness(images, hits=start)
+    hits = itertools.count(start)
+    kinds = [
+        kind.model_copy(
+            update={
+                "steps": [
+                    step.model_copy(
+                        update={"accuracy": share(n, images), "unnoticed": share(n - 1, images)}
+                    )
+                    for step, n in zip(kind.steps, hits, strict=False)
+                ]
+            }
+        )
+        for kind in found.kinds
+    ]
+    return found.model_copy(update={"kinds": kinds})
+
+
 def test_folds_joined_are_all_images_together() -> None:
-    one, two = example_robustness(images=40, hits=30), example_robustness(images=60, hits=60)
-    joined = join([one, two])
+    joined = join([graded(200, start=30), graded(300, start=70)])
     assert joined is not None
-    assert joined.images == 100
-    assert joined.kinds[3].steps[2].accuracy.value == 0.9
+    assert joined.images == 500
+    assert joined.clean == share(100, 500)
+    cells = [step for kind in joined.kinds for step in kind.steps]
+    assert [cell.accuracy for cell in cells] == [share(100 + 2 * n, 500) for n in range(55)]
+    assert [cell.unnoticed for cell in cells] == [share(98 + 2 * n, 500) for n in range(55)]
     assert join([]) is None
 
 
-def test_the_figure_shows_every_number_and_its_text_the_worst() -> None:
-    found = example_robustness(images=40, hits=30)
+def test_the_figure_shows_every_number_in_its_place() -> None:
+    found = graded(images=1000, start=400)
     drawing = extra_figures.robustness(found)
-    shown = [text.get_text() for text in drawing.axes[0].texts]
-    assert shown.count("75.0") == 55
-    assert {"40", "0.2", "1.5"} <= set(shown)
+    shown = {}
+    for text in drawing.axes[0].texts:
+        x, y = text.get_position()
+        # The number, and below it the strength.
+        shown[round(x), round(y), y > round(y)] = text.get_text()
+    rows = [label.get_text().partition(" (")[0] for label in drawing.axes[0].get_yticklabels()]
+    assert rows == [kind.name for kind in DEGRADATIONS]
+    for row, kind in enumerate(DEGRADATIONS):
+        for column, strength in enumerate(kind.strengths):
+            percentage = 100 * (400 + 5 * row + column) / 1000
+            assert shown[column, row, False] == f"{percentage:.1f}"
+            assert shown[column, row, True] == f"{strength:g}"

@@ -143,6 +143,23 @@ def test_nothing_is_said_where_each_class_is_validated(caplog: pytest.LogCapture
     assert not caplog.records
 
 
+@pytest.mark.parametrize("random_split", [False, True])
+def test_a_large_test_share_leaves_a_rare_class_for_training_and_validation(
+    random_split: bool,
+) -> None:
+    config = DataConfig(test_fraction=0.9, random_split=random_split)
+    for seed in range(3):
+        parts, _, _ = divide(singles(A=60, B=60, C=3), config, seed)
+        assert [classes_in(part)["C"] for part in parts.values()] == [1, 1, 1]
+
+
+def test_folds_name_a_class_without_validation(caplog: pytest.LogCaptureFixture) -> None:
+    folds = divide_into_folds(singles(A=20, B=2), DataConfig(folds=2), 0)
+    assert [classes_in(parts["validation"])["B"] for parts, _, _ in folds] == [0, 0]
+    [record] = caplog.records
+    assert "No validation image is left for B:" in record.getMessage()
+
+
 def test_classes_of_two_alone_leave_no_validation() -> None:
     with pytest.raises(DataError, match="1 to A, for example"):
         divide(singles(A=2, B=2), DataConfig(), 0)
