@@ -30,6 +30,7 @@ from trainer import assess, checkpoint, push
 from trainer import train as train_command
 from trainer.command_line import run_command
 from trainer.drawn_samples import write_samples
+from trainer.errors import ConfigError
 from trainer.flags import Command
 from trainer.flags import read_flags as parse_options
 from trainer.history import BEST, LAST
@@ -329,6 +330,24 @@ def test_a_run_that_another_training_finished_meanwhile(
     config = small_config(runs / "strips", run_dir, epochs=2, lr=1e-30, ema_decay=0.9)
     assert train(going_on(config)) == run_dir / "published"
     assert (run_dir / LAST).read_bytes() == (runs / "halted" / LAST).read_bytes()
+
+
+def test_a_folder_in_which_another_training_began_meanwhile(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was empty when this one began to read its images."""
+    run_dir = tmp_path / "run"
+
+    @contextmanager
+    def waited(folder: Path) -> Iterator[None]:
+        shutil.copytree(runs / "halted", folder, dirs_exist_ok=True)
+        yield
+
+    monkeypatch.setattr("trainer.run.only_training_in", waited)
+    with pytest.raises(ConfigError, match="holds a run that has begun"):
+        train(small_config(runs / "strips", run_dir, epochs=2))
+    for name in ("config.json", LAST):
+        assert (run_dir / name).read_bytes() == (runs / "halted" / name).read_bytes()
 
 
 @pytest.mark.parametrize(

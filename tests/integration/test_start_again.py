@@ -27,7 +27,12 @@ def _names(folder: Path) -> set[str]:
 
 
 def test_from_a_refused_start_to_a_corrected_license(
-    command: Run, hub: LoopbackHub, token: str, tmp_path: Path
+    command: Run,
+    hub: LoopbackHub,
+    token: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     write_samples(tmp_path / "strips", train_per_class=6, test_per_class=3)
     (tmp_path / "strips/train/Crazing/empty.png").touch()
@@ -48,6 +53,7 @@ def test_from_a_refused_start_to_a_corrected_license(
     assert out == f"{Path('run/published')}\n"
     assert TrainConfig.read(run_dir).data.skip_bad_images
     assert Report.read(published).model.license is None
+    assert "Publish it" in err
     assert _names(run_dir / "figures") == IMAGE_FIGURES
 
     code, _, err = command("train.py", "--run-dir", "run", *SETTINGS)
@@ -61,6 +67,8 @@ def test_from_a_refused_start_to_a_corrected_license(
     ):
         code, _, err = command("push.py", "--run-dir", "run", *words)
         assert code == 0, err
+        assert "Serve it" in err
+        assert "Publish it" not in err
     assert ModelCard.load("ada/steel").data.license == "apache-2.0"
     assert ModelCard.load("ada/strips").data.license == "mit"
     assert (run_dir / CONFIG_FILE).stat().st_mtime_ns == started
@@ -75,7 +83,10 @@ def test_from_a_refused_start_to_a_corrected_license(
     assert {Path(figure.file).name for figure in report.figures} > IMAGE_FIGURES
     assert _names(run_dir / "figures") == set()
 
+    # As `make demo` does, which serves the model next.
+    monkeypatch.setenv("NEXT_PHASE", "serve")
     _withdraw_images(command, run_dir)
+    assert caplog.messages.count("1/1 serve") == 1
     _refuse_to_change_more(command, run_dir)
 
 

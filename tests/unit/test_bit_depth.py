@@ -8,7 +8,8 @@ import struct
 import zlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -28,7 +29,8 @@ from tests.published_folder import write_published_folder
 from tests.unit.test_imagefolder import load
 from trainer.bit_depth import BitDepth, Samples, _fewer_bits, find_bit_depth, with_bit_depth
 from trainer.cache import image_digest
-from trainer.config import DataConfig
+from trainer.config import DataConfig, DecisionConfig, TrainConfig
+from trainer.finish import _observe_foreign
 from trainer.imagefolder import Collection, collect_images, open_image
 from trainer.inspection.inspector import inspect
 from trainer.inspection.verdicts import judge
@@ -256,6 +258,20 @@ def test_caches_and_resume_depend_on_the_depth(tmp_path: Path) -> None:
 def test_foreign_images_are_read_with_the_depth_of_the_set(tmp_path: Path) -> None:
     Image.fromarray(np.full((9, 9), 2048, np.uint16)).save(tmp_path / "a.png")
     [image] = images_of_folder(tmp_path, 12)
+    assert image.getpixel((0, 0)) == (128, 128, 128)
+
+
+def test_a_run_shows_its_model_foreign_images_of_the_depth_of_the_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "wood"
+    folder.mkdir()
+    Image.fromarray(np.full((9, 9), 2048, np.uint16)).save(folder / "a.png")
+    monkeypatch.setattr("trainer.finish.foreign.drawn_images", lambda _: {})
+    monkeypatch.setattr("trainer.finish.observe_images", lambda _, images: list(images))
+    config = TrainConfig(decision=DecisionConfig(foreign_dir=folder))
+    predictor = cast(Predictor, SimpleNamespace(bit_depth=12))
+    [image] = cast(dict[str, Any], _observe_foreign(predictor, config))["folder wood"]
     assert image.getpixel((0, 0)) == (128, 128, 128)
 
 

@@ -27,6 +27,7 @@ from space.predictor import (
     find_model_folder,
     read_image,
 )
+from tests.hostile_images import sizes, webp_sizes
 from tests.published_folder import noise, write_decision, write_published_folder
 from tests.reports import LABELS
 
@@ -163,6 +164,44 @@ def test_exif_rotation_is_applied_once(kind: str, orientation: int, seen: list[l
     assert _levels(read_image(stored)) == seen
 
 
+def _with_chunk(png: bytes, name: bytes, content: bytes) -> io.BytesIO:
+    """Return a PNG with one more chunk behind its header."""
+    check = struct.pack(">I", zlib.crc32(name + content))
+    chunk = struct.pack(">I", len(content)) + name + content + check
+    return io.BytesIO(png[:33] + chunk + png[33:])
+
+
+XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_rotation_in_xmp_is_applied(kind: str) -> None:
+    image = Image.new("RGB", (8, 4))
+    if kind == "PNG":
+        text = b"XML:com.adobe.xmp\0\0\0\0\0" + XMP
+        stored = _with_chunk(_encoded(image).getvalue(), b"iTXt", text)
+    else:
+        stored = _encoded(image, kind, xmp=XMP)
+    assert read_image(stored).size == (4, 8)
+    # EXIF data count first.
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    if kind != "PNG":
+        assert read_image(_encoded(image, kind, xmp=XMP, exif=exif)).size == (8, 4)
+
+
+@pytest.mark.parametrize("name", [b"tEXt", b"zTXt"])
+def test_a_rotation_that_imagemagick_wrote_into_a_png_is_applied(name: bytes) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    raw = exif.tobytes()
+    text = b"\nexif\n%8d\n%s\n" % (len(raw), raw.hex().encode())
+    content = text if name == b"tEXt" else b"\0" + zlib.compress(text)
+    plain = _encoded(Image.new("RGB", (8, 4))).getvalue()
+    stored = _with_chunk(plain, name, b"Raw profile type exif\0" + content)
+    assert read_image(stored).size == (4, 8)
+
+
 def test_exif_rotation_of_16_bit_grey() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -251,6 +290,16 @@ def test_a_size_out_of_bounds_is_refused_before_decoding(
 ) -> None:
     with pytest.raises(ImageError, match=says):
         read_image(_png_that_claims(width, height))
+
+
+def test_each_kind_is_refused_by_the_size_in_its_header() -> None:
+    canvases = [(name, content) for name, content in webp_sizes() if "canvas" in name]
+    refused = [*sizes(), *canvases]
+    assert len(refused) == 7
+    for name, content in refused:
+        with pytest.raises(ImageError, match="pixels; the limit is 50 megapixels"):
+            read_image(io.BytesIO(content))
+            raise AssertionError(name)
 
 
 def test_sizes_at_the_bounds_are_accepted() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from model_card.card import render_card
 from model_card.promises import missed_promises
 from model_card.robustness import Robustness
@@ -68,10 +70,23 @@ def test_what_chance_explains_is_said_so() -> None:
     assert len(sentences) == 3
 
 
+def test_more_refused_images_than_promised_may_be_chance() -> None:
+    facts = example_trust(LABELS).model_dump()
+    facts["unknown_surfaces"]["known_rejected"] = {"value": 0.03, "low": 0.012, "high": 0.06}
+    assert facts["unknown_surfaces"]["allowed"] == 0.02
+    assert missed_promises(example_report(trust=Trust.model_validate(facts))) == []
+
+
 def test_all_folds_speak_before_the_first() -> None:
-    folded = example_cross_validation().model_copy(update={"trust": example_trust(LABELS)})
-    report = example_report(trust=broken_trust(), cross_validation=folded)
-    assert missed_promises(report) == []
+    sound: dict[str, Any] = {
+        "trust": example_trust(LABELS),
+        "robustness": example_robustness(images=240, hits=180),
+    }
+    broken: dict[str, Any] = {"trust": broken_trust(), "robustness": broken_robustness()}
+    for first, together, count in ((broken, sound, 0), (sound, broken, 5)):
+        folded = example_cross_validation().model_copy(update=together)
+        report = example_report(cross_validation=folded, **first)
+        assert len(missed_promises(report)) == count
 
 
 def test_the_summary_of_the_card_warns() -> None:
