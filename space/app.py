@@ -29,6 +29,8 @@ from starlette.middleware import Middleware
 # In a Space on the Hub this folder is the root, and its modules are siblings.
 if TYPE_CHECKING or __package__:
     from space import overlay, page
+    from space.address import Address
+    from space.connection import TimedConnection
     from space.decoding import Decoder
     from space.demo import Demo
     from space.gate import Gate
@@ -36,9 +38,12 @@ if TYPE_CHECKING or __package__:
     from space.predictor import ModelError, Predictor
     from space.theme import CSS_FILE, make_theme
     from space.uploads import UploadFolder
+    from space.visitors import Visitors
 else:
     import overlay
     import page
+    from address import Address
+    from connection import TimedConnection
     from decoding import Decoder
     from demo import Demo
     from gate import Gate
@@ -46,6 +51,7 @@ else:
     from predictor import ModelError, Predictor
     from theme import CSS_FILE, make_theme
     from uploads import UploadFolder
+    from visitors import Visitors
 
 logger = logging.getLogger("space")
 
@@ -255,6 +261,8 @@ def launch(app: gr.Blocks, uploads: UploadFolder, port: int) -> str:
         uploads=uploads,
         events=frozenset(app.fns),
         max_file_bytes=MAX_FILE_BYTES,
+        address=Address.configured(),
+        visitors=Visitors(app),
     )
     _, address, _ = app.launch(
         # server_name stays unset: Gradio takes 127.0.0.1, or on the Hub what that asks for.
@@ -267,9 +275,12 @@ def launch(app: gr.Blocks, uploads: UploadFolder, port: int) -> str:
         ssr_mode=False,
         share=False,
         run_history=False,
+        enable_monitoring=False,
         quiet=True,
         prevent_thread_lock=True,
     )
+    # Gradio passes no settings on to its server, which asks for this at each connection.
+    app.server.config.http_protocol_class = TimedConnection
     return address.rstrip("/")
 
 

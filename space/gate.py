@@ -19,9 +19,13 @@ from starlette.responses import JSONResponse
 
 # In a Space on the Hub this folder is the root, and its modules are siblings.
 if TYPE_CHECKING or __package__:
+    from space.address import Address
     from space.uploads import UploadFolder
+    from space.visitors import Visitors
 else:
+    from address import Address
     from uploads import UploadFolder
+    from visitors import Visitors
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -111,15 +115,25 @@ class Gate:
         uploads: of this server.
         events: the numbers of the events that exist.
         max_file_bytes: of an upload.
+        address: the names of this server.
+        visitors: what Gradio keeps of them.
     """
 
     def __init__(
-        self, app: ASGIApp, uploads: UploadFolder, events: Collection[int], max_file_bytes: int
+        self,
+        app: ASGIApp,
+        uploads: UploadFolder,
+        events: Collection[int],
+        max_file_bytes: int,
+        address: Address,
+        visitors: Visitors,
     ) -> None:
         self.app = app
         self.uploads = uploads
         self.events = events
         self.max_file_bytes = max_file_bytes
+        self.address = address
+        self.visitors = visitors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""
@@ -128,7 +142,7 @@ class Gate:
             return
         exchange = _Exchange(send)
         try:
-            scope, receive = await self._checked(scope, receive)
+            scope, receive = await self._checked(self.address.applied(scope), receive)
             await self.app(scope, receive, exchange.send)
         except RefusedError as refusal:
             await exchange.refuse(refusal.status, refusal.words, scope)
@@ -156,6 +170,7 @@ class Gate:
             if not closed:
                 return scope, receive
         elif scope["method"] == "POST" and found:
+            self.visitors.forget()
             if name == UPLOAD:
                 return scope, _limited(receive, self.max_file_bytes + MAX_ENVELOPE)
             if name in (*EVENTS, NAMED_EVENT, *OTHER_POSTS):
@@ -176,6 +191,8 @@ class Gate:
             cleaned = self._rewritten(name, json.loads(await _body(receive)))
         except (ValueError, RecursionError) as error:
             raise RefusedError(400, "This request is none of the page's.") from error
+        if self.visitors.is_behind(cleaned.get("session_hash", "")):
+            raise RefusedError(429, "Earlier answers were not read. Load the page again.")
         body = json.dumps(cleaned).encode()
         headers = MutableHeaders(raw=list(scope["headers"]))
         headers["content-length"] = str(len(body))

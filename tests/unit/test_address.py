@@ -1,0 +1,129 @@
+"""Whatever a request says of the address, the page names one of this server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.datastructures import Headers
+from starlette.requests import Request
+
+from space.address import Address
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
+
+SPACE = Address(("ada-steel.hf.space", "steel.example.org"))
+LOCAL = Address(names=("bench-3", "bench-3.local"))
+ARRIVED = ("192.168.1.7", 7860)
+
+
+def request(*headers: tuple[str, str], server: Any = ARRIVED) -> Scope:
+    return {
+        "type": "http",
+        "scheme": "http",
+        "path": "/config",
+        "query_string": b"",
+        "server": server,
+        "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers],
+    }
+
+
+def url(address: Address, scope: Scope) -> str:
+    return str(Request(address.applied(scope)).url)
+
+
+@pytest.mark.parametrize(
+    "host",
+    (
+        "localhost:7860",
+        "localhost",
+        "127.0.0.1:9000",
+        "[::1]:7860",
+        "bench-3:7860",
+        "BENCH-3.local",
+        "192.168.1.7:7860",
+        "192.168.1.7",
+        "localhost:8888",
+    ),
+)
+def test_names_of_this_machine_stand(host: str) -> None:
+    assert url(LOCAL, request(("host", host))) == f"http://{host.lower()}/config"
+
+
+@pytest.mark.parametrize(
+    "host",
+    (
+        "evil.example",
+        "evil.example:7860",
+        "192.168.1.8:7860",
+        "localhost.evil.example",
+        "",
+        "::1",
+        "localhost@evil.example",
+        "localhost:7860/x",
+        "localhost:evil",
+        "localhost:65536",
+        "a b",
+    ),
+)
+def test_other_names_give_way_to_where_the_request_arrived(host: str) -> None:
+    assert url(LOCAL, request(("host", host))) == "http://192.168.1.7:7860/config"
+
+
+def test_a_request_without_host_or_port_gets_an_address() -> None:
+    assert url(LOCAL, request()) == "http://192.168.1.7:7860/config"
+    assert url(LOCAL, request(server=("fd00::7", 7860))) == "http://[fd00::7]:7860/config"
+    assert url(LOCAL, request(server=None)) == "http://127.0.0.1/config"
+
+
+@pytest.mark.parametrize(
+    ("headers", "host"),
+    [
+        ([("host", "ada-steel.hf.space")], "ada-steel.hf.space"),
+        ([("host", "steel.example.org")], "steel.example.org"),
+        ([("host", "10.0.0.9:7860")], "ada-steel.hf.space"),
+        ([("host", "10.0.0.9"), ("x-forwarded-host", "Steel.example.org")], "steel.example.org"),
+        ([("host", "x"), ("x-forwarded-host", "steel.example.org, x")], "steel.example.org"),
+        ([("host", "evil.example"), ("x-forwarded-host", "evil.example")], "ada-steel.hf.space"),
+        ([], "ada-steel.hf.space"),
+    ],
+)
+def test_a_space_on_the_hub_is_reached_by_https_under_its_names(
+    headers: list[tuple[str, str]], host: str
+) -> None:
+    assert url(SPACE, request(*headers)) == f"https://{host}/config"
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["host", "x-forwarded-host", "x-gradio-server", "x-forwarded-proto", "accept"]
+            ),
+            st.text(st.characters(max_codepoint=255)).map(lambda text: f"evil{text}"),
+        ),
+        max_size=6,
+    ),
+    st.sampled_from([SPACE, LOCAL]),
+)
+def test_forged_headers_name_no_other_server(
+    headers: list[tuple[str, str]], address: Address
+) -> None:
+    scope = request(*headers)
+    passed = Headers(scope=address.applied(scope))
+    assert passed["host"] in {"ada-steel.hf.space", "192.168.1.7:7860"}
+    assert passed.getlist("accept") == Headers(scope=scope).getlist("accept")
+    assert {*passed} <= {"host", "accept"}
+
+
+def test_the_environment_names_the_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPACE_HOST", "ada-steel.hf.space, steel.example.org")
+    assert Address.configured().space_hosts == ("ada-steel.hf.space", "steel.example.org")
+    monkeypatch.delenv("SPACE_HOST")
+    monkeypatch.setenv("GRADIO_SERVER_NAME", "bench.lan")
+    configured = Address.configured()
+    assert not configured.space_hosts
+    assert url(configured, request(("host", "bench.lan:7860"))) == "http://bench.lan:7860/config"
