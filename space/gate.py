@@ -19,11 +19,11 @@ from starlette.responses import JSONResponse
 
 # In a Space on the Hub this folder is the root, and its modules are siblings.
 if TYPE_CHECKING or __package__:
-    from space.address import Address
+    from space.address import Address, UnknownNameError
     from space.uploads import UploadFolder
     from space.visitors import Visitors
 else:
-    from address import Address
+    from address import Address, UnknownNameError
     from uploads import UploadFolder
     from visitors import Visitors
 
@@ -146,6 +146,8 @@ class Gate:
             await self.app(scope, receive, exchange.send)
         except RefusedError as refusal:
             await exchange.refuse(refusal.status, refusal.words, scope)
+        except UnknownNameError as error:
+            await exchange.refuse(421, str(error), scope)
         except OSError as error:
             logger.warning("A request to %.100r failed: %s", scope["path"], error)
             words = "The server can't store the file now. Try again later."

@@ -11,6 +11,7 @@ import pytest
 from gradio.routes import file_upload_statuses
 
 from space.connection import TimedConnection
+from space.gate import Gate
 from space.visitors import RECORDED_EVENTS, TRACKED_UPLOADS, UNREAD_MESSAGES, UNREAD_SESSIONS
 from tests.served_page import Site, served_page
 
@@ -106,16 +107,31 @@ def test_a_forged_address_is_not_served(site: Site, path: str, headers: dict[str
     answer = httpx.get(f"{site.url}{path}", headers=headers, follow_redirects=False)
     assert EVIL not in answer.text
     assert EVIL not in str(answer.headers)
-    if path == "/config":
+    if "Host" in headers:
+        assert answer.status_code == 421
+        assert f"Open {site.url}, or start" in answer.json()["detail"]
+    elif path == "/config":
         assert answer.json()["root"].partition("//")[2] == site.url.partition("//")[2]
 
 
 def test_a_forged_address_is_not_in_an_answer(site: Site) -> None:
-    headers = {"Host": EVIL, "X-Forwarded-Host": EVIL}
+    headers = {"X-Forwarded-Host": EVIL}
     last = len(site.demo.examples) - 1
     text = site.ask("show_example", [], headers, event_data={"index": last})
     assert f"{site.url}/gradio_api/file=" in text
     assert EVIL not in text
+
+
+def test_on_the_hub_the_page_has_the_address_of_the_space(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers: Any = site.app.app.user_middleware
+    [gate] = [layer for layer in layers if layer.cls is Gate]
+    monkeypatch.setitem(gate.kwargs["address"].public, "ada-steel.hf.space", "https")
+    for headers in ({"Host": EVIL}, {"X-Forwarded-Host": EVIL}, {}):
+        config = httpx.get(f"{site.url}/config", headers=headers)
+        assert config.json()["root"] == "https://ada-steel.hf.space"
+        assert EVIL not in config.text
 
 
 def test_the_page_may_be_called_localhost(site: Site) -> None:

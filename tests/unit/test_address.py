@@ -1,4 +1,4 @@
-"""Whatever a request says of the address, the page names one of this server."""
+"""Whatever address a request names, the page names one of this server."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from space.address import Address
+from space.address import Address, UnknownNameError
 
 if TYPE_CHECKING:
     from starlette.types import Scope
 
-SPACE = Address(("ada-steel.hf.space", "steel.example.org"))
+SPACE = Address(("https://ada-steel.hf.space", "https://steel.example.org"))
 LOCAL = Address(names=("bench-3", "bench-3.local"))
 ARRIVED = ("192.168.1.7", 7860)
 
@@ -60,7 +60,6 @@ def test_names_of_this_machine_stand(host: str) -> None:
         "evil.example:7860",
         "192.168.1.8:7860",
         "localhost.evil.example",
-        "",
         "::1",
         "localhost@evil.example",
         "localhost:7860/x",
@@ -69,8 +68,9 @@ def test_names_of_this_machine_stand(host: str) -> None:
         "a b",
     ),
 )
-def test_other_names_give_way_to_where_the_request_arrived(host: str) -> None:
-    assert url(LOCAL, request(("host", host))) == "http://192.168.1.7:7860/config"
+def test_other_names_are_refused_with_the_address_that_works(host: str) -> None:
+    with pytest.raises(UnknownNameError, match=r"http://192\.168\.1\.7:7860.*GRADIO_ROOT_PATH"):
+        LOCAL.applied(request(("host", host)))
 
 
 def test_a_request_without_host_or_port_gets_an_address() -> None:
@@ -113,7 +113,12 @@ def test_forged_headers_name_no_other_server(
     headers: list[tuple[str, str]], address: Address
 ) -> None:
     scope = request(*headers)
-    passed = Headers(scope=address.applied(scope))
+    try:
+        passed = Headers(scope=address.applied(scope))
+    except UnknownNameError as error:
+        assert "evil" not in str(error)
+        assert address is LOCAL
+        return
     assert passed["host"] in {"ada-steel.hf.space", "192.168.1.7:7860"}
     assert passed.getlist("accept") == Headers(scope=scope).getlist("accept")
     assert {*passed} <= {"host", "accept"}
@@ -121,9 +126,13 @@ def test_forged_headers_name_no_other_server(
 
 def test_the_environment_names_the_space(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPACE_HOST", "ada-steel.hf.space, steel.example.org")
-    assert Address.configured().space_hosts == ("ada-steel.hf.space", "steel.example.org")
+    assert [*Address.configured().public] == ["ada-steel.hf.space", "steel.example.org"]
+    monkeypatch.setenv("GRADIO_ROOT_PATH", "http://bench.lan:8080/steel")
+    configured = Address.configured()
+    assert url(configured, request(("host", "other"))) == "http://bench.lan:8080/config"
+    monkeypatch.setenv("GRADIO_ROOT_PATH", "/steel")
     monkeypatch.delenv("SPACE_HOST")
     monkeypatch.setenv("GRADIO_SERVER_NAME", "bench.lan")
     configured = Address.configured()
-    assert not configured.space_hosts
+    assert not configured.public
     assert url(configured, request(("host", "bench.lan:7860"))) == "http://bench.lan:7860/config"
