@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from trainer.names import did_you_mean, difference, looks_same, printable, visible
+from trainer.names import did_you_mean, difference, folded, looks_same, printable, visible
 
 NAMED_AT_ONCE = 10
 
@@ -15,12 +14,8 @@ def name_problems(labels: Iterable[str]) -> list[str]:
     """Return a sentence for each family of names that look the same, or but for capitals."""
     families: dict[str, list[str]] = defaultdict(list)
     for label in labels:
-        families[_folded(visible(label))].append(label)
+        families[folded(visible(label))].append(label)
     return [_alike(family) for family in families.values() if len(family) > 1]
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def _alike(family: list[str]) -> str:

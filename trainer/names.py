@@ -6,12 +6,15 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher, get_close_matches
+from functools import lru_cache
 
 # Controls, formatting marks such as direction changes, bytes that are no text, line separators.
 _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 _FIRST_ESCAPED_BYTE = 0xDC00
 # In shorter names, two letters make another word (rust, rest).
 SHORTEST_NAME, MOST_SLIPS = 5, 2
+# Each of many names is compared with each other one; what it takes is worked out once a name.
+COMPARED_NAMES = 10_000
 
 
 def printable(name: str) -> str:
@@ -64,7 +67,7 @@ def looks_same(one: str, other: str) -> str | None:
     """Say how two names differ that look the same on the screen; None for all others."""
     if one == other:
         return None
-    a, b = (unicodedata.normalize("NFC", name) for name in (one, other))
+    a, b = _composed(one), _composed(other)
     if a == b:
         return "Unicode form (in one, accents are signs of their own)"
     if a.strip() == b.strip():
@@ -79,14 +82,13 @@ def difference(one: str, other: str) -> str | None:
 
 
 def _spelled_alike(one: str, other: str) -> str | None:
-    a, b = (unicodedata.normalize("NFKC", name).casefold() for name in (one, other))
-    if a == b:
+    if folded(one) == folded(other):
         return "upper and lower case"
-    a, b = (re.sub(r"[\W_]+", "", name) for name in (a, b))
+    (a, numbers), (b, others) = _letters(one), _letters(other)
     if a == b:
         return "spaces, hyphens or underscores"
     # Numbers are meant: type 1 and type 2 are two classes.
-    if re.findall(r"\d+", a) != re.findall(r"\d+", b):
+    if numbers != others:
         return None
     short, long = sorted((a, b), key=len)
     if len(short) > 2 and long in (short + "s", short + "es"):
@@ -97,6 +99,25 @@ def _spelled_alike(one: str, other: str) -> str | None:
     return "spelling"
 
 
+@lru_cache(COMPARED_NAMES)
+def folded(name: str) -> str:
+    """Return a name without regard to upper and lower case."""
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
+@lru_cache(COMPARED_NAMES)
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+@lru_cache(COMPARED_NAMES)
+def _letters(name: str) -> tuple[str, tuple[str, ...]]:
+    """Return letters and digits of a name, and the numbers in it."""
+    letters = re.sub(r"[\W_]+", "", folded(name))
+    return letters, tuple(re.findall(r"\d+", letters))
+
+
+@lru_cache(COMPARED_NAMES)
 def visible(name: str) -> str:
     """Return what one sees of a name: the same text for names that look the same."""
     letters = unicodedata.normalize("NFC", name)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from sklearn.covariance import ledoit_wolf
-from sklearn.model_selection import StratifiedGroupKFold
 
 from space.texture import KnownTextures, StageTexture
+from trainer.pieces import Pieces
 from trainer.trust.calibration import Array, Labels
 
 # Of the known images, so that each is judged by what the others look like.
@@ -67,12 +66,10 @@ def strangeness_of_known(
     if parts < 2 or not stages:
         return np.zeros(0)
     strangeness = np.full(len(truth), np.nan)
-    splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        # It warns of classes with fewer images than folds.
-        warnings.simplefilter("ignore", UserWarning)
-        divided = list(splitter.split(truth, truth, groups))
-    for others, held_out in divided:
+    pieces = Pieces(truth.tolist(), groups, len(counts))
+    fold = pieces.dealt(parts, seed)[pieces.of_image]
+    for number in range(parts):
+        others, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         known = learn_textures(stages, [values[others] for values in described], truth[others])
         counted = held_out[np.isin(truth[held_out], truth[others])]
         found = known.strangeness([values[counted] for values in described])
