@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import os
 import signal
 from dataclasses import replace
@@ -33,6 +34,7 @@ def small_config(
     share_images: bool = False,
     robustness_images: int = 0,
     mixed_precision: Any = "no",
+    workers: int = 0,
     **recipe: Any,
 ) -> TrainConfig:
     """Return settings for 32-pixel images and a tiny model; `recipe` overrides RecipeConfig."""
@@ -46,7 +48,7 @@ def small_config(
         model=ModelConfig(model=model, pretrained=False, image_size=32),
         recipe=RecipeConfig(**settings | recipe),
         tests=ExtraTestsConfig(robustness_images=robustness_images),
-        run=RunConfig(run_dir=run_dir, mixed_precision=mixed_precision),
+        run=RunConfig(run_dir=run_dir, mixed_precision=mixed_precision, workers=workers),
     )
 
 
@@ -61,6 +63,9 @@ def train_until(
 
     def interrupted(accelerator: Accelerator, loss: torch.Tensor) -> None:
         if next(steps) == step:
+            # Processes that load images get it, too: from a terminal, Docker, Slurm or torchrun.
+            for loader in multiprocessing.active_children():
+                os.kill(loader.pid or 0, signal_number)
             os.kill(os.getpid(), signal_number)
         backward(accelerator, loss)
 

@@ -7,8 +7,7 @@ import math
 import os
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,10 +24,11 @@ from trainer.config import TrainConfig
 from trainer.errors import ConfigError, DataError, DefectError
 from trainer.history import BEST, LAST, METRICS, EpochResult, History
 from trainer.images import Images
-from trainer.interruption import StopRequest
+from trainer.interruption import StopRequest, leave_to_parent
 from trainer.learner import Learner
 from trainer.loading import EpochSampler, mixed_seed, stack_tiles
 from trainer.optimisation import highest_rate
+from trainer.process_group import gathered, highest
 from trainer.progress import LEGEND, ProgressBar, epoch_line, epoch_title
 from trainer.task import Task
 from trainer.time_left import TimeLeft, advice, tested_images
@@ -103,13 +103,14 @@ class Fitting:
         self.history = History()
         self.begun = Begun()
         self.random_state: torch.Tensor | None = None
-        self.stop = StopRequest()
+        self.stop = StopRequest(highest if accelerator.num_processes > 1 else None)
         self.sampler = EpochSampler(len(images.parts["train"]), recipe.batch_size, config.run.seed)
         loading: dict[str, Any] = {
             "batch_size": recipe.batch_size,
             "num_workers": config.run.workers,
             "collate_fn": stack_tiles,
             "persistent_workers": config.run.workers > 0,
+            "worker_init_fn": leave_to_parent,
             "pin_memory": accelerator.device.type == "cuda",
         }
         self.prepare = task.prepare.to(accelerator.device)
@@ -166,13 +167,12 @@ class Fitting:
             logger.warning(
                 "%s is missing, so training starts again from the first epoch.", self.run_dir / LAST
             )
-        # Several processes would stop at different steps; they lose the epoch instead.
-        alone = self.accelerator.num_processes == 1
         logger.info("%s", LEGEND)
-        with self.stop.listening() if alone else nullcontext():
+        with self.stop.listening():
             while len(epochs) < self.config.recipe.epochs and not self.stopped_early:
                 self._run_epoch(len(epochs) + 1)
-                self.stop.grant()
+                if self.stop.asked():
+                    self.stop.grant()
         return Fit(epochs, self.kept.epoch, self.stopped_early)
 
     def _run_epoch(self, epoch: int) -> None:
@@ -236,7 +236,7 @@ class Fitting:
                 step = self.learner.step(batches, before + taken)
                 totals = totals.to(step) + step
                 taken += 1
-                if self.stop.asked:
+                if self.stop.asked():
                     self.begun = Begun(taken, tuple(totals.tolist()), time.monotonic() - start)
                     self._stop()
                 images = processes * sum(len(batch.targets) for batch in batches)
@@ -257,7 +257,7 @@ class Fitting:
         losses, rights = [], []
         with self._bar("validation", len(self.validation_batches.dataset)) as bar:
             for batch in self.validation_batches:
-                if self.stop.asked:
+                if self.stop.asked():
                     self._stop()
                 with self.accelerator.autocast():
                     outputs = model(self.prepare(batch.inputs)).float()
@@ -295,15 +295,29 @@ class Fitting:
         checkpoint.save(self.run_dir / BEST, self.learner.kept, {"epoch": self.kept.epoch})
 
     def _stop(self) -> None:
-        """Write a checkpoint in the middle of an epoch, and end the run as a signal asked."""
-        self._save_last()
+        """Write a checkpoint in the middle of an epoch, and end the run as a signal asked.
+
+        All processes call this after the same step.
+        """
+        totals = torch.tensor(self.begun.totals, dtype=torch.float64)
+        totals = torch.stack(gathered(totals)).sum(0)
+        self.begun = replace(self.begun, totals=tuple(totals.tolist()))
+        random_states = enumerate(gathered(torch.get_rng_state()))
+        if self.accelerator.is_main_process:
+            self._save_last({str(process): state for process, state in random_states})
+        # A process that ended now would make torchrun stop the one that writes.
+        self.accelerator.wait_for_everyone()
         self.stop.grant()
 
-    def _save_last(self) -> None:
-        """Write all that a resumed run needs, whether an epoch has ended or not."""
+    def _save_last(self, random_states: checkpoint.Tensors | None = None) -> None:
+        """Write all that a resumed run needs.
+
+        Args:
+            random_states: of the random number generator in each process, within an epoch.
+        """
         states = self.learner.states()
-        if self.begun.steps:
-            states["random"] = {"state": torch.get_rng_state()}
+        if random_states:
+            states["random"] = random_states
         progress = Progress(self.history.epochs, self.digest, self.begun)
         checkpoint.save(self.run_dir / LAST, checkpoint.pack(**states), asdict(progress))
 
@@ -339,7 +353,11 @@ class Fitting:
             ) from error
         self.history.epochs += progress.epochs
         self.begun = progress.begun
-        self.random_state = checkpoint.unpack(tensors, "random").get("state")
+        # The sums are those of all processes, and will be added up again.
+        if not self.accelerator.is_main_process:
+            self.begun = replace(self.begun, totals=Begun.totals)
+        process = str(self.accelerator.process_index)
+        self.random_state = checkpoint.unpack(tensors, "random").get(process)
         self._check_best()
         logger.info(
             "Going on after epoch %d%s of %s.",

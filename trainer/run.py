@@ -85,14 +85,14 @@ def train(config: TrainConfig) -> Path:
             check_published(finished)
             logger.info("The run in %s is finished already.", run_dir)
         else:
-            with explained_failures(run_dir), _stop_explained(run_dir):
+            with explained_failures(run_dir), _stop_explained(run_dir, accelerator):
                 _train_in(run_dir, config, accelerator, None if locked else held)
     accelerator.end_training()
     return run_dir / PUBLISHED_DIR
 
 
 @contextmanager
-def _stop_explained(run_dir: Path) -> Iterator[None]:
+def _stop_explained(run_dir: Path, accelerator: Accelerator) -> Iterator[None]:
     """Say how to resume a run that a signal stopped, wherever that was."""
     try:
         yield
@@ -100,9 +100,11 @@ def _stop_explained(run_dir: Path) -> Iterator[None]:
         if not (run_dir / CONFIG_FILE).exists():
             logger.warning("\nStopped before anything was written.")
             raise
+        processes = accelerator.num_processes
         logger.warning(
             "\nStopped; what was done is saved. Resume with:\n"
-            "  python trainer/train.py --run-dir %s --resume",
+            "  %s trainer/train.py --run-dir %s --resume",
+            "python" if processes == 1 else f"accelerate launch --num_processes {processes}",
             run_dir,
         )
         raise

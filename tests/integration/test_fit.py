@@ -66,7 +66,7 @@ MIXED: dict[str, Any] = {"mixup": 0.4, "cutmix": 1.0, "layer_decay": 0.8, "label
     [
         (2, signal.SIGTERM, 3, {}),
         (3, signal.SIGINT, 3, {}),
-        (3, signal.SIGHUP, 3, MIXED),
+        (3, signal.SIGHUP, 3, MIXED | {"workers": 1}),
         (6, signal.SIGTERM, 2, {"batch_size": 4, "accumulate": 3}),
     ],
 )

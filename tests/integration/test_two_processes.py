@@ -1,10 +1,11 @@
-"""Two processes train what one process trains, and write it once."""
+"""Two processes train what one process trains, write it once, and stop after the same step."""
 
 from __future__ import annotations
 
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,41 +21,49 @@ from space.images import read_image
 from space.predictor import Predictor
 from tests.loopback_hub import LoopbackHub
 from tests.small_run import small_config
+from trainer import checkpoint
 from trainer.drawn_samples import write_samples
+from trainer.history import LAST, METRICS
 from trainer.run import train
 from trainer.split import SPLIT_FILE
 
-TRAINER = Path(__file__).parents[2] / "trainer"
+ROOT = Path(__file__).parents[2]
 # `accelerate launch --cpu` starts two processes on one machine through MPI alone, which few have;
 # torchrun, which it calls for GPUs, does it without. Standalone picks a free port.
 LAUNCHER = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
-def _on_two(script: str, data_dir: Path, run_dir: Path, *flags: str) -> str:
-    """Run a script in two processes; return what it prints."""
+def _on_two(
+    script: str,
+    data_dir: Path,
+    run_dir: Path,
+    *flags: str,
+    environment: dict[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a script in two processes."""
     settings = "--validation-fraction 0.25 --no-pretrained --image-size 32 --epochs 2 --lr 1e-3"
     settings += " --batch-size 6 --mixed-precision no"
     folders = ["--data-dir", str(data_dir), "--run-dir", str(run_dir)]
-    done = subprocess.run(
-        [sys.executable, *LAUNCHER, TRAINER / script, *folders, *settings.split(), *flags],
+    return subprocess.run(
+        [sys.executable, *LAUNCHER, ROOT / script, *folders, *settings.split(), *flags],
         env={
             **os.environ,
             "OMP_NUM_THREADS": "1",
             "ACCELERATE_USE_CPU": "true",
-            "PYTHONPATH": str(TRAINER.parent),
+            "PYTHONPATH": str(ROOT),
+            **(environment or {}),
         },
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("epoch 1/2 ") == 1
-    return done.stdout
 
 
 def _train_on_two(data_dir: Path, run_dir: Path, *flags: str) -> Path:
-    told = _on_two("train.py", data_dir, run_dir, *flags)
-    assert told == f"{run_dir / 'published'}\n", "one process speaks for all"
+    done = _on_two("trainer/train.py", data_dir, run_dir, *flags)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("epoch 1/2 ") == 1
+    assert done.stdout == f"{run_dir / 'published'}\n", "one process prints for all"
     return run_dir / "published"
 
 
@@ -66,15 +75,13 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_two_processes_train_what_one_trains(
-    data_dir: Path, tmp_path: Path, accumulate: int
-) -> None:
-    recipe: dict[str, Any] = {"epochs": 2, "batch_size": 6, "ema_decay": 0.9}
-    alone = small_config(data_dir, tmp_path / "one", accumulate=accumulate, **recipe)
+def test_two_processes_train_what_one_trains(data_dir: Path, tmp_path: Path) -> None:
+    # Three batches make two steps: one of two batches, one of a single batch.
+    recipe: dict[str, Any] = {"epochs": 2, "batch_size": 6, "ema_decay": 0.9, "accumulate": 2}
+    alone = small_config(data_dir, tmp_path / "one", **recipe)
     one = Report.read(train(alone))
     AcceleratorState._reset_state(reset_partial_state=True)
-    flags = ["--model", "test_convnext", "--ema-decay", "0.9", "--accumulate", str(accumulate)]
+    flags = ["--model", "test_convnext", "--ema-decay", "0.9", "--accumulate", "2"]
     two = Report.read(_train_on_two(data_dir, tmp_path / "two", *flags))
     assert (one.machine.processes, two.machine.processes) == (1, 2)
     for expected, found in zip(one.training.epochs, two.training.epochs, strict=True):
@@ -82,13 +89,72 @@ def test_two_processes_train_what_one_trains(
         assert found.train_loss == pytest.approx(expected.train_loss, rel=1e-3)
         assert found.validation_loss == pytest.approx(expected.validation_loss, rel=1e-3)
     assert two.test.scores.auc.value == pytest.approx(one.test.scores.auc.value, abs=0.02)
-    log = (tmp_path / "two/metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["epoch"] for line in log] == [1, 2]
+    assert [line["epoch"] for line in _log(tmp_path / "two")] == [1, 2]
     assert not list((tmp_path / "two").glob("*.partial"))
 
 
-def test_two_processes_with_batch_statistics(data_dir: Path, tmp_path: Path) -> None:
-    folder = _train_on_two(data_dir, tmp_path / "run", "--model", "test_efficientnet")
+def test_two_processes_that_are_stopped_twice_train_what_undisturbed_ones_train(
+    data_dir: Path, tmp_path: Path, hub: LoopbackHub, token: str
+) -> None:
+    """With batch statistics, and with mixing, for which each process draws its own numbers.
+
+    A signal reaches one process in epoch 1; then both and their launcher, which passes it on, in
+    epoch 2. `push.py` resumes, and one process uploads.
+    """
+    flags = ["--model", "test_efficientnet", "--mixup", "0.4"]
+    whole = _train_on_two(data_dir, tmp_path / "whole", *flags)
+    _check_batch_statistics(data_dir, tmp_path / "whole")
+
+    run_dir = tmp_path / "run"
+    for whom, signal_name, step, saved in (
+        ("one", "SIGTERM", 1, (0, 2)),
+        ("all", "SIGHUP", 2, (1, 2)),
+    ):
+        stopped = _on_two(
+            "tests/signaled_train.py",
+            data_dir,
+            run_dir,
+            *flags,
+            *(["--resume"] if whom == "all" else []),
+            environment={"STOP_WHOM": whom, "STOP_SIGNAL": signal_name, "STOP_STEP": str(step)},
+        )
+        assert stopped.returncode == 1, "torchrun's own exit code"
+        # Nothing prints a traceback but torchrun.
+        assert stopped.stderr.count("Traceback") == 1, stopped.stderr
+        assert stopped.stderr.count("Stopping all processes after this step.") == 1
+        advice = (
+            f"accelerate launch --num_processes 2 trainer/train.py --run-dir {run_dir} --resume"
+        )
+        assert stopped.stderr.count(f"  {advice}\n") == 1
+        if whom == "one":
+            # Both end as one process that is stopped does: 128 + SIGTERM.
+            assert len(re.findall(r"exitcode  : 143 ", stopped.stderr)) == 2, stopped.stderr
+        tensors, facts = checkpoint.load(run_dir / LAST)
+        assert (len(facts["epochs"]), facts["begun"]["steps"]) == saved
+        assert facts["begun"]["totals"][2] == 6 * saved[1], "images of both processes"
+        random_states = checkpoint.unpack(tensors, "random")
+        assert random_states.keys() == {"0", "1"}
+        assert not torch.equal(*random_states.values())
+
+    pushed = _on_two("trainer/push.py", data_dir, run_dir, "--repo-id", "ada/steel", *flags)
+    assert pushed.stdout == f"{hub.url}/ada/steel\n", pushed.stderr
+    assert sum("/commit/" in request.path for request in hub.requests) == 1
+    assert _log(run_dir) == _log(tmp_path / "whole")
+    expected, found = (
+        load_file(each / "model.safetensors") for each in (whole, run_dir / "published")
+    )
+    assert expected.keys() == found.keys()
+    assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
+
+
+def _log(run_dir: Path) -> list[dict[str, Any]]:
+    lines = (run_dir / METRICS).read_text().splitlines()
+    return [{**json.loads(line), "seconds": 0} for line in lines]
+
+
+def _check_batch_statistics(data_dir: Path, run_dir: Path) -> None:
+    """Check that both processes validated with the statistics that are published."""
+    folder = run_dir / "published"
     report = Report.read(folder)
     assert report.machine.processes == 2
     kept = next(epoch for epoch in report.training.epochs if epoch.kept)
@@ -99,20 +165,10 @@ def test_two_processes_with_batch_statistics(data_dir: Path, tmp_path: Path) -> 
     means = [value for name, value in weights.items() if name.endswith("running_mean")]
     assert len(means) == len(counts) > 0
     assert all(mean.abs().max() > 0 for mean in means)
-    # Both processes validated with the statistics that are published.
     predictor = Predictor(folder)
-    with (tmp_path / "run" / SPLIT_FILE).open(encoding="utf-8", newline="") as opened:
+    with (run_dir / SPLIT_FILE).open(encoding="utf-8", newline="") as opened:
         rows = [row for row in csv.DictReader(opened) if row["part"] == "validation"]
     logits = predictor.logits([read_image(data_dir / row["file"]) for row in rows])
     truth = torch.tensor([predictor.labels.index(row["label"]) for row in rows])
     loss = torch.nn.functional.cross_entropy(logits, truth).item()
     assert kept.validation_loss == pytest.approx(loss, rel=1e-4)
-
-
-def test_of_two_processes_one_uploads(
-    data_dir: Path, tmp_path: Path, hub: LoopbackHub, token: str
-) -> None:
-    flags = ["--model", "test_convnext", "--repo-id", "ada/steel"]
-    told = _on_two("push.py", data_dir, tmp_path / "run", *flags)
-    assert told == f"{hub.url}/ada/steel\n"
-    assert sum("/commit/" in request.path for request in hub.requests) == 1

@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 
@@ -47,23 +48,83 @@ def test_a_command_ends_with_the_code_of_the_signal(
 
 @pytest.mark.parametrize("first", HANDLED)
 @pytest.mark.parametrize("second", HANDLED)
-def test_the_first_signal_is_noted_and_the_second_stops_at_once(
+def test_the_first_signal_is_noted_and_a_second_ctrl_c_stops_at_once(
     first: signal.Signals, second: signal.Signals, caplog: pytest.LogCaptureFixture
 ) -> None:
     stop, after = StopRequest(), False
     stop.grant()
     with pytest.raises(Stopped) as stopped, stop.listening():
         signal.raise_signal(first)
-        assert stop.asked
+        assert stop.asked()
         assert caplog.messages == [
             "\nStopping after this step. Ctrl-C again stops at once and loses the epoch."
         ]
         signal.raise_signal(second)
         after = True
         stop.grant()
-    # A terminal that closes sends SIGHUP more than once.
-    assert after == (second == signal.SIGHUP)
+    # A terminal that closes sends SIGHUP more than once, and `timeout` SIGTERM twice.
+    assert after == (second != signal.SIGINT)
     assert stopped.value.exit_code == 128 + (first if after else second)
+
+
+def test_a_signal_that_arrives_after_the_last_step_is_not_lost() -> None:
+    with pytest.raises(Stopped) as stopped, StopRequest().listening():
+        signal.raise_signal(signal.SIGTERM)
+    assert stopped.value.exit_code == 143
+
+
+@pytest.mark.parametrize("own", [None, *HANDLED])
+@pytest.mark.parametrize("other", [0, *HANDLED])
+def test_processes_stop_together_by_the_same_signal(
+    own: signal.Signals | None, other: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop = StopRequest(agree=lambda number: max(number, other))
+    agreed = max(own or 0, other)
+    with pytest.raises(Stopped) if agreed else nullcontext() as stopped, stop.listening():
+        if own is not None:
+            signal.raise_signal(own)
+            # Launchers pass on what the process has received already.
+            signal.raise_signal(own)
+        assert stop.asked() == (agreed > 0)
+        assert stop.asked() == (agreed > 0)
+        stop.grant()
+    assert (stopped is not None) == (agreed > 0)
+    if stopped is not None:
+        assert stopped.value.exit_code == 128 + agreed
+        assert caplog.messages == ["\nStopping all processes after this step."]
+
+
+def test_a_signal_during_the_agreement_counts_at_the_next_step() -> None:
+    numbers = []
+
+    def agree(number: int) -> int:
+        numbers.append(number)
+        if len(numbers) == 1:
+            signal.raise_signal(signal.SIGTERM)
+        return number
+
+    stop = StopRequest(agree)
+    with pytest.raises(Stopped), stop.listening():
+        assert not stop.asked()
+        assert stop.asked()
+        stop.grant()
+    assert numbers == [0, signal.SIGTERM]
+
+
+def test_a_process_that_stops_finishes_its_last_words() -> None:
+    words = []
+
+    def stopped_by(second: signal.Signals) -> int:
+        with pytest.raises(Stopped) as stopped, stop_signals_raised():
+            try:
+                signal.raise_signal(signal.SIGHUP)
+            finally:
+                signal.raise_signal(second)
+                words.append(second)
+        return stopped.value.exit_code
+
+    assert [stopped_by(second) for second in HANDLED] == [130, 129, 129]
+    assert words == [signal.SIGTERM, signal.SIGHUP]
 
 
 @pytest.mark.parametrize("number", HANDLED)
@@ -76,7 +137,7 @@ def test_a_signal_that_is_ignored_stays_ignored(number: signal.Signals) -> None:
             signal.raise_signal(number)
             with stop.listening():
                 signal.raise_signal(number)
-        assert not stop.asked
+        assert not stop.asked()
     finally:
         signal.signal(number, before)
 
