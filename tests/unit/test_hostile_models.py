@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from space.model_folder import ModelError
 from space.predictor import Prediction, Predictor
 from tests.published_folder import noise, write_decision, write_published_folder
+from tests.reports import LABELS
 
 MODEL_FILES = ("config.json", "decision.json", "model.safetensors", "decision.safetensors")
 # What no key of a config or a decision should hold, in JSON.
@@ -313,6 +314,26 @@ def test_options_of_the_network_are_limited(
     config["model_args"] |= options
     _replace(folder / "config.json", json.dumps(config))
     assert _outcome(folder) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"label_names": ["Dent"] * len(LABELS)}, "two classes have the same name"),
+        ({"tile": True}, "cut into tiles of which the transform crops a part"),
+    ],
+)
+def test_facts_of_a_config_that_contradict_each_other_are_refused(
+    sound: Path, tmp_path: Path, changes: dict[str, Any], says: str
+) -> None:
+    folder = _copy(sound, tmp_path / "model")
+    config = json.loads((sound / "config.json").read_text())
+    config["pretrained_cfg"] |= {"crop_mode": "center", "crop_pct": 0.9}
+    _replace(folder / "config.json", json.dumps(config))
+    Predictor(folder)
+    _replace(folder / "config.json", json.dumps(config | changes))
+    with pytest.raises(ModelError, match=says):
+        Predictor(folder)
 
 
 def test_a_network_far_larger_than_its_weights_is_refused_without_being_built(

@@ -27,7 +27,7 @@ from space.predictor import (
     find_model_folder,
     read_image,
 )
-from tests.hostile_images import sizes, webp_sizes
+from tests.hostile_images import jpeg2000_layouts, sizes, tiff_layouts, webp_sizes
 from tests.published_folder import noise, write_decision, write_published_folder
 from tests.reports import LABELS
 
@@ -300,6 +300,17 @@ def test_each_kind_is_refused_by_the_size_in_its_header() -> None:
         with pytest.raises(ImageError, match="pixels; the limit is 50 megapixels"):
             read_image(io.BytesIO(content))
             raise AssertionError(name)
+
+
+def test_tiles_that_cost_far_more_than_the_picture_are_refused_before_decoding() -> None:
+    files = dict([*tiff_layouts(), *jpeg2000_layouts()])
+    for name, says in {
+        "TIFF, a tile larger than its picture": "has tiles far larger than its picture",
+        "JPEG 2000, tiles of 1, 3 components": "too many color components or tiles",
+        "JPEG 2000, tiles of 5000, 16384 components": "too many color components or tiles",
+    }.items():
+        with pytest.raises(ImageError, match=says):
+            read_image(io.BytesIO(files[name]))
 
 
 def test_sizes_at_the_bounds_are_accepted() -> None:
