@@ -30,6 +30,7 @@ from trainer.loading import EpochSampler, mixed_seed, stack_tiles
 from trainer.optimisation import highest_rate
 from trainer.process_group import gathered, highest
 from trainer.progress import LEGEND, ProgressBar, epoch_line, epoch_title
+from trainer.slowdown import Slowdown
 from trainer.task import Task
 from trainer.time_left import TimeLeft, advice, tested_images
 from trainer.tracking import track
@@ -87,6 +88,7 @@ class Fitting:
 
     # Once in a process, however many trainings it runs.
     length_checked = False
+    slowdown_reported = False
 
     def __init__(
         self,
@@ -126,6 +128,7 @@ class Fitting:
             trainings_after,
             task.image_s,
         )
+        self.slowdown = Slowdown()
         self.steps = math.ceil(len(self.train_batches) / recipe.accumulate)
         self.learner = Learner(
             task,
@@ -227,6 +230,7 @@ class Fitting:
             # The rate of the last step taken, in case that none is left.
             self.learner.schedule.step_update(before + taken - 1)
         self.left.start_epoch(epoch - 1, done)
+        self.slowdown.start_epoch()
         with self._bar(epoch_title(epoch, recipe.epochs), len(self.sampler), done) as bar:
             for batches in grouped(self.train_batches, recipe.accumulate):
                 if self.random_state is not None:
@@ -240,7 +244,9 @@ class Fitting:
                     self.begun = Begun(taken, tuple(totals.tolist()), time.monotonic() - start)
                     self._stop()
                 images = processes * sum(len(batch.targets) for batch in batches)
-                self.left.step(images, time.monotonic())
+                now_s = time.monotonic()
+                self.left.step(images, now_s)
+                self._report_slowdown(self.slowdown.step(images, now_s))
                 bar.advance(images, totals, self.left.run_s)
                 if self.left.certain:
                     self._warn_if_long()
@@ -280,9 +286,13 @@ class Fitting:
         parameters = sum(weights.numel() for weights in self.learner.judged.parameters())
         warning = advice(self.left, self.config, parameters)
         if warning:
-            # On lines of its own, not behind the bar.
-            with ProgressBar.external_write_mode():
-                logger.warning("%s", warning)
+            _log_beside_bar(warning)
+
+    def _report_slowdown(self, hint: str | None) -> None:
+        """Log once in a process that training became slow."""
+        if hint and not Fitting.slowdown_reported:
+            Fitting.slowdown_reported = True
+            _log_beside_bar(hint)
 
     def _save(self) -> None:
         """Write what is kept, the log, and `last`, which a resumed run believes, at the end."""
@@ -384,6 +394,12 @@ class Fitting:
             if self.accelerator.is_main_process:
                 self._save_best()
             self.accelerator.wait_for_everyone()
+
+
+def _log_beside_bar(warning: str) -> None:
+    """Log on lines of their own, not behind the bar."""
+    with ProgressBar.external_write_mode():
+        logger.warning("%s", warning)
 
 
 def read_best(run_dir: Path, epoch: int, next_epoch: int | None = None) -> checkpoint.Tensors:

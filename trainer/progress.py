@@ -86,7 +86,7 @@ def epoch_line(
         f"  loss {_loss(result.train_loss):>4} → {_loss(result.validation_loss):>4}"
         f"  acc {before:>4} → {after:>4} % {'★' if best else ' '}"
         f"  {duration(result.seconds):>6}"
-        f"  {_rate(images_per_second):>4}/s"
+        f"  {rate(images_per_second):>4}/s"
         f"  {duration(run_s):>6} left"
     )
 
@@ -119,7 +119,7 @@ def _loss(value: float) -> str:
     return f"{digit}e{int(exponent)}"
 
 
-def _rate(value: float) -> str:
+def rate(value: float) -> str:
     """Return images a second in at most four characters."""
     if value < 9.95:
         return f"{value:.1f}"

@@ -24,6 +24,7 @@ from trainer import fit, run, time_left
 from trainer.drawn_samples import write_samples
 from trainer.phases import PHASES, run_phases
 from trainer.progress import LEGEND
+from trainer.slowdown import Slowdown
 from trainer.summary import summary
 from trainer.time_left import TimeLeft
 
@@ -110,6 +111,9 @@ def test_folds_are_numbered_and_count_in_the_time_left(
     # Every run is a long one.
     monkeypatch.setattr(time_left, "LONG_RUN_S", 0)
     monkeypatch.setattr(fit.Fitting, "length_checked", False)
+    # Every step is a slow one.
+    monkeypatch.setattr(fit.Fitting, "slowdown_reported", False)
+    monkeypatch.setattr(Slowdown, "step", lambda *_: "Training is slow.")
     caplog.set_level(logging.INFO, "trainer")
     PHASES.plan(run_phases(config))
     run.train(config)
@@ -123,6 +127,7 @@ def test_folds_are_numbered_and_count_in_the_time_left(
         "9/9 join",
     ]
     warnings = [message for message in caplog.messages if "on this processor" in message]
+    assert caplog.messages.count("Training is slow.") == 1
     # Once for all folds; a GPU is fast enough.
     assert len(warnings) == (0 if torch.cuda.is_available() else 1)
     assert all("--tune head" in message for message in warnings)
