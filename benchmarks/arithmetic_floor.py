@@ -25,9 +25,9 @@ from benchmarks.contenders import Job, ours
 from benchmarks.program import ProgramError
 from benchmarks.table import head, heading, row
 from benchmarks.training_speed import OTHERS_PER_CLASS, measure
-from trainer.config import RunConfig
-from trainer.drawn_samples import CLASSES, write_samples
-from trainer.precision import choose_precision
+from trainer.config.settings import RunConfig
+from trainer.fitting.precision import choose_precision
+from trainer.synthetic.samples import CLASSES, write_samples
 
 DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PASSES = 3

@@ -15,10 +15,10 @@ from timm.data import resolve_model_data_config
 from timm.models import save_for_hf
 
 from benchmarks.program import ROOT
-from trainer import machine
-from trainer.config import RunConfig
-from trainer.drawn_samples import CLASSES
-from trainer.precision import choose_precision
+from trainer.config.settings import RunConfig
+from trainer.fitting.precision import choose_precision
+from trainer.runtime import system
+from trainer.synthetic.samples import CLASSES
 
 OURS = "ours"
 TIMM_SCRIPT = Path("train.py")
@@ -90,7 +90,7 @@ def timms(job: Job, output: Path, checkout: Path, device: str) -> list[Contender
         *("--epochs", str(job.epochs), "--device", device, "--output", output / "timm"),
     ]
     layout, bf16 = "--channels-last --color-jitter 0", "--amp --amp-dtype bfloat16"
-    workers = f"--workers {machine.core_count()}"
+    workers = f"--workers {system.core_count()}"
     variants = (
         "",
         f"{layout} --workers 1",
@@ -117,7 +117,7 @@ def transformers(
         *("--num_train_epochs", str(job.epochs), "--output_dir", output / "transformers"),
         *(("--use_cpu",) if device == "cpu" else ()),
     ]
-    workers = f"--dataloader_num_workers {machine.core_count()} --dataloader_persistent_workers"
+    workers = f"--dataloader_num_workers {system.core_count()} --dataloader_persistent_workers"
     variants = (
         "",
         workers,

@@ -20,13 +20,14 @@ import tyro
 from accelerate import Accelerator
 
 from benchmarks.table import head, heading, row
-from trainer import backbone, machine
-from trainer.config import DataConfig, ModelConfig, RecipeConfig, RunConfig, TrainConfig
-from trainer.drawn_samples import CLASSES, write_samples
-from trainer.fit import Fitting
-from trainer.images import prepare_images
-from trainer.precision import choose_precision
-from trainer.task import image_task
+from trainer.config.settings import DataConfig, ModelConfig, RecipeConfig, RunConfig, TrainConfig
+from trainer.data.splits.dataset import prepare_images
+from trainer.fitting.inputs import image_task
+from trainer.fitting.loop import Fitting
+from trainer.fitting.precision import choose_precision
+from trainer.model import backbone
+from trainer.runtime import system
+from trainer.synthetic.samples import CLASSES, write_samples
 
 WARM_UP_STEPS = 2
 OTHERS_PER_CLASS = 2
@@ -62,7 +63,7 @@ def main(settings: Settings) -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     accelerator = Accelerator(mixed_precision=choose_precision(RunConfig()))
     if accelerator.device.type == "cpu":
-        machine.keep_freed_memory()
+        system.keep_freed_memory()
     print(heading(f"batches of {settings.batch_size} at {settings.image_size} px"))
     print(head("model", "ms a step", "waiting for data", "augmenting"), flush=True)
     with tempfile.TemporaryDirectory() as temporary:

@@ -22,7 +22,7 @@ import tyro
 
 from benchmarks.program import ROOT, Finished, ProgramError, run
 from benchmarks.table import head, heading, row, times
-from trainer.drawn_samples import CLASSES, write_samples
+from trainer.synthetic.samples import CLASSES, write_samples
 
 # What the plain way does not do, either: it rejects nothing, and degrades no image.
 PLAIN_FLAGS = ("--known-images", "0", "--robustness-images", "0")

@@ -26,12 +26,12 @@ from captum.attr import (
 from torch.nn.functional import interpolate
 from torchvision.transforms.v2.functional import gaussian_blur
 
-from space.heatmap import Explainer, above_mean, stage_names
-from space.predictor import Predictor, read_image
-from trainer import machine
-from trainer.run_folder import PUBLISHED_DIR
-from trainer.trust.boxes import mask, match_class, read_boxes
-from trainer.trust.localisation import Found, compare, summarise
+from space.inference.attribution import Explainer, above_mean, stage_names
+from space.inference.predictor import Predictor, read_image
+from trainer.config.run_folder import PUBLISHED_DIR
+from trainer.data.voc_boxes import mask, match_class, read_boxes
+from trainer.evaluation.localization import Found, compare, summarise
+from trainer.runtime import system
 
 # From a batch of one image and its class to a map of any size, [1, 1, row, column].
 Method = Callable[[torch.Tensor, int], Any]
@@ -60,7 +60,7 @@ def main(settings: Settings) -> None:
     chosen = choose(settings, predictor.labels)
     explainer = Explainer(predictor)
     print(
-        f"{machine.processor_name()}, {machine.core_count()} cores, "
+        f"{system.processor_name()}, {system.core_count()} cores, "
         f"{time.strftime('%d %B %Y')}; {model.pretrained_cfg['architecture']}, "
         f"{len(chosen)} images.\n"
     )

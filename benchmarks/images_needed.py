@@ -22,9 +22,9 @@ from tqdm import tqdm
 
 from benchmarks.program import ROOT, run
 from benchmarks.table import head, heading, row
-from model_card.report import Report
-from trainer.config import DataConfig, TrainConfig
-from trainer.images import Images, prepare_images
+from model_card.schema.report import Report
+from trainer.config.settings import DataConfig, TrainConfig
+from trainer.data.splits.dataset import Images, prepare_images
 
 TRAINING = ("train", "validation")
 

@@ -19,7 +19,7 @@ import tyro
 
 from benchmarks.table import head, heading, row
 from tests.killed_run import assert_same_weights, finish, finished_epochs, start_and_kill
-from trainer.drawn_samples import write_samples
+from trainer.synthetic.samples import write_samples
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import tyro
 
 from tests.brute_force import best_places
 from tests.drawn_strips import SURFACES, Shot
-from trainer.overlaps import find_overlaps
+from trainer.data.overlap_search import find_overlaps
 
 SIDE_PX = 200
 # Six crops of each such piece, which makes two thirds of the images share surface with another.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from trainer import machine
+from trainer.runtime import system
 
 ROOT = Path(__file__).parent.parent
 LOOK_EVERY_S = 0.5
@@ -48,7 +48,7 @@ def run(command: Sequence[str | Path], folder: Path) -> Finished:
     """
     environment = {
         # A setting of the caller's counts, and for all programs alike.
-        "OMP_NUM_THREADS": str(machine.core_count()),
+        "OMP_NUM_THREADS": str(system.core_count()),
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "HF_HUB_OFFLINE": "1",

@@ -28,15 +28,15 @@ from timm.data import create_transform
 from tqdm import tqdm
 
 from benchmarks.table import head, heading, row
-from space.texture import describe_texture, texture_stages
-from trainer import backbone
-from trainer.bit_depth import FULL_DEPTH
-from trainer.config import DataConfig, ModelConfig, TrainConfig
-from trainer.imagefolder import open_image
-from trainer.images import prepare_images
-from trainer.trust import foreign
-from trainer.trust.detection import detection_auroc
-from trainer.trust.textures import learn_textures
+from space.inference.novelty import describe_texture, texture_stages
+from trainer.config.settings import DataConfig, ModelConfig, TrainConfig
+from trainer.data.bit_depth import FULL_DEPTH
+from trainer.data.sources import open_image
+from trainer.data.splits.dataset import prepare_images
+from trainer.decision.novelty import learn_textures
+from trainer.evaluation import ood_images
+from trainer.evaluation.rejection import detection_auroc
+from trainer.model import backbone
 
 Array = npt.NDArray[np.float64]
 BATCH_SIZE = 16
@@ -175,11 +175,11 @@ def main(settings: Settings) -> None:
         tested = [images.parts["test"] for images in prepare_images(config, Path(run_dir))]
         parts = [frozen.look_at_part(part) for part in tested]
     truths = [np.asarray(part["label"]) for part in tested]
-    kinds = {kind: frozen.look(images) for kind, images in foreign.drawn_images(0).items()}
+    kinds = {kind: frozen.look(images) for kind, images in ood_images.drawn_images(0).items()}
     if settings.foreign_dir is not None:
         shown = [
             frozen.look([image])
-            for image in foreign.images_of_folder(settings.foreign_dir, FULL_DEPTH)
+            for image in ood_images.images_of_folder(settings.foreign_dir, FULL_DEPTH)
         ]
         kinds["folder"] = joined(shown)
     results = []

@@ -19,8 +19,8 @@ import tyro
 from torch import nn
 
 from benchmarks.table import head, heading, row
-from trainer.config import RecipeConfig
-from trainer.optimisation import build_optimizer
+from trainer.config.settings import RecipeConfig
+from trainer.fitting.optimizer import build_optimizer
 
 WARM_UP_STEPS = 2
 VARIABLE = "GOMP_SPINCOUNT"

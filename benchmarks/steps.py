@@ -18,11 +18,11 @@ from accelerate import Accelerator
 from torch import nn
 
 from benchmarks.table import head, heading, row, times
-from trainer import machine
-from trainer.compilation import compiled
-from trainer.config import RecipeConfig, RunConfig
-from trainer.optimisation import build_optimizer
-from trainer.precision import choose_precision, spare_slow_convolutions
+from trainer.config.settings import RecipeConfig, RunConfig
+from trainer.fitting.compilation import compiled
+from trainer.fitting.optimizer import build_optimizer
+from trainer.fitting.precision import choose_precision, spare_slow_convolutions
+from trainer.runtime import system
 
 WARM_UP_STEPS = 2
 
@@ -99,7 +99,7 @@ def images_per_second(name: str, way: Way, settings: Settings) -> float:
     """Return the rate of the fastest step."""
     accelerator = Accelerator(mixed_precision=way.precision)
     if way.freed_memory_kept:
-        machine.keep_freed_memory()
+        system.keep_freed_memory()
     torch.manual_seed(0)
     model = timm.create_model(name, num_classes=6).to(memory_format=way.layout)
     if way.slow_layers_spared:

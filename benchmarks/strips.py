@@ -20,8 +20,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from benchmarks.table import head, heading, row
-from model_card.report import Report
-from trainer.config import (
+from model_card.schema.report import Report
+from trainer.config.settings import (
     DataConfig,
     DecisionConfig,
     ExtraTestsConfig,

@@ -8,19 +8,19 @@ from types import MappingProxyType
 
 import torch
 
-from trainer import machine
+from trainer.runtime import system
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def heading(what: str, others: Mapping[str, str] = NOTHING) -> str:
     """Return the line above a table; `others` are versions beside those that always count."""
-    known = machine.versions()
+    known = system.versions()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     named = {name: known[name] for name in ("python", "torch", "timm")} | dict(others)
     return (
-        f"{machine.accelerator_name(device) or machine.processor_name()}, "
-        f"{machine.core_count()} cores, {time.strftime('%d %B %Y')}; "
+        f"{system.accelerator_name(device) or system.processor_name()}, "
+        f"{system.core_count()} cores, {time.strftime('%d %B %Y')}; "
         f"{', '.join(f'{name} {number}' for name, number in named.items())}; {what}.\n"
     )
 

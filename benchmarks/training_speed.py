@@ -32,7 +32,7 @@ import tyro
 from benchmarks.contenders import OURS, Contender, Job, ours, timms, transformers
 from benchmarks.program import ProgramError, run
 from benchmarks.table import head, heading, row, times
-from trainer.drawn_samples import CLASSES, write_samples
+from trainer.synthetic.samples import CLASSES, write_samples
 
 CLOCK = Path(__file__).parent / "step_clock.py"
 OTHERS_PER_CLASS = 2

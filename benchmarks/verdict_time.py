@@ -12,8 +12,8 @@ import torch
 import tyro
 
 from benchmarks.table import head, heading, row
-from space.predictor import Predictor
-from trainer.drawn_samples import draw_image
+from space.inference.predictor import Predictor
+from trainer.synthetic.samples import draw_image
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 
 from tests.browser import open_page
 from tests.running_space import SPACE_FOLDER, running_space
-from trainer.drawn_samples import CLASSES, draw_image
+from trainer.synthetic.samples import CLASSES, draw_image
 
 OUTPUT = Path(__file__).with_name("overview.png")
 HEIGHT_PX, GAP_PX, TITLE_PX, TILE_PX = 900, 40, 64, 134

@@ -10,10 +10,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from model_card import wording
+from model_card import formatting
 from model_card.front_matter import card_data
 from model_card.promises import missed_promises
-from model_card.report import ClassResult, Report, TestResult
+from model_card.schema.report import ClassResult, Report, TestResult
 
 CARD_FILE = "README.md"
 TEMPLATE_FILE = "card.md.jinja"
@@ -82,7 +82,7 @@ def render_card(report: Report, repo_id: str | None = None) -> str:
             ],
             outcomes=_outcomes(report.test),
             kept=next(epoch for epoch in report.training.epochs if epoch.kept),
-            decimals=wording.decimals_for(report.test.images),
+            decimals=formatting.decimals_for(report.test.images),
             name=name,
             model_id=f"hf-hub:{repo_id}" if repo_id else "local-dir:.",
         )
@@ -109,7 +109,7 @@ def _environment() -> Environment:
     huggingface_hub's own `ModelCard.from_template` does neither.
     """
     environment = Environment(
-        loader=PackageLoader("model_card", package_path=""),
+        loader=PackageLoader("model_card.sections", package_path=""),
         undefined=StrictUndefined,
         # What `finalize` and the macros return counts as escaped; nothing is escaped twice.
         autoescape=True,
@@ -121,17 +121,17 @@ def _environment() -> Environment:
     environment.filters |= {
         function.__name__: function
         for function in (
-            wording.area,
-            wording.area_interval,
-            wording.counted,
-            wording.duration,
-            wording.enumeration,
-            wording.fenced,
-            wording.interval,
-            wording.megabytes,
-            wording.percent,
-            wording.percent_interval,
-            wording.shortlist,
+            formatting.area,
+            formatting.area_interval,
+            formatting.counted,
+            formatting.duration,
+            formatting.enumeration,
+            formatting.fenced,
+            formatting.interval,
+            formatting.megabytes,
+            formatting.percent,
+            formatting.percent_interval,
+            formatting.shortlist,
         )
     }
     return environment
@@ -141,7 +141,7 @@ def _finalize(value: object) -> Markup:
     """Escape what a template expression yields, unless it is Markdown already."""
     if value is None:
         raise ValueError("The card's template shows a fact that is not known (None).")
-    return value if isinstance(value, Markup) else wording.escaped(str(value))
+    return value if isinstance(value, Markup) else formatting.escaped(str(value))
 
 
 def _outcomes(test: TestResult) -> list[Outcome]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from model_card.formatting import one_line
 from model_card.licenses import LICENSES
-from model_card.report import Report
-from model_card.wording import one_line
+from model_card.schema.report import Report
 
 # Field of `Scores`, the Hub's id of the metric, and what a reader calls it.
 _METRICS = (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from model_card.report import Report
-from model_card.robustness import Robustness
-from model_card.trust import Calibration, PredictionSets, UnknownSurfaces
-from model_card.wording import counted, decimals_for, percent
+from model_card.formatting import counted, decimals_for, percent
+from model_card.schema.reliability import Calibration, PredictionSets, UnknownSurfaces
+from model_card.schema.report import Report
+from model_card.schema.robustness import Robustness
 
 # Of degraded images, named wrongly without a word of doubt.
 MOST_UNNOTICED = 0.05

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from model_card.report import Report, Score
-from model_card.wording import decimals_for, percent, percent_interval
+from model_card.formatting import decimals_for, percent, percent_interval
+from model_card.schema.report import Report, Score
 
 
 def split_table(random: Report, grouped: Report) -> str:

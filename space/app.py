@@ -28,30 +28,29 @@ from starlette.middleware import Middleware
 
 # In a Space on the Hub this folder is the root, and its modules are siblings.
 if TYPE_CHECKING or __package__:
-    from space import overlay, page
-    from space.address import Address
-    from space.connection import TimedConnection
-    from space.decoding import Decoder
     from space.demo import Demo
-    from space.gate import Gate
-    from space.images import MAX_FILE_BYTES, MAX_PIXELS
-    from space.predictor import ModelError, Predictor
-    from space.theme import CSS_FILE, make_theme
-    from space.uploads import UploadFolder
-    from space.visitors import Visitors
+    from space.inference.images.decoding import Decoder
+    from space.inference.images.reader import MAX_FILE_BYTES, MAX_PIXELS
+    from space.inference.predictor import ModelError, Predictor
+    from space.server.address import Address
+    from space.server.connection import TimedConnection
+    from space.server.gate import Gate
+    from space.server.uploads import UploadFolder
+    from space.server.visitors import Visitors
+    from space.ui import heatmap_panel, page
+    from space.ui.theme import CSS_FILE, make_theme
 else:
-    import overlay
-    import page
-    from address import Address
-    from connection import TimedConnection
-    from decoding import Decoder
     from demo import Demo
-    from gate import Gate
-    from images import MAX_FILE_BYTES, MAX_PIXELS
-    from predictor import ModelError, Predictor
-    from theme import CSS_FILE, make_theme
-    from uploads import UploadFolder
-    from visitors import Visitors
+    from inference.images.decoding import Decoder
+    from inference.images.reader import MAX_FILE_BYTES, MAX_PIXELS
+    from inference.predictor import ModelError, Predictor
+    from server.address import Address
+    from server.connection import TimedConnection
+    from server.gate import Gate
+    from server.uploads import UploadFolder
+    from server.visitors import Visitors
+    from ui import heatmap_panel, page
+    from ui.theme import CSS_FILE, make_theme
 
 logger = logging.getLogger("space")
 
@@ -169,7 +168,7 @@ def _build_heatmap(demo: Demo, image: gr.Image) -> None:
     if demo.explainer is None:
         return
     button = gr.Button("Show where the model looks", elem_id="ask-heatmap", interactive=False)
-    heatmap = gr.HTML("", elem_id="heatmap", js_on_load=overlay.FADE)
+    heatmap = gr.HTML("", elem_id="heatmap", js_on_load=heatmap_panel.FADE)
     asking = button.click(
         demo.show_heatmap,
         image,

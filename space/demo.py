@@ -15,18 +15,17 @@ from PIL import Image
 
 # In a Space on the Hub this folder is the root, and its modules are siblings.
 if TYPE_CHECKING or __package__:
-    from space import answer, overlay, page, published
-    from space.heatmap import coloured, make_explainer
-    from space.predictor import ImageError, ModelError, Predictor, read_image
-    from space.uploads import UploadFolder
+    from space import model_report
+    from space.inference.attribution import coloured, make_explainer
+    from space.inference.predictor import ImageError, ModelError, Predictor, read_image
+    from space.server.uploads import UploadFolder
+    from space.ui import heatmap_panel, page, prediction_panel
 else:
-    import answer
-    import overlay
-    import page
-    import published
-    from heatmap import coloured, make_explainer
-    from predictor import ImageError, ModelError, Predictor, read_image
-    from uploads import UploadFolder
+    import model_report
+    from inference.attribution import coloured, make_explainer
+    from inference.predictor import ImageError, ModelError, Predictor, read_image
+    from server.uploads import UploadFolder
+    from ui import heatmap_panel, page, prediction_panel
 
 logger = logging.getLogger("space")
 
@@ -78,8 +77,8 @@ class Demo:
         self.model_id = model_id
         self.uploads = uploads
         self.decode = read
-        self.report = published.read_report(predictor.folder)
-        self.background = answer.Background(
+        self.report = model_report.read_report(predictor.folder)
+        self.background = prediction_panel.Background(
             rules=predictor.decision.rules if predictor.decision else None,
             calibration=self.report.trust.calibration
             if self.report and self.report.trust
@@ -99,50 +98,50 @@ class Demo:
 
     def waiting(self) -> str:
         """Return the answer panel before there is an image."""
-        return answer.waiting(self.predictor.labels, self.background)
+        return prediction_panel.waiting(self.predictor.labels, self.background)
 
     def show_upload(self, upload: dict[str, Any] | None) -> tuple[Any, str]:
         """Return what to show in place of the uploaded file, and the answer panel."""
         try:
             path = self._upload(upload)
             image = self.read(path)
-            panel = answer.judged(self.predictor.predict([image])[0], self.background)
+            panel = prediction_panel.judged(self.predictor.predict([image])[0], self.background)
         except (ImageError, ModelError) as error:
-            return None, answer.problem(file_name(upload), str(error))
+            return None, prediction_panel.problem(file_name(upload), str(error))
         # The last line of defence of a public page: the operator gets the trace, the visitor words.
         except Exception:
             logger.exception("An uploaded image could not be predicted")
-            return None, answer.problem(file_name(upload), UNEXPECTED)
+            return None, prediction_panel.problem(file_name(upload), UNEXPECTED)
         return self._preview(path, image), panel
 
     def show_example(self, event: gr.EventData) -> tuple[Any, str]:
         """Return the example that was clicked, and the answer panel."""
         index = getattr(event, "index", None)
         if not isinstance(index, int) or not 0 <= index < len(self.examples):
-            return gr.skip(), answer.problem(None, NO_EXAMPLE)
+            return gr.skip(), prediction_panel.problem(None, NO_EXAMPLE)
         example = self.examples[index]
         return self._shown(Image.open(io.BytesIO(example.picture))), example.panel
 
     def show_heatmap(self, upload: dict[str, Any] | None) -> str:
         """Return the image under a heatmap of its likeliest class, or why there is none."""
         if self.explainer is None:
-            return overlay.problem(UNEXPECTED)
+            return heatmap_panel.problem(UNEXPECTED)
         try:
             image = self.read(self._upload(upload))
             [prediction] = self.predictor.predict([image])
             if prediction.verdict == "unknown":
-                return overlay.problem(NO_CLASS)
+                return heatmap_panel.problem(NO_CLASS)
             label = prediction.label
             heat = self.explainer.explain(image, self.predictor.labels.index(label))
         except (ImageError, ModelError) as error:
-            return overlay.problem(str(error))
+            return heatmap_panel.problem(str(error))
         # As above.
         except Exception:
             logger.exception("A heatmap could not be computed")
-            return overlay.problem(UNEXPECTED)
+            return heatmap_panel.problem(UNEXPECTED)
         if not heat.any():
-            return overlay.problem(f"No place of this image speaks for {label}.")
-        return overlay.panel(self.explainer.seen(image), coloured(heat), label)
+            return heatmap_panel.problem(f"No place of this image speaks for {label}.")
+        return heatmap_panel.panel(self.explainer.seen(image), coloured(heat), label)
 
     def predict(self, image: dict[str, Any] | None) -> dict[str, Any]:
         """Return the verdict, the likeliest class, the candidates and all probabilities.
@@ -195,7 +194,7 @@ class Demo:
     def _figures(self) -> list[str]:
         """Return the model's figures as HTML; what does not decode as a picture is left out."""
         figures = []
-        for figure in published.find_figures(self.predictor.folder, self.report):
+        for figure in model_report.find_figures(self.predictor.folder, self.report):
             try:
                 figures.append(page.figure(figure.title, figure.alt, self.read(figure.path)))
             except ImageError as error:
@@ -204,7 +203,9 @@ class Demo:
 
     def _examples(self) -> tuple[str, list[Example]]:
         """Return where the examples come from, and each with its answer."""
-        found = published.find_examples(self.predictor.folder, self.predictor.labels, self.report)
+        found = model_report.find_examples(
+            self.predictor.folder, self.predictor.labels, self.report
+        )
         examples = []
         for path in found.files:
             try:
@@ -221,7 +222,7 @@ class Demo:
                     page.example_caption(path.stem, self.predictor.labels, prediction),
                     page.thumbnail(image),
                     picture.getvalue(),
-                    answer.judged(prediction, self.background, own_example=True),
+                    prediction_panel.judged(prediction, self.background, own_example=True),
                 )
             )
         return found.origin, examples

@@ -9,8 +9,8 @@ import numpy as np
 from scipy import fft
 
 from tests.drawn_strips import Pixels
-from trainer.drawn_textures import Array
-from trainer.overlaps.likeness import shared_parts, texture
+from trainer.data.overlap_search.similarity import shared_parts, texture
+from trainer.synthetic.brushes import Array
 
 # Sought from a little below, or what shares less would be found at a wrong place that shares 15 %.
 SOUGHT_AREA, SMALLEST_SHARED_AREA = 0.12, 0.15

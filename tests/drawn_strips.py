@@ -12,8 +12,8 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import fft, ndimage
 
-from trainer.drawn_textures import Array, Rng, ramp
-from trainer.overlaps.turns import turned
+from trainer.data.overlap_search.orientations import turned
+from trainer.synthetic.brushes import Array, Rng, ramp
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -85,7 +85,8 @@ class Shot:
         x: column of that corner.
         height: in px, on the surface.
         width: in px, on the surface.
-        turn: how the crop is turned before it is stored, see `trainer.overlaps.turns`.
+        turn: how the crop is turned before it is stored, see
+            `trainer.data.overlap_search.orientations`.
         brightness: factor.
         blur_px: sigma.
         quality: of the JPEG file; None to store all pixels as they are.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from model_card.facts import Score
-from model_card.localisation import ClassLocalisation, Localisation
-from model_card.robustness import Degraded, Robustness, Step
-from trainer.metrics.intervals import proportion
-from trainer.trust.degradations import DEGRADATIONS
+from model_card.schema.base import Score
+from model_card.schema.localization import ClassLocalisation, Localisation
+from model_card.schema.robustness import Degraded, Robustness, Step
+from trainer.evaluation.metrics.intervals import proportion
+from trainer.inputs.corruptions import DEGRADATIONS
 
 
 def share(hits: int, images: int) -> Score:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from trainer.history import METRICS
+from trainer.monitoring.epoch_log import METRICS
 
 TRAIN = Path(__file__).parents[1] / "trainer" / "train.py"
 FLAGS = (

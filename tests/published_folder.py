@@ -11,12 +11,12 @@ from PIL import Image
 from timm.data import resolve_model_data_config
 
 from model_card.card import write_card
-from model_card.report import REPORT_FILE, Report
-from space.decision import Costs, Decision, Rules
-from space.predictor import Predictor
+from model_card.schema.report import REPORT_FILE, Report
+from space.inference.decision import Costs, Decision, Rules
+from space.inference.predictor import Predictor
 from tests.reports import LABELS, example_report
-from trainer.export import write_model
-from trainer.trust.textures import learn_textures
+from trainer.decision.novelty import learn_textures
+from trainer.model.export import write_model
 
 ARCHITECTURE = "test_convnext"
 STAGES = [0, 1, 2]

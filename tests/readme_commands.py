@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from tests.drawn_boxes import write_boxes
-from trainer.drawn_samples import write_samples
+from trainer.synthetic.samples import write_samples
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import sqrt
 
-from model_card.report import (
+from model_card.schema.report import (
     ClassResult,
     CrossValidation,
     Data,

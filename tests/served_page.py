@@ -17,8 +17,8 @@ import pytest
 
 from space.app import build_app, launch
 from space.demo import Demo
-from space.predictor import Predictor
-from space.uploads import UploadFolder
+from space.inference.predictor import Predictor
+from space.server.uploads import UploadFolder
 from tests.published_folder import noise, write_decision, write_published_folder
 from tests.running_space import free_port
 

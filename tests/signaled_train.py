@@ -17,8 +17,8 @@ import psutil
 import torch
 from accelerate import Accelerator
 
-from trainer.command_line import run_command
-from trainer.interruption import StopRequest
+from trainer.cli.command import run_command
+from trainer.runtime.interruption import StopRequest
 from trainer.train import main
 
 TIMEOUT_S = 60

@@ -14,7 +14,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from trainer.config import (
+from trainer.config.settings import (
     DataConfig,
     ExtraTestsConfig,
     ModelConfig,
@@ -22,8 +22,8 @@ from trainer.config import (
     RunConfig,
     TrainConfig,
 )
-from trainer.interruption import Stopped
 from trainer.run import train
+from trainer.runtime.interruption import Stopped
 
 
 def small_config(

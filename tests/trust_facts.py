@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from model_card.trust import Trust
+from model_card.schema.reliability import Trust
 
 
 def example_trust(labels: Sequence[str], **changes: object) -> Trust:

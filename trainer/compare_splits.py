@@ -4,18 +4,18 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from trainer import run_folder
-from trainer.command_line import (
+from trainer.cli.command import (
     check_settings,
     read_train_config,
     resumed,
     run_command,
     trained_folder,
 )
-from trainer.config import TrainConfig
-from trainer.flags import Command
-from trainer.phases import PHASES, run_phases
-from trainer.run_folder import State
+from trainer.cli.flags import Command
+from trainer.config import run_folder
+from trainer.config.run_folder import State
+from trainer.config.settings import TrainConfig
+from trainer.monitoring.phases import PHASES, run_phases
 
 COMMAND = Command(
     "compare_splits.py",
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> None:
     )
     folders = {split: trained_folder(settings[split]) for split in SPLITS}
     # These draw and render; --help and wrong options need not wait for them.
-    from model_card.report import Report
+    from model_card.schema.report import Report
     from model_card.split_table import split_table
 
     print(split_table(*(Report.read(folders[split]) for split in SPLITS)))

@@ -3,14 +3,14 @@
 import sys
 from dataclasses import dataclass
 
-from trainer.command_line import run_command
-from trainer.config import DataConfig
-from trainer.data_source import find_source
+from trainer.cli.command import run_command
+from trainer.cli.flags import Command, given_flags, read_flags
+from trainer.config.option_types import File, Folder, Text
+from trainer.config.paths import cache_problems, file_problems, output_problems, raise_problems
+from trainer.config.settings import DataConfig
+from trainer.data.folders.location import find_source
 from trainer.errors import ConfigError
-from trainer.flags import Command, given_flags, read_flags
-from trainer.option_types import File, Folder, Text
-from trainer.paths import cache_problems, file_problems, output_problems, raise_problems
-from trainer.phases import PHASES, inspection_phases
+from trainer.monitoring.phases import PHASES, inspection_phases
 
 COMMAND = Command(
     "inspect_data.py",

@@ -2,15 +2,15 @@
 
 import sys
 
-from trainer.command_line import (
+from trainer.cli.command import (
     check_settings,
     is_main_process,
     read_push_config,
     run_command,
     trained_folder,
 )
-from trainer.flags import Command
-from trainer.phases import PHASES, Phase, next_phase, run_phases
+from trainer.cli.flags import Command
+from trainer.monitoring.phases import PHASES, Phase, next_phase, run_phases
 
 COMMAND = Command(
     "push.py",
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> None:
     PHASES.plan([*run_phases(config.train), *uploads, *after])
     if hub.repo_id:
         # The Hub's client takes a second to load; --help and wrong options need not wait for it.
-        from trainer.hub_checks import check_can_push
+        from trainer.publishing.hub.preflight import check_can_push
 
         # A wrong name or token should not be found out after hours of training.
         check_can_push(hub.repo_id, hub.space_id, private=hub.private)
@@ -38,17 +38,17 @@ def main(arguments: list[str]) -> None:
     # Under `accelerate launch`, all train and one uploads.
     if not is_main_process():
         return
-    from trainer.summary import summary
+    from trainer.cli.summary import summary
 
     print(summary(folder, published=bool(hub.repo_id)), file=sys.stderr)
     if hub.repo_id:
-        from trainer import publish
+        from trainer.publishing.hub import upload
 
         PHASES.start(UPLOAD.name)
-        print(publish.publish_model(folder, hub.repo_id, private=hub.private))
+        print(upload.publish_model(folder, hub.repo_id, private=hub.private))
         if hub.space_id:
             PHASES.start(UPLOAD_SPACE.name)
-            print(publish.publish_space(hub.repo_id, hub.space_id, private=hub.private))
+            print(upload.publish_space(hub.repo_id, hub.space_id, private=hub.private))
     else:
         print(folder)
     for phase in after:

@@ -16,25 +16,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration, broadcast_object_list
 
-from model_card.wording import shortlist
-from trainer import backbone, cross_validation, machine
-from trainer.backbone import choose_trained
-from trainer.batch_search import check_gpu, resolve_batch_size
-from trainer.compilation import check_compiler
-from trainer.config import CONFIG_FILE, TrainConfig
-from trainer.endurance import explained_failures, only_training_in
-from trainer.errors import ConfigError
-from trainer.facts import correct_facts
-from trainer.finish import finish
-from trainer.fit import Fitting, read_best
-from trainer.head_search import fit_heads
-from trainer.image_record import note_images
-from trainer.images import Images, prepare_images
-from trainer.optimisation import resolve_rate
-from trainer.phases import PHASES
-from trainer.precision import choose_precision
-from trainer.published import check_published
-from trainer.run_folder import (
+from model_card.formatting import shortlist
+from trainer.config.run_folder import (
     PUBLISHED_DIR,
     State,
     check_entries,
@@ -44,12 +27,31 @@ from trainer.run_folder import (
     remove_leftovers,
     state_of,
 )
-from trainer.shapes import report_shapes, tile_counts
-from trainer.split import write_split
-from trainer.task import PIXELS_DIR, head_task, image_task
-from trainer.tracking import check_tracker, tracking
-from trainer.trust import foreign
-from trainer.trust.decide import check_no_defect
+from trainer.config.settings import CONFIG_FILE, TrainConfig
+from trainer.data.image_record import note_images
+from trainer.data.splits.dataset import Images, prepare_images
+from trainer.data.splits.split import write_split
+from trainer.decision.rules import check_no_defect
+from trainer.errors import ConfigError
+from trainer.evaluation import ood_images
+from trainer.fitting.batch_size import check_gpu, resolve_batch_size
+from trainer.fitting.compilation import check_compiler
+from trainer.fitting.head_search import fit_heads
+from trainer.fitting.inputs import PIXELS_DIR, head_task, image_task
+from trainer.fitting.loop import Fitting, read_best
+from trainer.fitting.optimizer import resolve_rate
+from trainer.fitting.precision import choose_precision
+from trainer.inputs.shapes import report_shapes, tile_counts
+from trainer.model import backbone
+from trainer.model.backbone import choose_trained
+from trainer.monitoring.phases import PHASES
+from trainer.monitoring.tracking import check_tracker, tracking
+from trainer.publishing import folds as published_folds
+from trainer.publishing.facts import correct_facts
+from trainer.publishing.package import finish
+from trainer.publishing.published import check_published
+from trainer.run_lock import explained_failures, only_training_in
+from trainer.runtime import system
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +68,7 @@ def train(config: TrainConfig) -> Path:
     )
     _check_machine(config, accelerator)
     if accelerator.device.type == "cpu":
-        machine.keep_freed_memory()
+        system.keep_freed_memory()
     # Under `accelerate launch` one process speaks, and writes, for all.
     if not accelerator.is_main_process:
         logging.getLogger("trainer").setLevel(logging.ERROR)
@@ -174,7 +176,7 @@ def _train_on(
         f"{config.model.model}, {len(images.labels)} classes ({shortlist(images.labels, 12)}); "
         "images: "
         f"{', '.join(f'{len(part)} {name}' for name, part in images.parts.items())}; on "
-        f"{machine.accelerator_name(accelerator.device) or machine.processor_name()}, "
+        f"{system.accelerator_name(accelerator.device) or system.processor_name()}, "
         f"{'float32' if accelerator.mixed_precision == 'no' else accelerator.mixed_precision}; "
         f"run folder {run_dir}"
     )
@@ -223,7 +225,7 @@ def _cross_validate(
         # Otherwise accelerate would keep the models of all folds.
         accelerator.free_memory()
     if accelerator.is_main_process:
-        cross_validation.publish(folds, fold_dirs, run_dir, config)
+        published_folds.publish(folds, fold_dirs, run_dir, config)
     accelerator.wait_for_everyone()
 
 
@@ -231,7 +233,7 @@ def _check_images(config: TrainConfig, prepared: list[Images]) -> None:
     """Make sure that all that is to be done with the images can be done."""
     check_no_defect(config.decision, prepared[0].labels)
     if config.decision.foreign_dir is not None:
-        foreign.check_folder(config.decision.foreign_dir, prepared[0].bit_depth)
+        ood_images.check_folder(config.decision.foreign_dir, prepared[0].bit_depth)
 
 
 def _run_dir(config: TrainConfig) -> Path:

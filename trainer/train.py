@@ -2,15 +2,15 @@
 
 import sys
 
-from trainer.command_line import (
+from trainer.cli.command import (
     check_settings,
     is_main_process,
     read_train_config,
     run_command,
     trained_folder,
 )
-from trainer.flags import Command
-from trainer.phases import PHASES, run_phases
+from trainer.cli.flags import Command
+from trainer.monitoring.phases import PHASES, run_phases
 
 COMMAND = Command(
     "train.py",
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> None:
     PHASES.plan(run_phases(config))
     folder = trained_folder(config)
     if is_main_process():
-        from trainer.summary import summary
+        from trainer.cli.summary import summary
 
         print(summary(folder), file=sys.stderr)
         print(folder)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from model_card.report import Report
+from model_card.schema.report import Report
 from tests.loopback_hub import LoopbackHub
 from tests.readme_commands import (
     REPOSITORY,

@@ -15,7 +15,7 @@ from tests.readme_commands import (
     run,
 )
 from trainer import train
-from trainer.command_line import read_train_config
+from trainer.cli.command import read_train_config
 
 SHARED = REPOSITORY.parent / "shared"
 PHOTOGRAPHS = SHARED / "data" / "neu" / "images"

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from model_card.figures import write_report_figures
-from model_card.trust_figures import write_trust_figures
-from model_card.wording import enumeration
-from space.images import MAX_FILE_BYTES
-from space.predictor import Predictor, read_image
+from model_card.figures.reliability import write_trust_figures
+from model_card.figures.results import write_report_figures
+from model_card.formatting import enumeration
+from space.inference.images.reader import MAX_FILE_BYTES
+from space.inference.predictor import Predictor, read_image
 from tests.browser import DESKTOP, PHONE, open_browser
 from tests.published_folder import noise, write_decision, write_published_folder
 from tests.reports import LABELS, example_report

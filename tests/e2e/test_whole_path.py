@@ -18,12 +18,12 @@ from playwright.sync_api import expect
 from safetensors.torch import load_file
 from timm.data import create_transform, resolve_model_data_config
 
-from space.predictor import Predictor, read_image
+from space.inference.predictor import Predictor, read_image
 from tests.browser import open_page
 from tests.loopback_hub import LoopbackHub
 from tests.loopback_hub.base_models import put_base_model
 from tests.running_space import running_space
-from trainer.drawn_samples import CLASSES, write_samples
+from trainer.synthetic.samples import CLASSES, write_samples
 
 REPOSITORY = Path(__file__).parents[2]
 BASE_MODEL = "test_convnext.r160_in1k"

@@ -13,10 +13,10 @@ from PIL import Image
 from timm.data import resolve_model_data_config
 
 from model_card.card import render_card
-from space.decision import Costs, Decision, Rules
-from space.predictor import Predictor
+from space.inference.decision import Costs, Decision, Rules
+from space.inference.predictor import Predictor
 from tests.reports import LABELS, example_model, example_report
-from trainer.export import write_model
+from trainer.model.export import write_model
 
 
 @pytest.mark.parametrize(

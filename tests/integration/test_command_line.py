@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run
-from trainer.command_line import resumed
-from trainer.config import DataConfig, RecipeConfig, RunConfig, TrainConfig
+from trainer.cli.command import resumed
+from trainer.config.settings import DataConfig, RecipeConfig, RunConfig, TrainConfig
 from trainer.errors import ConfigError
 
 
@@ -103,7 +103,9 @@ def test_pretrained_weights_out_of_reach(
     tmp_path: Path,
 ) -> None:
     # Where the Hub is, its client reads when it is imported.
-    monkeypatch.setattr("trainer.reachability.hf_hub_url", lambda *_: "http://127.0.0.1:9/x")
+    monkeypatch.setattr(
+        "trainer.runtime.reachability.hf_hub_url", lambda *_: "http://127.0.0.1:9/x"
+    )
     code, out, err = command("train.py", "--model", "convnext_atto.d2_in1k")
     assert (code, out) == (2, "")
     assert [message for message in caplog.messages if "Hub" in message] == [

@@ -14,10 +14,10 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from trainer.config import RecipeConfig
-from trainer.learner import Learner
-from trainer.loading import Batch
-from trainer.task import Task
+from trainer.config.settings import RecipeConfig
+from trainer.fitting.inputs import Task
+from trainer.fitting.step import Learner
+from trainer.inputs.loading import Batch
 
 TRAIN = Path(__file__).parents[2] / "trainer" / "train.py"
 

@@ -26,16 +26,18 @@ from tests.loopback_hub import LoopbackHub
 from tests.published_folder import write_decision, write_published_folder
 from tests.reports import example_report
 from tests.small_run import going_on, small_config, train_until
-from trainer import assess, checkpoint, push
+from trainer import push
 from trainer import train as train_command
-from trainer.command_line import run_command
-from trainer.drawn_samples import write_samples
+from trainer.cli.command import run_command
+from trainer.cli.flags import Command
+from trainer.cli.flags import read_flags as parse_options
+from trainer.data.splits.dataset import Images
 from trainer.errors import ConfigError
-from trainer.flags import Command
-from trainer.flags import read_flags as parse_options
-from trainer.history import BEST, LAST
-from trainer.images import Images
+from trainer.evaluation import scores
+from trainer.monitoring.epoch_log import BEST, LAST
 from trainer.run import train
+from trainer.runtime import checkpoint
+from trainer.synthetic.samples import write_samples
 
 RUN_FILES = [
     *("config.json", "images.json", "overlaps.json", "metrics.jsonl", "run.lock"),
@@ -54,7 +56,7 @@ NEEDED = {"config.json", LAST, BEST}
 def _quick_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the tests of the finished model: weights are what is compared."""
     monkeypatch.setattr("trainer.run.finish", lambda *_: None)
-    monkeypatch.setattr("trainer.summary.summary", lambda *_, **__: "")
+    monkeypatch.setattr("trainer.cli.summary.summary", lambda *_, **__: "")
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +75,8 @@ def _same_options_parsed_once(monkeypatch: pytest.MonkeyPatch, parsed: dict[Any,
             parsed[key] = parse_options(words, command, defaults, given)
         return parsed[key]
 
-    monkeypatch.setattr("trainer.command_line.read_flags", read_flags)
-    monkeypatch.setattr("trainer.backbone.check_network", lambda *_: None)
+    monkeypatch.setattr("trainer.cli.command.read_flags", read_flags)
+    monkeypatch.setattr("trainer.model.backbone.check_network", lambda *_: None)
 
 
 def _copy(source: Path, run_dir: Path) -> Path:
@@ -379,7 +381,7 @@ def test_a_disk_that_fills_up_after_training(
     def finish(config: object, images: Images, *_: object) -> None:
         partial = run_dir / "published.partial"
         partial.mkdir()
-        assess.write_predictions(images.parts["test"].select([]), [], run_dir)
+        scores.write_predictions(images.parts["test"].select([]), [], run_dir)
         example_report().write(partial)
         write_card(partial)
 

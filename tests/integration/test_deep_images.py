@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model_card.report import Report
-from space.predictor import Predictor
+from model_card.schema.report import Report
+from space.inference.predictor import Predictor
 from tests.bit_depth_images import write_set
 from tests.small_run import small_config
 from trainer.run import train

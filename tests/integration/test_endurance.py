@@ -13,9 +13,9 @@ import torch
 from safetensors import SafetensorError
 
 from tests.killed_run import assert_same_weights, finish, start, start_and_kill, wait_until_said
-from trainer.drawn_samples import write_samples
-from trainer.endurance import explained_failures, only_training_in
 from trainer.errors import ConfigError, DefectError
+from trainer.run_lock import explained_failures, only_training_in
+from trainer.synthetic.samples import write_samples
 
 KILLS = 3
 

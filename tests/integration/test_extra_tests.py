@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from model_card.report import Report
+from model_card.schema.report import Report
 from tests.drawn_boxes import write_boxes
 from tests.small_run import small_config
-from trainer.config import TrainConfig
-from trainer.drawn_samples import CLASSES, write_samples
+from trainer.config.settings import TrainConfig
 from trainer.errors import DataError
-from trainer.facts import correct_facts
+from trainer.inputs.corruptions import DEGRADATIONS
+from trainer.publishing.facts import correct_facts
 from trainer.run import train
-from trainer.trust.degradations import DEGRADATIONS
+from trainer.synthetic.samples import CLASSES, write_samples
 
 
 @pytest.fixture(scope="module")

@@ -13,18 +13,18 @@ from accelerate import Accelerator
 from datasets import Dataset
 from safetensors.torch import load_file
 
-from model_card.report import Report
+from model_card.schema.report import Report
 from tests.small_run import small_config
-from trainer import backbone
-from trainer.augment import Normalise, plain_transform
-from trainer.config import TrainConfig
-from trainer.drawn_samples import write_samples
+from trainer.config.settings import TrainConfig
+from trainer.data.sources import open_image
+from trainer.data.splits.dataset import Images, prepare_images
 from trainer.errors import ConfigError
-from trainer.features import FeatureStore, FeatureViews
-from trainer.history import BEST, METRICS, EpochResult, History
-from trainer.imagefolder import open_image
-from trainer.images import Images, prepare_images
+from trainer.inputs.augment import Normalise, plain_transform
+from trainer.model import backbone
+from trainer.model.feature_cache import FeatureStore, FeatureViews
+from trainer.monitoring.epoch_log import BEST, METRICS, EpochResult, History
 from trainer.run import train
+from trainer.synthetic.samples import write_samples
 
 
 @pytest.fixture(scope="module")

@@ -16,17 +16,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from model_card.report import Report
+from model_card.schema.report import Report
 from tests.small_run import going_on, small_config, train_until
-from trainer import checkpoint
-from trainer.config import TrainConfig
-from trainer.drawn_samples import write_samples
+from trainer.config.settings import TrainConfig
+from trainer.data.image_record import RECORD_FILE
 from trainer.errors import ConfigError, DataError, DefectError
-from trainer.fit import Fitting
-from trainer.history import BEST, LAST, METRICS
-from trainer.image_record import RECORD_FILE
-from trainer.interruption import Stopped
+from trainer.fitting.loop import Fitting
+from trainer.monitoring.epoch_log import BEST, LAST, METRICS
 from trainer.run import train
+from trainer.runtime import checkpoint
+from trainer.runtime.interruption import Stopped
+from trainer.synthetic.samples import write_samples
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +265,7 @@ def test_batch_size_is_found_once(
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
     monkeypatch.setattr("trainer.run.check_gpu", lambda device: None)
-    monkeypatch.setattr("trainer.batch_search.try_step", attempt)
+    monkeypatch.setattr("trainer.fitting.batch_size.try_step", attempt)
     config = small_config(data_dir, tmp_path / "run", epochs=1)
     asked = replace(config, run=replace(config.run, find_batch_size=True))
     train_until(1, asked, monkeypatch)

@@ -16,16 +16,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from model_card.wording import counted
+from model_card.formatting import counted
 from tests.folder_trees import write_tree
-from trainer.config import DataConfig
+from trainer.config.settings import DataConfig
+from trainer.data.folders.entries import IMAGE_SUFFIXES, SYSTEM_NAMES
+from trainer.data.sources import Collection, FoundImages, collect_images, find_images
+from trainer.data.splits.overlap_groups import Surfaces
 from trainer.errors import DataError
-from trainer.folder_entries import IMAGE_SUFFIXES, SYSTEM_NAMES
-from trainer.imagefolder import Collection, FoundImages, collect_images, find_images
 from trainer.inspection import inspector
 from trainer.inspection.report import DataReport
-from trainer.names import as_text
-from trainer.surfaces import Surfaces
+from trainer.text.names import as_text
 
 
 def encoded(kind: str, seed: int) -> bytes:

@@ -11,16 +11,16 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from datasets import Image as ImageFeature
 
-from model_card.report import Report
+from model_card.schema.report import Report
 from tests.loopback_hub import LoopbackHub
 from tests.small_run import small_config
-from trainer import hub_images
-from trainer.config import DataConfig
-from trainer.drawn_samples import draw_image
+from trainer.config.settings import DataConfig
+from trainer.data import hub as hub_datasets
+from trainer.data.hub import load_from_hub
+from trainer.data.sources import collect_images, find_images
 from trainer.errors import DataError
-from trainer.hub_images import load_from_hub
-from trainer.imagefolder import collect_images, find_images
 from trainer.run import train
+from trainer.synthetic.samples import draw_image
 
 CLASSES = ("Crazing", "Patches")
 
@@ -250,7 +250,7 @@ def test_a_stream_that_breaks_is_explained(hub: LoopbackHub, as_files: object) -
 def test_a_class_that_no_streamed_image_shows_is_named(
     hub: LoopbackHub, as_files: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_images, "SHUFFLED_IMAGES", 1)
+    monkeypatch.setattr(hub_datasets, "SHUFFLED_IMAGES", 1)
     with pytest.raises(DataError, match=r"first 3 images of ada/steel's train .* Patches"):
         load_from_hub("ada/steel", 3)
 

@@ -15,8 +15,8 @@ from PIL import Image
 from tests.browser import DESKTOP, PHONE, open_page
 from tests.drawn_strips import SURFACES, Shot
 from tests.loopback_hub import LoopbackHub
-from trainer.drawn_samples import draw_image
 from trainer.inspection.report import DATA_REPORT_FILE, DataReport
+from trainer.synthetic.samples import draw_image
 
 SCRIPT = Path(__file__).parents[2] / "trainer" / "inspect_data.py"
 Command = Callable[..., tuple[int, str, str]]

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from gradio.routes import file_upload_statuses
 
-from space.connection import TimedConnection
-from space.gate import Gate
-from space.visitors import RECORDED_EVENTS, TRACKED_UPLOADS, UNREAD_MESSAGES, UNREAD_SESSIONS
+from space.server.connection import TimedConnection
+from space.server.gate import Gate
+from space.server.visitors import RECORDED_EVENTS, TRACKED_UPLOADS, UNREAD_MESSAGES, UNREAD_SESSIONS
 from tests.served_page import Site, served_page
 
 # Gradio and pandas warn of themselves, and leave event loops open.
@@ -51,8 +51,8 @@ def _kept(site: Site) -> dict[str, int]:
 
 
 def test_visitors_who_leave_are_forgotten(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("space.visitors.UNREAD_SESSIONS", LEAST)
-    monkeypatch.setattr("space.visitors.TRACKED_UPLOADS", LEAST)
+    monkeypatch.setattr("space.server.visitors.UNREAD_SESSIONS", LEAST)
+    monkeypatch.setattr("space.server.visitors.TRACKED_UPLOADS", LEAST)
     monkeypatch.setattr(site.app._queue, "ANALYTICS_MAX_EVENTS", LEAST)
     for number in range(3 * LEAST):
         own = site.upload(number, progress=f"upload{number}")

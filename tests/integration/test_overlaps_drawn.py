@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from tests.drawn_strips import SURFACES, Pixels, Shot
-from trainer.drawn_textures import Array, Rng
-from trainer.overlaps import Overlap, find_overlaps
-from trainer.overlaps.likeness import shared_parts
-from trainer.overlaps.turns import turned
+from trainer.data.overlap_search import Overlap, find_overlaps
+from trainer.data.overlap_search.orientations import turned
+from trainer.data.overlap_search.similarity import shared_parts
+from trainer.synthetic.brushes import Array, Rng
 
 # Grey levels. Fainter plain texture does not survive JPEG at quality 60: of two crops of one
 # surface at 1.0, what is left correlates by 0.5, at 1.5 by 0.7. The next test goes below that.

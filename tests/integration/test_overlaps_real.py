@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.brute_force import strict_pairs
 from tests.drawn_strips import Pixels
-from trainer.overlaps import Overlap, find_overlaps
+from trainer.data.overlap_search import Overlap, find_overlaps
 
 NEU = Path(__file__).parents[3] / "shared" / "data" / "neu"
 IMAGES_PER_CLASS = 40

@@ -17,16 +17,16 @@ import torch
 import yaml  # type: ignore[import-untyped]
 from huggingface_hub import HfApi, ModelCard, constants
 
-from model_card.report import Report
-from space.predictor import Predictor
+from model_card.schema.report import Report
+from space.inference.predictor import Predictor
 from tests.loopback_hub import LoopbackHub
 from tests.loopback_hub.accounts import Role
 from tests.loopback_hub.base_models import put_base_model
 from tests.published_folder import write_decision, write_published_folder
 from tests.reports import LABELS
 from trainer.errors import DataError, DefectError, HubError
-from trainer.hub_checks import check_can_push, check_repo_id
-from trainer.publish import SPACE_FOLDER, publish_model, publish_space
+from trainer.publishing.hub.preflight import check_can_push, check_repo_id
+from trainer.publishing.hub.upload import SPACE_FOLDER, publish_model, publish_space
 
 ROOT = Path(__file__).parents[2]
 MODEL = "ada/steel"
@@ -352,7 +352,7 @@ def test_a_read_only_folder(
     def refuse(*_: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system", str(folder / "README.md"))
 
-    monkeypatch.setattr("trainer.publish.write_card", refuse)
+    monkeypatch.setattr("trainer.publishing.hub.upload.write_card", refuse)
     with pytest.raises(DefectError, match=r"README\.md can't be read or written: Read-only"):
         publish_model(folder, MODEL, private=False)
     assert hub.requests == []
@@ -455,7 +455,7 @@ def test_our_own_faults_are_not_taken_for_the_hub_s(
     def fault(*_: object) -> None:
         raise KeyError("no such key")
 
-    monkeypatch.setattr("trainer.publish.check_purpose", fault)
+    monkeypatch.setattr("trainer.publishing.hub.upload.check_purpose", fault)
     with pytest.raises(KeyError, match="no such key"):
         publish_model(folder, MODEL, private=False)
 

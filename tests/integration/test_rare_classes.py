@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_card.report import Report
+from model_card.schema.report import Report
 from tests.small_run import small_config
 from trainer.run import train
 

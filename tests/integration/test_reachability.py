@@ -8,7 +8,7 @@ import timm
 from tests.loopback_hub import LoopbackHub
 from tests.loopback_hub.base_models import put_base_model
 from trainer.errors import ConfigError, HubError
-from trainer.reachability import check_reachable
+from trainer.runtime.reachability import check_reachable
 
 MODEL = "test_convnext.r160_in1k"
 NOWHERE = "http://127.0.0.1:9/x"
@@ -17,7 +17,7 @@ NOWHERE = "http://127.0.0.1:9/x"
 @pytest.fixture
 def out_of_reach(monkeypatch: pytest.MonkeyPatch, no_waiting: None) -> None:
     """A Hub that nobody answers for."""
-    monkeypatch.setattr("trainer.reachability.hf_hub_url", lambda *_: NOWHERE)
+    monkeypatch.setattr("trainer.runtime.reachability.hf_hub_url", lambda *_: NOWHERE)
 
 
 @pytest.mark.parametrize("name", [MODEL, "test_convnext", f"hf-hub:timm/{MODEL}"])

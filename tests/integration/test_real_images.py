@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from model_card.report import Report
+from model_card.schema.report import Report
 from trainer import run
-from trainer.config import DataConfig, ModelConfig, RecipeConfig, RunConfig, TrainConfig
+from trainer.config.settings import DataConfig, ModelConfig, RecipeConfig, RunConfig, TrainConfig
 
 SHARED = Path(__file__).parents[3] / "shared"
 IMAGES = SHARED / "data" / "neu" / "images"

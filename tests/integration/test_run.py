@@ -15,12 +15,12 @@ from safetensors.torch import load_file
 from sklearn import metrics
 from timm.data import create_transform, resolve_model_data_config
 
-from model_card.report import Report
+from model_card.schema.report import Report
 from tests.small_run import going_on, small_config
-from trainer import imagefolder
-from trainer.drawn_samples import CLASSES, draw_image, write_samples
-from trainer.history import BEST
+from trainer.data import sources
+from trainer.monitoring.epoch_log import BEST
 from trainer.run import train
+from trainer.synthetic.samples import CLASSES, draw_image, write_samples
 
 IMAGE_FIGURES = {"sample_predictions.png", "augmentations.png", "heatmaps.png"}
 DATA_NAME = "strips"
@@ -198,8 +198,8 @@ def test_shared_images_and_bfloat16(data_dir: Path, tmp_path: Path) -> None:
 
 def test_drawn_images_are_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(imagefolder, "DRAWN_TRAIN_PER_CLASS", 4)
-    monkeypatch.setattr(imagefolder, "DRAWN_TEST_PER_CLASS", 2)
+    monkeypatch.setattr(sources, "DRAWN_TRAIN_PER_CLASS", 4)
+    monkeypatch.setattr(sources, "DRAWN_TEST_PER_CLASS", 2)
     folder = train(small_config(None, Path("run"), epochs=1))
     report = Report.read(folder)
     assert report.data.kind == "drawn"

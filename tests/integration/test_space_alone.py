@@ -18,7 +18,7 @@ from gradio_client import Client, handle_file  # type: ignore[import-untyped]
 from gradio_client.exceptions import AppError  # type: ignore[import-untyped]
 from PIL import Image
 
-from space.predictor import Predictor, read_image
+from space.inference.predictor import Predictor, read_image
 from tests.loopback_hub import LoopbackHub
 from tests.published_folder import noise, write_decision, write_published_folder
 from tests.reports import LABELS

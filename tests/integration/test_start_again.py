@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
-from model_card.report import Report
+from model_card.schema.report import Report
 from tests.conftest import Run
 from tests.loopback_hub import LoopbackHub
-from trainer.config import CONFIG_FILE, TrainConfig
-from trainer.drawn_samples import write_samples
-from trainer.run_folder import State, state_of
+from trainer.config.run_folder import State, state_of
+from trainer.config.settings import CONFIG_FILE, TrainConfig
+from trainer.synthetic.samples import write_samples
 
 SETTINGS = (
     *("--data-dir", "strips", "--model", "test_convnext", "--no-pretrained", "--epochs", "1"),

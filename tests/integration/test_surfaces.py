@@ -12,18 +12,18 @@ import pytest
 from datasets import Dataset
 from PIL import Image
 
-from model_card.report import Report
+from model_card.schema.report import Report
 from tests.small_run import small_config
 from trainer import compare_splits
-from trainer.config import DataConfig, TrainConfig
-from trainer.drawn_samples import draw_image
+from trainer.config.settings import DataConfig, TrainConfig
+from trainer.data.image_record import note_images
+from trainer.data.splits.dataset import Images, prepare_images
+from trainer.data.splits.overlap_groups import OVERLAPS_FILE, Surfaces, read_surfaces, survey
 from trainer.errors import DataError
-from trainer.image_record import note_images
-from trainer.images import Images, prepare_images
 from trainer.inspection import inspector
 from trainer.inspection.report import DataReport
 from trainer.run import train
-from trainer.surfaces import OVERLAPS_FILE, Surfaces, read_surfaces, survey
+from trainer.synthetic.samples import draw_image
 
 LABELS = ("Crazing", "Patches")
 SURFACES = 10
@@ -111,7 +111,7 @@ def test_runs_and_inspections_of_the_same_images_look_once(
         looks.append(len(images))
         return survey(images)
 
-    monkeypatch.setattr("trainer.surfaces.survey", counted)
+    monkeypatch.setattr("trainer.data.splits.overlap_groups.survey", counted)
     data_dir, cache = tmp_path / "data", tmp_path / "cache"
     shutil.copytree(crops, data_dir)
 
@@ -301,8 +301,8 @@ def test_comparing_splits_is_one_command(
 
 def test_drawings_are_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("trainer.imagefolder.DRAWN_TRAIN_PER_CLASS", 10)
-    monkeypatch.setattr("trainer.imagefolder.DRAWN_TEST_PER_CLASS", 2)
+    monkeypatch.setattr("trainer.data.sources.DRAWN_TRAIN_PER_CLASS", 10)
+    monkeypatch.setattr("trainer.data.sources.DRAWN_TEST_PER_CLASS", 2)
     [images] = prepare(TrainConfig(data=DataConfig()), tmp_path / "run")
     assert images.surfaces is None
     groups = [group for part in images.parts.values() for group in part["group"]]

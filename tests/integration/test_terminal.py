@@ -20,13 +20,14 @@ import pytest
 import torch
 
 from tests.small_run import small_config
-from trainer import fit, run, time_left
-from trainer.drawn_samples import write_samples
-from trainer.phases import PHASES, run_phases
-from trainer.progress import LEGEND
-from trainer.slowdown import Slowdown
-from trainer.summary import summary
-from trainer.time_left import TimeLeft
+from trainer import run
+from trainer.cli.summary import summary
+from trainer.fitting import loop, time_left
+from trainer.fitting.time_left import TimeLeft
+from trainer.monitoring.phases import PHASES, run_phases
+from trainer.monitoring.progress import LEGEND
+from trainer.monitoring.slowdown import Slowdown
+from trainer.synthetic.samples import write_samples
 
 ROOT = Path(__file__).parents[2]
 COLUMNS = 80
@@ -107,12 +108,12 @@ def test_folds_are_numbered_and_count_in_the_time_left(
         estimates.append(TimeLeft(*numbers))
         return estimates[-1]
 
-    monkeypatch.setattr(fit, "TimeLeft", estimate)
+    monkeypatch.setattr(loop, "TimeLeft", estimate)
     # Every run is a long one.
     monkeypatch.setattr(time_left, "LONG_RUN_S", 0)
-    monkeypatch.setattr(fit.Fitting, "length_checked", False)
+    monkeypatch.setattr(loop.Fitting, "length_checked", False)
     # Every step is a slow one.
-    monkeypatch.setattr(fit.Fitting, "slowdown_reported", False)
+    monkeypatch.setattr(loop.Fitting, "slowdown_reported", False)
     monkeypatch.setattr(Slowdown, "step", lambda *_: "Training is slow.")
     caplog.set_level(logging.INFO, "trainer")
     PHASES.plan(run_phases(config))

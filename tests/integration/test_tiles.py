@@ -17,19 +17,19 @@ from accelerate.state import AcceleratorState
 from PIL import Image
 from safetensors.torch import load_file
 
-from model_card.report import Report
-from space.predictor import Predictor, read_image
-from space.tiling import tile_starts
+from model_card.schema.report import Report
+from space.inference.predictor import Predictor, read_image
+from space.inference.tiling import tile_starts
 from tests.small_run import going_on, small_config, train_until
 from trainer import run
-from trainer.backbone import Backbone
-from trainer.config import ModelConfig, RecipeConfig, RunConfig, TrainConfig
+from trainer.config.run_folder import PUBLISHED_DIR
+from trainer.config.settings import ModelConfig, RecipeConfig, RunConfig, TrainConfig
+from trainer.data.splits.dataset import Images
 from trainer.errors import ConfigError
-from trainer.export import write_model
-from trainer.history import BEST, LAST, METRICS
-from trainer.images import Images
+from trainer.model.backbone import Backbone
+from trainer.model.export import write_model
+from trainer.monitoring.epoch_log import BEST, LAST, METRICS
 from trainer.run import train
-from trainer.run_folder import PUBLISHED_DIR
 
 # Width and height of the strips of a class in turn: 4, 4 and 3 tiles, and one.
 SIZES = ((96, 24), (24, 96), (70, 30), (40, 40))

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from tests.small_run import going_on, small_config, train_until
-from trainer import tracking
-from trainer.config import RunConfig, TrainConfig
-from trainer.drawn_samples import write_samples
+from trainer.config.settings import RunConfig, TrainConfig
 from trainer.errors import ConfigError
-from trainer.history import METRICS
+from trainer.monitoring import tracking
+from trainer.monitoring.epoch_log import METRICS
+from trainer.monitoring.tracking import PROJECT, TENSORBOARD_DIR, check_tracker
 from trainer.run import train
-from trainer.tracking import PROJECT, TENSORBOARD_DIR, check_tracker
+from trainer.synthetic.samples import write_samples
 
 CURVES = {
     "loss/train": "train_loss",

@@ -11,19 +11,19 @@ from accelerate.state import AcceleratorState
 from PIL import Image
 from scipy.special import softmax
 
-from model_card.report import Report
-from space.predictor import Predictor, read_image
+from model_card.schema.report import Report
+from space.inference.predictor import Predictor, read_image
 from tests.published_folder import noise
 from tests.small_run import small_config
-from trainer.config import DecisionConfig, TrainConfig
-from trainer.drawn_samples import write_samples
+from trainer.config.paths import check_paths
+from trainer.config.settings import DecisionConfig, TrainConfig
+from trainer.decision.outputs import EVIDENCE_FILE, Evidence
+from trainer.decision.temperature import fit_temperature
 from trainer.errors import ConfigError, DataError
-from trainer.paths import check_paths
+from trainer.evaluation import ood_images
+from trainer.evaluation.folds import judge_folds
 from trainer.run import train
-from trainer.trust import foreign
-from trainer.trust.calibration import fit_temperature
-from trainer.trust.evidence import EVIDENCE_FILE, Evidence
-from trainer.trust.folds import judge_folds
+from trainer.synthetic.samples import write_samples
 
 COSTS = {"cost_missed": 3.0, "cost_false_alarm": 1.0, "cost_look": 2.5}
 TEST_IMAGES = 24
@@ -79,7 +79,7 @@ def test_the_report_tells_what_the_predictor_says(folder: Path, published: Path)
     assert trust.unknown_surfaces is not None
     kinds = {kind.kind: kind for kind in trust.unknown_surfaces.foreign}
     assert list(kinds)[-1] == "folder wood"
-    shown = {"folder wood": [noise(seed) for seed in range(5)], **foreign.drawn_images(seed=0)}
+    shown = {"folder wood": [noise(seed) for seed in range(5)], **ood_images.drawn_images(seed=0)}
     for kind in ("folder wood", "text"):
         refused = sum(p.verdict == "unknown" for p in predictor.predict(shown[kind]))
         assert kinds[kind].images == len(shown[kind])

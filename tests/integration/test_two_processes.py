@@ -16,16 +16,16 @@ import torch
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
-from model_card.report import Report
-from space.images import read_image
-from space.predictor import Predictor
+from model_card.schema.report import Report
+from space.inference.images.reader import read_image
+from space.inference.predictor import Predictor
 from tests.loopback_hub import LoopbackHub
 from tests.small_run import small_config
-from trainer import checkpoint
-from trainer.drawn_samples import write_samples
-from trainer.history import LAST, METRICS
+from trainer.data.splits.split import SPLIT_FILE
+from trainer.monitoring.epoch_log import LAST, METRICS
 from trainer.run import train
-from trainer.split import SPLIT_FILE
+from trainer.runtime import checkpoint
+from trainer.synthetic.samples import write_samples
 
 ROOT = Path(__file__).parents[2]
 # `accelerate launch --cpu` starts two processes on one machine through MPI alone, which few have;

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from space.address import Address, UnknownNameError
+from space.server.address import Address, UnknownNameError
 
 if TYPE_CHECKING:
     from starlette.types import Scope

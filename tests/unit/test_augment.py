@@ -12,8 +12,8 @@ from PIL import Image
 from timm.data import create_transform
 from torchvision.transforms import v2
 
-from trainer.augment import Augment, Normalise, changes, draw, plain_transform
-from trainer.config import RecipeConfig
+from trainer.config.settings import RecipeConfig
+from trainer.inputs.augment import Augment, Normalise, changes, draw, plain_transform
 
 
 def recipe(**changes: float) -> RecipeConfig:

@@ -11,15 +11,15 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from trainer.backbone import (
+from trainer.config.settings import ModelConfig
+from trainer.errors import ConfigError
+from trainer.model.backbone import (
     Backbone,
     build,
     check_network,
     choose_trained,
     count_parameters,
 )
-from trainer.config import ModelConfig
-from trainer.errors import ConfigError
 
 BATCH_NORM = "test_efficientnet"
 

@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tests.small_run import small_config
-from trainer import batch_search
-from trainer.batch_search import (
+from trainer.config.settings import TrainConfig
+from trainer.errors import ConfigError
+from trainer.fitting import batch_size
+from trainer.fitting.batch_size import (
     batch_sizes,
     check_gpu,
     largest_that_fits,
     resolve_batch_size,
     try_step,
 )
-from trainer.config import TrainConfig
-from trainer.errors import ConfigError
 
 TOO_LARGE = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
@@ -103,7 +103,7 @@ def test_a_step_takes_as_many_images_as_before(monkeypatch: pytest.MonkeyPatch) 
         if images > 5:
             raise TOO_LARGE
 
-    monkeypatch.setattr(batch_search, "try_step", attempt)
+    monkeypatch.setattr(batch_size, "try_step", attempt)
     config = _config(batch_size=8, accumulate=2)
     config = replace(config, run=replace(config.run, find_batch_size=True))
     # No weights are fetched for a network that is thrown away.

@@ -19,22 +19,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from space.decoding import Decoder
 from space.demo import Demo
-from space.images import BIT_DEPTHS, ImageError, decode_image, read_image
-from space.predictor import ModelError, Predictor
-from space.uploads import UploadFolder
+from space.inference.images.decoding import Decoder
+from space.inference.images.reader import BIT_DEPTHS, ImageError, decode_image, read_image
+from space.inference.predictor import ModelError, Predictor
+from space.server.uploads import UploadFolder
 from tests.bit_depth_images import picture, stored, write_set
 from tests.published_folder import write_published_folder
 from tests.unit.test_imagefolder import load
-from trainer.bit_depth import BitDepth, Samples, _fewer_bits, find_bit_depth, with_bit_depth
-from trainer.cache import image_digest
-from trainer.config import DataConfig, DecisionConfig, TrainConfig
-from trainer.finish import _observe_foreign
-from trainer.imagefolder import Collection, collect_images, open_image
+from trainer.config.settings import DataConfig, DecisionConfig, TrainConfig
+from trainer.data.bit_depth import BitDepth, Samples, _fewer_bits, find_bit_depth, with_bit_depth
+from trainer.data.image_record import image_digest
+from trainer.data.sources import Collection, collect_images, open_image
+from trainer.evaluation.ood_images import images_of_folder
+from trainer.inspection.findings import judge
 from trainer.inspection.inspector import inspect
-from trainer.inspection.verdicts import judge
-from trainer.trust.foreign import images_of_folder
+from trainer.publishing.package import _observe_foreign
 
 
 def pixels_of_training(root: Path) -> dict[str, bytes]:
@@ -267,8 +267,8 @@ def test_a_run_shows_its_model_foreign_images_of_the_depth_of_the_set(
     folder = tmp_path / "wood"
     folder.mkdir()
     Image.fromarray(np.full((9, 9), 2048, np.uint16)).save(folder / "a.png")
-    monkeypatch.setattr("trainer.finish.foreign.drawn_images", lambda _: {})
-    monkeypatch.setattr("trainer.finish.observe_images", lambda _, images: list(images))
+    monkeypatch.setattr("trainer.publishing.package.foreign.drawn_images", lambda _: {})
+    monkeypatch.setattr("trainer.publishing.package.observe_images", lambda _, images: list(images))
     config = TrainConfig(decision=DecisionConfig(foreign_dir=folder))
     predictor = cast(Predictor, SimpleNamespace(bit_depth=12))
     [image] = cast(dict[str, Any], _observe_foreign(predictor, config))["folder wood"]

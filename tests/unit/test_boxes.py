@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainer.data.voc_boxes import Box, mask, match_class, read_boxes, read_voc
 from trainer.errors import DataError
-from trainer.trust.boxes import Box, mask, match_class, read_boxes, read_voc
 
 
 def voc(*boxes: tuple[str, int, int, int, int], width: int = 200, height: int = 100) -> bytes:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 
-from trainer.trust.calibration import (
+from trainer.decision.temperature import (
     PRIOR_DEVIATION,
     adaptive_calibration_error,
     brier_score,

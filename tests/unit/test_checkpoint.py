@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from trainer import checkpoint
 from trainer.errors import DataError
+from trainer.runtime import checkpoint
 
 
 def _stepped(seed: int) -> tuple[nn.Module, torch.optim.Optimizer]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_card.checksums import seal, unseal
+from model_card.schema.checksums import seal, unseal
 
 _VALUES = st.recursive(
     st.none()

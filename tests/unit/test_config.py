@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer import push, train
-from trainer.command_line import read_push_config, read_train_config
-from trainer.config import (
+from trainer.cli.command import read_push_config, read_train_config
+from trainer.config.settings import (
     CONFIG_FILE,
     PRESETS,
     DataConfig,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.trust.conformal import conformal_quantile, least_probability
+from trainer.decision.conformal import conformal_quantile, least_probability
 
 
 def test_the_98th_percentile_rejects_2_percent() -> None:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 import uvicorn
 
-from space import connection
-from space.connection import TimedConnection
+from space.server import connection
+from space.server.connection import TimedConnection
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

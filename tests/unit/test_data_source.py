@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from trainer.config import DataConfig
-from trainer.data_source import find_source
+from trainer.config.settings import DataConfig
+from trainer.data.folders.location import find_source
 from trainer.errors import DataError
 
 
@@ -102,7 +102,7 @@ def test_a_dataset_on_the_hub() -> None:
     assert find_source(DataConfig(data_dir="ada/steel-2")) == ("ada/steel-2", "hub")
 
 
-@pytest.mark.parametrize("module", ["trainer.data_source", "trainer.folder_scan"])
+@pytest.mark.parametrize("module", ["trainer.data.folders.location", "trainer.data.folders.scan"])
 def test_no_heavy_library_is_imported(module: str) -> None:
     script = f"import {module}, sys; print(*sys.modules)"
     done = subprocess.run(

@@ -13,12 +13,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from space.decision import RULES_FILE, TEXTURES_FILE, Costs, Decision, Prediction, Rules
-from space.model_folder import ModelError
-from space.texture import KnownTextures, StageTexture
-from trainer.config import DecisionConfig
+from space.inference.decision import RULES_FILE, TEXTURES_FILE, Costs, Decision, Prediction, Rules
+from space.inference.model_folder import ModelError
+from space.inference.novelty import KnownTextures, StageTexture
+from trainer.config.settings import DecisionConfig
+from trainer.decision.rules import check_no_defect, set_rules
 from trainer.errors import ConfigError
-from trainer.trust.decide import check_no_defect, set_rules
 
 LABELS = ["good", "pit", "scratch"]
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from space.decoding import Decoder
-from space.images import MAX_FILE_BYTES, ImageError, read_image
+from space.inference.images.decoding import Decoder
+from space.inference.images.reader import MAX_FILE_BYTES, ImageError, read_image
 from tests.hostile_images import encoded, hostile_files
 
 # What the limits of a process say: a hostile file must not get that far.

@@ -10,9 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.augment import Augment, draw
-from trainer.config import RecipeConfig
-from trainer.trust.degradations import (
+from trainer.config.settings import RecipeConfig
+from trainer.inputs.augment import Augment, draw
+from trainer.inputs.corruptions import (
     BY_NAME,
     COMBINED,
     DEGRADATIONS,

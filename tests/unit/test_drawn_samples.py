@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from trainer.drawn_samples import CLASSES, SIZE_PX, draw_image, write_samples
 from trainer.errors import ConfigError
+from trainer.synthetic.samples import CLASSES, SIZE_PX, draw_image, write_samples
 
 EXAMPLES = Path(__file__).parents[2] / "space" / "examples"
 # To draw the examples anew: draw_image(label, EXAMPLE_SEEDS[label]).save(EXAMPLES / f"{label}.png")
@@ -32,7 +32,7 @@ GOLDEN_SHA256 = "65870a6e42fcb8aa0e9826ad8b2bf449b2d1d7815c87e6e6543291352334f02
 
 def run_module(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "trainer.drawn_samples", *arguments],
+        [sys.executable, "-m", "trainer.synthetic.samples", *arguments],
         cwd=EXAMPLES.parents[1],
         capture_output=True,
         text=True,

@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from space import published
-from space.decision import Prediction
-from trainer import describe
-from trainer.config import ModelConfig, RecipeConfig, RunConfig
-from trainer.example_images import MAX_EXAMPLES, choose_examples, write_examples
-from trainer.images import Images
+from space import model_report
+from space.inference.decision import Prediction
+from trainer.config.settings import ModelConfig, RecipeConfig, RunConfig
+from trainer.data.splits.dataset import Images
+from trainer.publishing import report
+from trainer.publishing.example_images import MAX_EXAMPLES, choose_examples, write_examples
 
 LABELS = ["Dent", "Rust", "Scale"]
 Verdict = Literal["class", "unsure", "unknown"]
@@ -103,7 +103,7 @@ def test_examples_of_many_classes_are_few_and_spread(classes: int, data: st.Data
         for number, label in enumerate(labels)
     ]
     chosen = choose_examples(range(classes), labels, predictions)
-    assert len(chosen) == MAX_EXAMPLES == published.MAX_EXAMPLES
+    assert len(chosen) == MAX_EXAMPLES == model_report.MAX_EXAMPLES
     assert chosen == sorted(chosen)
     assert hardest in chosen
     step = (classes - 1) / (MAX_EXAMPLES - 1)
@@ -192,13 +192,13 @@ def test_the_augmentation_figure_shows_the_recipe(
         extra=SimpleNamespace(explained=[]),
     )
     shown: list[Image.Image] = []
-    monkeypatch.setattr(describe, "draw_samples", lambda *_: None)
+    monkeypatch.setattr(report, "draw_samples", lambda *_: None)
     monkeypatch.setattr(
-        "trainer.describe.figures.write_augmentations",
+        "trainer.publishing.report.figures.write_augmentations",
         lambda original, changed, _: shown.extend([original, *changed]),
     )
-    describe._write_image_figures(cast(describe.FinishedRun, finished), [], tmp_path)
+    report._write_image_figures(cast(report.FinishedRun, finished), [], tmp_path)
     levels = np.asarray([np.asarray(image, dtype=int) for image in shown])
-    assert len(levels) == 1 + describe.AUGMENTED
+    assert len(levels) == 1 + report.AUGMENTED
     change = np.abs(levels[1:] - levels[0]).max(axis=(1, 2, 3))
     assert (change > 1).all() if brightness else (change <= 1).all()

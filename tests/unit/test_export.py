@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 from timm.data import resolve_model_data_config
 
 from tests.published_folder import write_published_folder
-from trainer.backbone import build
-from trainer.config import ModelConfig
+from trainer.config.settings import ModelConfig
 from trainer.errors import DefectError
-from trainer.export import prove_equal, write_model
+from trainer.model.backbone import build
+from trainer.model.export import prove_equal, write_model
 
 IMAGES = [Image.effect_noise((64, 48), 60 + 20 * n).convert("RGB") for n in range(3)]
 

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from model_card import charts, figures, photos
-from model_card.figures import Sample
-from model_card.style import RED, save_figure, shortened
+from model_card.figures import charts, photos, results
+from model_card.figures.results import Sample
+from model_card.figures.style import RED, save_figure, shortened
 from tests.reports import LABELS, example_epochs, example_test
 
 FLAWLESS = [[48 if i == j else 0 for j in range(6)] for i in range(6)]
@@ -167,8 +167,8 @@ def test_augmentations_show_original_and_variants() -> None:
 
 def test_written_figures_are_small_opaque_and_repeatable(tmp_path: Path) -> None:
     epochs, test = example_epochs(), example_test()
-    entries = figures.write_report_figures(epochs, test, tmp_path / "a")
-    figures.write_report_figures(epochs, test, tmp_path / "b")
+    entries = results.write_report_figures(epochs, test, tmp_path / "a")
+    results.write_report_figures(epochs, test, tmp_path / "b")
     assert [entry.file for entry in entries] == [
         "figures/learning_curves.png",
         "figures/confusion_matrix.png",
@@ -191,7 +191,7 @@ def test_style_stays_inside(tmp_path: Path) -> None:
 
 
 def test_alternative_texts_hold_the_numbers(tmp_path: Path) -> None:
-    entries = figures.write_report_figures(example_epochs(8, kept=7), example_test(), tmp_path)
+    entries = results.write_report_figures(example_epochs(8, kept=7), example_test(), tmp_path)
     learning, confusion, curves = (entry.alt.replace("\u00a0", " ") for entry in entries)
     assert "over 8 epochs. Training loss goes from 1.0200 to 0.0451" in learning
     assert "Epoch 7 was kept: training loss 0.0574 and accuracy 98.6 %" in learning
@@ -202,21 +202,21 @@ def test_alternative_texts_hold_the_numbers(tmp_path: Path) -> None:
 
 
 def test_alternative_texts_of_extreme_results(tmp_path: Path) -> None:
-    entries = figures.write_report_figures(example_epochs(1, 1), example_test(FLAWLESS), tmp_path)
+    entries = results.write_report_figures(example_epochs(1, 1), example_test(FLAWLESS), tmp_path)
     learning, confusion, curves = (entry.alt for entry in entries)
     assert "after the only epoch" in learning
     assert confusion.endswith("288 of 288 test images got the right class.")
     assert curves.endswith("Area under the curve: 1 for each class.")
     three = [[8, 2, 0], [0, 9, 1], [3, 3, 4]]
-    entries = figures.write_report_figures(
+    entries = results.write_report_figures(
         example_epochs(), example_test(three, LABELS[:3]), tmp_path
     )
     assert "of 10 images of Patches, 3 were called Crazing" in entries[1].alt
 
 
 def test_figures_of_images_are_written_and_described(tmp_path: Path) -> None:
-    shown = figures.write_samples(samples(), tmp_path)
-    augmented = figures.write_augmentations(noise(0), [noise(1)], tmp_path)
+    shown = results.write_samples(samples(), tmp_path)
+    augmented = results.write_augmentations(noise(0), [noise(1)], tmp_path)
     assert (tmp_path / shown.file).is_file()
     assert (tmp_path / augmented.file).is_file()
     assert shown.alt.replace("\u00a0", " ") == (
@@ -237,7 +237,7 @@ def many_classes(count: int) -> list[list[int]]:
 
 def test_a_thousand_classes_make_bounded_figures(tmp_path: Path) -> None:
     test = example_test(many_classes(1000), [f"Kind {i}" for i in range(1000)])
-    drawn = figures.write_report_figures(example_epochs(3, kept=2), test, tmp_path)
+    drawn = results.write_report_figures(example_epochs(3, kept=2), test, tmp_path)
     confusions = drawn[1]
     assert confusions.file == "figures/top_confusions.png"
     assert confusions.title == "Most frequent confusions"
@@ -258,7 +258,7 @@ def test_a_thousand_classes_make_bounded_figures(tmp_path: Path) -> None:
 def test_forty_classes_are_still_a_matrix(tmp_path: Path) -> None:
     for count, name in ((40, "confusion_matrix"), (41, "top_confusions")):
         test = example_test(many_classes(count), [f"Kind {i}" for i in range(count)])
-        drawn = figures.write_report_figures(example_epochs(1, kept=1), test, tmp_path)
+        drawn = results.write_report_figures(example_epochs(1, kept=1), test, tmp_path)
         assert Path(drawn[1].file).stem == name
 
 

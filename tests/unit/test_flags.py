@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer import __version__, compare_splits, inspect_data, push, train
-from trainer.command_line import read_push_config, read_train_config, run_command
-from trainer.config import PushConfig, TrainConfig
+from trainer.cli.command import read_push_config, read_train_config, run_command
+from trainer.cli.flags import given_flags, read_flags
+from trainer.cli.synonyms import SYNONYMS
+from trainer.config.settings import PushConfig, TrainConfig
 from trainer.errors import ConfigError
-from trainer.flags import given_flags, read_flags
 from trainer.inspect_data import InspectConfig
-from trainer.synonyms import SYNONYMS
 
 LONGEST_SENTENCE = 90
 COMMANDS = {

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.folder_trees import write_tree
-from trainer.command_line import check_settings
-from trainer.config import DataConfig, TrainConfig
+from trainer.cli.command import check_settings
+from trainer.config.settings import DataConfig, TrainConfig
+from trainer.data.folders.scan import FolderScan, class_from_name, scan_folder
+from trainer.data.sources import find_images
 from trainer.errors import DataError
-from trainer.folder_scan import FolderScan, class_from_name, scan_folder
-from trainer.imagefolder import find_images
 
 TWO_CLASSES = ["Crazing/1.png", "Crazing/2.png", "Pitted/1.png"]
 NEU = [

@@ -12,9 +12,9 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from model_card import fonts
-from model_card.fonts import BASE, families_for
-from model_card.style import save_figure, styled
+from model_card.figures import fonts
+from model_card.figures.fonts import BASE, families_for
+from model_card.figures.style import save_figure, styled
 
 # Tangut and Nushu letters, which hardly any machine has a font for.
 TANGUT, NUSHU = "\U00017000", "\U0001b170"

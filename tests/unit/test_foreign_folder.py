@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from trainer.errors import DataError
-from trainer.trust.foreign import check_folder, images_of_folder
+from trainer.evaluation.ood_images import check_folder, images_of_folder
 
 
 def test_images_of_all_folders_below_are_read(tmp_path: Path) -> None:

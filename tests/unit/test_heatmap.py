@@ -15,10 +15,18 @@ from captum.attr import LayerGradientXActivation
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from space import heatmap, overlay
-from space.heatmap import Explainer, above_mean, by_place, coloured, make_explainer, stage_names
-from space.predictor import Predictor
-from space.tiling import cut, pool, stitch
+from space.inference import attribution
+from space.inference.attribution import (
+    Explainer,
+    above_mean,
+    by_place,
+    coloured,
+    make_explainer,
+    stage_names,
+)
+from space.inference.predictor import Predictor
+from space.inference.tiling import cut, pool, stitch
+from space.ui import heatmap_panel
 from tests.published_folder import write_published_folder
 
 
@@ -124,7 +132,7 @@ def test_a_strip_has_one_heatmap_over_all_of_its_tiles(
     tiling_predictor: Predictor, upright: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Fewer than there are tiles: what does not fit in memory at once is the same in turns.
-    monkeypatch.setattr(heatmap, "TILES_EXPLAINED_AT_ONCE", 2)
+    monkeypatch.setattr(attribution, "TILES_EXPLAINED_AT_ONCE", 2)
     explainer = Explainer(tiling_predictor)
     pixels = np.random.default_rng(5).integers(0, 256, (40, 110, 3), np.uint8)
     strip = Image.fromarray(pixels.transpose(1, 0, 2) if upright else pixels)
@@ -170,7 +178,7 @@ def test_cold_is_transparent_and_hot_is_bright() -> None:
 def test_the_heatmap_of_a_long_strip_is_scaled_like_the_strip() -> None:
     """No picture of 17,000 px is sent, which WebP could not hold."""
     strip = Image.new("RGB", (20_000, 200))
-    html = overlay.panel(strip, coloured(np.ones((170, 17_000))), "Scratches")
+    html = heatmap_panel.panel(strip, coloured(np.ones((170, 17_000))), "Scratches")
     pictures = [
         Image.open(io.BytesIO(base64.b64decode(data)))
         for data in re.findall(r"base64,([^\"]+)", html)
@@ -179,9 +187,9 @@ def test_the_heatmap_of_a_long_strip_is_scaled_like_the_strip() -> None:
 
 
 def test_the_panel_escapes_names_and_scales_large_images_down() -> None:
-    html = overlay.panel(Image.new("RGB", (3000, 100)), coloured(np.ones((4, 4))), "<b>&Rost")
+    html = heatmap_panel.panel(Image.new("RGB", (3000, 100)), coloured(np.ones((4, 4))), "<b>&Rost")
     assert "&lt;b&gt;&amp;Rost" in html
     assert "<b>&Rost" not in html
     assert len(html) < 20_000
     assert re.search(r'<input type="range" min="0" max="100"', html)
-    assert "&lt;script" in overlay.problem("<script>")
+    assert "&lt;script" in heatmap_panel.problem("<script>")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.history import METRICS, EpochResult, History
+from trainer.monitoring.epoch_log import METRICS, EpochResult, History
 
 
 def _history(*results: tuple[float, float]) -> History:

@@ -15,8 +15,8 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from space.model_folder import ModelError
-from space.predictor import Prediction, Predictor
+from space.inference.model_folder import ModelError
+from space.inference.predictor import Prediction, Predictor
 from tests.published_folder import noise, write_decision, write_published_folder
 from tests.reports import LABELS
 
@@ -84,7 +84,7 @@ def _networks_built_once(monkeypatch: pytest.MonkeyPatch, networks: dict[str, An
         network: torch.nn.Module = networks[key]
         return network
 
-    monkeypatch.setattr("space.model_config.timm.create_model", created)
+    monkeypatch.setattr("space.inference.model_config.timm.create_model", created)
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, Value
 
+from trainer.data.hub_columns import find_columns, with_class_labels
 from trainer.errors import DataError
-from trainer.hub_columns import find_columns, with_class_labels
 
 CLASSES = ClassLabel(names=["a", "b"])
 WORDS = Value("string")

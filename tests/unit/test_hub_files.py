@@ -8,8 +8,8 @@ import datasets
 import pytest
 from huggingface_hub.constants import HF_HUB_CACHE
 
+from trainer.data.hub_files import check_files
 from trainer.errors import DataError
-from trainer.hub_files import check_files
 
 HUB = "hf://datasets/ada/steel@0123abc/train"
 SNAPSHOT = f"{Path(HF_HUB_CACHE).absolute()}/datasets--ada--steel/snapshots/0123abc"

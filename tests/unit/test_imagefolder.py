@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from trainer import imagefolder
-from trainer.config import DataConfig, RunConfig, TrainConfig
+from trainer.config.settings import DataConfig, RunConfig, TrainConfig
+from trainer.data import sources
+from trainer.data.sources import open_image
+from trainer.data.splits.dataset import Images, prepare_images
 from trainer.errors import DataError
-from trainer.imagefolder import open_image
-from trainer.images import Images, prepare_images
 
 LABELS = ("Crazing", "Pitted")
 
@@ -123,8 +123,8 @@ def test_without_any_folder_images_are_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(imagefolder, "DRAWN_TRAIN_PER_CLASS", 10)
-    monkeypatch.setattr(imagefolder, "DRAWN_TEST_PER_CLASS", 2)
+    monkeypatch.setattr(sources, "DRAWN_TRAIN_PER_CLASS", 10)
+    monkeypatch.setattr(sources, "DRAWN_TEST_PER_CLASS", 2)
     images = prepare(DataConfig())
     assert images.kind == "drawn"
     assert len(images.labels) == 6

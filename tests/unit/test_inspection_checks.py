@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer.config import DataConfig
+from trainer.config.settings import DataConfig
+from trainer.data.sources import Collection, collect_images
 from trainer.errors import DataError
-from trainer.imagefolder import Collection, collect_images
 from trainer.inspection import checks
 from trainer.inspection.label_errors import check_labels
 from trainer.inspection.report import Duplicates

@@ -10,9 +10,9 @@ from contextlib import nullcontext
 
 import pytest
 
-from trainer.command_line import run_command
+from trainer.cli.command import run_command
 from trainer.errors import DataError
-from trainer.interruption import STOP_SIGNALS, Stopped, StopRequest, stop_signals_raised
+from trainer.runtime.interruption import STOP_SIGNALS, Stopped, StopRequest, stop_signals_raised
 
 HANDLED = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 

@@ -15,11 +15,55 @@ import trainer
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("trainer", "model_card", "space")
 MODULES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
-# What of `space` trainer may use: what judges images, and nothing of the web page.
-INFERENCE = {
-    f"space.{name}"
-    for name in ("predictor", "decision", "images", "decoding", "texture", "tiling", "heatmap")
+# The rooms of each package, lowest first: a module imports from its own room and from lower ones.
+ROOMS = {
+    "trainer": (
+        "trainer.errors",
+        "trainer",
+        "trainer.synthetic",
+        "trainer.data.overlap_search",
+        "trainer.evaluation.metrics",
+        "trainer.runtime",
+        "trainer.text",
+        "trainer.config",
+        "trainer.data.folders",
+        "trainer.monitoring",
+        "trainer.data",
+        "trainer.data.splits",
+        "trainer.inputs",
+        "trainer.inspection",
+        "trainer.model",
+        "trainer.decision",
+        "trainer.evaluation",
+        "trainer.fitting",
+        "trainer.publishing",
+        "trainer.publishing.hub",
+        "trainer.run_lock",
+        "trainer.run",
+        "trainer.cli",
+    ),
+    "model_card": (
+        "model_card.schema",
+        "model_card.licenses",
+        "model_card.formatting",
+        "model_card.figures",
+        "model_card.front_matter",
+        "model_card.promises",
+        "model_card.split_table",
+        "model_card.sections",
+        "model_card.card",
+    ),
+    "space": (
+        "space.inference.images",
+        "space.inference",
+        "space.server",
+        "space.model_report",
+        "space.ui",
+        "space.demo",
+        "space.app",
+    ),
 }
+MOST_MODULES_IN_A_ROOM = 9
 COMMANDS = ("train", "push", "inspect_data", "compare_splits")
 LARGEST_FILE_BYTES = 2_000_000
 
@@ -52,8 +96,47 @@ def test_imports_point_one_way(file: Path) -> None:
     if package == "model_card":
         assert not top(names) & {"torch", "torchvision", "timm"}
     if package == "trainer":
+        # What predicts, and nothing of the web page.
         ours = {n for n in names if n.startswith("space.")}
-        assert {".".join(name.split(".")[:2]) for name in ours} <= INFERENCE
+        assert all(name.startswith("space.inference") for name in ours)
+
+
+def module_of(file: Path) -> str:
+    names = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(names[:-1] if names[-1] == "__init__" else names)
+
+
+def room_of(module: str) -> str | None:
+    """Return the deepest room that holds a module, or None for what is no module of ours."""
+    rooms = [
+        room
+        for room in ROOMS.get(module.partition(".")[0], ())
+        if module == room or (module.startswith(f"{room}.") and room != "trainer")
+    ]
+    return max(rooms, key=len, default=None)
+
+
+@pytest.mark.parametrize("file", MODULES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_no_import_runs_up(file: Path) -> None:
+    module, package = module_of(file), file.relative_to(ROOT).parts[0]
+    if module.removeprefix("trainer.") in COMMANDS or module == package:
+        return
+    own = room_of(module)
+    assert own is not None, "Name its room in ROOMS."
+    order = ROOMS[package]
+    for name in imports(file):
+        room = room_of(name) if name.partition(".")[0] == package else None
+        if room is not None:
+            assert order.index(room) <= order.index(own), f"{module} imports {name}"
+
+
+def test_rooms_are_small() -> None:
+    rooms: dict[Path, int] = {}
+    for file in MODULES:
+        if file.name != "__init__.py":
+            rooms[file.parent] = rooms.get(file.parent, 0) + 1
+    crowded = {str(room): count for room, count in rooms.items() if count > MOST_MODULES_IN_A_ROOM}
+    assert crowded == {}
 
 
 def test_commands_are_leaves() -> None:
@@ -112,16 +195,20 @@ def listed_in_readme() -> set[Path]:
     return found
 
 
-def test_readme_names_every_module_and_no_other() -> None:
+def test_readme_names_every_room_and_nothing_else() -> None:
     listed = listed_in_readme()
     assert [str(path) for path in listed if not path.exists()] == []
+    # Of rooms, and of folders without listed ones inside, README says as a whole what they hold.
     parents = {path.parent for path in listed}
-    # Of these, README says as a whole what they hold.
+    rooms = {path for path in listed if path.is_dir() and path.parent != ROOT}
     whole = {path for path in listed if path.is_dir() and path not in parents}
     benchmarks = (ROOT / "benchmarks").glob("*.py")
     missing = [
         str(file.relative_to(ROOT))
         for file in (*MODULES, *benchmarks)
-        if file.name != "__init__.py" and file not in listed and not whole & {*file.parents}
+        if file.name != "__init__.py"
+        and file not in listed
+        and file.parent not in rooms
+        and not whole & {*file.parents}
     ]
     assert missing == []

@@ -10,8 +10,8 @@ from datasets import Dataset, DatasetDict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.leakage import leaking_files, overlapping, random_split_leakage
-from trainer.surfaces import SharedSurface, Surfaces, join_groups
+from trainer.data.splits.leakage import leaking_files, overlapping, random_split_leakage
+from trainer.data.splits.overlap_groups import SharedSurface, Surfaces, join_groups
 
 
 def pair(a: str, b: str, *, copy_of_a: bool = False, same_view: bool = False) -> SharedSurface:

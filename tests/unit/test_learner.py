@@ -12,12 +12,12 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from trainer import checkpoint
-from trainer.config import RecipeConfig
-from trainer.fit import grouped
-from trainer.learner import Learner
-from trainer.loading import Batch, stack_tiles
-from trainer.task import Task
+from trainer.config.settings import RecipeConfig
+from trainer.fitting.inputs import Task
+from trainer.fitting.loop import grouped
+from trainer.fitting.step import Learner
+from trainer.inputs.loading import Batch, stack_tiles
+from trainer.runtime import checkpoint
 
 LABELS = [0] * 9 + [1] * 4 + [2] * 3
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.library_caches import HF_CACHES, replace_unwritable_caches
+from trainer.runtime.library_caches import HF_CACHES, replace_unwritable_caches
 
 
 def test_writable_caches_stay_where_they_are(
@@ -53,7 +53,9 @@ def test_only_what_cannot_be_written_is_replaced(
     assert str(tmp_path) not in environment["HF_DATASETS_CACHE"]
     assert len(caplog.messages) == 1
     # Weights in a read-only cache are of use; a cache that is not there is not.
-    monkeypatch.setattr("trainer.library_caches._why_unwritable", lambda folder: "Read-only")
+    monkeypatch.setattr(
+        "trainer.runtime.library_caches._why_unwritable", lambda folder: "Read-only"
+    )
     environment = {"HOME": str(tmp_path), "HF_HOME": str(tmp_path / "hf")}
     replace_unwritable_caches(environment)
     assert "HF_HUB_CACHE" not in environment

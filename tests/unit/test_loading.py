@@ -13,8 +13,8 @@ from datasets import Image as ImageFeature
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from trainer import loading
-from trainer.loading import (
+from trainer.inputs import loading
+from trainer.inputs.loading import (
     EpochSampler,
     PlainImages,
     TrainingImages,

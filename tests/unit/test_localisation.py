@@ -11,20 +11,12 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from space.decision import Prediction
-from space.heatmap import Explainer, coloured
+from space.inference.attribution import Explainer, coloured
+from space.inference.decision import Prediction
+from trainer.data.voc_boxes import Box, choose_boxes, mask, own_boxes
 from trainer.errors import DataError
-from trainer.trust.boxes import Box, mask
-from trainer.trust.extra_tests import _explain_some
-from trainer.trust.localisation import (
-    Found,
-    choose_boxes,
-    compare,
-    join,
-    measure_localisation,
-    own_boxes,
-    summarise,
-)
+from trainer.evaluation.explanations import _explain_some
+from trainer.evaluation.localization import Found, compare, join, measure_localisation, summarise
 
 # A quarter of the image: the lower left.
 QUARTER = mask([Box("a", 0, 0.5, 0.5, 1)], 20, 20)

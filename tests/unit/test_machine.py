@@ -9,7 +9,8 @@ from importlib.metadata import PackageNotFoundError
 
 import pytest
 
-from trainer import __version__, machine
+from trainer import __version__
+from trainer.runtime import system
 
 BLOCK_MB = 256
 PROGRAM = f"""
@@ -17,7 +18,7 @@ import resource
 import sys
 from pathlib import Path
 import numpy as np
-from trainer.machine import keep_freed_memory
+from trainer.runtime.system import keep_freed_memory
 
 def resident_mb():
     pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -48,11 +49,11 @@ def test_versions_are_known_without_installed_metadata(monkeypatch: pytest.Monke
     def nothing_noted(package: str) -> str:
         raise PackageNotFoundError(package)
 
-    found = machine.versions()
+    found = system.versions()
     assert found["strip-defect-classifier"] == __version__
     assert found["torch"].count(".") >= 2
-    monkeypatch.setattr(machine, "version", nothing_noted)
-    assert machine.versions() == {
+    monkeypatch.setattr(system, "version", nothing_noted)
+    assert system.versions() == {
         "python": platform.python_version(),
         "strip-defect-classifier": __version__,
-    } | dict.fromkeys(machine.PACKAGES, "unknown")
+    } | dict.fromkeys(system.PACKAGES, "unknown")

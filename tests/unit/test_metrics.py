@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from trainer.assess import METRICS_DIR
-from trainer.metrics import intervals
-from trainer.metrics.intervals import Estimate
+from trainer.evaluation.metrics import intervals
+from trainer.evaluation.metrics.intervals import Estimate
+from trainer.evaluation.scores import METRICS_DIR
 
 NAMES = ("accuracy", "error_rate", "sensitivity", "specificity", "precision", "f1", "auc")
 Z = 1.959963984540054

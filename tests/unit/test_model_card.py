@@ -21,8 +21,8 @@ from markdown_it import MarkdownIt
 from pydantic import ValidationError
 
 from model_card.card import CARD_FILE, render_card, write_card
-from model_card.report import Figure, Report, Setting
-from model_card.wording import one_line
+from model_card.formatting import one_line
+from model_card.schema.report import Figure, Report, Setting
 from tests.extra_facts import example_localisation, example_robustness
 from tests.reports import (
     CONFUSION,

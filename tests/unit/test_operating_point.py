@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from space.decision import Costs, Decision, Rules
-from space.texture import KnownTextures, StageTexture
-from trainer.config import DecisionConfig
-from trainer.trust.evidence import Evidence
-from trainer.trust.measure import join, judge, measure
-from trainer.trust.operating_point import area_under_risk, confidence_limit, risk_coverage
+from space.inference.decision import Costs, Decision, Rules
+from space.inference.novelty import KnownTextures, StageTexture
+from trainer.config.settings import DecisionConfig
+from trainer.decision.outputs import Evidence
+from trainer.evaluation.rejection import area_under_risk, confidence_limit, risk_coverage
+from trainer.evaluation.reliability import join, judge, measure
 
 
 def test_a_look_pays_below_the_confidence_where_the_risk_costs_as_much() -> None:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from trainer.config import RecipeConfig
-from trainer.optimisation import (
+from trainer.config.settings import RecipeConfig
+from trainer.fitting.optimizer import (
     balanced_weights,
     build_loss,
     build_mixing,

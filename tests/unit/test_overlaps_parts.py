@@ -10,19 +10,27 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from tests.drawn_strips import SURFACES, Shot
-from trainer.overlaps import Overlap, find_overlaps, group_images
-from trainer.overlaps.candidates import Candidate
-from trainer.overlaps.confirm import confirm
-from trainer.overlaps.landmarks import find_landmarks
-from trainer.overlaps.likeness import (
+from trainer.data.overlap_search import Overlap, find_overlaps, group_images
+from trainer.data.overlap_search.candidates import Candidate
+from trainer.data.overlap_search.keypoints import find_landmarks
+from trainer.data.overlap_search.layout import implied_candidates
+from trainer.data.overlap_search.orientations import (
+    COMPOSED,
+    INVERSE,
+    NAMES,
+    TURNS,
+    Array,
+    moved_points,
+    turned,
+)
+from trainer.data.overlap_search.similarity import (
     likeness,
     mean_local_likeness,
     shared_parts,
     strongest_rival,
     texture,
 )
-from trainer.overlaps.placement import implied_candidates
-from trainer.overlaps.turns import COMPOSED, INVERSE, NAMES, TURNS, Array, moved_points, turned
+from trainer.data.overlap_search.verify import confirm
 
 LETTERS = np.array([list("ab"), list("cd"), list("ef")])
 
@@ -216,7 +224,7 @@ def test_one_frame_stands_for_very_many_of_the_same_view(monkeypatch: pytest.Mon
         compared.append((candidate.a, candidate.b))
         return confirm(candidate, *arguments, **named)
 
-    monkeypatch.setattr("trainer.overlaps.search.confirm", counted)
+    monkeypatch.setattr("trainer.data.overlap_search.search.confirm", counted)
     found = find_overlaps(np.array([frame.shape for frame in pixels]), lambda i: pixels[i])
     groups = group_images(len(pixels), [(pair.a, pair.b) for pair in found])
     assert groups == [0] * 61 + [1]

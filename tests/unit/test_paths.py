@@ -9,9 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from trainer.config import DecisionConfig, ExtraTestsConfig, ModelConfig, RunConfig, TrainConfig
+from trainer.config.paths import check_paths, file_problems, folder_problems, output_problems
+from trainer.config.settings import (
+    DecisionConfig,
+    ExtraTestsConfig,
+    ModelConfig,
+    RunConfig,
+    TrainConfig,
+)
 from trainer.errors import ConfigError
-from trainer.paths import check_paths, file_problems, folder_problems, output_problems
 
 
 @pytest.fixture

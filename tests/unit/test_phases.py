@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from trainer.config import DataConfig, TrainConfig
-from trainer.phases import Phase, Phases, run_phases
+from trainer.config.settings import DataConfig, TrainConfig
+from trainer.monitoring.phases import Phase, Phases, run_phases
 
 RUN = [Phase(name) for name in ("check", "compare", "train", "test", "card")]
 

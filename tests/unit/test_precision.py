@@ -10,8 +10,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from trainer.config import RunConfig
-from trainer.precision import choose_precision, spare_slow_convolutions
+from trainer.config.settings import RunConfig
+from trainer.fitting.precision import choose_precision, spare_slow_convolutions
 
 
 @pytest.fixture

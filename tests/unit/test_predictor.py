@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, features
 
-from space.predictor import (
+from space.inference.predictor import (
     ImageError,
     ModelError,
     Prediction,

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trainer
-from trainer import progress
-from trainer.history import EpochResult
-from trainer.progress import LEGEND, ProgressBar, duration, epoch_line, epoch_title
+from trainer.monitoring import progress
+from trainer.monitoring.epoch_log import EpochResult
+from trainer.monitoring.progress import LEGEND, ProgressBar, duration, epoch_line, epoch_title
 
 SEVENTH = EpochResult(
     epoch=7,

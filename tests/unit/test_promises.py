@@ -6,8 +6,8 @@ from typing import Any
 
 from model_card.card import render_card
 from model_card.promises import missed_promises
-from model_card.robustness import Robustness
-from model_card.trust import Trust
+from model_card.schema.reliability import Trust
+from model_card.schema.robustness import Robustness
 from tests.extra_facts import example_robustness, share
 from tests.reports import LABELS, example_cross_validation, example_report
 from tests.trust_facts import example_trust

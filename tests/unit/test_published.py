@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model_card.card import write_card
-from model_card.report import Report
+from model_card.schema.report import Report
 from tests.damages import DAMAGES
 from tests.published_folder import write_decision, write_published_folder
 from trainer.errors import DataError
-from trainer.published import check_published
+from trainer.publishing.published import check_published
 
 
 @pytest.fixture(scope="module")

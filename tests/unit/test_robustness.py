@@ -14,16 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from model_card import extra_figures
-from model_card.robustness import Robustness
-from space.predictor import Prediction, Predictor
+from model_card.figures import explanations
+from model_card.schema.robustness import Robustness
+from space.inference.predictor import Prediction, Predictor
 from tests.extra_facts import example_robustness, share
 from tests.published_folder import write_published_folder
-from trainer.config import DataConfig
-from trainer.drawn_samples import write_samples
-from trainer.imagefolder import find_images
-from trainer.trust.degradations import DEGRADATIONS
-from trainer.trust.robustness import choose_rows, join, measure_robustness
+from trainer.config.settings import DataConfig
+from trainer.data.sources import find_images
+from trainer.evaluation.robustness import choose_rows, join, measure_robustness
+from trainer.inputs.corruptions import DEGRADATIONS
+from trainer.synthetic.samples import write_samples
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(1, 40), st.integers(0, 9))
@@ -151,7 +151,7 @@ def test_folds_joined_are_all_images_together() -> None:
 
 def test_the_figure_shows_every_number_in_its_place() -> None:
     found = graded(images=1000, start=400)
-    drawing = extra_figures.robustness(found)
+    drawing = explanations.robustness(found)
     shown = {}
     for text in drawing.axes[0].texts:
         x, y = text.get_position()

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer import compare_splits, push, run_folder, train
-from trainer.command_line import check_settings, read_push_config, read_train_config
-from trainer.config import CONFIG_FILE, DataConfig, RecipeConfig, RunConfig, TrainConfig
+from trainer import compare_splits, push, train
+from trainer.cli.command import check_settings, read_push_config, read_train_config
+from trainer.config import run_folder
+from trainer.config.run_folder import State, check_start, remove_leftovers, state_of
+from trainer.config.settings import CONFIG_FILE, DataConfig, RecipeConfig, RunConfig, TrainConfig
 from trainer.errors import ConfigError
-from trainer.run_folder import State, check_start, remove_leftovers, state_of
 
 SAVED = TrainConfig(data=DataConfig(data_dir="old"), recipe=RecipeConfig(epochs=7))
 # Where a checkpoint can be: of the run, of a fold, of a head.

@@ -7,8 +7,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from space.decision import Prediction
-from trainer.sample_rows import choose_samples, in_turn, worst_mistakes
+from space.inference.decision import Prediction
+from trainer.evaluation.sample_rows import choose_samples, in_turn, worst_mistakes
 
 LABELS = ["Crazing", "Inclusion", "Pitted", "Scratches"]
 

@@ -6,9 +6,9 @@ import logging
 
 import pytest
 
+from trainer.inputs.shapes import report_shapes, tile_counts
+from trainer.inspection.findings import Verdict, judge
 from trainer.inspection.report import ClassFacts, DataReport, SizeCount
-from trainer.inspection.verdicts import Verdict, judge
-from trainer.shapes import report_shapes, tile_counts
 
 STRIP, UPRIGHT, CAMERA = (1600, 256), (200, 400), (640, 480)
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image as Pictures
 from sklearn.model_selection import StratifiedGroupKFold
 
-from trainer.config import DataConfig
+from trainer.config.settings import DataConfig
+from trainer.data.splits.pieces import Ints, Pieces
+from trainer.data.splits.split import divide, divide_into_folds
 from trainer.errors import DataError
-from trainer.pieces import Ints, Pieces
-from trainer.split import divide, divide_into_folds
 
 NAMES = "ABCD"
 # The classes that a piece of surface shows, a letter an image: "AAB" is two images of A, one of B.

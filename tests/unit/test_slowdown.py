@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trainer.slowdown import Slowdown
+from trainer.monitoring.slowdown import Slowdown
 
 
 def _hints(*speeds_and_seconds: tuple[float, float], epoch_steps: int = 10**9) -> list[str]:

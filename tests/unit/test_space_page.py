@@ -16,9 +16,10 @@ from packaging.requirements import Requirement
 from PIL import Image
 
 import space
-from model_card import wording
-from space import page, published
-from space.decision import Prediction
+from model_card import formatting
+from space import model_report
+from space.inference.decision import Prediction
+from space.ui import page
 from tests.reports import LABELS, example_data, example_report
 
 SPACE = Path(space.__path__[0])
@@ -34,8 +35,8 @@ def _text(html: str) -> str:
 
 @given(st.floats(0, 1))
 def test_a_score_is_written_as_on_the_card(fraction: float) -> None:
-    assert page.score(fraction) == wording.number(fraction)
-    assert page.area(fraction) == wording.area(fraction)
+    assert page.score(fraction) == formatting.number(fraction)
+    assert page.area(fraction) == formatting.area(fraction)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_an_example_of_no_class_is_never_called_a_mistake() -> None:
 
 
 def test_the_header_gives_the_accuracy_with_its_interval() -> None:
-    report = published.Report.model_validate(example_report().model_dump())
+    report = model_report.Report.model_validate(example_report().model_dump())
     text = _text(page.header("hf-hub:ada/steel", "https://hub/ada/steel", LABELS, report))
     assert "Model hf-hub:ada/steel" in text
     assert "Test accuracy 98.6 % (95 % interval 96.5–99.5 % , 288 images)" in text
@@ -84,13 +85,13 @@ def test_the_header_gives_the_accuracy_with_its_interval() -> None:
 
 def test_a_model_of_drawings_says_so() -> None:
     drawn = example_report(data=example_data(kind="drawn"))
-    report = published.Report.model_validate(drawn.model_dump())
+    report = model_report.Report.model_validate(drawn.model_dump())
     text = _text(page.header("local-dir:x", None, LABELS, report))
     assert "For trying out only. This model was trained on drawings." in text
 
 
 def test_the_table_holds_every_score_with_its_interval() -> None:
-    report = published.Report.model_validate(example_report().model_dump())
+    report = model_report.Report.model_validate(example_report().model_dump())
     text = _text(page.scores_table(report))
     scores = report.test.scores
     assert "Measured on 288 test images" in text
@@ -103,7 +104,7 @@ def test_the_table_holds_every_score_with_its_interval() -> None:
 
 def test_a_perfect_score_is_written_as_such() -> None:
     confusion = [[5 if row == column else 0 for column in range(6)] for row in range(6)]
-    report = published.Report.model_validate(example_report(confusion).model_dump())
+    report = model_report.Report.model_validate(example_report(confusion).model_dump())
     assert "correctly 100 % 88.6–100 %" in _text(page.scores_table(report))
 
 
@@ -117,8 +118,8 @@ def _put_pictures(folder: Path, *names: str) -> None:
 
 
 def test_a_folder_without_extras_has_none(tmp_path: Path) -> None:
-    assert published.read_report(tmp_path) is None
-    assert published.find_figures(tmp_path, None) == []
+    assert model_report.read_report(tmp_path) is None
+    assert model_report.find_figures(tmp_path, None) == []
     assert page.scores_table(None).count("without test results") == 1
 
 
@@ -127,13 +128,13 @@ def test_a_report_that_cannot_be_read_is_left_out_and_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
 ) -> None:
     (tmp_path / "report.json").write_bytes(content)
-    assert published.read_report(tmp_path) is None
+    assert model_report.read_report(tmp_path) is None
     assert str(tmp_path / "report.json") in caplog.text
 
 
 def test_the_report_of_this_project_is_read(tmp_path: Path) -> None:
     example_report().write(tmp_path)
-    report = published.read_report(tmp_path)
+    report = model_report.read_report(tmp_path)
     assert report is not None
     assert report.test.scores.accuracy.value == pytest.approx(284 / 288)
 
@@ -144,7 +145,7 @@ def test_figures_come_in_the_order_of_the_report_then_by_name(tmp_path: Path) ->
         tmp_path / "figures", "a_new_one.png", "confusion_matrix.png", "learning_curves.png"
     )
     (tmp_path / "figures" / "notes.txt").write_text("no picture")
-    figures = published.find_figures(tmp_path, published.read_report(tmp_path))
+    figures = model_report.find_figures(tmp_path, model_report.read_report(tmp_path))
     assert [(figure.path.name, figure.title) for figure in figures] == [
         ("learning_curves.png", "Learning curves"),
         ("confusion_matrix.png", "Confusion matrix"),
@@ -167,16 +168,16 @@ def test_links_out_of_the_folder_are_neither_figures_nor_examples_nor_a_report(
             (folder / kind / f"{number}.png").symlink_to(target)
         (folder / kind / "inner.png").symlink_to("own.png")
     (folder / "report.json").symlink_to(tmp_path / "report.json")
-    assert published.read_report(folder) is None
-    figures = published.find_figures(folder, None)
+    assert model_report.read_report(folder) is None
+    figures = model_report.find_figures(folder, None)
     assert [figure.path.name for figure in figures] == ["inner.png", "own.png"]
-    examples = published.find_examples(folder, LABELS, None).files
+    examples = model_report.find_examples(folder, LABELS, None).files
     assert [path.name for path in examples] == ["inner.png", "own.png"]
     assert caplog.text.count("figures/0.png, figures/1.png, figures/2.png and 2 more") == 1
     # The whole folder may be a link, too.
     (folder / "figures").rename(tmp_path / "figures")
     (folder / "figures").symlink_to(tmp_path / "figures")
-    assert published.find_figures(folder, None) == []
+    assert model_report.find_figures(folder, None) == []
 
 
 def test_a_report_cannot_lead_out_of_its_folder(tmp_path: Path) -> None:
@@ -186,15 +187,15 @@ def test_a_report_cannot_lead_out_of_its_folder(tmp_path: Path) -> None:
     report = example_report()
     astray = report.figures[0].model_copy(update={"file": "figures/../../secret.png"})
     report.model_copy(update={"figures": [astray]}).write(folder)
-    assert published.find_figures(folder, published.read_report(folder)) == []
+    assert model_report.find_figures(folder, model_report.read_report(folder)) == []
 
 
 def test_the_examples_of_the_model_go_before_the_bundled_ones(tmp_path: Path) -> None:
-    bundled = published.find_examples(tmp_path, [*LABELS[:3], "Rust"], None)
+    bundled = model_report.find_examples(tmp_path, [*LABELS[:3], "Rust"], None)
     assert [path.stem for path in bundled.files] == LABELS[:3]
     assert bundled.origin == "drawn, not photographed"
     _put_pictures(tmp_path / "examples", *(f"{number:02}.png" for number in range(20)))
-    own = published.find_examples(tmp_path, LABELS, None)
+    own = model_report.find_examples(tmp_path, LABELS, None)
     assert [path.stem for path in own.files] == [f"{number:02}" for number in range(12)]
     assert own.origin == "published with the model"
 
@@ -206,8 +207,8 @@ def test_the_examples_of_the_model_go_before_the_bundled_ones(tmp_path: Path) ->
 def test_examples_say_where_they_come_from(tmp_path: Path, kind: str, origin: str) -> None:
     example_report(data=example_data(kind=kind)).write(tmp_path)
     _put_pictures(tmp_path / "examples", "Rolled.png")
-    report = published.read_report(tmp_path)
-    assert published.find_examples(tmp_path, LABELS, report).origin == origin
+    report = model_report.read_report(tmp_path)
+    assert model_report.find_examples(tmp_path, LABELS, report).origin == origin
 
 
 # What the Hub reads.

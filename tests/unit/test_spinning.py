@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.command_line import limit_spinning
+from trainer.cli.command import limit_spinning
 
 ROOT = Path(__file__).parents[2]
 # Stands in for the first heavy library: says what it finds, and ends the program.

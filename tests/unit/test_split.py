@@ -10,9 +10,9 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.config import DataConfig
+from trainer.config.settings import DataConfig
+from trainer.data.splits.split import divide, divide_into_folds, write_split
 from trainer.errors import DataError
-from trainer.split import divide, divide_into_folds, write_split
 
 LABELS = ["Crazing", "Pitted"]
 FEATURES = Features(

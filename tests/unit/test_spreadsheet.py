@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.spreadsheet import read_table, write_table
+from trainer.text.spreadsheet import read_table, write_table
 
 SIGNS = "=+-@\t\r\n＝＋－＠"
 CELLS = st.text(st.characters(codec="utf-8") | st.sampled_from("'" + SIGNS), max_size=8)

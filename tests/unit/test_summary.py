@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from model_card.report import Report
+from model_card.schema.report import Report
 from tests.reports import LABELS, example_cross_validation, example_report, wilson
-from trainer.summary import summary
+from trainer.cli.summary import summary
 
 
 def _decided(report: Report, **changes: object) -> Report:

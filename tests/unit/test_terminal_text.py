@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.terminal_text import LONGEST_MESSAGE, PrintableFormatter, terminal_safe
+from trainer.text.terminal import LONGEST_MESSAGE, PrintableFormatter, terminal_safe
 
 
 @given(st.text())

@@ -11,15 +11,15 @@ import torch
 from datasets import Dataset
 from PIL import Image
 
-from space.predictor import Observation, Predictor
-from space.texture import KnownTextures, describe_texture, texture_stages
+from space.inference.novelty import KnownTextures, describe_texture, texture_stages
+from space.inference.predictor import Observation, Predictor
 from tests.published_folder import write_published_folder
+from trainer.decision.conformal import conformal_quantile
+from trainer.decision.novelty import learn_textures, strangeness_of_known
+from trainer.decision.outputs import Known, gather
 from trainer.errors import DataError
-from trainer.trust import foreign
-from trainer.trust.conformal import conformal_quantile
-from trainer.trust.detection import detection_auroc, false_positive_rate
-from trainer.trust.evidence import Known, gather
-from trainer.trust.textures import learn_textures, strangeness_of_known
+from trainer.evaluation import ood_images
+from trainer.evaluation.rejection import detection_auroc, false_positive_rate
 
 
 def test_a_texture_is_described_by_mean_and_spread() -> None:
@@ -134,10 +134,10 @@ def test_false_positive_rate_at_95_percent_recall() -> None:
 
 
 def test_foreign_images_are_of_six_kinds_and_the_same_every_time() -> None:
-    first, second, other = (foreign.drawn_images(seed) for seed in (3, 3, 4))
+    first, second, other = (ood_images.drawn_images(seed) for seed in (3, 3, 4))
     assert len(first) == 6
     for kind, images in first.items():
-        assert len(images) == foreign.IMAGES_PER_KIND
+        assert len(images) == ood_images.IMAGES_PER_KIND
         assert all(image.mode == "RGB" for image in images)
         assert [i.tobytes() for i in images] == [i.tobytes() for i in second[kind]]
         assert images[0].tobytes() != other[kind][0].tobytes()
@@ -147,15 +147,15 @@ def test_foreign_images_are_of_six_kinds_and_the_same_every_time() -> None:
 
 def test_a_folder_of_foreign_images_is_checked_before_it_is_needed(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no images"):
-        foreign.check_folder(tmp_path, 16)
+        ood_images.check_folder(tmp_path, 16)
     (tmp_path / "deep").mkdir()
     Image.new("L", (9, 9), 7).save(tmp_path / "deep" / "a.png")
-    foreign.check_folder(tmp_path, 16)
-    [image] = foreign.images_of_folder(tmp_path, 16)
+    ood_images.check_folder(tmp_path, 16)
+    [image] = ood_images.images_of_folder(tmp_path, 16)
     assert (image.mode, image.size) == ("RGB", (9, 9))
     (tmp_path / "b.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"b\.png can't be used"):
-        foreign.check_folder(tmp_path, 16)
+        ood_images.check_folder(tmp_path, 16)
 
 
 # In the network.

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from space.tiling import (
+from space.inference.tiling import (
     cut,
     mean_of_tiles,
     pool,

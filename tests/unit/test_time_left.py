@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from trainer.config import ExtraTestsConfig, ModelConfig, RecipeConfig, TrainConfig
-from trainer.time_left import TimeLeft, advice
+from trainer.config.settings import ExtraTestsConfig, ModelConfig, RecipeConfig, TrainConfig
+from trainer.fitting.time_left import TimeLeft, advice
 
 CONVNEXT_BASE = 88_000_000
 

@@ -9,9 +9,9 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.patches import Rectangle
 
-from model_card import trust_charts
-from model_card.trust import Trust
-from model_card.trust_figures import write_trust_figures
+from model_card.figures import reliability_charts
+from model_card.figures.reliability import write_trust_figures
+from model_card.schema.reliability import Trust
 from tests.reports import LABELS
 from tests.trust_facts import example_operating_point, example_trust
 
@@ -19,7 +19,7 @@ TRUST = example_trust(LABELS)
 
 
 def test_reliability_bars_are_the_bins() -> None:
-    figure = trust_charts.reliability_diagram(TRUST.calibration)
+    figure = reliability_charts.reliability_diagram(TRUST.calibration)
     for axes, agreement in zip(
         figure.axes[:2], (TRUST.calibration.before, TRUST.calibration.after), strict=True
     ):
@@ -39,7 +39,7 @@ def test_reliability_bars_are_the_bins() -> None:
 
 def test_strangeness_rows_are_the_kinds_and_the_limit_is_1() -> None:
     assert TRUST.unknown_surfaces is not None
-    figure = trust_charts.strangeness(TRUST.unknown_surfaces)
+    figure = reliability_charts.strangeness(TRUST.unknown_surfaces)
     [axes] = figure.axes
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ["test images (known)", "noise", "text"]
@@ -58,7 +58,7 @@ def test_strangeness_rows_are_the_kinds_and_the_limit_is_1() -> None:
 
 
 def test_the_operating_point_lies_where_it_was_measured() -> None:
-    figure = trust_charts.risk_coverage(TRUST.operating_point, 0.0139)
+    figure = reliability_charts.risk_coverage(TRUST.operating_point, 0.0139)
     curve, _, point = figure.axes[0].lines
     assert np.asarray(curve.get_xdata()).tolist() == TRUST.operating_point.curve.coverage
     assert np.asarray(curve.get_ydata()).tolist() == TRUST.operating_point.curve.risk
@@ -70,7 +70,7 @@ def test_the_operating_point_lies_where_it_was_measured() -> None:
 def test_where_nothing_is_automatic_there_is_no_point() -> None:
     point = example_operating_point(automatic_right=None)
     trust = example_trust(LABELS, operating_point=point)
-    figure = trust_charts.risk_coverage(trust.operating_point, 0.0139)
+    figure = reliability_charts.risk_coverage(trust.operating_point, 0.0139)
     assert len(figure.axes[0].lines) == 2
 
 

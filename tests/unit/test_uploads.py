@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from space import uploads
-from space.uploads import MAX_AGE_S, UploadFolder
+from space.server import uploads
+from space.server.uploads import MAX_AGE_S, UploadFolder
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from model_card import wording
-from model_card.report import Score
+from model_card import formatting
+from model_card.schema.report import Score
 
 NO_BREAK = "\u00a0"
-names = st.text(min_size=1).filter(lambda text: wording.one_line(text) != "")
+names = st.text(min_size=1).filter(lambda text: formatting.one_line(text) != "")
 
 
 class ShownText(HTMLParser):
@@ -57,26 +57,26 @@ def rendered(markdown: str) -> ShownText:
     ],
 )
 def test_percentages(fraction: float, decimals: int, shown: str) -> None:
-    assert wording.number(fraction, decimals) == shown
-    assert wording.percent(fraction, decimals) == f"{shown}{NO_BREAK}%"
+    assert formatting.number(fraction, decimals) == shown
+    assert formatting.percent(fraction, decimals) == f"{shown}{NO_BREAK}%"
 
 
 @given(st.floats(0, 1), st.integers(1, 3))
 def test_only_exact_values_look_exact(fraction: float, decimals: int) -> None:
-    shown = wording.number(fraction, decimals)
+    shown = formatting.number(fraction, decimals)
     assert ("." not in shown) == (100 * fraction in (0, 100))
     assert float(shown) == pytest.approx(100 * fraction, abs=10**-decimals)
 
 
 def test_more_decimals_for_many_images() -> None:
-    assert (wording.decimals_for(9_999), wording.decimals_for(10_000)) == (1, 2)
+    assert (formatting.decimals_for(9_999), formatting.decimals_for(10_000)) == (1, 2)
 
 
 def test_intervals_stay_on_one_line() -> None:
     score = Score(value=0.5, low=0.25, high=1)
-    assert wording.percent_interval(score) == f"25.0–\u2060100{NO_BREAK}%"
-    assert wording.interval(score) == "25.0–\u2060100"
-    assert wording.area_interval(score) == "0.250–\u20601"
+    assert formatting.percent_interval(score) == f"25.0–\u2060100{NO_BREAK}%"
+    assert formatting.interval(score) == "25.0–\u2060100"
+    assert formatting.area_interval(score) == "0.250–\u20601"
 
 
 @pytest.mark.parametrize(
@@ -84,16 +84,16 @@ def test_intervals_stay_on_one_line() -> None:
     [(0.04, "0.0 s"), (9.96, "10.0 s"), (59.4, "59.4 s"), (59.6, "1 min 0 s"), (3725, "1 h 2 min")],
 )
 def test_durations(seconds: float, shown: str) -> None:
-    assert wording.duration(seconds) == shown.replace(" ", NO_BREAK)
+    assert formatting.duration(seconds) == shown.replace(" ", NO_BREAK)
 
 
 def test_counts_and_lists() -> None:
-    assert wording.counted(1, "image") == "1 image"
-    assert wording.counted(1440, "image") == "1,440 images"
-    assert wording.counted(2, "class", "classes") == "2 classes"
-    assert wording.enumeration(["a"]) == "a"
-    assert wording.enumeration(["a", "b", "c"]) == "a, b and c"
-    assert wording.megabytes(13_527_152) == "13.5 MB"
+    assert formatting.counted(1, "image") == "1 image"
+    assert formatting.counted(1440, "image") == "1,440 images"
+    assert formatting.counted(2, "class", "classes") == "2 classes"
+    assert formatting.enumeration(["a"]) == "a"
+    assert formatting.enumeration(["a", "b", "c"]) == "a, b and c"
+    assert formatting.megabytes(13_527_152) == "13.5 MB"
 
 
 @given(names)
@@ -107,8 +107,8 @@ def test_counts_and_lists() -> None:
 @example("<script>alert(1)</script>")
 @example("`code` *bold* ~~gone~~ \\* &amp; $$x$$")
 def test_a_name_is_shown_as_it_is(name: str) -> None:
-    expected = wording.one_line(name)
-    shown = str(wording.escaped(name))
+    expected = formatting.one_line(name)
+    shown = str(formatting.escaped(name))
 
     in_list = rendered(f"- {shown}")
     assert in_list.text.strip("\n") == expected
@@ -128,20 +128,20 @@ def test_a_name_is_shown_as_it_is(name: str) -> None:
 @given(st.text().filter(lambda code: code.strip() and "\r" not in code and "\0" not in code))
 @example("```\nrm -rf\n```")
 def test_code_stays_in_its_block(code: str) -> None:
-    [block] = MarkdownIt("commonmark").parse(f"{wording.fenced(code, 'bash')}\n")
+    [block] = MarkdownIt("commonmark").parse(f"{formatting.fenced(code, 'bash')}\n")
     assert (block.type, block.info) == ("fence", "bash")
     assert block.content == code.strip() + "\n"
 
 
 @given(names)
 def test_a_name_becomes_one_encodable_line(name: str) -> None:
-    line = wording.one_line(name)
+    line = formatting.one_line(name)
     line.encode("utf-8")
     assert not re.search(r"[\n\r\t\x00-\x1f\u2028]", line)
 
 
 def test_a_shortlist_ends_with_the_number_of_the_others() -> None:
     words = [f"w{i}" for i in range(1041)]
-    assert wording.shortlist(words[:3]) == "w0, w1 and w2"
-    assert wording.shortlist(words[:40]).endswith("w38 and w39")
-    assert wording.shortlist(words).endswith("w39 and 1,001 more")
+    assert formatting.shortlist(words[:3]) == "w0, w1 and w2"
+    assert formatting.shortlist(words[:40]).endswith("w38 and w39")
+    assert formatting.shortlist(words).endswith("w39 and 1,001 more")

@@ -11,9 +11,10 @@ import numpy as np
 from datasets import Dataset
 from PIL import Image
 
-from model_card.report import SkippedImage
-from space.images import UPRIGHT, DecodedImage
-from trainer.imagefolder import decode_each
+from model_card.schema.report import SkippedImage
+from space.inference.images.reader import UPRIGHT, DecodedImage
+from trainer.data.overlap_search.orientations import Array
+from trainer.data.sources import decode_each
 from trainer.inspection.report import (
     ClassFacts,
     ConvertedImage,
@@ -21,7 +22,6 @@ from trainer.inspection.report import (
     GreyLevels,
     SizeCount,
 )
-from trainer.overlaps.turns import Array
 
 LEVELS, HISTOGRAM_BINS = 256, 32
 _MODES = {

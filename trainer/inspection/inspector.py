@@ -9,11 +9,13 @@ from typing import Literal
 
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
-from model_card.report import Leakage
-from trainer.config import DataConfig
-from trainer.disk import disk_errors_explained
-from trainer.imagefolder import Collection, collect_images
-from trainer.inspection import checks, page, verdicts
+from model_card.schema.report import Leakage
+from trainer.config.settings import DataConfig
+from trainer.data.sources import Collection, collect_images
+from trainer.data.splits.leakage import RANDOM_SPLITS, overlapping, random_split_leakage
+from trainer.data.splits.overlap_groups import Surfaces, find_surfaces
+from trainer.data.splits.split import PARTS
+from trainer.inspection import checks, findings, page
 from trainer.inspection.checks import ImageFacts
 from trainer.inspection.label_errors import check_labels
 from trainer.inspection.names import find_names_alike
@@ -25,10 +27,8 @@ from trainer.inspection.report import (
     RandomSplit,
     open_output,
 )
-from trainer.leakage import RANDOM_SPLITS, overlapping, random_split_leakage
-from trainer.phases import PHASES
-from trainer.split import PARTS
-from trainer.surfaces import Surfaces, find_surfaces
+from trainer.monitoring.phases import PHASES
+from trainer.runtime.files import disk_errors_explained
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def run(
     open_output(output, collection.folder)
     report, images = inspect(collection, predictions, cache_dir)
     PHASES.start("report")
-    for verdict in verdicts.judge(report):
+    for verdict in findings.judge(report):
         logger.info("%s: %s", verdict.level.upper(), verdict.title)
     with disk_errors_explained(output, "Or name another folder with --output-dir."):
         report.write(output)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from trainer.data.overlap_search.orientations import Array
 from trainer.errors import DataError
 from trainer.inspection.report import LabelCheck, LabelError
-from trainer.overlaps.turns import Array
-from trainer.spreadsheet import read_table
+from trainer.text.spreadsheet import read_table
 
-# Of trainer/assess.py; the classes follow.
+# Of trainer/evaluation/scores.py; the classes follow.
 _COLUMNS = ["file", "label", "prediction", "confidence"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 
 from trainer.inspection.report import NamesAlike
-from trainer.names import difference
+from trainer.text.names import difference
 
 
 def find_names_alike(labels: list[str]) -> list[NamesAlike]:

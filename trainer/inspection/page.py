@@ -13,13 +13,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from PIL import Image
 
-from model_card import wording
-from trainer.disk import replaced_whole
-from trainer.imagefolder import open_image
-from trainer.inspection import pictures, verdicts
+from model_card import formatting
+from trainer.data.sources import open_image
+from trainer.data.splits.overlap_groups import SharedSurface
+from trainer.inspection import findings, pictures
 from trainer.inspection.pictures import PairOfPictures
 from trainer.inspection.report import DATA_REPORT_FILE, DataReport
-from trainer.surfaces import SharedSurface
+from trainer.runtime.files import replaced_whole
 
 PAGE_FILE = "index.html"
 WORST_PAIRS, WEAKEST_PAIRS, SHOWN_LABEL_ERRORS = 18, 6, 24
@@ -81,7 +81,7 @@ def _contents(report: DataReport, photographs: Photographs) -> dict[str, object]
     errors = report.label_check.likely_errors[:SHOWN_LABEL_ERRORS] if report.label_check else []
     return {
         "report": report,
-        "verdicts": verdicts.judge(report),
+        "verdicts": findings.judge(report),
         "parts": photographs.parts,
         "worst": [photographs.show(pair, with_texture=False) for pair in worst],
         "weakest": [photographs.show(pair, with_texture=True) for pair in weakest],
@@ -172,9 +172,9 @@ def _environment() -> Environment:
         for function in (
             breakable,
             with_flags,
-            wording.counted,
-            wording.enumeration,
-            wording.percent,
+            formatting.counted,
+            formatting.enumeration,
+            formatting.percent,
         )
     }
     return environment

@@ -11,12 +11,12 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from trainer.data.overlap_search.layout import lay_out
+from trainer.data.overlap_search.orientations import Array, turned
+from trainer.data.overlap_search.similarity import texture
+from trainer.data.overlap_search.verify import Overlap
+from trainer.data.splits.overlap_groups import SharedSurface
 from trainer.inspection.report import Group
-from trainer.overlaps.confirm import Overlap
-from trainer.overlaps.likeness import texture
-from trainer.overlaps.placement import lay_out
-from trainer.overlaps.turns import Array, turned
-from trainer.surfaces import SharedSurface
 
 LONGEST_SIDE_PX, LONGEST_MOSAIC_PX = 320, 1600
 JPEG_QUALITY = 85
@@ -95,7 +95,7 @@ def _texture(image: Image.Image, box: tuple[int, int, int, int]) -> str:
 
 
 def turn_image(image: Image.Image, turn: int) -> Image.Image:
-    """Return an RGB image after a turn (see `trainer.overlaps.turns`)."""
+    """Return an RGB image after a turn (see `trainer.data.overlap_search.orientations`)."""
     channels = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
     return Image.fromarray(np.dstack([turned(channel, turn) for channel in channels]))
 

@@ -10,10 +10,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from model_card.report import Facts, Leakage, SkippedImage
-from trainer.disk import replaced_whole
+from model_card.schema.report import Facts, Leakage, SkippedImage
+from trainer.data.splits.overlap_groups import SharedSurface
 from trainer.errors import ConfigError
-from trainer.surfaces import SharedSurface
+from trainer.runtime.files import replaced_whole
 
 DATA_REPORT_FILE = "data-report.json"
 

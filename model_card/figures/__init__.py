@@ -1,0 +1,1 @@
+"""The figures of a card: pure drawings with alternative texts."""

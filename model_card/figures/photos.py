@@ -1,0 +1,96 @@
+"""Draw images as the test and the training saw them: pure functions from images to figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from model_card.figures.style import GREEN, GREY, INK, PHOTO_PIXELS_PER_INCH, RED, shortened, styled
+from model_card.formatting import percent
+from model_card.schema.report import Mistake
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A test image with what the model made of it."""
+
+    image: Image.Image
+    label: str
+    prediction: str
+    confidence: float
+
+    @property
+    def right(self) -> bool:
+        """Whether the model named the true class."""
+        return self.prediction == self.label
+
+
+@styled
+def sample_predictions(samples: Sequence[Sample]) -> Figure:
+    """Draw test images with truth, prediction and confidence; mistakes are framed and crossed."""
+    figure, grid = photo_grid(len(samples), title_inches=0.4)
+    for axes, sample in zip(grid, samples, strict=True):
+        colour = GREEN if sample.right else RED
+        show_photo(axes, sample.image, colour, 2 if sample.right else 5)
+        sign = "✓" if sample.right else "✗"
+        axes.set_title(
+            f"{sign} {shortened(sample.prediction, 14)} {percent(sample.confidence)}\n"
+            f"True: {shortened(sample.label, 16)}",
+            fontsize=8,
+            fontweight="normal" if sample.right else "bold",
+        )
+    return figure
+
+
+@styled
+def mistakes(images: Sequence[tuple[Mistake, Image.Image]]) -> Figure:
+    """Draw wrongly classified images with file name, truth, prediction and confidence."""
+    figure, grid = photo_grid(len(images), title_inches=0.55)
+    for axes, (mistake, image) in zip(grid, images, strict=True):
+        show_photo(axes, image, RED, 3)
+        name = PurePosixPath(mistake.file).stem
+        axes.set_title(
+            f"{shortened(name, 22)}\nTrue: {shortened(mistake.label, 16)}\n"
+            f"✗ {shortened(mistake.prediction, 14)} {percent(mistake.confidence)}",
+            fontsize=8,
+        )
+    return figure
+
+
+@styled
+def augmentations(original: Image.Image, augmented: Sequence[Image.Image]) -> Figure:
+    """Draw an image beside random variants of it, as the network sees them in training."""
+    figure, grid = photo_grid(len(augmented) + 1, title_inches=0.25)
+    for i, (axes, image) in enumerate(zip(grid, [original, *augmented], strict=True)):
+        show_photo(axes, image, GREY if i else INK, 1 if i else 3)
+        axes.set_title(
+            f"Variant {i}" if i else "Original", fontsize=9, fontweight="normal" if i else "bold"
+        )
+    return figure
+
+
+def photo_grid(count: int, title_inches: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure with `count` places for photographs, smaller ones where there are many."""
+    columns, tile_inches = (4, 2.0) if count <= 12 else (6, 1.5)
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    size = (columns * tile_inches, rows * (tile_inches + title_inches))
+    figure = Figure(figsize=size, dpi=PHOTO_PIXELS_PER_INCH, layout="constrained")
+    cells = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
+    for axes in cells[count:]:
+        axes.remove()
+    return figure, cells[:count]
+
+
+def show_photo(axes: Axes, image: Image.Image, frame_colour: str, frame_width: float) -> None:
+    """Draw one photograph into its place, with a frame."""
+    axes.imshow(np.asarray(image.convert("RGB")))
+    axes.grid(False)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(visible=True, color=frame_colour, linewidth=frame_width)

@@ -1,0 +1,180 @@
+"""Write the figures into a folder and say in words what each shows, for those who can't see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure as Drawing
+from PIL import Image
+
+from model_card.figures import charts, photos
+from model_card.figures.photos import Sample
+from model_card.figures.style import save_figure
+from model_card.formatting import area, counted, enumeration, percent, shortlist
+from model_card.schema.report import CrossValidation, Epoch, Figure, Mistake, TestResult
+
+__all__ = [
+    "Sample",
+    "write_augmentations",
+    "write_figure",
+    "write_fold_figures",
+    "write_mistakes",
+    "write_report_figures",
+    "write_samples",
+]
+
+FIGURES_FOLDER = "figures"
+
+
+def write_report_figures(epochs: Sequence[Epoch], test: TestResult, folder: Path) -> list[Figure]:
+    """Write learning curves, confusion matrix and ROC curves to `folder/figures/`.
+
+    Returns:
+        An entry of `Report.figures` for each.
+    """
+    return [
+        write_figure(
+            folder,
+            "learning_curves",
+            charts.learning_curves(epochs),
+            "Loss and accuracy by epoch",
+            _describe_learning(epochs),
+        ),
+        _write_confusions(test, folder, ""),
+        write_figure(
+            folder, "roc_curves", charts.roc_curves(test), "ROC curves", _describe_curves(test)
+        ),
+    ]
+
+
+def _write_confusions(test: TestResult, folder: Path, prefix: str) -> Figure:
+    """Write the confusion matrix, or with many classes the most frequent confusions alone."""
+    of_folds = " of all folds" if prefix else ""
+    if len(test.classes) > charts.MOST_CLASSES_IN_MATRIX:
+        return write_figure(
+            folder,
+            f"{prefix}top_confusions",
+            charts.top_confusions(test),
+            f"Most frequent confusions{of_folds}",
+            _describe_confusion(test, "Most frequent confusions"),
+        )
+    return write_figure(
+        folder,
+        f"{prefix}confusion_matrix",
+        charts.confusion_matrix(test),
+        f"Confusion matrix{of_folds}",
+        _describe_confusion(test, "Confusion matrix"),
+    )
+
+
+def write_samples(samples: Sequence[Sample], folder: Path) -> Figure:
+    """Write the figure of test images with truth and prediction, likewise."""
+    return write_figure(
+        folder,
+        "sample_predictions",
+        photos.sample_predictions(samples),
+        "Test images and what the model called them",
+        _describe_samples(samples),
+    )
+
+
+def write_augmentations(
+    original: Image.Image, augmented: Sequence[Image.Image], folder: Path
+) -> Figure:
+    """Write the figure of an image and random variants of it, likewise."""
+    variants = counted(len(augmented), "random variant")
+    return write_figure(
+        folder,
+        "augmentations",
+        photos.augmentations(original, augmented),
+        "Augmentation of one image",
+        f"One image and {variants} of it, as the network sees them in training.",
+    )
+
+
+def write_fold_figures(result: CrossValidation, folder: Path) -> list[Figure]:
+    """Write what the folds of a cross-validation came to, likewise."""
+    return [_write_confusions(result.all_images, folder, "fold_")]
+
+
+def write_mistakes(mistakes: Sequence[tuple[Mistake, Image.Image]], folder: Path) -> Figure:
+    """Write a picture of wrongly classified images under their file names, likewise."""
+    return write_figure(
+        folder,
+        "mistakes",
+        photos.mistakes(mistakes),
+        "Images whose class was not found",
+        f"{counted(len(mistakes), 'wrongly classified image')}, the most confident first: "
+        + shortlist([f"{m.file} ({m.label}) called {m.prediction}" for m, _ in mistakes], 6)
+        + ".",
+    )
+
+
+def write_figure(folder: Path, name: str, drawing: Drawing, title: str, alt: str) -> Figure:
+    """Write a drawing as `folder/figures/NAME.png` and return its entry of `Report.figures`."""
+    file = f"{FIGURES_FOLDER}/{name}.png"
+    save_figure(drawing, folder / file)
+    return Figure(file=file, title=title, alt=alt)
+
+
+def _describe_learning(epochs: Sequence[Epoch]) -> str:
+    first, last = epochs[0], epochs[-1]
+    kept = next(epoch for epoch in epochs if epoch.kept)
+    kept_values = (
+        f"training loss {kept.train_loss:.4f} and accuracy {percent(kept.train_accuracy)}, "
+        f"validation loss {kept.validation_loss:.4f} "
+        f"and accuracy {percent(kept.validation_accuracy)}"
+    )
+    if len(epochs) == 1:
+        return f"Loss and accuracy after the only epoch: {kept_values}."
+    return (
+        f"Loss and accuracy over {len(epochs)} epochs. Training loss goes from "
+        f"{first.train_loss:.4f} to {last.train_loss:.4f}, validation loss from "
+        f"{first.validation_loss:.4f} to {last.validation_loss:.4f}; validation accuracy goes from "
+        f"{percent(first.validation_accuracy)} to {percent(last.validation_accuracy)}. "
+        f"Epoch {kept.epoch} was kept: {kept_values}."
+    )
+
+
+def _describe_confusion(test: TestResult, what: str) -> str:
+    labels = [result.label for result in test.classes]
+    right = test.images - len(test.mistakes)
+    start = (
+        f"{what} of {counted(len(labels), 'class', 'classes')}: "
+        f"{right:,} of {counted(test.images, 'test image')} got the right class"
+    )
+    confusions = charts.most_confused(test)
+    if not confusions:
+        return f"{start}."
+    count, i, j = confusions[0]
+    return (
+        f"{start}. Confused most often: of {counted(test.classes[i].images, 'image')} "
+        f"of {labels[i]}, {count:,} {'was' if count == 1 else 'were'} called {labels[j]}."
+    )
+
+
+def _describe_curves(test: TestResult) -> str:
+    ranked = sorted(test.classes, key=lambda result: result.scores.auc.value)
+    lowest, highest = ranked[0], ranked[-1]
+    start = f"ROC curve of each of {len(ranked)} classes against the rest. Area under the curve"
+    if lowest.scores.auc.value == highest.scores.auc.value:
+        return f"{start}: {area(lowest.scores.auc.value)} for each class."
+    return (
+        f"{start}: lowest {area(lowest.scores.auc.value)} ({lowest.label}), "
+        f"highest {area(highest.scores.auc.value)} ({highest.label}), "
+        f"mean {area(test.scores.auc.value)}."
+    )
+
+
+def _describe_samples(samples: Sequence[Sample]) -> str:
+    wrong = [
+        f"{sample.label} called {sample.prediction} with {percent(sample.confidence)} confidence"
+        for sample in samples
+        if not sample.right
+    ]
+    start = (
+        f"{counted(len(samples), 'test image')}, {len(samples) - len(wrong)} called rightly "
+        f"and {len(wrong)} wrongly"
+    )
+    return f"{start}: {enumeration(wrong)}." if wrong else f"{start}."

@@ -1,0 +1,1 @@
+"""The typed report of a run; the Hub, the card and the Space read it."""

@@ -1,0 +1,218 @@
+"""From a network's outputs to something one can act on: probabilities, candidates, a verdict."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from safetensors.torch import save_file
+
+from .model_folder import ModelError, ModelFolder, shortened
+from .novelty import KnownTextures
+
+RULES_FILE = "decision.json"
+TEXTURES_FILE = "decision.safetensors"
+ADVICE = f"Publish the model again, or remove both {RULES_FILE} and {TEXTURES_FILE}."
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one image.
+
+    Attributes:
+        probabilities: of each class, in the model's order; they add up to 1.
+        candidates: the classes that it may be at the published coverage, the likeliest first;
+            empty where the model was published without that.
+        verdict: what to do: take the likeliest class; let a person choose; or neither, because
+            the image shows no surface that the model knows.
+        strangeness: how far the image lies from all that was trained on; above 1 it is unknown.
+            None where the model was published without that.
+        required: the confidence from which on an automatic answer costs no more than a look. It
+            follows from the costs and, where mistakes differ in cost, from how the other classes
+            share the rest. None where the model was published without a decision.
+    """
+
+    probabilities: dict[str, float]
+    candidates: tuple[str, ...] = ()
+    verdict: Literal["class", "unsure", "unknown"] = "class"
+    strangeness: float | None = None
+    required: float | None = None
+
+    @property
+    def label(self) -> str:
+        """The most probable class."""
+        return max(self.probabilities, key=lambda label: self.probabilities[label])
+
+    @property
+    def confidence(self) -> float:
+        """Probability of the most probable class."""
+        return self.probabilities[self.label]
+
+    @property
+    def between(self) -> tuple[str, ...]:
+        """The classes that a person should choose from: the candidates, but two at least."""
+        ranked = sorted(self.probabilities, key=lambda label: -self.probabilities[label])
+        return tuple(ranked[: max(2, len(self.candidates))])
+
+
+class Part(BaseModel):
+    """Base of what `decision.json` holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+
+
+class Costs(Part):
+    """What each outcome costs, in any one unit."""
+
+    missed: float = Field(ge=0, le=1e9, description="a defect that is not called by its name")
+    false_alarm: float = Field(ge=0, le=1e9, description="a defect is named that is not there")
+    look: float = Field(ge=0, le=1e9, description="a person looks at the image")
+    no_defect: str | None = Field(description="the class that means that there is no defect")
+
+    def matrix(self, labels: Sequence[str]) -> torch.Tensor:
+        """Return the cost of an answer, [true class, named class].
+
+        Where both are defects, the true one is missed and the other a false alarm.
+        """
+        defect = torch.tensor([label != self.no_defect for label in labels], dtype=torch.float64)
+        cost = self.missed * defect[:, None] + self.false_alarm * defect[None, :]
+        return cost.fill_diagonal_(0)
+
+
+class Rules(Part):
+    """The numbers of a decision."""
+
+    labels: list[str]
+    temperature: float = Field(ge=1e-3, le=1e3, description="logits are divided by it")
+    coverage: float = Field(gt=0, lt=1, description="share of sets that hold the true class")
+    least_probability: float = Field(ge=0, le=1, description="of a class in the set")
+    costs: Costs
+    strangeness_limit: float | None = Field(
+        ge=1e-9, le=1e30, description="beyond it, an image is unknown"
+    )
+
+    @model_validator(mode="after")
+    def _no_defect_is_a_class(self) -> Self:
+        if self.costs.no_defect is not None and self.costs.no_defect not in self.labels:
+            raise ValueError("costs.no_defect is none of the labels")
+        return self
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The rules by which outputs become a verdict, and what the known surfaces look like."""
+
+    rules: Rules
+    textures: KnownTextures | None
+
+    def judge(self, logits: torch.Tensor, described: Sequence[torch.Tensor]) -> list[Prediction]:
+        """Return what to say of each image.
+
+        Args:
+            logits: of the network, [image, class].
+            described: textures, by stage; see `KnownTextures.strangeness`.
+        """
+        strangeness = self.textures.strangeness(described) if self.textures else None
+        return self.conclude(logits, strangeness)
+
+    def conclude(self, logits: torch.Tensor, strangeness: torch.Tensor | None) -> list[Prediction]:
+        """Return what to say of each image, given how strange it is to `textures`, [image].
+
+        Raises:
+            ValueError: a logit is not a finite number.
+        """
+        rules = self.rules
+        if not torch.isfinite(logits).all():
+            raise ValueError("The network's outputs are not finite numbers.")
+        probabilities = (logits.double() / rules.temperature).softmax(dim=1)
+        relative: list[float | None] = [None] * len(logits)
+        if strangeness is not None and rules.strangeness_limit is not None:
+            # What is too far to be measured is certainly unknown.
+            far = sys.float_info.max
+            relative = (
+                (strangeness.double() / rules.strangeness_limit).nan_to_num(far, far).tolist()
+            )
+        return [
+            self._prediction(row, required, strange)
+            for row, required, strange in zip(
+                probabilities.tolist(),
+                self._required(probabilities).tolist(),
+                relative,
+                strict=True,
+            )
+        ]
+
+    def _required(self, probabilities: torch.Tensor) -> torch.Tensor:
+        """Return how probable the likeliest class must be for its answer to be taken, [image].
+
+        The expected cost of an answer is the probability of a mistake times the mean cost of the
+        mistakes that are possible; it must not exceed the cost of a look.
+        """
+        named = probabilities.argmax(dim=1, keepdim=True)
+        costs = self.rules.costs.matrix(self.rules.labels).T[named[:, 0]]
+        others = probabilities.scatter(1, named, 0)
+        mean_cost = (others * costs).sum(dim=1) / others.sum(dim=1).clamp_min(sys.float_info.min)
+        look = self.rules.costs.look
+        # Where no mistake costs more than a look, or none is possible, every answer is taken.
+        return torch.where(mean_cost > look, 1 - look / mean_cost.clamp_min(1e-300), 0.0)
+
+    def _prediction(self, row: list[float], required: float, strange: float | None) -> Prediction:
+        probabilities = dict(zip(self.rules.labels, row, strict=True))
+        ranked = sorted(probabilities, key=lambda label: -probabilities[label])
+        # The likeliest class is a candidate in any case: an empty set would help nobody.
+        candidates = [
+            label
+            for rank, label in enumerate(ranked)
+            if rank == 0 or probabilities[label] >= self.rules.least_probability
+        ]
+        unsure = probabilities[ranked[0]] < required
+        verdict: Literal["class", "unsure", "unknown"] = "unsure" if unsure else "class"
+        if strange is not None and strange > 1:
+            verdict = "unknown"
+        return Prediction(probabilities, tuple(candidates), verdict, strange, required)
+
+    def write(self, folder: Path) -> None:
+        """Write the decision into a published folder."""
+        text = self.rules.model_dump_json(indent=2)
+        (folder / RULES_FILE).write_text(text + "\n", encoding="utf-8")
+        if self.textures is not None:
+            tensors = {n: t.float().contiguous() for n, t in self.textures.tensors().items()}
+            save_file(tensors, folder / TEXTURES_FILE)
+
+    @classmethod
+    def read(cls, folder: Path, labels: list[str]) -> Decision | None:
+        """Read what `write` wrote; None if the folder was published without a decision.
+
+        Raises:
+            ModelError: it is damaged, or that of another model.
+        """
+        files = ModelFolder(folder)
+        if not files.has(RULES_FILE):
+            if files.has(TEXTURES_FILE):
+                raise ModelError(f"{folder} has {TEXTURES_FILE} but no {RULES_FILE}. {ADVICE}")
+            return None
+        rules = files.read_json(RULES_FILE, Rules)
+        if rules.labels != labels:
+            raise ModelError(
+                f"{folder / RULES_FILE} is that of a model with other classes: "
+                f"{shortened(rules.labels, 200)}. {ADVICE}"
+            )
+        if rules.strangeness_limit is None:
+            if files.has(TEXTURES_FILE):
+                raise ModelError(
+                    f"{folder / RULES_FILE} has no strangeness_limit, but there is "
+                    f"{TEXTURES_FILE}. {ADVICE}"
+                )
+            return cls(rules, None)
+        tensors = files.read_tensors(TEXTURES_FILE)
+        try:
+            return cls(rules, KnownTextures.from_tensors(tensors))
+        except ValueError as error:
+            raise ModelError(
+                f"{folder / TEXTURES_FILE} can't be used: {shortened(error)}. {ADVICE}"
+            ) from error

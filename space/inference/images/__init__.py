@@ -1,0 +1,1 @@
+"""From an untrusted file to pixels, within limits of memory and time."""

@@ -1,0 +1,336 @@
+"""Decode images in processes of their own, which a hostile file can't harm anybody from.
+
+`Decoder` keeps a few of them. Each has a limit on its memory; one that takes too long is ended, and
+another one is started in its place. A child gets the bytes of a file on its input and answers with
+a header, facts as JSON and raw pixels: nothing that would run code here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from PIL import Image
+
+# Windows has no such module, and macOS does not hold to a limit on the address space.
+if sys.platform == "linux":
+    import resource
+
+from .reader import (
+    BIT_DEPTHS,
+    MAX_FILE_BYTES,
+    MAX_PIXELS,
+    ImageError,
+    decode_image,
+    read_content,
+)
+
+DECODE_LIMIT_S = 10.0
+# A visitor waits no longer than this for others' images.
+WAIT_LIMIT_S = 60.0
+# Address space of a child: 50 megapixels of any kind need 1.2 GB of it.
+MEMORY_LIMIT_BYTES = 2 * 2**30
+# The child ends itself that much later, if nobody is left to end it.
+GRACE_S = 5
+REQUEST = struct.Struct(">BQ")  # bit depth, bytes of the file
+ANSWER = struct.Struct(">?IQ")  # whether it is an image, bytes of the facts, bytes of the pixels
+MAX_FACTS_BYTES = 2**16
+PIPE_BYTES = 2**20
+INHERITED = (
+    *("PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONUTF8", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
+    *("SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "LANG", "LC_ALL"),
+)
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What a file is.
+
+    Attributes:
+        size_px: width and height, upright.
+        mode: how samples are stored, in Pillow's words.
+        orientation: EXIF number from 1 (upright) to 8.
+        transparent: whether some pixels may be.
+        brightest: the largest sample of more than 8 bits; None if samples have 8.
+        bit_depth: the smallest usual depth that holds all samples; None if they have 8.
+        tagged_depth: significant bits as the file's tags say; None if they don't.
+    """
+
+    size_px: tuple[int, int]
+    mode: str
+    orientation: int
+    transparent: bool
+    brightest: int | None
+    bit_depth: int | None
+    tagged_depth: int | None
+
+
+class Decoder:
+    """Processes that decode images, for any number of threads.
+
+    Args:
+        workers: how many images are decoded at the same time.
+        limit_s: how long one image may take.
+        memory_bytes: address space of a process; systems without `resource` have no such limit.
+    """
+
+    def __init__(
+        self,
+        workers: int = 2,
+        limit_s: float = DECODE_LIMIT_S,
+        memory_bytes: int = MEMORY_LIMIT_BYTES,
+    ) -> None:
+        self.limit_s, self.memory_bytes = limit_s, memory_bytes
+        # None stands for a process that has to be started first.
+        self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
+        self._closed = False
+        for _ in range(workers):
+            self._idle.put(self._start())
+
+    def __enter__(self) -> Decoder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self, source: str | Path | IO[bytes], bit_depth: int = 16) -> Image.Image:
+        """Return the 8-bit RGB picture of a file, as `images.read_image` does.
+
+        Raises:
+            ImageError: as there, or decoding takes too long or too much memory.
+        """
+        return self.examine(source, bit_depth)[0]
+
+    def examine(
+        self, source: str | Path | IO[bytes], bit_depth: int | None = None
+    ) -> tuple[Image.Image, ImageFacts]:
+        """Return the 8-bit RGB picture of a file, and what the file is.
+
+        Args:
+            source: a path, or an open file.
+            bit_depth: significant bits of 16-bit samples; None takes those of this one image.
+
+        Raises:
+            ImageError: as `read`.
+        """
+        content = read_content(source)
+        try:
+            worker = self._idle.get(timeout=WAIT_LIMIT_S)
+        except queue.Empty:
+            raise ImageError("Too many images wait to be decoded. Try again later.") from None
+        healthy = False
+        try:
+            worker = worker or self._start()
+            found = worker.ask(content, bit_depth or 0)
+            healthy = True
+        except _RefusalError as refusal:
+            healthy = True
+            raise ImageError(str(refusal)) from None
+        except OSError as error:
+            raise ImageError(f"The decoder can't be started: {error.strerror}.") from error
+        finally:
+            if worker and not healthy:
+                worker.end()
+                worker = self._restarted()
+            self._idle.put(worker)
+            if self._closed:
+                self.close()
+        return found
+
+    def _restarted(self) -> _Worker | None:
+        """Start a process before it is asked for; None if the system can't now."""
+        try:
+            return self._start()
+        except OSError:
+            return None
+
+    def close(self) -> None:
+        """End all processes that are idle, and the others when they are."""
+        self._closed = True
+        while True:
+            try:
+                worker = self._idle.get_nowait()
+            except queue.Empty:
+                return
+            if worker:
+                worker.end()
+
+    def _start(self) -> _Worker:
+        return _Worker(self.limit_s, self.memory_bytes)
+
+
+class _Worker:
+    """One process."""
+
+    def __init__(self, limit_s: float, memory_bytes: int) -> None:
+        self.limit_s = limit_s
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(memory_bytes), str(limit_s + GRACE_S)],
+            # From where this module's packages are found, in a Space on the Hub too.
+            cwd=Path(__file__).parents[__name__.count(".")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # Decoders in C complain there of each damaged file; the answer says what is wrong.
+            stderr=subprocess.DEVNULL,
+            env=_environment(),
+            bufsize=0,
+            pipesize=PIPE_BYTES,
+        )
+
+    def ask(self, content: bytes, bit_depth: int) -> tuple[Image.Image, ImageFacts]:
+        """Send a file to a child and read its answer.
+
+        Raises:
+            _RefusalError: the child is fine, and the file is not.
+            ImageError: the child is not fine.
+        """
+        late = threading.Event()
+        to, answers = cast("IO[bytes]", self.process.stdin), cast("IO[bytes]", self.process.stdout)
+
+        def end() -> None:
+            late.set()
+            self.process.kill()
+
+        timer = threading.Timer(self.limit_s, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            _write(to, REQUEST.pack(bit_depth, len(content)))
+            _write(to, content)
+            good, facts_bytes, pixel_bytes = ANSWER.unpack(_read(answers, ANSWER.size))
+            if facts_bytes > MAX_FACTS_BYTES or pixel_bytes > 3 * MAX_PIXELS:
+                raise EOFError
+            answer = json.loads(_read(answers, facts_bytes))
+            if not good:
+                raise _RefusalError(answer["error"])
+            pixels = _read(answers, pixel_bytes)
+        except (OSError, EOFError, ValueError) as error:
+            if isinstance(error, _RefusalError):
+                raise
+            if late.is_set():
+                raise ImageError(
+                    f"Decoding the image takes longer than {self.limit_s:.0f} seconds. Save it "
+                    "again as PNG or JPEG, or scale it down."
+                ) from error
+            raise ImageError(
+                "The image makes the decoder fail, or takes too much memory. Save it again as PNG."
+            ) from error
+        finally:
+            timer.cancel()
+        facts = ImageFacts(**{**answer, "size_px": tuple(answer["size_px"])})
+        return Image.frombytes("RGB", facts.size_px, pixels), facts
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                pipe.close()
+
+
+def _environment() -> dict[str, str]:
+    """Return what a child needs to start: no tokens, which a hostile file could be after."""
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    # One thread: a child decodes one image, and its address space is limited.
+    return inherited | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+class _RefusalError(ValueError):
+    """A child says why a file can't be used."""
+
+
+def _write(pipe: IO[bytes], content: bytes) -> None:
+    """Write all of `content` to an unbuffered pipe."""
+    view = memoryview(content)
+    while view:
+        view = view[pipe.write(view) :]
+
+
+def _read(pipe: IO[bytes], size: int) -> bytearray:
+    """Read exactly `size` bytes from an unbuffered pipe; raises EOFError where it ends."""
+    content = bytearray(size)
+    view = memoryview(content)
+    while view:
+        count: int = pipe.readinto(view)  # type: ignore[attr-defined]
+        if not count:
+            raise EOFError
+        view = view[count:]
+    return content
+
+
+# The child.
+
+
+def _serve(requests: IO[bytes], answers: IO[bytes], limit_s: float) -> None:
+    """Answer requests until the input ends."""
+    while True:
+        try:
+            bit_depth, size = REQUEST.unpack(_read(requests, REQUEST.size))
+        except EOFError:
+            return
+        if size > MAX_FILE_BYTES or bit_depth not in (0, *BIT_DEPTHS):
+            return
+        content = bytes(_read(requests, size))
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, limit_s)
+        try:
+            facts, pixels = _decoded(content, bit_depth)
+        except ImageError as error:
+            facts, pixels = {"error": str(error)}, b""
+        except MemoryError:
+            facts, pixels = {"error": "Decoding the image takes too much memory."}, b""
+        del content
+        text = json.dumps(facts).encode()
+        _write(answers, ANSWER.pack("error" not in facts, len(text), len(pixels)))
+        _write(answers, text)
+        _write(answers, pixels)
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _decoded(content: bytes, bit_depth: int) -> tuple[dict[str, Any], bytes]:
+    """Return the facts and the pixels of a file."""
+    decoded = decode_image(content)
+    image = decoded.to_rgb(bit_depth or decoded.bit_depth or 16)
+    facts = ImageFacts(
+        size_px=image.size,
+        mode=decoded.image.mode,
+        orientation=decoded.orientation,
+        transparent=decoded.alpha is not None or decoded.image.has_transparency_data,
+        brightest=decoded.brightest,
+        bit_depth=decoded.bit_depth,
+        tagged_depth=decoded.tagged_depth,
+    )
+    return asdict(facts), image.tobytes()
+
+
+def _limit_memory(limit_bytes: int) -> None:
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def main() -> None:
+    """Decode what comes on the standard input until it ends."""
+    memory_bytes, limit_s = int(sys.argv[1]), float(sys.argv[2])
+    # The terminal sends Ctrl-C to all; the parent closes the input when it is done.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    requests, answers = os.fdopen(os.dup(0), "rb", 0), os.fdopen(os.dup(1), "wb", 0)
+    # Nothing else that a decoder prints may come between the answers.
+    os.dup2(2, 1)
+    _limit_memory(memory_bytes)
+    _serve(requests, answers, limit_s)
+
+
+if __name__ == "__main__":
+    main()

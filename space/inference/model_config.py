@@ -1,0 +1,190 @@
+"""timm's `config.json` by a strict schema, and the network that it describes.
+
+What timm would do with any other key is never tried: options that are not listed here are refused,
+and an address or a file name in the config leads nowhere.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+import timm
+import torch
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from .model_folder import FLOATS, ModelError, ModelFolder, listed, shortened
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+
+Side = Annotated[int, Field(ge=16, le=2048)]
+# Of pixels between 0 and 1.
+Mean = Annotated[float, Field(ge=0, le=1)]
+Deviation = Annotated[float, Field(ge=1e-3, le=10)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Scale = Annotated[float, Field(ge=0, le=1000)]
+Name = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class Preprocessing(BaseModel):
+    """What happens to an image before the network sees it; timm's other keys are not used."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False, strict=True, frozen=True)
+
+    input_size: Annotated[list[int], Field(min_length=3, max_length=3)]
+    fixed_input_size: bool = False
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
+    crop_pct: float = Field(gt=0.1, le=1)
+    crop_mode: Literal["center", "squash", "border"]
+    mean: Annotated[list[Mean], Field(min_length=3, max_length=3)]
+    std: Annotated[list[Deviation], Field(min_length=3, max_length=3)]
+    num_classes: int | None = None
+
+    @field_validator("input_size")
+    @classmethod
+    def _bounded(cls, size: list[int]) -> list[int]:
+        if size[0] != 3:
+            raise ValueError("the model does not take RGB images")
+        if not all(16 <= side <= 2048 for side in size[1:]):
+            raise ValueError("height and width must lie between 16 and 2048 pixels")
+        return size
+
+
+class Options(BaseModel):
+    """The options of a network that a published model may set; bounded, so that it can be built."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True, frozen=True)
+
+    num_classes: int | None = None
+    in_chans: Literal[3] | None = None
+    global_pool: Literal["avg", "max", "avgmax", "catavgmax", "fast", "token", "map"] | None = None
+    img_size: Side | Annotated[list[Side], Field(min_length=2, max_length=2)] | None = None
+    dynamic_img_size: bool | None = None
+    depths: Annotated[list[Annotated[int, Field(ge=1, le=48)]], Field(max_length=8)] | None = None
+    dims: Annotated[list[Annotated[int, Field(ge=1, le=8192)]], Field(max_length=8)] | None = None
+    # First values of layer scale, in ConvNeXt's and the transformers' words; with 0 there is none.
+    ls_init_value: Scale | None = None
+    init_values: Scale | None = None
+    # Of training alone.
+    drop_rate: Rate | None = None
+    drop_path_rate: Rate | None = None
+    proj_drop_rate: Rate | None = None
+    attn_drop_rate: Rate | None = None
+
+    def of_the_network(self) -> dict[str, Any]:
+        """Return the options that bear on what a trained network computes."""
+        names = {"global_pool", "img_size", "dynamic_img_size", "depths", "dims"}
+        names |= {"ls_init_value", "init_values"}
+        return self.model_dump(include=names, exclude_none=True)
+
+
+class ModelConfig(BaseModel):
+    """timm's `config.json` of a classifier whose classes have names.
+
+    Attributes:
+        tile: our own key, which timm ignores: long images are cut into squares; see `tiling`.
+    """
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False, strict=True, frozen=True)
+
+    architecture: Annotated[str, Field(max_length=200)]
+    num_classes: int
+    label_names: list[Name]
+    pretrained_cfg: Preprocessing
+    model_args: Options = Options()
+    # Significant bits of 16-bit images; models published earlier take them as full range.
+    bit_depth: Literal[8, 10, 12, 14, 16] = 16
+    tile: bool = False
+
+    @field_validator("architecture")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if not timm.is_model(name):
+            raise ValueError(f"timm {timm.__version__} knows no network {shortened(name, 60)!r}")
+        return name
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        labels = len(self.label_names)
+        if len(set(self.label_names)) != labels:
+            raise ValueError("two classes have the same name")
+        stated = (self.pretrained_cfg.num_classes, self.model_args.num_classes)
+        for outputs in (self.num_classes, *(number for number in stated if number is not None)):
+            if outputs != labels:
+                raise ValueError(f"{outputs} outputs but {labels} label names")
+        whole = self.pretrained_cfg.crop_mode == "squash" and self.pretrained_cfg.crop_pct == 1
+        if self.tile and not whole:
+            raise ValueError("images are cut into tiles of which the transform crops a part")
+        return self
+
+
+def read_config(folder: ModelFolder) -> ModelConfig:
+    """Read `config.json`.
+
+    Raises:
+        ModelError: it is missing, or does not fit the schema.
+    """
+    return folder.read_json(CONFIG_FILE, ModelConfig)
+
+
+def load_network(folder: ModelFolder, config: ModelConfig) -> torch.nn.Module:
+    """Build the network and give it the weights of the folder: all of them, and no others.
+
+    Raises:
+        ModelError: network and weights do not fit each other, or the weights are damaged.
+    """
+    tensors = folder.read_tensors(WEIGHTS_FILE)
+    # Without memory first: a config may describe a network far larger than its weights.
+    _compare(_build(folder, config, "meta").state_dict(), tensors, folder)
+    network = _build(folder, config, "cpu")
+    network.load_state_dict(tensors, strict=True)
+    return network.eval()
+
+
+def _build(folder: ModelFolder, config: ModelConfig, device: str) -> torch.nn.Module:
+    try:
+        with torch.device(device):
+            network: torch.nn.Module = timm.create_model(
+                config.architecture,
+                pretrained=False,
+                # Nothing of where weights come from: timm must not look for any.
+                pretrained_cfg=config.pretrained_cfg.model_dump(exclude_none=True),
+                num_classes=len(config.label_names),
+                **config.model_args.of_the_network(),
+            )
+    # Networks of any kind refuse options in ways of their own.
+    except Exception as error:
+        raise ModelError(
+            f"The network of {folder.path / CONFIG_FILE} can't be built: {shortened(error)}"
+        ) from error
+    return network
+
+
+def _compare(
+    expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor], folder: ModelFolder
+) -> None:
+    """Make sure that a file holds exactly the tensors of a network.
+
+    Raises:
+        ModelError: names, shapes or kinds of numbers differ.
+    """
+    differences = {
+        "lacks": expected.keys() - found.keys(),
+        "has unknown": found.keys() - expected.keys(),
+        "has other shapes of": {
+            name
+            for name in expected.keys() & found.keys()
+            if expected[name].shape != found[name].shape
+        },
+        "has no floating-point numbers in": {
+            name
+            for name in expected.keys() & found.keys()
+            if expected[name].is_floating_point() and found[name].dtype not in FLOATS
+        },
+    }
+    said = [f"it {verb} {listed(names)}" for verb, names in differences.items() if names]
+    if said:
+        raise ModelError(
+            f"{folder.path / WEIGHTS_FILE} does not fit the network of {CONFIG_FILE}: "
+            f"{'; '.join(said)}. Publish the model again."
+        )

@@ -1,0 +1,180 @@
+"""What a published folder holds beside the model: test result, figures, example images.
+
+All of it is optional: a timm model that somebody else published may come without.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+# In a Space on the Hub this folder is the root, and its modules are siblings.
+if TYPE_CHECKING or __package__:
+    from space.inference.model_folder import ModelError, ModelFolder
+else:
+    from inference.model_folder import ModelError, ModelFolder
+
+logger = logging.getLogger(__name__)
+
+REPORT_FILE = "report.json"
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+MAX_EXAMPLES = 12
+MAX_FIGURES = 40
+Words = Annotated[str, Field(max_length=2000)]
+Share = Annotated[float, Field(ge=0, le=1)]
+BUNDLED_EXAMPLES = Path(__file__).parent / "examples"
+
+
+class Score(BaseModel):
+    """A measured value with its 95 % interval, all as fractions of 1."""
+
+    value: Share
+    low: Share
+    high: Share
+
+
+class Scores(BaseModel):
+    """The measures of all classes together."""
+
+    accuracy: Score
+    error_rate: Score
+    sensitivity: Score
+    specificity: Score
+    precision: Score
+    f1: Score
+    auc: Score
+
+
+class TestResult(BaseModel):
+    """Scores on images that the model had never seen."""
+
+    __test__ = False  # not a test case, whatever pytest thinks of the name
+
+    images: int = Field(gt=0)
+    scores: Scores
+
+
+class Data(BaseModel):
+    """Where the images came from."""
+
+    kind: Literal["folder", "hub", "drawn"]
+
+
+class Agreement(BaseModel):
+    """How well confidence agrees with the truth."""
+
+    ece: float = Field(ge=0, le=1, description="expected calibration error")
+    ece_by_chance: float = Field(ge=0, le=1, description="of perfect confidence, on as few images")
+
+
+class Calibration(BaseModel):
+    """What the temperature makes of the network's confidence, on the test images."""
+
+    before: Agreement
+    after: Agreement
+
+    @property
+    def holds(self) -> bool:
+        """Whether the test images give no reason to doubt the confidence."""
+        after = self.after
+        return after.ece <= self.before.ece and after.ece <= max(0.02, 2 * after.ece_by_chance)
+
+
+class Trust(BaseModel):
+    """Whether the answers can be acted on."""
+
+    calibration: Calibration
+
+
+class FigureText(BaseModel):
+    """Title and description of one figure."""
+
+    file: Words
+    title: Words
+    alt: Words
+
+
+class Report(BaseModel):
+    """The part of `report.json` that the page shows."""
+
+    data: Data
+    test: TestResult
+    trust: Trust | None = None
+    figures: list[FigureText]
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the model was trained on drawings, and so knows nothing of photographs."""
+        return self.data.kind == "drawn"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture for the page, with what to say about it."""
+
+    path: Path
+    title: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images to try the model with; the name of each file says what it shows."""
+
+    files: list[Path]
+    origin: str
+
+
+def read_report(folder: Path) -> Report | None:
+    """Return the report of a published folder, or None if it has none that can be read."""
+    files = ModelFolder(folder)
+    if not files.has(REPORT_FILE):
+        return None
+    try:
+        return files.read_json(REPORT_FILE, Report)
+    except ModelError as error:
+        logger.warning("Test results are not shown: %s", error)
+        return None
+
+
+def find_figures(folder: Path, report: Report | None) -> list[Figure]:
+    """Return the figures of a published folder, first those of the report, in its order."""
+    texts = {text.file: text for text in report.figures} if report else {}
+    # What is shown comes from the folder's listing: a name in the report could lead anywhere.
+    files = {f"figures/{path.name}": path for path in _pictures(folder, "figures")}
+    figures = [
+        Figure(files.pop(name), text.title, text.alt)
+        for name, text in texts.items()
+        if name in files
+    ]
+    for path in files.values():
+        title = path.stem.replace("_", " ").capitalize()
+        figures.append(Figure(path, title, title))
+    return figures[:MAX_FIGURES]
+
+
+def find_examples(folder: Path, labels: list[str], report: Report | None) -> Examples:
+    """Return the model's own example images, else the bundled drawings of its classes."""
+    own = _pictures(folder, "examples")
+    if not own:
+        bundled = [path for path in sorted(BUNDLED_EXAMPLES.glob("*.png")) if path.stem in labels]
+        return Examples(bundled, "drawn, not photographed")
+    if report is None:
+        return Examples(own[:MAX_EXAMPLES], "published with the model")
+    drawn = ", drawn by a program" if report.drawn else ""
+    return Examples(own[:MAX_EXAMPLES], f"from the test images{drawn}")
+
+
+def _pictures(folder: Path, inside: str) -> list[Path]:
+    """Return the pictures in a folder of the published one by name; links out of it are left out.
+
+    Their paths are those of the folder's listing, not of what a link leads to.
+    """
+    names, refused = ModelFolder(folder).files(inside, PICTURES)
+    if refused:
+        logger.warning("Not shown, because it is no file of the model's folder: %s", refused)
+    return [folder / name for name in names]

@@ -1,0 +1,1 @@
+"""What stands between the network and Gradio: requests, addresses, time limits, uploads."""

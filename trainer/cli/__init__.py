@@ -1,0 +1,1 @@
+"""The command line: flags, help, errors and the summary that commands print."""

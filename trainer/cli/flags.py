@@ -1,0 +1,206 @@
+"""The words of a command line: checked in one pass, with one message, then read by tyro."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import sys
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import tyro
+
+from trainer import __version__
+from trainer.cli.synonyms import SYNONYMS
+from trainer.errors import ConfigError
+from trainer.text.names import printable
+
+Settings = TypeVar("Settings")
+
+LONGEST_SHOWN = 60
+# What editors and web pages make of two hyphens.
+DASHES = "-–—−"
+HELP, VERSION = ("-h", "--help"), "--version"
+
+
+@dataclass(frozen=True)
+class Command:
+    """What --help says of a command.
+
+    Attributes:
+        name: of its file in trainer/.
+        purpose: what it does, in a line of a terminal.
+        example: the options of a typical call.
+    """
+
+    name: str
+    purpose: str
+    example: str
+
+    @property
+    def call(self) -> str:
+        """The beginning of a command line."""
+        return f"python trainer/{self.name}"
+
+    @property
+    def description(self) -> str:
+        """The text above the options."""
+        example = f"Example: {self.call} {self.example}"
+        return f"{self.purpose}\n\n{example}\n\n{VERSION} prints the version."
+
+
+def read_flags(
+    arguments: list[str], command: Command, default: Settings, given: dict[str, str]
+) -> Settings:
+    """Read the options over `default`; for --help, print it and exit.
+
+    Args:
+        arguments: words of the command line.
+        command: what --help says.
+        default: a dataclass of settings, grouped by nested ones.
+        given: what `given_flags` returned for `arguments`.
+    """
+    if not given and not set(HELP) & set(arguments):
+        return default
+    return tyro.cli(
+        type(default),
+        args=arguments,
+        default=default,
+        prog=command.call,
+        description=command.description,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+
+
+def given_flags(arguments: list[str], kind: type[Any]) -> dict[str, str]:
+    """Return the options of a command line with their values; "yes" and "no" for switches.
+
+    --version is answered here. Where --help is asked for, nothing else matters.
+
+    Raises:
+        ConfigError: options that `kind` does not have, or values that can't be theirs.
+    """
+    if VERSION in arguments:
+        print(f"strip-defect-classifier {__version__}")  # noqa: T201 – data, asked for
+        sys.exit(0)
+    if set(HELP) & set(arguments):
+        return {}
+    options = {option.spelling: option for option in _options(kind)}
+    given: dict[str, str] = {}
+    problems = []
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        spelling, attached, value = word.partition("=")
+        option = options.get(spelling.replace("_", "-"))
+        if option is None:
+            problems.append(_unknown(word, options))
+            # What follows is its value, and no second mistake.
+            words = list(itertools.dropwhile(lambda text: not _looks_like_option(text), words))
+        elif option.switches_to:
+            if attached:
+                problems.append(f"{spelling} takes no value; leave out ={_short(value)}")
+            given[option.flag] = option.switches_to
+        else:
+            if not attached and words and not _looks_like_option(words[0]):
+                value = words.pop(0)
+            problem = _problem(option, value)
+            if problem and not attached and words and words[0][:2] not in ("", "--"):
+                problem += f"; one that begins with a hyphen is {option.flag}={_short(words[0])}"
+                words.pop(0)
+            if problem:
+                problems.append(problem)
+            given[option.flag] = value
+    if problems:
+        raise ConfigError("\n".join(problems) + f"\n`{HELP[1]}` lists all options.")
+    return given
+
+
+@dataclass(frozen=True)
+class _Option:
+    """One spelling of an option.
+
+    Attributes:
+        flag: what it is called.
+        kind: of its value.
+        switches_to: for a switch, what this spelling sets it to.
+    """
+
+    spelling: str
+    flag: str
+    kind: Any
+    switches_to: str = ""
+
+
+def _options(kind: type[Any]) -> Iterator[_Option]:
+    """Yield the spellings of each field, those of nested dataclasses included."""
+    hints = get_type_hints(kind)
+    for item in fields(kind):
+        wanted, name = hints[item.name], item.name.replace("_", "-")
+        if is_dataclass(wanted):
+            yield from _options(wanted)  # type: ignore[arg-type]
+        elif wanted is bool:
+            yield _Option(f"--{name}", f"--{name}", bool, "yes")
+            yield _Option(f"--no-{name}", f"--{name}", bool, "no")
+        else:
+            yield _Option(f"--{name}", f"--{name}", wanted)
+
+
+def _problem(option: _Option, value: str) -> str | None:
+    """Return what is wrong with the value of an option, None if nothing is."""
+    flag, kind, shown = option.flag, option.kind, _short(value)
+    if not value:
+        return f"{flag} needs a value"
+    if get_origin(kind) is Literal:
+        *others, last = get_args(kind)
+        if value in (*others, last):
+            return None
+        return f"{flag} takes {', '.join(others)} or {last}, not '{shown}'"
+    if kind in (int, float):
+        try:
+            kind(value)
+        except ValueError:
+            number = "a whole number" if kind is int else "a number"
+            return f"{flag} takes {number}, not '{shown}'{_with_a_point(value, kind)}"
+    return None
+
+
+def _with_a_point(value: str, kind: type[int] | type[float]) -> str:
+    """Suggest the decimal point, where somebody wrote a comma."""
+    number = value.replace(",", ".")
+    if kind is float and number != value and number.replace(".", "", 1).isdigit():
+        return f": did you mean {number}?"
+    return ""
+
+
+def _unknown(word: str, options: Collection[str]) -> str:
+    """Say that a word is no option, and which one may be meant."""
+    name, assigned, value = word.partition("=")
+    meant = _meant(name.strip(DASHES).replace("_", "-").lower(), options)
+    if word[:1] not in DASHES and not (assigned and meant):
+        return (
+            f"Unexpected word '{_short(word)}': each value follows its option, and one with "
+            "spaces needs quotes"
+        )
+    value = f" {_short(value)}" if assigned else ""
+    suggestion = f": did you mean {meant}{value}?" if meant else ""
+    return f"Unrecognized option {_short(name)}{suggestion}"
+
+
+def _meant(name: str, options: Collection[str]) -> str | None:
+    """Return the option that a name without hyphens may stand for."""
+    synonym = SYNONYMS.get(name)
+    if synonym and synonym.split()[0] in options:
+        return synonym
+    close = difflib.get_close_matches(f"--{name}", options, n=1, cutoff=0.7)
+    return close[0] if close else None
+
+
+def _looks_like_option(word: str) -> bool:
+    return word[:1] in DASHES and word.lstrip(DASHES)[:1].isalpha()
+
+
+def _short(text: str) -> str:
+    shown = printable(text)
+    return shown if len(shown) <= LONGEST_SHOWN else shown[:LONGEST_SHOWN] + "…"

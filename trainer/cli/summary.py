@@ -1,0 +1,81 @@
+"""The last lines of a command: how good the model is, and what can be done with it."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from model_card.formatting import number
+from model_card.schema.reliability import Trust
+from model_card.schema.report import Report, TestResult
+
+WIDTH = 80
+LABEL_WIDTH = 14
+
+
+def summary(folder: Path, *, published: bool = False) -> str:
+    """Return what a finished run reached, and the commands that serve and publish it.
+
+    All lines fit into 80 columns, but for a path that does not.
+
+    Args:
+        folder: the published folder, with its report.
+        published: whether the model is on the Hub already.
+    """
+    report = Report.read(folder)
+    joined = report.cross_validation
+    test, trust = (joined.all_images, joined.trust) if joined else (report.test, report.trust)
+    rows = _scores(test, "Out-of-fold" if joined else "Test accuracy")
+    if trust is not None:
+        rows += _decisions(trust)
+    commands = [("Card", [str(folder / "README.md")])]
+    served = shlex.quote(f"local-dir:{folder}")
+    commands.append(("Serve it", [f"MODEL_ID={served}", "python space/app.py"]))
+    if not published:
+        run_dir = shlex.quote(str(folder.parent))
+        push = [f"python trainer/push.py --run-dir {run_dir}", "--repo-id USER/NAME"]
+        commands.append(("Publish it", push))
+    lines = [f"{label:{LABEL_WIDTH}}{_cut(text)}" for label, text in rows]
+    return "\n".join(["", *lines, *(_command(label, words) for label, words in commands), ""])
+
+
+def _scores(test: TestResult, title: str) -> list[tuple[str, str]]:
+    accuracy = test.scores.accuracy
+    worst = min(test.classes, key=lambda result: result.scores.sensitivity.value)
+    found = f"{number(worst.scores.sensitivity.value)} % of {worst.images} images found"
+    return [
+        (
+            title,
+            f"{number(accuracy.value)} % (95 % interval {number(accuracy.low)}–"
+            f"{number(accuracy.high)} %) on {test.images} images",
+        ),
+        ("Worst class", f"{found}: {worst.label}"),
+    ]
+
+
+def _decisions(trust: Trust) -> list[tuple[str, str]]:
+    point = trust.operating_point
+    person = point.unsure.value + point.unknown.value
+    rows = [
+        (
+            "To a person",
+            f"{number(person)} % of the images (unsure {number(point.unsure.value)} %, "
+            f"unknown {number(point.unknown.value)} %)",
+        )
+    ]
+    if point.automatic_right is not None:
+        share = number(point.automatic_right.value)
+        rows.append(("Automatic", f"{share} % of the other images are answered correctly"))
+    return rows
+
+
+def _cut(text: str) -> str:
+    """Shorten a text that would not fit, such as one with the name of a class."""
+    room = WIDTH - LABEL_WIDTH
+    return text if len(text) <= room else text[: room - 1] + "…"
+
+
+def _command(label: str, words: list[str]) -> str:
+    """Return a path or command behind its label; below it, in several lines, if it is long."""
+    line = f"{label:{LABEL_WIDTH}}{' '.join(words)}"
+    return line if len(line) <= WIDTH else f"{label}\n  " + " \\\n    ".join(words)

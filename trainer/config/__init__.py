@@ -1,0 +1,1 @@
+"""What can be chosen: settings and their bounds, paths, the folder of a run."""

@@ -1,0 +1,112 @@
+"""Paths that options name, checked before anything heavy is imported or anything is written."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from trainer.config.settings import TrainConfig
+from trainer.errors import ConfigError
+from trainer.text.names import printable
+
+LONGEST_SHOWN = 120
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISREG, "a file"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def check_paths(config: TrainConfig) -> None:
+    """Make sure that each file and folder that the settings name can be read.
+
+    Raises:
+        ConfigError: one message that lists all that can't.
+    """
+    problems = [
+        *file_problems("--split-file", config.data.split_file),
+        *file_problems("--weights", config.model.weights),
+        *folder_problems("--foreign-dir", config.decision.foreign_dir),
+        *folder_problems("--boxes", config.tests.boxes),
+        *cache_problems(config.run.cache_dir),
+    ]
+    raise_problems(problems)
+
+
+def raise_problems(problems: list[str]) -> None:
+    """Raise one error that lists all problems, if there are any."""
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def file_problems(flag: str, path: Path | None) -> Iterator[str]:
+    """Yield why a path is no file that can be read; a pipe or a device would never end."""
+    if path is not None:
+        yield from _problems(flag, path, "a file", os.R_OK)
+
+
+def folder_problems(flag: str, path: Path | None) -> Iterator[str]:
+    """Yield why a path is no folder that can be read."""
+    if path is not None:
+        yield from _problems(flag, path, "a folder", os.R_OK | os.X_OK)
+
+
+def cache_problems(path: Path | None) -> Iterator[str]:
+    """Yield why a path is neither a folder nor a place where one can be made."""
+    if path is not None and os.path.lexists(path):
+        yield from folder_problems("--cache-dir", path)
+
+
+def output_problems(flag: str, path: Path | None) -> Iterator[str]:
+    """Yield why nothing can be written into a folder that is there or is to be made."""
+    if path is not None:
+        reason = why_not_writable(nearest_folder(path))
+        if reason:
+            yield f"{flag} {shown(path)} can't be written: {reason}. Name another folder."
+
+
+def nearest_folder(path: Path) -> Path:
+    """Return the folder itself, or the nearest one above it that exists."""
+    while not os.path.lexists(path) and path != path.parent:
+        path = path.parent
+    return path
+
+
+def why_not_writable(folder: Path) -> str | None:
+    """Return why nothing can be made in a folder, None if something can."""
+    if not folder.is_dir():
+        return f"{shown(folder)} is no folder"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"no right to write in {shown(folder)}"
+    return None
+
+
+def shown(path: Path) -> str:
+    """Return a path as a message shows it: of a very long one, the end is left out."""
+    text = printable(str(path))
+    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
+
+
+def _problems(flag: str, path: Path, wanted: str, access: int) -> Iterator[str]:
+    named = f"{flag} {shown(path)}"
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        link = ": the link leads nowhere" if path.is_symlink() else ""
+        yield f"{named} does not exist{link}. Check the path."
+        return
+    # A NUL in the name, a name that is too long, a folder that may not be entered.
+    except (OSError, ValueError) as error:
+        words = error.strerror if isinstance(error, OSError) else error
+        yield f"{named} can't be read: {words}."
+        return
+    kind = next((name for test, name in _KINDS if test(mode)), "something else")
+    if kind != wanted:
+        yield f"{named} is {kind}; {wanted} is needed."
+    elif not os.access(path, access):
+        yield f"{named} can't be read: no right to. Check who may read it."

@@ -1,0 +1,191 @@
+"""The folder of a run: whether a run is in it, how far that has come, whether one may start there.
+
+Nothing heavy is imported, so that a wrong folder is reported at once.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection
+from enum import Enum
+from fnmatch import fnmatch
+from pathlib import Path
+
+from trainer.config.paths import nearest_folder, shown, why_not_writable
+from trainer.config.settings import CONFIG_FILE, TrainConfig
+from trainer.errors import ConfigError
+from trainer.text.names import printable
+
+PUBLISHED_DIR = "published"
+LOCK_FILE = "run.lock"
+# What a start leaves before its first checkpoint.
+LEFTOVERS = (
+    f"{CONFIG_FILE}*",
+    "overlaps.json*",
+    "images.json*",
+    "metrics.jsonl*",
+    "pixels.partial",
+    "tensorboard",
+    "heads",
+    "fold-*",
+    "*.safetensors.partial",
+)
+# What a run writes.
+FOLDERS = ("published", "published.partial", "figures", "heads", "fold-*", "pixels.partial")
+FILES = ("*.json", "*.jsonl", "*.safetensors", "*.csv", "*.partial", LOCK_FILE)
+LISTED_STRAYS = 3
+
+
+class State(Enum):
+    """How far the run in a folder has come."""
+
+    EMPTY = "no run"
+    UNTRAINED = "started, without a checkpoint"
+    BEGUN = "training has begun"
+    FINISHED = "the published folder is there"
+
+
+def finished_folder(run_dir: Path) -> Path | None:
+    """Return the published folder of a finished run, None if there is none yet."""
+    folder = run_dir / PUBLISHED_DIR
+    # The folder gets its name in one step, after the last file is in it.
+    return folder if folder.is_dir() else None
+
+
+def state_of(run_dir: Path) -> State:
+    """Return how far the run in a folder has come.
+
+    Raises:
+        ConfigError: the folder can't be used, or holds files that are no run.
+    """
+    names = _names(run_dir)
+    if not names:
+        return State.EMPTY
+    trained = any(_checkpoints(run_dir))
+    if not holds_settings(run_dir):
+        known = () if trained else (LEFTOVERS if CONFIG_FILE in names else (f"{CONFIG_FILE}.*",))
+        strays = [n for n in names if not any(fnmatch(n, p) for p in (*known, LOCK_FILE))]
+        if strays:
+            raise _strays_found(run_dir, strays)
+        return State.UNTRAINED
+    if finished_folder(run_dir):
+        return State.FINISHED
+    return State.BEGUN if trained else State.UNTRAINED
+
+
+def check_start(run_dir: Path) -> None:
+    """Make sure that a run can start in a folder. Nothing is written.
+
+    Raises:
+        ConfigError: something else is there, or nothing can be written there.
+    """
+    state = state_of(run_dir)
+    name = shown(run_dir)
+    if state is State.FINISHED:
+        raise ConfigError(
+            f"{name} holds a finished run. Publish it with trainer/push.py --run-dir {name}, or "
+            "name another folder with --run-dir."
+        )
+    if state is State.BEGUN:
+        raise ConfigError(
+            f"{name} holds a run that has begun. Resume it with --run-dir {name} --resume, or "
+            "name another folder with --run-dir."
+        )
+    reason = why_not_writable(nearest_folder(run_dir))
+    if reason:
+        raise ConfigError(f"--run-dir {name} can't be written: {reason}. Name another folder.")
+
+
+def check_only(folder: Path, names: Collection[str]) -> None:
+    """Make sure that a folder for several runs holds nothing but these.
+
+    Raises:
+        ConfigError: it holds something else, or can't be used.
+    """
+    strays = [name for name in _names(folder) if name not in names]
+    if strays:
+        raise _strays_found(folder, strays)
+
+
+def check_entries(run_dir: Path) -> None:
+    """Make sure that nothing stands where a run will write, before hours are spent on it.
+
+    Raises:
+        ConfigError: a folder in the place of a file, or the other way round.
+    """
+    for path in sorted(run_dir.iterdir()) if run_dir.is_dir() else ():
+        if any(fnmatch(path.name, pattern) for pattern in FOLDERS):
+            # What is written into a link lands elsewhere.
+            right, what = path.is_dir() and not path.is_symlink(), "a folder"
+        elif any(fnmatch(path.name, pattern) for pattern in FILES):
+            # A link that leads nowhere is named by who reads it.
+            right, what = path.is_file() or not path.exists(), "a file"
+        else:
+            continue
+        if not right:
+            raise ConfigError(f"{shown(path)} is not {what}, as a run needs it. Remove it.")
+
+
+def remove_leftovers(run_dir: Path) -> None:
+    """Remove what a start without a checkpoint left in its folder."""
+    for path in run_dir.iterdir():
+        if any(fnmatch(path.name, pattern) for pattern in LEFTOVERS):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def not_writable(run_dir: Path, error: OSError) -> ConfigError:
+    """Return the error for a run folder in which something could not be written."""
+    return ConfigError(
+        f"--run-dir {shown(run_dir)} can't be written: {error.strerror}. Name another folder, or "
+        "make room or rights for it."
+    )
+
+
+def _names(run_dir: Path) -> list[str]:
+    """Return what lies in a folder, in order, without hidden files; nothing if it is not there."""
+    try:
+        return sorted(path.name for path in run_dir.iterdir() if not path.name.startswith("."))
+    except FileNotFoundError:
+        if run_dir.is_symlink():
+            raise ConfigError(
+                f"--run-dir {shown(run_dir)} is a link to a folder that is not there."
+            ) from None
+        return []
+    except NotADirectoryError as error:
+        raise ConfigError(
+            f"--run-dir {shown(run_dir)} is a file, or leads through one. It takes a folder."
+        ) from error
+    except (OSError, ValueError) as error:
+        words = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"--run-dir {shown(run_dir)} can't be used: {words}.") from error
+
+
+def holds_settings(run_dir: Path) -> bool:
+    """Return whether the folder's settings are those of a run."""
+    if not (run_dir / CONFIG_FILE).is_file():
+        return False
+    try:
+        TrainConfig.read(run_dir)
+    except ConfigError:
+        return False
+    return True
+
+
+def _checkpoints(run_dir: Path) -> list[Path]:
+    """Return what training wrote: of the run itself, its folds and its heads."""
+    return [path for path in run_dir.rglob("*.safetensors") if path.is_file()]
+
+
+def _strays_found(folder: Path, strays: list[str]) -> ConfigError:
+    return ConfigError(
+        f"{shown(folder)} holds files that are no run: {_listed(strays)}. Name another folder "
+        "with --run-dir."
+    )
+
+
+def _listed(names: list[str]) -> str:
+    listed = ", ".join(printable(name) for name in names[:LISTED_STRAYS])
+    return listed + (", …" if len(names) > LISTED_STRAYS else "")

@@ -1,0 +1,518 @@
+"""All settings of a run: frozen, checked when built, saved beside the run as `config.json`."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, field, fields
+from pathlib import Path, PureWindowsPath
+from typing import Annotated, Literal
+
+import tyro
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from model_card.licenses import LICENSES, suggested_license
+from trainer.config.option_types import File, Folder, RepoId, Text
+from trainer.errors import ConfigError
+from trainer.text.names import printable
+
+CONFIG_FILE = "config.json"
+# A file with other keys is the `config.json` of something else.
+_STRICT = ConfigDict(extra="forbid")
+# They have no part in a run's result and can be corrected when it is finished.
+FACTS = ("--license", "--share-images")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Images and how they are split."""
+
+    __pydantic_config__ = _STRICT
+
+    data_dir: Text = None
+    """Folder of class folders, with or without train/ and test/, or the id of a Hub dataset."""
+    class_from_name: bool = False
+    """Images lie in no class folders, and their names begin with the class, as in Cr_1.bmp."""
+    label_column: Text = None
+    """Column that holds the classes, in a Hub dataset or in metadata.csv beside the images."""
+    image_column: Text = None
+    """Column that holds the images, in a Hub dataset."""
+    stream_images: int = 0
+    """Take at most this many images of each split of a Hub dataset; 0 downloads all."""
+    test_fraction: float = 0.2
+    """Share of each class held out for the final test, where the data have no test split."""
+    validation_fraction: float = 0.1
+    """Share of each training class used for validation, where the data have no val split."""
+    split_file: File = None
+    """CSV with the columns file and part, or an earlier run's split.csv, that sets the split."""
+    regroup: bool = False
+    """Join the data's own splits and split again, with no surface on both sides."""
+    random_split: bool = False
+    """Split at random, even where images show the same surface; the scores come out too high."""
+    folds: int = 0
+    """Cross-validate with this many folds, so that each image is tested once; 0 does not."""
+    skip_bad_images: bool = False
+    """Leave out files that can't be read as images, and list them, instead of stopping."""
+    share_images: bool = False
+    """Publish example images of the test split, too; drawn images always are."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network and its first weights."""
+
+    __pydantic_config__ = _STRICT
+
+    model: str = "convnext_base.fb_in22k_ft_in1k"
+    """Name of a timm model, with the tag of its pretrained weights."""
+    pretrained: bool = True
+    """Start from pretrained weights from the Hub, or else from random ones."""
+    weights: File = None
+    """Start from this safetensors file instead of the weights on the Hub."""
+    tune: Literal["all", "head"] = "all"
+    """Train all layers, or only the linear head on a frozen backbone."""
+    image_size: int = 224
+    """Side in pixels to which each image is scaled, 32 to 2048."""
+    tile: bool = False
+    """Cut long images into squares, for one answer from all; n squares cost as much as n images."""
+    drop_path: float = 0.0
+    """Stochastic depth rate, for networks that have it."""
+    layer_scale: float = 0.0
+    """First value of ConvNeXt's layer scale, with --no-pretrained; 0 takes the network's own."""
+    license: Text = None
+    """License id of the Hub for the card, such as apache-2.0; left out, that of the weights."""
+
+
+@dataclass(frozen=True)
+class RecipeConfig:
+    """The training recipe."""
+
+    __pydantic_config__ = _STRICT
+
+    preset: Literal["reference", "recommended", "from-scratch"] = "reference"
+    """Recipe that sets the defaults of this group: any other option changes it."""
+    epochs: int = 50
+    """Passes over the training images."""
+    batch_size: int = 16
+    """Images a batch, over all processes."""
+    accumulate: int = 1
+    """Batches whose gradients are added up for one step; saves memory."""
+    lr: float = 1e-4
+    """Peak learning rate of AdamW; 0 takes 1e-3 for batch normalization or a head, else 1e-4."""
+    weight_decay: float = 1e-2
+    """Weight decay of AdamW; biases and norms are exempt."""
+    search_decay: bool = True
+    """With --tune head: try this weight decay, 100 and 1,000 times it, and take the best."""
+    layer_decay: float = 1.0
+    """Factor from each layer's learning rate to that of the layer before it; 1 for none."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Learning-rate schedule after warm-up."""
+    warmup_epochs: int = 0
+    """Epochs in which the learning rate rises from near zero."""
+    label_smoothing: float = 0.0
+    """Share of each target that is spread over all classes."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """Weight the loss by the inverse frequency of the classes."""
+    early_stopping: int = 0
+    """Stop after this many epochs without a better validation result; 0 never stops."""
+    keep: Literal["best", "last"] = "best"
+    """Publish the epoch with the best validation result, or the last one."""
+    ema_decay: float = 0.0
+    """Decay a step of the moving average of the weights, which is published; 0 for none."""
+    clip_grad: float = 0.0
+    """Largest norm of the gradient; 0 does not clip."""
+    rotation: float = 45.0
+    """Augmentation: random rotation by up to this angle in degrees, either way."""
+    shear: float = 5.0
+    """Augmentation: random shear by up to this angle in degrees, in x and y."""
+    translation: float = 0.1
+    """Augmentation: random shift by up to this share of the side."""
+    zoom: float = 0.0
+    """Augmentation: random zoom, in or out, by up to this share."""
+    flip: bool = True
+    """Augmentation: random horizontal and vertical flips."""
+    brightness: float = 0.0
+    """Augmentation: random brightness, up to this share of the full range."""
+    contrast: float = 0.0
+    """Augmentation: random contrast, up to this share more or less."""
+    settle_epochs: int = 0
+    """Augmentation: last epochs without rotation, shear, shift and zoom."""
+    degrade: float = 0.0
+    """Augmentation: share of images with corruptions of light, lens, resolution or sensor."""
+    mixup: float = 0.0
+    """Augmentation: parameter of MixUp's beta distribution; 0 for none."""
+    cutmix: float = 0.0
+    """Augmentation: parameter of CutMix's beta distribution; 0 for none."""
+    views: int = 0
+    """With --tune head: augmented views of each training image, beside the image itself."""
+
+
+PRESETS = {
+    "reference": RecipeConfig(),
+    "recommended": RecipeConfig(
+        preset="recommended",
+        keep="last",
+        epochs=16,
+        lr=0,
+        schedule="cosine",
+        warmup_epochs=1,
+        contrast=0.8,
+        brightness=0.3,
+        settle_epochs=5,
+        degrade=0.1,
+    ),
+    "from-scratch": RecipeConfig(
+        preset="from-scratch",
+        keep="last",
+        epochs=100,
+        lr=1e-3,
+        weight_decay=0.05,
+        schedule="cosine",
+        warmup_epochs=5,
+        label_smoothing=0.1,
+        ema_decay=0.998,
+        clip_grad=1.0,
+        contrast=0.8,
+        brightness=0.3,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The run and the machine."""
+
+    __pydantic_config__ = _STRICT
+
+    run_dir: Folder = None
+    """Folder of the run; left out, a new one under runs/."""
+    resume: bool = False
+    """Resume the run in --run-dir, with its own settings."""
+    seed: int = 0
+    """Seed of split, weights, order and augmentation."""
+    workers: int = 0
+    """Processes that load images; 0 loads in the main process, which suits a CPU."""
+    cache_dir: Folder = None
+    """Cache of overlap searches and backbone features; left out, the user's cache folder."""
+    compile: bool = False
+    """Compile the network first: a minute or more, then faster steps, most of all on a GPU."""
+    find_batch_size: bool = False
+    """Find the largest batch that the GPU's memory holds; a step stays as large as asked."""
+    log_with: Literal["none", "tensorboard", "trackio"] = "none"
+    """Write curves for TensorBoard or trackio, on this machine only."""
+    mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
+    """Arithmetic; auto takes bf16 where the processor or GPU computes it natively."""
+
+
+@dataclass(frozen=True)
+class DecisionConfig:
+    """When an answer is accepted, left to a person, or rejected as unknown."""
+
+    __pydantic_config__ = _STRICT
+
+    coverage: float = 0.95
+    """Share of prediction sets that are to contain the true class."""
+    max_rejected: float = 0.02
+    """Largest share of known images that may be called an unknown surface."""
+    known_images: int = 2000
+    """Training images from which known surfaces are learned; 0 rejects no image."""
+    cost_missed: float = 20.0
+    """Cost of a missed or misnamed defect, in the same unit as the other two costs."""
+    cost_false_alarm: float = 2.0
+    """Cost of a defect named where there is none."""
+    cost_look: float = 1.0
+    """Cost of a look by a person."""
+    no_defect: Text = None
+    """Name of the class that means that there is no defect, if there is one."""
+    foreign_dir: Folder = None
+    """Folder of images that show none of the classes, to measure how many are rejected."""
+
+    @property
+    def costs(self) -> tuple[float, float, float]:
+        """Of a missed defect, a false alarm and a look."""
+        return self.cost_missed, self.cost_false_alarm, self.cost_look
+
+
+@dataclass(frozen=True)
+class ExtraTestsConfig:
+    """Further tests of the finished model."""
+
+    __pydantic_config__ = _STRICT
+
+    boxes: Folder = None
+    """Folder of Pascal VOC files, <stem>.xml for <stem>.jpg, to score the heatmaps against."""
+    robustness_images: int = 120
+    """Test images for the robustness check, 55 passes each; 0 skips it."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One option with its value."""
+
+    flag: str
+    value: object
+    default: object
+
+    def __str__(self) -> str:
+        return _text(self.value)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of `trainer/train.py`.
+
+    Raises:
+        ConfigError: one message that lists all settings that can't work.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    data: Annotated[DataConfig, tyro.conf.arg(name="data")] = field(default_factory=DataConfig)
+    model: Annotated[ModelConfig, tyro.conf.arg(name="network")] = field(
+        default_factory=ModelConfig
+    )
+    recipe: Annotated[RecipeConfig, tyro.conf.arg(name="training")] = field(
+        default_factory=RecipeConfig
+    )
+    decision: Annotated[DecisionConfig, tyro.conf.arg(name="decision")] = field(
+        default_factory=DecisionConfig
+    )
+    tests: Annotated[ExtraTestsConfig, tyro.conf.arg(name="test")] = field(
+        default_factory=ExtraTestsConfig
+    )
+    run: Annotated[RunConfig, tyro.conf.arg(name="run")] = field(default_factory=RunConfig)
+
+    def __post_init__(self) -> None:
+        problems = [message for bad, message in self._rules() if bad]
+        if problems:
+            count = f"{len(problems)} settings" if len(problems) > 1 else "A setting"
+            raise ConfigError(f"{count} can't work:\n" + "\n".join(f"  {p}" for p in problems))
+
+    def _rules(self) -> list[tuple[bool, str]]:
+        data, model, recipe, run = self.data, self.model, self.recipe, self.run
+        decision = self.decision
+        return [
+            (not 0 < data.test_fraction < 1, "--test-fraction must be between 0 and 1"),
+            (
+                not 0 < data.validation_fraction < 1,
+                "--validation-fraction must be between 0 and 1",
+            ),
+            (
+                data.split_file is not None and (data.regroup or data.random_split),
+                "--split-file excludes --regroup and --random-split",
+            ),
+            (
+                data.split_file is not None and bool(data.folds),
+                "--split-file and --folds exclude each other: folds make their own parts",
+            ),
+            (data.folds < 0 or data.folds == 1, "--folds must be at least 2"),
+            (
+                not 32 <= model.image_size <= 2048,
+                "--image-size must be at least 32 and at most 2048 pixels",
+            ),
+            (not 0 <= model.drop_path < 1, "--drop-path must be at least 0 and below 1"),
+            (not 0 <= model.layer_scale <= 1000, "--layer-scale must be in [0, 1000]"),
+            (
+                model.layer_scale > 0 and model.pretrained,
+                "--layer-scale needs --no-pretrained: pretrained weights bring their own",
+            ),
+            (
+                model.weights is not None and not model.pretrained,
+                "--weights and --no-pretrained exclude each other",
+            ),
+            *_license_rule(model.license),
+            (
+                model.tile and recipe.mixup + recipe.cutmix > 0,
+                "--tile excludes --mixup and --cutmix: images of several tiles can't be mixed",
+            ),
+            (
+                model.tile and run.compile,
+                "--tile excludes --compile: the number of tiles changes from batch to batch",
+            ),
+            (not 1 <= recipe.epochs <= 100_000, "--epochs must be in [1, 100000]"),
+            (not 1 <= recipe.batch_size <= 65_536, "--batch-size must be in [1, 65536]"),
+            (not 1 <= recipe.accumulate <= 65_536, "--accumulate must be in [1, 65536]"),
+            (not 0 <= recipe.lr < float("inf"), "--lr must be at least 0"),
+            (not 0 <= recipe.weight_decay < float("inf"), "--weight-decay must be at least 0"),
+            (not 0 < recipe.layer_decay <= 1, "--layer-decay must be above 0 and at most 1"),
+            (
+                not 0 <= recipe.warmup_epochs < max(recipe.epochs, 1),
+                "--warmup-epochs must be at least 0 and fewer than --epochs",
+            ),
+            (not 0 <= recipe.label_smoothing < 1, "--label-smoothing must be in [0, 1)"),
+            (recipe.early_stopping < 0, "--early-stopping must be at least 0"),
+            (not 0 <= recipe.ema_decay < 1, "--ema-decay must be in [0, 1)"),
+            (not 0 <= recipe.clip_grad < float("inf"), "--clip-grad must be at least 0"),
+            (not 0 <= recipe.rotation <= 180, "--rotation must be in [0, 180] degrees"),
+            (not 0 <= recipe.shear < 90, "--shear must be in [0, 90) degrees"),
+            (not 0 <= recipe.translation < 1, "--translation must be in [0, 1)"),
+            (not 0 <= recipe.zoom <= 4, "--zoom must be in [0, 4]"),
+            (recipe.settle_epochs < 0, "--settle-epochs must be at least 0"),
+            (not 0 <= recipe.brightness < 1, "--brightness must be in [0, 1)"),
+            (not 0 <= recipe.contrast <= 4, "--contrast must be in [0, 4]"),
+            (not 0 <= recipe.degrade <= 1, "--degrade must be in [0, 1]"),
+            (not 0 <= recipe.mixup < float("inf"), "--mixup must be at least 0"),
+            (not 0 <= recipe.cutmix < float("inf"), "--cutmix must be at least 0"),
+            (
+                model.tune == "head" and recipe.mixup + recipe.cutmix > 0,
+                "--mixup and --cutmix need --tune all: with --tune head, images are seen only once",
+            ),
+            (
+                model.tune == "head" and recipe.layer_decay != 1,
+                "--layer-decay needs --tune all: with --tune head, one layer is trained",
+            ),
+            (
+                model.tune == "head" and (run.compile or run.find_batch_size),
+                "--compile and --find-batch-size need --tune all: a head alone is small",
+            ),
+            (not 0 <= recipe.views <= 100, "--views must be in [0, 100]"),
+            (
+                recipe.views > 0 and model.tune == "all",
+                "--views needs --tune head: with --tune all, each epoch draws its own views",
+            ),
+            (not 0 < decision.coverage < 1, "--coverage must be between 0 and 1"),
+            (not 0 < decision.max_rejected < 1, "--max-rejected must be between 0 and 1"),
+            (decision.known_images < 0, "--known-images must be at least 0"),
+            (
+                not all(
+                    0 <= cost < float("inf")
+                    for cost in (
+                        decision.cost_missed,
+                        decision.cost_false_alarm,
+                        decision.cost_look,
+                    )
+                ),
+                "--cost-missed, --cost-false-alarm and --cost-look must be at least 0",
+            ),
+            (self.tests.robustness_images < 0, "--robustness-images must be at least 0"),
+            (not 0 <= run.seed < 2**31, "--seed must be at least 0 and below 2^31"),
+            (not 0 <= run.workers <= 256, "--workers must be in [0, 256]"),
+            (run.resume and run.run_dir is None, "--resume needs --run-dir"),
+        ]
+
+    def settings(self) -> list[Setting]:
+        """Return each setting with its value, in the order of `--help`."""
+        groups = (self.data, self.model, self.recipe, self.decision, self.tests, self.run)
+        return [
+            Setting(f"--{item.name.replace('_', '-')}", getattr(group, item.name), item.default)
+            for group in groups
+            for item in fields(group)
+        ]
+
+    def flags(self) -> list[tuple[str, str, str]]:
+        """Return (flag, value, default) of each setting, as text, in the order of `--help`."""
+        return [(item.flag, str(item), _text(item.default)) for item in self.settings()]
+
+    def command(self) -> str:
+        """Return the command line that starts a run with these settings."""
+        words = ["python trainer/train.py"]
+        preset = TrainConfig(recipe=PRESETS[self.recipe.preset]).settings()
+        for item, start in zip(self.settings(), preset, strict=True):
+            same = item.value == (item.default if item.flag == "--preset" else start.value)
+            if same or item.flag in ("--resume", "--run-dir"):
+                continue
+            if isinstance(item.value, bool):
+                words.append(item.flag if item.value else item.flag.replace("--", "--no-", 1))
+            else:
+                words.append(f"{item.flag} {shlex.quote(str(item))}")
+        return " ".join(words)
+
+    def write(self, run_dir: Path) -> None:
+        """Save the resolved settings as `config.json` in `run_dir`, whole or not at all."""
+        partial = run_dir / (CONFIG_FILE + ".partial")
+        partial.write_bytes(_JSON.dump_json(self, indent=2) + b"\n")
+        partial.replace(run_dir / CONFIG_FILE)
+
+    @classmethod
+    def read(cls, run_dir: Path) -> TrainConfig:
+        """Read the settings that `write` saved.
+
+        Raises:
+            ConfigError: there is no such file, or it is from another version of this program.
+        """
+        file = run_dir / CONFIG_FILE
+        try:
+            # A pipe would be waited for.
+            if file.exists() and not file.is_file():
+                raise ConfigError(f"{file} is no plain file. Remove it.")
+            return _JSON.validate_json(file.read_bytes())
+        except FileNotFoundError as error:
+            raise ConfigError(
+                f"{run_dir} holds no run: there is no {CONFIG_FILE}. Start one without --resume."
+            ) from error
+        except OSError as error:
+            raise ConfigError(f"{file} can't be read: {error.strerror}.") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(
+                f"{file} holds no settings of this program: {where or 'the file'}: {first['msg']}. "
+                "Start a new run in another folder."
+            ) from error
+
+
+@dataclass(frozen=True)
+class HubConfig:
+    """Where the model goes on the Hugging Face Hub."""
+
+    repo_id: RepoId = None
+    """USER/NAME of the model on the Hub; left out, nothing is uploaded."""
+    space_id: RepoId = None
+    """USER/NAME of a Space that serves the model; it is uploaded, too."""
+    private: bool = False
+    """Make new repositories private."""
+
+
+@dataclass(frozen=True)
+class PushConfig:
+    """Settings of `trainer/push.py`: where to publish, and how to train if there is no run yet.
+
+    Raises:
+        ConfigError: a Space is named without a model.
+    """
+
+    hub: Annotated[HubConfig, tyro.conf.arg(name="publishing")] = field(default_factory=HubConfig)
+    train: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        if self.hub.space_id and not self.hub.repo_id:
+            raise ConfigError("--space-id needs --repo-id: a Space serves a model from the Hub")
+        for flag, name in (("--repo-id", self.hub.repo_id), ("--space-id", self.hub.space_id)):
+            address = _HUB_ADDRESS.match(name or "")
+            if address:
+                raise ConfigError(
+                    f"{flag} takes a name, not an address: write {flag} "
+                    f"{printable(address[1]) if address[1] else 'USER/NAME'}"
+                )
+
+
+_JSON = TypeAdapter(TrainConfig)
+# The second group is what follows the name: /tree/main, .git, …
+_HUB_ADDRESS = re.compile(
+    r"(?:[a-z]+://[^/]*/?|(?:www\.)?(?:huggingface\.co|hf\.co)/)"
+    r"(?:(?:models|spaces|datasets)/)?([\w.-]+/[\w.-]+?)?(?:\.git|[/?#].*)?$",
+    re.IGNORECASE,
+)
+
+
+def _license_rule(license_id: str | None) -> list[tuple[bool, str]]:
+    if license_id is None or license_id in LICENSES:
+        return []
+    meant = suggested_license(license_id)
+    hint = f": did you mean {meant}?" if meant else ", such as apache-2.0, mit or other"
+    return [(True, f"--license {printable(license_id)} is no license id of the Hub{hint}")]
+
+
+def _text(value: object) -> str:
+    """Return a setting as a person would write it on the command line.
+
+    Of a path that is absolute or leads upwards only the last part is kept: these texts are
+    published, and the folders of the machine are nobody's business.
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if str(value).startswith(("/", "..", "~")) or "\\" in str(value):
+        return PureWindowsPath(str(value)).name
+    return str(value)

@@ -1,0 +1,1 @@
+"""Images in: sources, datasets on the Hub, bit depth, boxes."""

@@ -1,0 +1,78 @@
+"""Compare the names of classes: within one folder, and between its splits."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from trainer.text.names import did_you_mean, difference, folded, looks_same, printable, visible
+
+NAMED_AT_ONCE = 10
+
+
+def name_problems(labels: Iterable[str]) -> list[str]:
+    """Return a sentence for each family of names that look the same, or but for capitals."""
+    families: dict[str, list[str]] = defaultdict(list)
+    for label in labels:
+        families[folded(visible(label))].append(label)
+    return [_alike(family) for family in families.values() if len(family) > 1]
+
+
+def _alike(family: list[str]) -> str:
+    """Say how the names of a family differ, and what to do."""
+    one, *others = family
+    same = any(looks_same(one, other) for other in others)
+    shown = " and ".join(ascii(label) if same else printable(label) for label in family)
+    hows = dict.fromkeys(difference(one, other) or "spelling" for other in others)
+    return (
+        f"The class names {shown} {'look the same' if same else 'are alike'} and differ in "
+        f"{' and in '.join(hows)}. If they mean one class, give it one name; if not, use names "
+        "that a person can tell apart."
+    )
+
+
+def split_problems(splits: Mapping[str, list[str]]) -> list[str]:
+    """Return sentences on a missing train split and on classes that not every split has."""
+    problems = []
+    if splits and "train" not in splits:
+        problems.append(
+            f"There is no train folder, only {', '.join(splits)}. Add one, or pass --regroup, "
+            "which puts all splits together and divides the images again."
+        )
+    everywhere = sorted(set().union(*splits.values()))
+    owned = {split: set(own) for split, own in splits.items()}
+    lacking = {label: [s for s, own in owned.items() if label not in own] for label in everywhere}
+    different = [label for label in everywhere if lacking[label]]
+    if not different:
+        return problems
+    meant = {label: _meant(label, lacking[label], owned) for label in different[:NAMED_AT_ONCE]}
+    said = [
+        f"{printable(label)} is missing in {' and '.join(lacking[label])}{hint}"
+        for label, hint in meant.items()
+    ]
+    if len(different) > len(said):
+        said.append(f"and {len(different) - len(said)} more")
+    sentence = f"The splits hold different classes: {'; '.join(said)}. "
+    if any(meant.values()):
+        sentence += "Give a class the same name in every split. "
+    sentence += (
+        "Give every split the same class folders, or pass --regroup, which puts all splits "
+        "together and divides the images again."
+    )
+    if len(splits.get("train", [])) == 1:
+        sentence += (
+            " Sets for anomaly detection, as MVTec, hold good images only in train: with "
+            "--regroup, a classifier can be trained on them."
+        )
+    return [*problems, sentence]
+
+
+def _meant(label: str, missing: list[str], splits: Mapping[str, set[str]]) -> str:
+    """Say which class of the splits that lack `label` may be meant."""
+    there = sorted({other for split in missing for other in splits[split]})
+    for other in there:
+        if how := difference(label, other):
+            shown = ascii(other) if looks_same(label, other) else printable(other)
+            return f" ({shown} there differs in {how})"
+    hint = did_you_mean(label, there)
+    return f" ({hint.strip()})" if hint else ""

@@ -1,0 +1,172 @@
+"""What lies in a folder: folders, images and other files, without what systems leave behind.
+
+Every folder is listed once, when it is first asked for. Names may hold any bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from trainer.text.names import as_text
+
+# The last row can seldom be read; such files are images all the same, and the reader says why not.
+IMAGE_SUFFIXES = frozenset(
+    (
+        *(".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif"),
+        *(".mpo", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".pgm", ".ppm", ".pnm"),
+    )
+)
+# Left by macOS, Windows, NAS devices, file systems and notebooks, unseen by their users. Hidden
+# files and folders are ignored, too.
+SYSTEM_NAMES = frozenset(
+    (
+        *("__macosx", "icon\r", "network trash folder", "temporary items"),
+        *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "$recycle.bin"),
+        *("recycler", "recycled", "system volume information", "zbthumbnail.info"),
+        *("@eadir", "#recycle", "@recycle", "#snapshot", "@recently-snapshot", "lost+found"),
+        *("__pycache__",),
+    )
+)
+_KINDS = {
+    stat.S_ISFIFO: "a pipe (FIFO), not a file",
+    stat.S_ISSOCK: "a socket, not a file",
+    stat.S_ISCHR: "a device, not a file",
+    stat.S_ISBLK: "a device, not a file",
+}
+
+
+@dataclass(frozen=True)
+class File:
+    r"""A file, or what stands in the place of one.
+
+    Attributes:
+        path: as the operating system gives it; bytes that are not UTF-8 are lone surrogates.
+        name: path below the folder that was opened first, with `/`; such bytes read `\xfc`.
+        trouble: why it can't be read, if that is known without opening it.
+    """
+
+    path: str
+    name: str
+    trouble: str | None
+
+    @property
+    def basename(self) -> str:
+        """Name without folders."""
+        return self.name.rpartition("/")[2]
+
+    @property
+    def suffix(self) -> str:
+        """Lower-case suffix with its dot, or nothing."""
+        stem, dot, suffix = self.basename.rpartition(".")
+        return dot + suffix.lower() if stem else ""
+
+    @property
+    def is_image(self) -> bool:
+        """Whether its name is that of an image."""
+        return self.suffix in IMAGE_SUFFIXES
+
+
+class Folder:
+    """A folder and what lies in it, sorted by name.
+
+    Attributes:
+        path, name: as for files; the name of the folder that was opened first is empty.
+        basename: as the operating system gives it.
+    """
+
+    def __init__(self, path: str, name: str = "", above: tuple[Folder, ...] = ()) -> None:
+        self.path = path
+        self.name = name
+        self.basename = Path(path).name
+        self.above = above
+
+    @property
+    def folders(self) -> list[Folder]:
+        """Folders in it, links to folders included."""
+        return self._contents[0]
+
+    @property
+    def files(self) -> list[File]:
+        """All else in it: files, and what can't be read as one."""
+        return self._contents[1]
+
+    @cached_property
+    def images(self) -> list[File]:
+        """Files with the name of an image."""
+        return [file for file in self.files if file.is_image]
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it can't be listed."""
+        return self._contents[2]
+
+    def images_below(self) -> Iterator[File]:
+        """Yield the images in it and in all folders below; no folder is entered twice by links."""
+        waiting, seen = [self], set()
+        while waiting:
+            folder = waiting.pop()
+            try:
+                found = Path(folder.path).stat()
+            except OSError:
+                continue
+            if (found.st_dev, found.st_ino) in seen:
+                continue
+            seen.add((found.st_dev, found.st_ino))
+            yield from folder.images
+            waiting += reversed(folder.folders)
+
+    def holds_images(self) -> bool:
+        """Return whether it, or a folder below, holds an image."""
+        return next(self.images_below(), None) is not None
+
+    @cached_property
+    def _contents(self) -> tuple[list[Folder], list[File], str | None]:
+        if self._leads_back():
+            return [], [], "a link to a folder in which it lies"
+        folders: list[Folder] = []
+        files: list[File] = []
+        try:
+            with os.scandir(self.path) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            return [], [], f"it can't be read: {error.strerror}"
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name.lower() in SYSTEM_NAMES:
+                continue
+            name = as_text(entry.name)
+            name = f"{self.name}/{name}" if self.name else name
+            if _is_folder(entry):
+                folders.append(Folder(entry.path, name, (*self.above, self)))
+            else:
+                files.append(File(entry.path, name, _trouble(entry)))
+        return folders, files, None
+
+    def _leads_back(self) -> bool:
+        path = Path(self.path)
+        return path.is_symlink() and any(path.samefile(folder.path) for folder in self.above)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself, or into a folder that nobody may enter
+        return False
+
+
+def _trouble(entry: os.DirEntry[str]) -> str | None:
+    """Return why an entry can't be read as a file, without opening it: pipes would block."""
+    try:
+        found = entry.stat()
+    except FileNotFoundError:
+        return "a link to a file that is not there"
+    except OSError as error:
+        return f"it can't be opened: {error.strerror}"
+    for is_kind, kind in _KINDS.items():
+        if is_kind(found.st_mode):
+            return kind
+    return None if found.st_size else "the file is empty"

@@ -1,0 +1,174 @@
+"""Get the images of a dataset on the Hub: downloaded whole, or so many of them streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow
+import pyarrow.compute
+from datasets import ClassLabel, Dataset, DatasetDict, Features, IterableDataset, Value
+from datasets.fingerprint import Hasher
+
+from trainer.data.folders.layout import SPLIT_NAMES
+from trainer.data.folders.location import suggested_folder
+from trainer.data.hub_columns import find_columns, with_class_labels
+from trainer.data.hub_files import check_files
+from trainer.errors import DataError
+from trainer.text.names import printable
+
+UNDECODED = datasets.Image(decode=False)
+_STORED = {"bytes": Value("binary"), "path": Value("string")}
+# Of a stream, the images among which chance takes the next one; the files are shuffled, too.
+SHUFFLED_IMAGES = 1000
+# Image files that are read together: a single one is mostly waited for.
+READ_AT_A_TIME = 16
+
+
+def load_from_hub(
+    repo_id: str,
+    stream_images: int = 0,
+    *,
+    image_column: str | None = None,
+    label_column: str | None = None,
+) -> DatasetDict:
+    """Load a dataset from the Hub; its image and class columns are found by their types.
+
+    Args:
+        repo_id: of the dataset.
+        stream_images: take no more than this many images of each split, read one after the other
+            from the Hub; those alone are kept, in the cache of `datasets`. 0 downloads all files.
+        image_column: the column of images; None finds it.
+        label_column: the column of classes; None finds it.
+
+    Returns:
+        splits with the columns `image` (undecoded), `label` (ClassLabel) and `file`.
+
+    Raises:
+        DataError: it does not come, or is no dataset of images and classes.
+    """
+    try:
+        builder = datasets.load_dataset_builder(repo_id)
+        if stream_images:
+            loaded = builder.as_streaming_dataset()
+        else:
+            builder.download_and_prepare()
+            loaded = builder.as_dataset()
+    # The client raises errors of four libraries here; each leads to the same advice.
+    except Exception as error:
+        raise DataError(
+            f"There is no folder {repo_id}, and no such dataset came from the Hub: {error}\n"
+            "Check the path or the name, the network and, for a private dataset, HF_TOKEN."
+            f"{suggested_folder(Path(repo_id))}"
+        ) from error
+    parts = DatasetDict()
+    for split, part in loaded.items():
+        name = "train" if len(loaded) == 1 else SPLIT_NAMES.get(split.lower())
+        if name is None or name in parts:
+            raise DataError(
+                f"The dataset {repo_id} has the splits {', '.join(loaded)}; of train, validation "
+                "and test each may be there once, and nothing else."
+            )
+        image, label = find_columns(part.features or {}, repo_id, image_column, label_column)
+        if stream_images:
+            # First of all: a stream decodes its images before later steps.
+            part = part.decode(False)
+        part = part.select_columns([image, label])
+        if stream_images:
+            revision = Hasher.hash((repo_id, builder.hash, builder.config_id, image, label))
+            part = _kept(part, stream_images, revision, builder.repo_id, split)
+        part = part.cast_column(image, UNDECODED)
+        part = part.rename_columns({image: "image", label: "label"})
+        check_files(_unread(part), builder.repo_id, split)
+        parts[name] = _with_names(part, repo_id, split)
+    if "train" not in parts:
+        raise DataError(f"The dataset {repo_id} has no train split, only {', '.join(loaded)}.")
+    return with_class_labels(parts, repo_id)
+
+
+def _kept(stream: IterableDataset, images: int, revision: str, repo_id: str, split: str) -> Dataset:
+    """Read images of a stream, always the same ones, and keep them on disk as one Dataset."""
+    image, label = stream.column_names
+    taken = stream.shuffle(seed=0, buffer_size=SHUFFLED_IMAGES).take(images)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        with ThreadPoolExecutor(READ_AT_A_TIME) as pool:
+            for batch in taken.iter(batch_size=READ_AT_A_TIME):
+                stored = [_stored(each) for each in batch[image]]
+                named = [each["path"] for each in stored if each["bytes"] is None]
+                check_files(named, repo_id, split)
+                batch[image] = pool.map(_with_bytes, stored)
+                for values in zip(*batch.values(), strict=True):
+                    yield dict(zip(batch, values, strict=True))
+
+    try:
+        kept = Dataset.from_generator(
+            rows,
+            # As an Image, a row would lose its content where its path is that of a file here.
+            features=Features(stream.features | {image: _STORED}),
+            fingerprint=f"{revision}-{split}-{images}",
+        )
+    # As above, errors of several libraries, wrapped into one that says nothing.
+    except datasets.exceptions.DatasetGenerationError as error:
+        if isinstance(error.__cause__, DataError):
+            raise error.__cause__ from None
+        raise DataError(
+            f"The images of {repo_id} did not all come from the Hub: {error.__cause__ or error}\n"
+            "Run the same command again; without --stream-images, files that came are kept."
+        ) from error
+    if not isinstance(kept.features[label], ClassLabel):
+        return kept
+    found = set(kept[label])
+    missing = [n for i, n in enumerate(kept.features[label].names) if i not in found]
+    if missing:
+        raise DataError(
+            f"Among the first {len(kept)} images of {repo_id}'s {split} split is none of the class "
+            f"{missing[0]}: they seem to be sorted by class. Ask for more with --stream-images, or "
+            "leave it out."
+        )
+    return kept
+
+
+def _stored(image: dict[str, Any] | bytes | None) -> dict[str, Any]:
+    """Return content and path of an image, whatever the type of its column."""
+    if isinstance(image, dict):
+        return image
+    return {"bytes": image, "path": None}
+
+
+def _with_bytes(image: dict[str, Any]) -> dict[str, Any]:
+    """Read a file of images that a stream names only by its address; others hold their bytes."""
+    if image["path"] is None:
+        return image
+    embedded: dict[str, Any] = UNDECODED.embed_storage(
+        pyarrow.array([image], type=UNDECODED.pa_type)
+    )[0].as_py()
+    return embedded
+
+
+def _with_names(part: Dataset, repo_id: str, split: str) -> Dataset:
+    """Add the column `file`: place in the split, and the file's name where there is one."""
+    if any(label is None or label == -1 for label in part["label"]):
+        raise DataError(f"The {split} split of {repo_id} has images without a label.")
+    names = [
+        f"{split}/{index:06d}" + (f"_{printable(Path(path).name)}" if path else "")
+        for index, path in enumerate(_field(part, "path").to_pylist())
+    ]
+    return part.add_column("file", names)
+
+
+def _field(part: Dataset, name: str) -> pyarrow.ChunkedArray:
+    # Of Arrow's column, so that the bytes beside the names stay on the disk.
+    return pyarrow.compute.struct_field(part.data.column("image"), name)
+
+
+def _unread(part: Dataset) -> list[str | None]:
+    """Return the paths of the images whose content the rows don't hold; None for all others."""
+    unread = pyarrow.compute.is_null(_field(part, "bytes"))
+    paths: list[str | None] = pyarrow.compute.if_else(
+        unread, _field(part, "path"), None
+    ).to_pylist()
+    return paths

@@ -1,0 +1,94 @@
+"""Which image files a run began with: other pixels under the same names are noticed by name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+from datasets import Dataset
+from pydantic import TypeAdapter
+
+from model_card.schema.checksums import seal, unseal
+from trainer.data.bit_depth import FULL_DEPTH, depth_of
+from trainer.errors import ConfigError, DataError
+from trainer.runtime.files import replaced_whole
+
+RECORD_FILE = "images.json"
+LISTED_FILES = 5
+_RECORD = TypeAdapter(dict[Literal["images"], dict[str, str]])
+
+
+def image_digest(row: dict[str, Any]) -> str:
+    """Return the fingerprint of what the network sees of a row: file and bit depth."""
+    image = row["image"]
+    content = image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
+    depth = depth_of(row)
+    return hashlib.sha256(content + (b"" if depth == FULL_DEPTH else b"%d" % depth)).hexdigest()
+
+
+def fingerprints(images: Dataset) -> dict[str, str]:
+    """Return the SHA-256 of the content of each image file, by name."""
+    contents = images.select_columns(["image"])
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(images["file"][:], pool.map(image_digest, contents), strict=True))
+
+
+def note_images(run_dir: Path, found: Mapping[str, str]) -> None:
+    """Note the images of a new run; see `fingerprints`."""
+    with replaced_whole(run_dir / RECORD_FILE) as partial:
+        partial.write_text(seal(json.dumps({"images": dict(found)})) + "\n", encoding="utf-8")
+
+
+def check_unchanged(run_dir: Path, found: Mapping[str, str]) -> bool:
+    """Refuse to resume a run on other images than those it began with.
+
+    Args:
+        run_dir: of the run.
+        found: see `fingerprints`.
+
+    Returns:
+        whether these images were noted in `run_dir`.
+
+    Raises:
+        ConfigError: files were changed, added or removed; the message names them.
+        DataError: the record in `run_dir` is damaged.
+    """
+    file = run_dir / RECORD_FILE
+    # Without a record, the checkpoint notices a change, but not which.
+    if not os.path.lexists(file):
+        return False
+    before = _read(file)
+    if before == found:
+        return True
+    both = before.keys() & found.keys()
+    changes = {
+        "changed": {name for name in both if before[name] != found[name]},
+        "missing": before.keys() - found.keys(),
+        "new": found.keys() - before.keys(),
+    }
+    said = "; ".join(_listed(what, names) for what, names in changes.items() if names)
+    raise ConfigError(
+        f"The images are not those that the run in {run_dir} began with: {said}. Put them back, or "
+        "start a new run."
+    )
+
+
+def _read(file: Path) -> dict[str, str]:
+    try:
+        return _RECORD.validate_python(unseal(file.read_text(encoding="utf-8")))["images"]
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{file}, which lists the images that the run began with, is damaged. Remove it; "
+            "whether any image was changed is noticed without it, but not which."
+        ) from error
+
+
+def _listed(what: str, names: Iterable[str]) -> str:
+    names = sorted(names)
+    more = ", …" if names[LISTED_FILES:] else ""
+    return f"{len(names)} {what} ({', '.join(names[:LISTED_FILES])}{more})"

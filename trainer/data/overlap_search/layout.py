@@ -1,0 +1,116 @@
+"""Lay the images of a group side by side, and see which of them must overlap."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer.data.overlap_search.candidates import Candidate
+from trainer.data.overlap_search.orientations import COMPOSED, INVERSE, Array, moved_points
+from trainer.data.overlap_search.verify import Overlap
+
+# A long chain adds up small errors, so what should just fail to overlap is proposed as well.
+TOLERANCE = 0.8
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How an image lies on the surface of its group: after `turn`, its corner is at (`y`, `x`)."""
+
+    turn: int
+    y: int
+    x: int
+
+
+def implied_candidates(
+    overlaps: Sequence[Overlap], shapes: Array, smallest_shared_area: float
+) -> list[Candidate]:
+    """Return the pairs that must overlap, too, if the known ones lie as they were found.
+
+    Args:
+        overlaps: the known pairs.
+        shapes: [image, (height, width)] in pixels.
+        smallest_shared_area: of the smaller image, as a fraction of 1.
+    """
+    known = {(pair.a, pair.b) for pair in overlaps}
+    candidates = []
+    for poses in lay_out(overlaps, shapes):
+        images = np.array(sorted(poses))
+        sizes = np.array([_turned_size(shapes[i], poses[i].turn) for i in images])
+        corners = np.array([(poses[i].y, poses[i].x) for i in images])
+        for place, a in enumerate(images[:-1]):
+            others = slice(place + 1, None)
+            top_left = np.maximum(corners[place], corners[others])
+            bottom_right = np.minimum(
+                corners[place] + sizes[place], corners[others] + sizes[others]
+            )
+            shared = np.maximum(bottom_right - top_left, 0).prod(axis=1)
+            smaller = np.minimum(sizes[place].prod(), sizes[others].prod(axis=1))
+            for b in images[others][shared >= TOLERANCE * smallest_shared_area * smaller]:
+                if (int(a), int(b)) not in known:
+                    candidates.append(_candidate(int(a), int(b), poses, shapes))
+    return candidates
+
+
+def lay_out(overlaps: Sequence[Overlap], shapes: Array) -> Iterator[dict[int, Pose]]:
+    """Yield the poses of each group, seen from one of its images."""
+    beside: dict[int, list[tuple[int, Pose]]] = defaultdict(list)
+    for pair in overlaps:
+        beside[pair.a].append((pair.b, Pose(pair.turn, pair.shift_y, pair.shift_x)))
+        # The other way round: where `a` lies once `b` is back in its own position.
+        back = int(INVERSE[pair.turn])
+        corner = _moved_corner(
+            (-pair.shift_y, -pair.shift_x),
+            shapes[pair.a],
+            back,
+            _turned_size(shapes[pair.b], pair.turn),
+        )
+        beside[pair.b].append((pair.a, Pose(back, *corner)))
+    placed: set[int] = set()
+    for start in beside:
+        if start in placed:
+            continue
+        poses, waiting = {start: Pose(0, 0, 0)}, deque([start])
+        while waiting:
+            image = waiting.popleft()
+            for other, pose in beside[image]:
+                if other not in poses:
+                    poses[other] = _onto_surface(poses[image], shapes[image], pose, shapes[other])
+                    waiting.append(other)
+        placed |= poses.keys()
+        yield poses
+
+
+def _onto_surface(frame: Pose, frame_shape: Array, pose: Pose, shape: Array) -> Pose:
+    """Return the pose of an image on the surface, given its pose in another image there."""
+    size = _turned_size(shape, pose.turn)
+    y, x = _moved_corner((pose.y, pose.x), size, frame.turn, frame_shape)
+    return Pose(int(COMPOSED[frame.turn, pose.turn]), frame.y + y, frame.x + x)
+
+
+def _candidate(a: int, b: int, poses: dict[int, Pose], shapes: Array) -> Candidate:
+    """Return how `b` lies in `a`, given how both lie on the surface."""
+    one, two = poses[a], poses[b]
+    back = int(INVERSE[one.turn])
+    corner = _moved_corner(
+        (two.y - one.y, two.x - one.x),
+        _turned_size(shapes[b], two.turn),
+        back,
+        _turned_size(shapes[a], one.turn),
+    )
+    return Candidate(a, b, int(COMPOSED[back, two.turn]), *corner)
+
+
+def _turned_size(shape: Array, turn: int) -> Array:
+    return shape[::-1] if turn & 4 else shape
+
+
+def _moved_corner(corner: tuple[int, int], size: Array, turn: int, frame: Array) -> tuple[int, int]:
+    """Return the upper left corner of a rectangle after the frame around it was turned."""
+    y = np.array([corner[0], corner[0] + size[0] - 1])
+    x = np.array([corner[1], corner[1] + size[1] - 1])
+    y, x = moved_points(y, x, np.array(turn), frame[0], frame[1])
+    return int(y.min()), int(x.min())

@@ -1,0 +1,1 @@
+"""Splits out: which images overlap, and how they are divided."""

@@ -1,0 +1,153 @@
+"""The images of a run: found, checked, compared with each other, divided into parts."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets import DatasetDict
+
+from model_card.schema.report import SkippedImage
+from trainer.config.settings import TrainConfig
+from trainer.data import bit_depth
+from trainer.data.folders.location import SourceKind
+from trainer.data.image_record import check_unchanged, fingerprints
+from trainer.data.sources import find_images
+from trainer.data.splits.leakage import leaking_files
+from trainer.data.splits.overlap_groups import Surfaces, find_surfaces, read_surfaces
+from trainer.data.splits.split import Division, divide, divide_into_folds, pooled
+from trainer.data.voc_boxes import choose_boxes
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of a run, checked and divided.
+
+    Attributes:
+        parts: `train`, `validation` and `test`, with the columns of `trainer.data.sources` and
+            `group`.
+        origins: for each part, half a sentence on how it came about.
+        division: how the test part was set apart.
+        surfaces: which images show the same surface; None for drawings, which never do.
+        contents: SHA-256 of each file, by name.
+        source: name of the folder, or the Hub id.
+        boxes: folders of boxes, as `trainer.data.voc_boxes.read_boxes` takes them.
+    """
+
+    parts: DatasetDict
+    origins: dict[str, str]
+    division: Division
+    surfaces: Surfaces | None
+    contents: dict[str, str]
+    source: str
+    kind: SourceKind
+    skipped: list[SkippedImage]
+    boxes: dict[str, Path]
+
+    @property
+    def labels(self) -> list[str]:
+        """Class names, in the order of the network's outputs."""
+        return list(self.parts["train"].features["label"].names)
+
+    @property
+    def bit_depth(self) -> int:
+        """Significant bits of samples of more than 8."""
+        return int(self.parts["train"][bit_depth.COLUMN][0])
+
+    def digest(self) -> str:
+        """Return a fingerprint of the files, with their content, in each part under each label."""
+        lines = [
+            f"{name}\t{file}\t{label}\t{self.contents[file]}"
+            for name, part in sorted(self.parts.items())
+            for file, label in zip(part["file"][:], part["label"][:], strict=True)
+        ]
+        lines.append(f"{self.bit_depth} bits")
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def prepare_images(config: TrainConfig, run_dir: Path | None) -> list[Images]:
+    """Find, check, compare and divide the images that `config` names.
+
+    Args:
+        config: all settings of the run.
+        run_dir: of a run that has begun, whose record of shared surfaces is read, so that it is
+            resumed with its own split; None for a new run.
+
+    Returns:
+        one division of the images, or with --folds one a fold.
+
+    Raises:
+        DataError: the images can't be used; the message says which, why, and what to do.
+        ConfigError: the run began with other images.
+    """
+    found = find_images(config.data)
+    everything = pooled(found.parts)
+    contents = fingerprints(everything)
+    same_as_before = run_dir is not None and check_unchanged(run_dir, contents)
+    surfaces = None
+    if found.kind != "drawn":
+        # Other images under the same names overlap elsewhere.
+        if run_dir is not None and same_as_before:
+            surfaces = read_surfaces(run_dir, everything["file"][:])
+        if surfaces is None:
+            surfaces = find_surfaces(everything, config.run.cache_dir)
+    parts = _with_groups(found.parts, surfaces)
+    if config.data.folds:
+        divided = divide_into_folds(parts, config.data, config.run.seed)
+    else:
+        divided = [divide(parts, config.data, config.run.seed)]
+    tests = [parts["test"] for parts, _, _ in divided]
+    boxes = choose_boxes(config.tests.boxes, found.boxes, tests)
+    prepared = [
+        Images(
+            parts=parts,
+            origins=origins,
+            division=division,
+            surfaces=surfaces,
+            contents=contents,
+            source=found.source,
+            kind=found.kind,
+            skipped=found.skipped,
+            boxes=boxes,
+        )
+        for parts, origins, division in divided
+    ]
+    _warn_of_leakage(prepared)
+    return prepared
+
+
+def _with_groups(parts: DatasetDict, surfaces: Surfaces | None) -> DatasetDict:
+    """Add the column `group`; without surfaces, each image is a group by itself."""
+    grouped, first = DatasetDict(), 0
+    for name, part in parts.items():
+        groups = list(range(first, first + len(part)))
+        if surfaces:
+            groups = [surfaces.groups[file] for file in part["file"][:]]
+        grouped[name] = part.add_column("group", groups)
+        first += len(part)
+    return grouped
+
+
+def _warn_of_leakage(prepared: list[Images]) -> None:
+    """Say loudly how many test images show what was trained on; folds are counted together."""
+    leaking = sum(len(leaking_files(images.parts, images.surfaces)) for images in prepared)
+    if not leaking:
+        return
+    tested = sum(len(images.parts["test"]) for images in prepared)
+    advice = (
+        "leave --random-split out for an honest score."
+        if prepared[0].division == "random"
+        else "pass --regroup to divide the images anew, with no surface on both sides."
+    )
+    logger.warning(
+        "WARNING: %d of %d test images (%.1f %%) show a piece of surface that is in the training "
+        "or validation part too. The score will be too good; %s",
+        leaking,
+        tested,
+        100 * leaking / tested,
+        advice,
+    )

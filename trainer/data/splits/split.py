@@ -1,0 +1,192 @@
+"""Divide images into parts or folds so that no piece of surface is on two sides of a border.
+
+Every row has a `group`: images that show the same surface share it (`overlap_groups`).
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from datasets import Dataset, DatasetDict, concatenate_datasets
+
+from trainer.config.settings import DataConfig
+from trainer.data.splits.shares import cut_folds, cut_share
+from trainer.data.splits.shortage import listed, no_validation
+from trainer.errors import DataError
+from trainer.text.spreadsheet import read_table, write_table
+
+logger = logging.getLogger(__name__)
+
+SPLIT_FILE = "split.csv"
+PARTS = ("train", "validation", "test")
+Division = Literal["given", "file", "grouped", "random"]
+
+
+def divide(
+    parts: DatasetDict, config: DataConfig, seed: int
+) -> tuple[DatasetDict, dict[str, str], Division]:
+    """Complete `train`, `validation` and `test`, stratified by class and seeded.
+
+    Returns:
+        the three parts, for each of them half a sentence on how it came about, and how the test
+        part was set apart.
+
+    Raises:
+        DataError: the split file does not fit, or a class can't be in every part.
+    """
+    parts = DatasetDict(parts)
+    division: Division = "random" if config.random_split else "grouped"
+    if config.split_file:
+        parts = _as_file_says(pooled(parts), config.split_file)
+        division = "file"
+        origins = dict.fromkeys(parts, f"as {config.split_file.name} says")
+    elif config.regroup:
+        parts = DatasetDict(train=pooled(parts))
+        origins = {}
+    else:
+        division = "given" if "test" in parts else division
+        origins = dict.fromkeys(parts, "as the data came")
+    everything, tested = parts["train"], "test" in parts
+    # Test first: which images it holds must not depend on how validation is cut.
+    for name, fraction in (
+        ("test", config.test_fraction),
+        ("validation", config.validation_fraction),
+    ):
+        if name not in parts:
+            # One piece of each class for validation, if validation is still to be cut.
+            leave = 1 if "validation" in parts else 2
+            parts["train"], parts[name] = cut_share(
+                parts["train"], fraction, seed, name, config, leave
+            )
+            origins[name] = (
+                f"about {fraction:.0%} of each class of the training images, {_chance(config)} "
+                f"(seed {seed})"
+            )
+            origins["train"] = "what was left of the training images"
+    if not len(parts["validation"]):
+        raise DataError(no_validation(everything, 2 if tested else 3, config))
+    _warn_of_unvalidated(_check_classes(parts))
+    return parts, origins, division
+
+
+def divide_into_folds(
+    parts: DatasetDict, config: DataConfig, seed: int
+) -> list[tuple[DatasetDict, dict[str, str], Division]]:
+    """Return the same for each fold; each image is in one test part.
+
+    Raises:
+        DataError: a class has too few pieces of surface for that many folds.
+    """
+    images = pooled(parts)
+    folds: list[tuple[DatasetDict, dict[str, str], Division]] = []
+    unvalidated: set[str] = set()
+    for number, rows in enumerate(cut_folds(images, config.folds, seed, config), 1):
+        rest = np.setdiff1d(np.arange(len(images)), rows)
+        train, validation = cut_share(
+            images.select(rest), config.validation_fraction, seed, "validation", config
+        )
+        if not len(validation):
+            raise DataError(no_validation(images, 4, config))
+        divided = DatasetDict(train=train, validation=validation, test=images.select(rows))
+        unvalidated |= _check_classes(divided)
+        origins = {
+            "test": f"fold {number} of {config.folds}, {_chance(config)} (seed {seed})",
+            "validation": f"about {config.validation_fraction:.0%} of each class of the other folds"
+            f", {_chance(config)} (seed {seed})",
+            "train": "what was left of the other folds",
+        }
+        folds.append((divided, origins, "random" if config.random_split else "grouped"))
+    _warn_of_unvalidated(unvalidated)
+    return folds
+
+
+def pooled(parts: DatasetDict) -> Dataset:
+    """Return the images of all parts as one."""
+    return concatenate_datasets(list(parts.values()))
+
+
+def write_split(parts: DatasetDict, run_dir: Path) -> None:
+    """Write `split.csv`, which `--split-file` takes: a row an image."""
+    rows = [["file", "label", "group", "part"]]
+    for name, part in parts.items():
+        labels = part.features["label"].int2str(part["label"][:])
+        for file, label, group in zip(part["file"][:], labels, part["group"][:], strict=True):
+            rows.append([file, label, str(group), name])
+    write_table(run_dir / SPLIT_FILE, rows)
+
+
+def _chance(config: DataConfig) -> str:
+    return "at random" if config.random_split else "whole groups of shared surface at a time"
+
+
+def _as_file_says(images: Dataset, file: Path) -> DatasetDict:
+    """Divide by the columns `file` and `part` of a CSV."""
+    try:
+        header, *lines = read_table(file) or [[]]
+        if not {"file", "part"} <= set(header):
+            raise DataError(f"{file} needs a first line that names the columns file and part.")
+        columns = header.index("file"), header.index("part")
+        wanted = {line[columns[0]]: line[columns[1]] for line in lines if line}
+    except OSError as error:
+        raise DataError(f"The split file {file} can't be read: {error.strerror}.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"The split file {file} is no CSV text: {error}.") from error
+    except IndexError as error:
+        raise DataError(f"The split file {file} has a line with too few columns.") from error
+    unknown = sorted(set(wanted.values()) - set(PARTS), key=str)
+    if unknown:
+        raise DataError(f"{file} names the part {unknown[0]}; known are {', '.join(PARTS)}.")
+    names = images["file"][:]
+    for here, there, what in (
+        (wanted.keys(), names, f"are in {file} but not among the images"),
+        (names, wanted.keys(), f"are images that {file} does not name"),
+    ):
+        stray = sorted(set(here) - set(there))
+        if stray:
+            raise DataError(
+                f"{len(stray)} files {what}: {', '.join(stray[:5])}{' …' if stray[5:] else ''}. "
+                "Make them agree, or leave --split-file out."
+            )
+    parts = DatasetDict()
+    for part in PARTS:
+        rows = [index for index, name in enumerate(names) if wanted[name] == part]
+        if rows:
+            parts[part] = images.select(rows)
+    if missing := {"train", "test"} - set(parts):
+        raise DataError(f"{file} puts no image into the {min(missing)} part.")
+    return parts
+
+
+def _check_classes(parts: DatasetDict) -> set[str]:
+    """Return the classes without validation images; each must be in training and test.
+
+    Raises:
+        DataError: one is not.
+    """
+    unvalidated = set()
+    for name, part in parts.items():
+        present = set(part["label"][:])
+        for label, title in enumerate(part.features["label"].names):
+            if label in present:
+                continue
+            if name != "validation":
+                raise DataError(
+                    f"The class {title} has no image in the {name} split. Add images of it there, "
+                    "or leave the class out."
+                )
+            unvalidated.add(title)
+    return unvalidated
+
+
+def _warn_of_unvalidated(classes: set[str]) -> None:
+    if classes:
+        logger.warning(
+            "No validation image is left for %s: training and test come first. The choice of the "
+            "best epoch and the calibration do without %s.",
+            listed(sorted(classes)),
+            "it" if len(classes) == 1 else "them",
+        )

@@ -1,0 +1,229 @@
+"""Read where defects lie in images: Pascal VOC, one XML file an image.
+
+The format is that of http://host.robots.ox.ac.uk/pascal/VOC/: pixels are counted from 1, and both
+corners belong to the box.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from xml.etree.ElementTree import Element
+
+import datasets
+import numpy as np
+import numpy.typing as npt
+from defusedxml import DTDForbidden, ElementTree
+
+from trainer.errors import DataError
+from trainer.text.names import printable
+
+logger = logging.getLogger(__name__)
+
+# Real files have a few kilobytes.
+LARGEST_FILE_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Box:
+    """One marked place: from 0 to 1 over the sides of the image, y downwards."""
+
+    name: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def read_boxes(folders: Mapping[str, Path], files: Sequence[str]) -> dict[str, list[Box]]:
+    """Return the boxes of those images that have a file of boxes.
+
+    Args:
+        folders: by the folder of the images that they mark ("" for all). Each holds, for an image
+            `<place>/<stem>.<suffix>` below that folder, `<place>/<stem>.xml` or `<stem>.xml`.
+        files: names of the images.
+
+    Raises:
+        DataError: none has boxes, two have the same stem, or a file can't be used.
+    """
+    found: dict[str, list[Box]] = {}
+    owners: dict[Path, str] = {}
+    for file in files:
+        path = _file_of(folders, file)
+        if path is None:
+            continue
+        if path in owners:
+            raise DataError(
+                f"--boxes: {path} could belong to {owners[path]} or to {file}. Put the boxes into "
+                "folders like those of the images."
+            )
+        owners[path] = file
+        found[file] = read_voc(path)
+    if not found:
+        places = ", ".join(str(folder) for folder in folders.values())
+        raise DataError(
+            f"--boxes: {places} holds no boxes for any of the {len(files)} test images, as in "
+            f"{PurePosixPath(files[0]).stem}.xml for {files[0]}."
+        )
+    return found
+
+
+def _file_of(folders: Mapping[str, Path], file: str) -> Path | None:
+    """Return the file of boxes of an image, from the folder that is nearest to it."""
+    for images, folder in sorted(folders.items(), key=lambda item: -len(item[0])):
+        if images and not file.startswith(f"{images}/"):
+            continue
+        inner = PurePosixPath(file[len(images) :].lstrip("/")).with_suffix(".xml")
+        for path in (folder / inner, folder / inner.name):
+            if path.is_file():
+                return path
+    return None
+
+
+def read_voc(file: Path) -> list[Box]:
+    """Return the boxes of one Pascal VOC file.
+
+    Raises:
+        DataError: it is damaged, or a box does not lie in the image.
+    """
+    try:
+        content = file.read_bytes()
+        if len(content) > LARGEST_FILE_BYTES:
+            raise ValueError(f"it has {len(content):,} bytes, far more than boxes need")
+        # Entities can make a small file fill the memory; no tool writes them into boxes.
+        root = ElementTree.fromstring(content, forbid_dtd=True)
+        width, height = (_number(root, f"size/{side}") for side in ("width", "height"))
+        if not (width >= 1 and height >= 1):
+            raise ValueError(f"the image would have {width:g} × {height:g} pixels")
+        return [_box(entry, width, height) for entry in root.iter("object")]
+    except DTDForbidden as error:
+        raise DataError(
+            f"--boxes: {file} is not usable: it declares a document type. Fix or remove the file."
+        ) from error
+    # LookupError: of an encoding that nobody knows.
+    except (OSError, ValueError, LookupError, ElementTree.ParseError) as error:
+        raise DataError(
+            f"--boxes: {file} is not usable: {error}. Fix or remove the file."
+        ) from error
+
+
+def _box(entry: Element, width: float, height: float) -> Box:
+    name = (entry.findtext("name") or "").strip()
+    if not name:
+        raise ValueError("a box has no name")
+    corners = [_number(entry, f"bndbox/{key}") for key in ("xmin", "ymin", "xmax", "ymax")]
+    # Some tools count from 0, others let boxes reach a little beyond the image.
+    left, right = np.clip([corners[0] - 1, corners[2]], 0, width) / width
+    top, bottom = np.clip([corners[1] - 1, corners[3]], 0, height) / height
+    if not (left < right and top < bottom):
+        listed = ", ".join(f"{corner:g}" for corner in corners)
+        raise ValueError(f"the box {listed} of {name} is empty or outside the image")
+    return Box(name, float(left), float(top), float(right), float(bottom))
+
+
+def _number(element: Element, path: str) -> float:
+    text = element.findtext(path)
+    if text is None:
+        raise ValueError(f"{path} is missing")
+    value = float(text)
+    if not np.isfinite(value):
+        raise ValueError(f"{path} is {text.strip()}")
+    return value
+
+
+def match_class(name: str, labels: Sequence[str]) -> str | None:
+    """Return which class the name of a box means: the same word, or the start of the other.
+
+    Capitals and signs don't count: “pitted_surface” means a class Pitted.
+    """
+    plain = _letters(name)
+    matches = [
+        label
+        for label in labels
+        if (own := _letters(label)) and (plain.startswith(own) or own.startswith(plain))
+    ]
+    # Of “scratch” and “scratch deep”, “scratch_deep” means the second.
+    exact = [label for label in matches if _letters(label) == plain]
+    ranked = exact or sorted(matches, key=lambda label: -len(_letters(label)))
+    return ranked[0] if plain and ranked else None
+
+
+def _letters(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def mask(boxes: Sequence[Box], height: int, width: int) -> npt.NDArray[np.bool_]:
+    """Return which pixels have their centre in a box, [row, column]."""
+    rows = (np.arange(height)[:, None] + 0.5) / height
+    columns = (np.arange(width)[None, :] + 0.5) / width
+    inside = np.zeros((height, width), bool)
+    for box in boxes:
+        inside |= (
+            (box.left <= columns) & (columns < box.right) & (box.top <= rows) & (rows < box.bottom)
+        )
+    return inside
+
+
+def choose_boxes(
+    given: Path | None, found: Mapping[str, Path], tests: Sequence[datasets.Dataset]
+) -> dict[str, Path]:
+    """Return the folders of boxes to use, after all boxes of the test images were read.
+
+    Training would be in vain if boxes that were asked for could not be used. Boxes that were found
+    beside the images are left out, with a warning.
+
+    Args:
+        given: folder that the user names, for all images.
+        found: folders that lie beside the images, as `read_boxes` takes them.
+        tests: the test images, one dataset a fold.
+
+    Raises:
+        DataError: the boxes in `given` can't be used.
+    """
+    folders = dict(found) if given is None else {"": given}
+    if not folders:
+        return {}
+    try:
+        for test in tests:
+            own_boxes(read_boxes(folders, test["file"][:]), test, test.features["label"].names)
+    except DataError as error:
+        if given is not None:
+            raise
+        logger.warning("The boxes beside the images are not used. %s", error)
+        return {}
+    if given is None:
+        logger.info(
+            "Heatmaps will be compared with the boxes in %s.",
+            ", ".join(printable(str(folder)) for folder in folders.values()),
+        )
+    return folders
+
+
+def own_boxes(
+    boxes: Mapping[str, Sequence[Box]], test: datasets.Dataset, labels: Sequence[str]
+) -> dict[str, list[Box]]:
+    """Return, by file, the boxes of the image's own class.
+
+    Raises:
+        DataError: no image has any.
+    """
+    truth = dict(zip(test["file"][:], test["label"][:], strict=True))
+    names = Counter(box.name for found in boxes.values() for box in found)
+    meant = {name: match_class(name, labels) for name in names}
+    strangers = [f"{name} ({names[name]})" for name, label in meant.items() if label is None]
+    if strangers:
+        logger.warning("--boxes: these boxes mean no class: %s", ", ".join(sorted(strangers)))
+    own = {
+        file: [box for box in found if meant[box.name] == labels[truth[file]]]
+        for file, found in boxes.items()
+    }
+    own = {file: found for file, found in own.items() if found}
+    if not own:
+        raise DataError(
+            f"--boxes: no test image has a box of its own class. The boxes name "
+            f"{', '.join(sorted(names)) or 'nothing'}; the classes are {', '.join(labels)}."
+        )
+    return own

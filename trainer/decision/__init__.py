@@ -1,0 +1,1 @@
+"""What is fitted after training: temperature, prediction sets, novelty, rules."""

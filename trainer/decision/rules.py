@@ -1,0 +1,62 @@
+"""Set the rules of a decision from evidence: temperature, set threshold, costs, limit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from scipy.special import softmax
+
+from space.inference.decision import Costs, Decision, Rules
+from space.inference.novelty import KnownTextures
+from trainer.config.settings import DecisionConfig
+from trainer.decision.conformal import conformal_quantile, least_probability
+from trainer.decision.temperature import Array, Labels, fit_temperature
+from trainer.errors import ConfigError
+
+
+def check_no_defect(config: DecisionConfig, labels: Sequence[str]) -> None:
+    """Make sure that the class without defect is one of the classes.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if config.no_defect is not None and config.no_defect not in labels:
+        raise ConfigError(
+            f"--no-defect {config.no_defect}: there is no such class; there are "
+            f"{', '.join(labels)}."
+        )
+
+
+def set_rules(
+    labels: Sequence[str],
+    logits: Array,
+    truth: Labels,
+    textures: KnownTextures | None,
+    known_strangeness: Array,
+    config: DecisionConfig,
+) -> Decision:
+    """Return the decision that suits images which the network did not learn from.
+
+    Args:
+        labels: of the classes, in the order of the outputs.
+        logits: of the images, [image, class].
+        truth: their classes.
+        textures: what known surfaces look like, if the network can tell.
+        known_strangeness: of known images, of which hardly any may be rejected.
+        config: coverage, costs and share of known images that may be rejected.
+    """
+    temperature = fit_temperature(logits, truth)
+    probabilities = softmax(logits / temperature, axis=1)
+    # With few known images no limit can keep the promise, and none is set.
+    limit = conformal_quantile(known_strangeness, config.max_rejected)
+    missed, false_alarm, look = config.costs
+    rules = Rules(
+        labels=list(labels),
+        temperature=temperature,
+        coverage=config.coverage,
+        least_probability=least_probability(probabilities, truth, config.coverage),
+        costs=Costs(missed=missed, false_alarm=false_alarm, look=look, no_defect=config.no_defect),
+        strangeness_limit=limit if math.isfinite(limit) and textures else None,
+    )
+    return Decision(rules, textures if rules.strangeness_limit else None)

@@ -1,0 +1,1 @@
+"""What is measured: scores, reliability, robustness, heatmaps, folds."""

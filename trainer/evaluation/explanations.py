@@ -1,0 +1,82 @@
+"""Look where a finished model looks, and test what it bears."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+
+from model_card.figures.explanations import Explained
+from model_card.schema.localization import Localisation
+from model_card.schema.robustness import Robustness
+from space.inference.attribution import Explainer, coloured, make_explainer
+from space.inference.predictor import Prediction, Predictor
+from trainer.config.settings import TrainConfig
+from trainer.data.sources import open_image
+from trainer.evaluation.localization import measure_localisation
+from trainer.evaluation.robustness import measure_robustness
+from trainer.evaluation.sample_rows import in_turn, worst_mistakes
+
+logger = logging.getLogger(__name__)
+
+MOST_EXPLAINED = 12
+
+
+@dataclass(frozen=True)
+class ExtraTests:
+    """What came out; None, or nothing, where it was not wanted or can't be."""
+
+    explained: list[Explained]
+    localisation: Localisation | None
+    robustness: Robustness | None
+
+
+def run_extra_tests(
+    predictor: Predictor,
+    test: datasets.Dataset,
+    predictions: Sequence[Prediction],
+    config: TrainConfig,
+    boxes: Mapping[str, Path],
+) -> ExtraTests:
+    """Explain some test images, score heatmaps where there are boxes, degrade images.
+
+    Args:
+        predictor: the model.
+        test: images with the columns of `trainer.data.sources`.
+        predictions: of `test`.
+        config: which tests are wanted.
+        boxes: folders of boxes, as `trainer.data.voc_boxes.read_boxes` takes them.
+
+    Raises:
+        DataError: the boxes can't be used.
+    """
+    explainer = make_explainer(predictor)
+    if explainer is None:
+        logger.warning("This network does not show its stages, so that there are no heatmaps.")
+    most = config.tests.robustness_images
+    seed = config.run.seed
+    return ExtraTests(
+        explained=_explain_some(explainer, test, predictions) if explainer else [],
+        localisation=measure_localisation(explainer, test, boxes) if explainer and boxes else None,
+        robustness=measure_robustness(predictor, test, most, seed) if most else None,
+    )
+
+
+def _explain_some(
+    explainer: Explainer, test: datasets.Dataset, predictions: Sequence[Prediction]
+) -> list[Explained]:
+    """Explain what the model named: the worst mistakes, a third, then each class in turn."""
+    labels = test.features["label"].names
+    truth = test["label"][:]
+    most = min(MOST_EXPLAINED, 2 * len(set(truth)))
+    worst = worst_mistakes(truth, labels, predictions, most // 3)
+    others = [row for row in in_turn(truth, range(len(truth))) if row not in worst]
+    explained = []
+    for row in [*worst, *others][:most]:
+        image, named = open_image(test[row]), predictions[row].label
+        heat = coloured(explainer.explain(image, labels.index(named)))
+        explained.append(Explained(explainer.seen(image), heat, labels[truth[row]], named))
+    return explained

@@ -1,0 +1,50 @@
+"""What rejection brings: out-of-distribution detection, and mistakes over the share answered."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import roc_auc_score
+
+from trainer.decision.temperature import Array
+
+
+def detection_auroc(known: Array, unknown: Array) -> float:
+    """Return the probability that an unknown image scores higher than a known one."""
+    truth = np.concatenate([np.zeros(len(known)), np.ones(len(unknown))])
+    return float(roc_auc_score(truth, np.concatenate([known, unknown])))
+
+
+def false_positive_rate(known: Array, unknown: Array, recall: float = 0.95) -> float:
+    """Return the share of known images rejected by a limit that rejects `recall` of the unknown."""
+    # The highest of the limits that reject so many; recall itself is rounded, hence the trifle.
+    missed = int((1 - recall) * len(unknown) + 1e-9)
+    limit = np.sort(unknown)[missed]
+    return float((known >= limit).mean())
+
+
+def confidence_limit(missed: float, false_alarm: float, look: float) -> float:
+    """Return the confidence below which a look costs less than the risk, all classes defects.
+
+    A wrong name costs a missed defect and a false alarm (Chow 1970).
+    """
+    worst = missed + false_alarm
+    return max(0.0, 1 - look / worst) if worst else 0.0
+
+
+def risk_coverage(confidence: Array, right: npt.NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Return coverage and risk for every limit of confidence (El-Yaniv and Wiener 2010).
+
+    Coverage is the share of images that are answered, the most confident first; risk the share
+    of mistakes among them. Images of the same confidence come together.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    answered = np.arange(1, len(order) + 1)
+    mistakes = np.cumsum(~right[order])
+    last_of_ties = np.append(np.diff(confidence[order]) != 0, True)
+    return answered[last_of_ties] / len(order), (mistakes / answered)[last_of_ties]
+
+
+def area_under_risk(coverage: Array, risk: Array) -> float:
+    """Return the mean risk over all coverages (AURC), each step counted with its width."""
+    return float((np.diff(coverage, prepend=0) * risk).sum())

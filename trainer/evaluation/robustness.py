@@ -1,0 +1,161 @@
+"""Test a published model on images degraded as an imaging line does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+from PIL import Image
+from timm.data import resolve_model_data_config
+from torchvision.transforms import v2
+from tqdm import tqdm
+
+from model_card.schema.base import Score
+from model_card.schema.robustness import Degraded, Robustness, Step
+from space.inference.predictor import Predictor
+from space.inference.tiling import scaled_size
+from trainer.data.sources import open_image
+from trainer.decision.outputs import BATCH_SIZE
+from trainer.evaluation.metrics.intervals import proportion
+from trainer.inputs.augment import plain_transform
+from trainer.inputs.corruptions import DEGRADATIONS, Degradation, to_bytes
+from trainer.inputs.loading import mixed_seed
+
+
+def measure_robustness(
+    predictor: Predictor, test: datasets.Dataset, most_images: int, seed: int
+) -> Robustness:
+    """Judge the same images as they are and degraded, each kind and strength.
+
+    Args:
+        predictor: the published model.
+        test: the test part.
+        most_images: how many are taken at most, as many of each class as can be.
+        seed: of the choice and of chance in degradations.
+    """
+    rows = choose_rows(test["label"][:], most_images, seed)
+    part = test.select(rows)
+    labels = part.features["label"].names
+    truth = [labels[label] for label in part["label"][:]]
+    data_config = resolve_model_data_config(predictor.model)
+    tile = predictor.tile
+    pixels = [_scaled(open_image(row), data_config, tile=tile) for row in part]
+    places = range(1, len(DEGRADATIONS[0].strengths) + 1)
+    clean = _judge(predictor, iter(pixels), truth)
+    kinds = []
+    total = len(DEGRADATIONS) * len(places) * len(pixels)
+    with tqdm(total=total, desc="degraded images", unit="image", leave=False, disable=None) as bar:
+        for number, degradation in enumerate(DEGRADATIONS):
+            steps = []
+            for place in places:
+                seeds = [mixed_seed(seed, number, place, row) for row in rows]
+                degraded = _degraded(pixels, degradation, place, seeds)
+                accuracy, unnoticed = _judge(predictor, degraded, truth)
+                strength = degradation.strengths[place - 1]
+                steps.append(Step(strength=strength, accuracy=accuracy, unnoticed=unnoticed))
+                bar.update(len(pixels))
+            kinds.append(Degraded(name=degradation.name, unit=degradation.unit, steps=steps))
+    return Robustness(
+        images=len(rows),
+        of=len(test),
+        side_px=data_config["input_size"][-1],
+        seed=seed,
+        clean=clean[0],
+        clean_unnoticed=clean[1],
+        kinds=kinds,
+    )
+
+
+def _scaled(image: Image.Image, data_config: dict[str, Any], *, tile: bool) -> torch.Tensor:
+    """Return an image at the scale at which the network sees it: 8-bit, [3, height, width].
+
+    A long image that is cut into tiles stays whole: a camera, too, takes it at once.
+    """
+    channels, side, _ = data_config["input_size"]
+    width, height = scaled_size(*image.size, side) if tile else (side, side)
+    pixels: torch.Tensor = plain_transform(data_config | {"input_size": (channels, height, width)})(
+        image
+    )
+    return pixels
+
+
+def choose_rows(truth: Sequence[int], most: int, seed: int) -> list[int]:
+    """Return so many rows at most, by chance, of each class as many as of any other if it has."""
+    order = np.random.default_rng(seed).permutation(len(truth)).tolist()
+    rank: dict[int, int] = {}
+    ranked = []
+    for row in order:
+        rank[truth[row]] = rank.get(truth[row], 0) + 1
+        ranked.append((rank[truth[row]], row))
+    # The first of each class, then the second of each, and so on.
+    return sorted(row for _, row in sorted(ranked)[:most])
+
+
+def _degraded(
+    pixels: Sequence[torch.Tensor], degradation: Degradation, place: int, seeds: Sequence[int]
+) -> Iterator[torch.Tensor]:
+    strength = degradation.strengths[place - 1]
+    for image, seed in zip(pixels, seeds, strict=True):
+        yield to_bytes(degradation.apply(image / 255, strength, seed))
+
+
+def _judge(
+    predictor: Predictor, pixels: Iterator[torch.Tensor], truth: Sequence[str]
+) -> tuple[Score, Score]:
+    """Return accuracy, and the share of images that got a wrong class without a word of doubt."""
+    predictions = []
+    batch: list[Image.Image] = []
+    for number, image in enumerate(pixels, 1):
+        batch.append(v2.functional.to_pil_image(image))
+        if len(batch) == BATCH_SIZE or number == len(truth):
+            predictions += predictor.predict(batch)
+            batch = []
+    right = [p.label == label for p, label in zip(predictions, truth, strict=True)]
+    unnoticed = [
+        not hit and p.verdict == "class" for p, hit in zip(predictions, right, strict=True)
+    ]
+    return _share(sum(right), len(truth)), _share(sum(unnoticed), len(truth))
+
+
+def join(parts: Sequence[Robustness]) -> Robustness | None:
+    """Return what the folds of a cross-validation bear together; None without any."""
+    if not parts:
+        return None
+    images = sum(part.images for part in parts)
+
+    def pooled(scores: Sequence[Score]) -> Score:
+        pairs = zip(scores, parts, strict=True)
+        return _share(sum(round(score.value * part.images) for score, part in pairs), images)
+
+    kinds = [
+        Degraded(
+            name=same[0].name,
+            unit=same[0].unit,
+            steps=[
+                Step(
+                    strength=steps[0].strength,
+                    accuracy=pooled([step.accuracy for step in steps]),
+                    unnoticed=pooled([step.unnoticed for step in steps]),
+                )
+                for steps in zip(*(kind.steps for kind in same), strict=True)
+            ],
+        )
+        for same in zip(*(part.kinds for part in parts), strict=True)
+    ]
+    return Robustness(
+        images=images,
+        of=sum(part.of for part in parts),
+        side_px=parts[0].side_px,
+        seed=parts[0].seed,
+        clean=pooled([part.clean for part in parts]),
+        clean_unnoticed=pooled([part.clean_unnoticed for part in parts]),
+        kinds=kinds,
+    )
+
+
+def _share(hits: int, images: int) -> Score:
+    return Score(**asdict(proportion(hits, images)))

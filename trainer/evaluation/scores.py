@@ -1,0 +1,104 @@
+"""Score the published folder on the test images, through the code that serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+from sklearn.metrics import confusion_matrix, roc_curve
+
+from model_card.schema.report import ClassResult, Mistake, RocCurve, Score, Scores, TestResult
+from space.inference.predictor import Prediction
+from trainer.text.spreadsheet import write_table
+
+METRICS_DIR = Path(__file__).parent / "metrics"
+PREDICTIONS_FILE = "predictions.csv"
+
+
+def score(
+    part: datasets.Dataset, predictions: Sequence[Prediction], images_per_second: float
+) -> TestResult:
+    """Compute every measure of the report.
+
+    Args:
+        part: the test images, with the column `group` (see `trainer.data.splits.dataset`).
+        predictions: in the same order.
+        images_per_second: of the test.
+    """
+    labels: list[str] = part.features["label"].names
+    truth = np.asarray(part["label"][:])
+    probabilities = np.asarray([[p.probabilities[name] for name in labels] for p in predictions])
+    predicted = probabilities.argmax(axis=1)
+    overall, by_class = _scores(truth, probabilities, part["group"][:])
+    confusion = confusion_matrix(truth, predicted, labels=range(len(labels)))
+    classes = []
+    for index, name in enumerate(labels):
+        false_rate, true_rate, _ = roc_curve(truth == index, probabilities[:, index])
+        classes.append(
+            ClassResult(
+                label=name,
+                images=int(confusion[index].sum()),
+                predicted=int(confusion[:, index].sum()),
+                scores=by_class[index],
+                roc=RocCurve(
+                    false_positive_rate=false_rate.tolist(), true_positive_rate=true_rate.tolist()
+                ),
+            )
+        )
+    return TestResult(
+        images=len(truth),
+        scores=overall,
+        classes=classes,
+        confusion=confusion.tolist(),
+        mistakes=_mistakes(part["file"][:], [labels[t] for t in truth], predictions),
+        images_per_second=images_per_second,
+    )
+
+
+def _scores(
+    truth: np.ndarray, probabilities: np.ndarray, groups: Sequence[int]
+) -> tuple[Scores, list[Scores]]:
+    """Run the project's `evaluate` modules; return the scores of all and of each class."""
+    classes = probabilities.shape[1]
+    overall: dict[str, Score] = {}
+    by_class: list[dict[str, Score]] = [{} for _ in range(classes)]
+    for name in Scores.model_fields:
+        metric = evaluate.load(str(METRICS_DIR / name))
+        given: dict[str, Any] = {"references": truth}
+        if name == "auc":
+            given["predictions"] = probabilities
+        else:
+            given |= {"predictions": probabilities.argmax(axis=1), "num_classes": classes}
+            given["groups"] = list(groups)
+        result = metric.compute(**given)
+        for scores, estimate in zip(by_class, result.pop("by_class"), strict=True):
+            scores[name] = Score(**estimate)
+        overall[name] = Score(**result)
+    return Scores(**overall), [Scores(**scores) for scores in by_class]
+
+
+def _mistakes(
+    files: list[str], truth: list[str], predictions: Sequence[Prediction]
+) -> list[Mistake]:
+    found = [
+        Mistake(file=file, label=label, prediction=p.label, confidence=p.confidence)
+        for file, label, p in zip(files, truth, predictions, strict=True)
+        if p.label != label
+    ]
+    return sorted(found, key=lambda mistake: -mistake.confidence)
+
+
+def write_predictions(
+    part: datasets.Dataset, predictions: Sequence[Prediction], folder: Path
+) -> None:
+    """Write `predictions.csv`: a row for each image, with the probability of each class."""
+    names: list[str] = part.features["label"].names
+    rows = [["file", "label", "prediction", "confidence", *names]]
+    for file, label, p in zip(part["file"][:], part["label"][:], predictions, strict=True):
+        probabilities = [f"{p.probabilities[name]:.6f}" for name in names]
+        rows.append([file, names[label], p.label, f"{p.confidence:.6f}", *probabilities])
+    write_table(folder / PREDICTIONS_FILE, rows)

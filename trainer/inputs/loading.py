@@ -1,0 +1,173 @@
+"""Images, decoded once, and their order: a resumed run repeats an undisturbed one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import datasets
+import psutil
+import torch
+from torch.utils.data import Dataset, Sampler
+from tqdm import tqdm
+
+from space.inference.tiling import cut
+from trainer.data.sources import open_image
+from trainer.inputs.augment import draw, plain_transform
+from trainer.inputs.shapes import tile_counts
+
+# Of the memory that is free, what decoded images may take.
+MEMORY_SHARE = 0.25
+# Written to disk at a time.
+CHUNK_BYTES = 2**26
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """Yield (epoch, index) of every image, in an order that depends on seed and epoch alone.
+
+    A last batch of one image is left out, another image in each epoch: batch normalisation has no
+    variance to divide by there.
+
+    Args:
+        images: how many there are.
+        batch_size: images in a step.
+
+    Attributes:
+        epoch: which order comes next.
+        first: how many images of it are left out, because they were seen before a stop.
+    """
+
+    def __init__(self, images: int, batch_size: int, seed: int) -> None:
+        self.images, self.seed, self.epoch, self.first = images, seed, 0, 0
+        lone = images > batch_size > 1 and images % batch_size == 1
+        self.used = images - lone
+
+    def __len__(self) -> int:
+        return self.used
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        generator = torch.Generator().manual_seed(mixed_seed(self.seed, self.epoch))
+        order = torch.randperm(self.images, generator=generator).tolist()
+        for index in order[self.first : self.used]:
+            yield self.epoch, index
+
+
+def seen_tiles(row: dict[str, Any], data_config: dict[str, Any], *, tile: bool) -> torch.Tensor:
+    """Decode an image and scale its tiles: 8-bit, [tile, 3, height, width]."""
+    transform, image = plain_transform(data_config), open_image(row)
+    return torch.stack([transform(each) for each in (cut(image) if tile else [image])])
+
+
+def decode(
+    part: datasets.Dataset, data_config: dict[str, Any], file: Path, *, tile: bool = False
+) -> datasets.Dataset:
+    """Decode each image and scale its tiles once.
+
+    Args:
+        part: images as `trainer.data.sources` finds them.
+        data_config: timm's, with the size of the network's input.
+        file: where the pixels are kept, mapped into memory, if they are too many to hold there.
+        tile: whether long images are cut into squares.
+
+    Returns:
+        rows of `pixels`, the bytes of an 8-bit tensor [tile, 3, height, width].
+    """
+    counts = tile_counts(part["size_px"][:], tile=tile)
+    tile_bytes = math.prod(data_config["input_size"])
+    fits = sum(counts) * tile_bytes < MEMORY_SHARE * psutil.virtual_memory().available
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tqdm(total=len(part), desc="decoding", unit="image", leave=False, disable=None) as bar:
+
+        def decoded(row: dict[str, Any]) -> dict[str, bytes]:
+            bar.update()
+            return {"pixels": seen_tiles(row, data_config, tile=tile).numpy().tobytes()}
+
+        return part.map(
+            decoded,
+            remove_columns=part.column_names,
+            features=datasets.Features({"pixels": datasets.Value("binary")}),
+            keep_in_memory=fits,
+            cache_file_name=None if fits else str(file),
+            # Files may have changed since a run was stopped.
+            load_from_cache_file=False,
+            writer_batch_size=max(1, CHUNK_BYTES // (tile_bytes * max(counts, default=1))),
+            new_fingerprint=file.stem,
+        )
+
+
+class PlainImages(Dataset[tuple[torch.Tensor, int]]):
+    """Images as the published model will see them: 8-bit tiles, [tile, 3, height, width]."""
+
+    def __init__(
+        self, pixels: datasets.Dataset, labels: Sequence[int], data_config: dict[str, Any]
+    ) -> None:
+        self.pixels, self.labels = pixels.data.column("pixels"), labels
+        self.shape = tuple(data_config["input_size"])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        # Read from Arrow's column: a row of the data set takes several times as long.
+        content = bytearray(self.pixels[index].as_buffer())
+        pixels = torch.frombuffer(content, dtype=torch.uint8)
+        return pixels.view(-1, *self.shape), self.labels[index]
+
+
+class TrainingImages(Dataset[tuple[tuple[torch.Tensor, torch.Tensor], int]]):
+    """Images, and the numbers that seed, epoch and index draw for each tile, for `Augment` to use.
+
+    Args:
+        whole_from: the epoch (the first is 1) from which on images are no longer turned or moved.
+    """
+
+    def __init__(self, plain: PlainImages, seed: int, whole_from: float = math.inf) -> None:
+        self.plain, self.seed, self.whole_from = plain, seed, whole_from
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[tuple[torch.Tensor, torch.Tensor], int]:
+        epoch, index = key
+        pixels, label = self.plain[index]
+        seeds = tile_seeds(len(pixels), self.seed, epoch, index)
+        draws = [draw(seed, whole=epoch >= self.whole_from) for seed in seeds]
+        return (pixels, torch.stack(draws)), label
+
+
+def tile_seeds(tiles: int, *numbers: int) -> list[int]:
+    """Return a seed for each tile of an image; the first is that of the image as a whole."""
+    first = mixed_seed(*numbers)
+    return [first, *(mixed_seed(*numbers, tile) for tile in range(1, tiles))]
+
+
+class Batch(NamedTuple):
+    """The images of a batch, tile after tile.
+
+    Attributes:
+        inputs: of all tiles: pixels, with the numbers drawn for them in training, or features.
+        counts: tiles of each image.
+        targets: class of each image.
+    """
+
+    inputs: Any
+    counts: list[int]
+    targets: torch.Tensor
+
+
+def stack_tiles(items: Sequence[tuple[Any, int]]) -> Batch:
+    """Return a batch of (inputs, label) pairs, whose inputs have a row for each tile."""
+    inputs, labels = zip(*items, strict=True)
+    targets = torch.tensor(labels)
+    if isinstance(inputs[0], torch.Tensor):
+        return Batch(torch.cat(inputs), [len(tiles) for tiles in inputs], targets)
+    stacked = tuple(torch.cat(rows) for rows in zip(*inputs, strict=True))
+    return Batch(stacked, [len(tiles) for tiles, *_ in inputs], targets)
+
+
+def mixed_seed(*numbers: int) -> int:
+    """Make one seed of several numbers, unlike `a + b` without coincidences."""
+    mixed = 0
+    for number in numbers:
+        # One step of the 64-bit linear congruential generator of Knuth's MMIX for each number.
+        mixed = ((mixed ^ number) * 6364136223846793005 + 1442695040888963407) % 2**64
+    return mixed % 2**63

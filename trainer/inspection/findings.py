@@ -1,0 +1,275 @@
+"""Put what was found into words: what is wrong, how much of it, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from model_card.formatting import counted, enumeration, number, percent, shortlist
+from trainer.inputs.shapes import SQUASHED, aspect_ratio
+from trainer.inspection.report import DataReport
+
+# With fewer, a fifth set aside for the test is a handful, and its score says little.
+FEWEST_IMAGES = 50
+STRONGEST_IMBALANCE = 5
+LISTED = 3
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One thing to know about the data.
+
+    Attributes:
+        level: a problem spoils training or its score; a look is worth a person's time.
+        title: what was found, with its number.
+        text: what it means and what to do.
+        section: of the page, where the evidence is.
+    """
+
+    level: Literal["problem", "look", "fine"]
+    title: str
+    text: str
+    section: str
+
+
+def judge(report: DataReport) -> list[Verdict]:
+    """Return what the report amounts to, problems first."""
+    order = ("problem", "look", "fine")
+    found = [
+        *_on_leakage(report),
+        *_on_surfaces(report),
+        *_on_labels(report),
+        *_on_files(report),
+        *_on_classes(report),
+    ]
+    return sorted(found, key=lambda verdict: order.index(verdict.level))
+
+
+def _on_leakage(report: DataReport) -> Iterator[Verdict]:
+    for leak in report.leakage:
+        if leak.images:
+            yield Verdict(
+                "problem",
+                f"{percent(leak.share)} of the {leak.part} part has been seen before",
+                f"{leak.images:,} of {leak.of:,} {leak.part} images show a piece of surface that "
+                f"the {leak.seen_in} part shows too. A score on them says how well the model "
+                "remembers. Train with --regroup, which divides all images anew with no surface on "
+                "both sides.",
+                "leakage",
+            )
+        else:
+            yield Verdict(
+                "fine",
+                f"The {leak.part} part is clean",
+                f"None of its {leak.of:,} images shows a surface that the {leak.seen_in} part "
+                "shows.",
+                "leakage",
+            )
+    split = report.random_split
+    if split and split.mean > 0:
+        yield Verdict(
+            "look",
+            f"A random split would leak {percent(split.mean)} of its test images",
+            f"Divided {100 * (1 - split.test_share):.0f}/{100 * split.test_share:.0f} at random, "
+            f"{number(split.mean)} ± {percent(split.deviation)} of the test images would show a "
+            "surface that training shows too, and the score would be too good. trainer/train.py "
+            "avoids that: without --random-split, it keeps each piece of surface on one side.",
+            "leakage",
+        )
+
+
+def _on_surfaces(report: DataReport) -> Iterator[Verdict]:
+    if not report.pairs:
+        yield Verdict(
+            "fine",
+            "No two images show the same surface",
+            "Each image was compared with all others, shifted, turned and mirrored.",
+            "pairs",
+        )
+        return
+    turned = sum(pair.turn != 0 for pair in report.pairs)
+    poorest = min(report.classes, key=lambda each: (each.surfaces, each.label))
+    yield Verdict(
+        "look",
+        f"{percent(report.sharing_images / report.images)} of the images share surface with "
+        "another",
+        f"{counted(report.sharing_images, 'image')} of {report.images:,} overlap in "
+        f"{counted(len(report.pairs), 'pair')}"
+        f"{f', {turned:,} of them turned or mirrored' if turned else ''}. "
+        f"All images show {counted(report.surfaces, 'separate piece')} of surface; the most "
+        "photographed is in "
+        f"{counted(len(report.groups[0].files), 'image')}. Count pieces, not images, when you "
+        f"judge how much the data can teach: {poorest.label} has {poorest.surfaces:,} in "
+        f"{counted(poorest.images, 'image')}.",
+        "pairs",
+    )
+    across = sum(pair.label_a != pair.label_b for pair in report.pairs)
+    if across:
+        yield Verdict(
+            "look",
+            f"{counted(across, 'pair')} of the same surface under two classes",
+            "Both labels may be right where a piece of surface shows two defects. See whether "
+            "each picture shows what its label says.",
+            "pairs",
+        )
+
+
+def _on_labels(report: DataReport) -> Iterator[Verdict]:
+    contradicting = [family for family in report.duplicates if len(family.labels) > 1]
+    if contradicting:
+        yield Verdict(
+            "problem",
+            f"{counted(len(contradicting), 'image')} under more than one label",
+            f"The same pixels are labelled {enumeration(contradicting[0].labels)} "
+            f"({enumeration(_named(contradicting[0].files))}). Keep one of the files.",
+            "duplicates",
+        )
+    same = [family for family in report.duplicates if len(family.labels) == 1]
+    if same:
+        more = len(same) - 1
+        yield Verdict(
+            "look",
+            f"{counted(len(same), 'image')} stored more than once",
+            f"Exactly the same pixels are in {enumeration(_named(same[0].files))}"
+            f"{f', and likewise {more:,} more times' if more else ''}. Copies teach nothing more; "
+            "remove all but one.",
+            "duplicates",
+        )
+    check = report.label_check
+    if check and check.likely_errors:
+        yield Verdict(
+            "look",
+            f"{counted(len(check.likely_errors), 'label')} of {check.images:,} may be wrong",
+            "A model that never saw these images is sure of another class. Look at them; where "
+            "the label is wrong, move the file to the right folder.",
+            "labels",
+        )
+    elif check:
+        yield Verdict(
+            "fine",
+            "No label is contradicted",
+            f"The predictions for {counted(check.images, 'image')} give no reason to doubt one.",
+            "labels",
+        )
+
+
+def _on_files(report: DataReport) -> Iterator[Verdict]:
+    for problem in report.layout_problems:
+        yield Verdict("problem", "Training would refuse this", problem, "files")
+    for note in report.layout_notes:
+        yield Verdict("look", "How the folder was read", note, "files")
+    if report.unusable:
+        named = _named([entry.file for entry in report.unusable])
+        yield Verdict(
+            "problem",
+            f"{counted(len(report.unusable), 'file')} can’t be used",
+            f"{enumeration(named)}. Fix or remove them, or "
+            "train with --skip-bad-images, which leaves them out.",
+            "files",
+        )
+    else:
+        yield Verdict(
+            "fine",
+            f"All {report.images:,} files are readable images",
+            "Each was decoded to its last pixel.",
+            "files",
+        )
+    if report.depth_mixture:
+        yield Verdict("problem", "Images of different bit depths", report.depth_mixture, "files")
+    elif report.bit_depth:
+        yield Verdict(
+            "fine",
+            f"Samples of {report.bit_depth} bits are scaled to 8",
+            f"No sample of the images of more than 8 bits needs more than {report.bit_depth}. "
+            "Training writes that into the published model, which reads later images alike.",
+            "files",
+        )
+    if report.converted:
+        yield Verdict(
+            "look",
+            f"{counted(len(report.converted), 'image')} stored in an unusual way",
+            "Training and the published model convert them alike, so nothing is wrong with that, "
+            "but it may tell of a mixed origin.",
+            "files",
+        )
+
+
+def _named(files: list[str]) -> list[str]:
+    """Return the first names, and how many more there are."""
+    more = len(files) - LISTED
+    return files[:LISTED] + ([f"{more:,} more"] if more > 0 else [])
+
+
+def _on_classes(report: DataReport) -> Iterator[Verdict]:
+    for alike in report.names_alike:
+        yield Verdict(
+            "problem" if alike.difference == "upper and lower case" else "look",
+            f"{alike.one} and {alike.other} look like one class",
+            f"The names differ by {alike.difference} only. If they mean the same, merge the "
+            "folders; as it is, the model is taught to tell them apart.",
+            "classes",
+        )
+    few = [
+        f"{each.label} ({each.images})" for each in report.classes if each.images < FEWEST_IMAGES
+    ]
+    if few:
+        yield Verdict(
+            "look",
+            f"{counted(len(few), 'class', 'classes')} of fewer than {FEWEST_IMAGES} images",
+            f"{shortlist(few, 12)}. A score on few test images is a rough guess; add images.",
+            "classes",
+        )
+    if report.imbalance >= STRONGEST_IMBALANCE:
+        yield Verdict(
+            "look",
+            f"The largest class is {report.imbalance:.1f} times the smallest",
+            "The model will lean towards the large one. Add images to the small one, or train "
+            "with --class-weights balanced, and read the scores by class.",
+            "classes",
+        )
+    elif not few and len(report.classes) > 1:
+        yield Verdict(
+            "fine",
+            f"{counted(len(report.classes), 'class', 'classes')} of like size",
+            "All have the same number of images."
+            if report.imbalance == 1
+            else f"The largest has {report.imbalance:.1f} times the images of the smallest.",
+            "classes",
+        )
+    yield from _on_shapes(report)
+    for label, width, height in _betrayed(report):
+        yield Verdict(
+            "look",
+            f"Size alone tells {label} from the rest",
+            f"All its images are {width} × {height} pixels, and no others are. A model can learn "
+            "that instead of the defect; cut the images of all classes to one size.",
+            "classes",
+        )
+
+
+def _on_shapes(report: DataReport) -> Iterator[Verdict]:
+    sizes = [size for each in report.classes for size in each.sizes]
+    long = [size for size in sizes if aspect_ratio(size.size_px) >= SQUASHED]
+    if not long:
+        return
+    longest = max(long, key=lambda size: aspect_ratio(size.size_px))
+    images, ratio = sum(size.images for size in long), aspect_ratio(longest.size_px)
+    width, height = longest.size_px
+    yield Verdict(
+        "look",
+        f"{counted(images, 'image')} of {report.images:,} "
+        f"{'is' if images == 1 else 'are'} squashed, up to {ratio:.1f}:1",
+        f"Training scales each image to a square. One of {width} × {height} pixels is squeezed to "
+        f"{percent(1 / ratio)} of its length, so a thin line across it fades. Train with --tile, "
+        "which cuts long images into squares and gives one answer from all squares of an image.",
+        "classes",
+    )
+
+
+def _betrayed(report: DataReport) -> Iterator[tuple[str, int, int]]:
+    """Yield the classes whose images have one size, which no other class has."""
+    for each in report.classes:
+        others = {s.size_px for e in report.classes if e is not each for s in e.sizes}
+        if len(each.sizes) == 1 and others and each.sizes[0].size_px not in others:
+            yield each.label, *each.sizes[0].size_px

@@ -1,0 +1,1 @@
+"""The timm network: backbone, cached features, export."""

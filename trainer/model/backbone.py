@@ -1,0 +1,246 @@
+"""The timm model: first weights, a head for our classes, what is trained of it."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import timm
+import torch
+from safetensors import SafetensorError
+from timm.data import resolve_model_data_config
+
+from trainer.config.settings import ModelConfig
+from trainer.errors import ConfigError, HubError
+from trainer.runtime.reachability import check_reachable
+
+_LONGEST_REASON = 300
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A model ready to be trained, and what the card says of its first weights.
+
+    Attributes:
+        architecture: timm's name, without the tag of pretrained weights.
+        data_config: timm's description of pre-processing: input_size, mean, std, crop_mode, …
+        base_model: Hub id of the base weights, if they are from there.
+        license: Hub license id of the base weights, if known.
+    """
+
+    model: torch.nn.Module
+    architecture: str
+    data_config: dict[str, Any]
+    weights_origin: Literal["hub", "file", "random"]
+    base_model: str | None
+    license: str | None
+
+
+def check_network(config: ModelConfig, images: int) -> None:
+    """Find out, before images are looked for, whether the network can be had and trained.
+
+    Args:
+        config: which network.
+        images: how many pass through it together, in each process.
+
+    Raises:
+        ConfigError: timm has no such model or weights, the file does not fit the model, or the
+            size or number of images does not.
+        HubError: the pretrained weights are neither cached nor within reach.
+    """
+    _check_name(config.model)
+    if config.weights is not None:
+        build(config, classes=2)
+    elif config.pretrained:
+        check_reachable(config.model)
+    _check_images_fit(config, images)
+
+
+def build(config: ModelConfig, classes: int) -> Backbone:
+    """Create the model with a fresh head for `classes` classes.
+
+    Raises:
+        ConfigError: timm has no such model or weights, or the file does not fit the model.
+        HubError: the pretrained weights could not be had.
+    """
+    _check_name(config.model)
+    origin: Literal["hub", "file", "random"] = "hub" if config.pretrained else "random"
+    options = _options(config, classes)
+    if config.weights is not None:
+        origin = "file"
+        options["pretrained_cfg_overlay"] = {"file": str(_checked_file(config.weights))}
+    random_state = torch.get_rng_state()
+    model: Any = _create(config, origin, options)
+    if origin == "file":
+        after = torch.get_rng_state()
+        torch.set_rng_state(random_state)
+        _check_all_loaded(model, _create(config, "random", options), config)
+        torch.set_rng_state(after)
+    data_config = resolve_model_data_config(model)
+    # A defect can sit at the edge: the whole image is scaled, none of it is cut off.
+    size = (3, config.image_size, config.image_size)
+    data_config |= {"input_size": size, "crop_pct": 1.0, "crop_mode": "squash"}
+    base: dict[str, Any] = model.pretrained_cfg if origin == "hub" else {}
+    return Backbone(
+        model=model,
+        architecture=model.pretrained_cfg["architecture"],
+        data_config=data_config,
+        weights_origin=origin,
+        base_model=base.get("hf_hub_id"),
+        license=config.license or base.get("license"),
+    )
+
+
+def _options(config: ModelConfig, classes: int) -> dict[str, Any]:
+    """Return what timm is to know beside the name."""
+    options: dict[str, Any] = {"num_classes": classes}
+    if config.drop_path:
+        options["drop_path_rate"] = config.drop_path
+    if config.layer_scale:
+        options["ls_init_value"] = config.layer_scale
+    known = timm.get_pretrained_cfg(config.model, allow_unregistered=True)
+    if known is not None and known.fixed_input_size:
+        options["img_size"] = config.image_size
+    return options
+
+
+def _check_images_fit(config: ModelConfig, images: int) -> None:
+    """Let images without content pass through the network, as in training.
+
+    This takes no time on the meta device. Not every network works there, so that only a failure on
+    a real one counts.
+
+    Raises:
+        ConfigError: batch normalization lacks a second image, or the size does not fit.
+    """
+    side = config.image_size
+    for device in ("meta", "cpu"):
+        try:
+            with torch.device(device):
+                model: Any = _create(config, "random", _options(config, classes=2))
+                # More than two behave like two.
+                batch = torch.zeros(min(images, 2), 3, side, side)
+                model.train(config.tune == "all")(batch)
+            return
+        except ConfigError:
+            if device == "cpu":
+                raise
+        # Each network has checks of its own: assertions, convolutions larger than their input, …
+        except Exception as error:
+            failure = error
+    if images == 1 and "more than 1 value per channel" in str(failure):
+        raise ConfigError(
+            f"--batch-size 1 is too small: {config.model} normalizes over the batch, and at "
+            f"--image-size {side} its last map is a single pixel. Pass --batch-size 2 or more for "
+            "each process, or a larger --image-size."
+        ) from failure
+    raise ConfigError(
+        f"--image-size {side} does not suit --model {config.model}: {failure}\n"
+        "Choose another size; most networks take multiples of 32."
+    ) from failure
+
+
+def _check_name(name: str) -> None:
+    if name.startswith(("hf-hub:", "local-dir:")):
+        return
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        close = difflib.get_close_matches(architecture, timm.list_models(), n=3)
+        hint = f" Did you mean {', '.join(close)}?" if close else ""
+        raise ConfigError(f"--model {name}: timm has no model {architecture}.{hint}")
+    known = timm.list_pretrained(f"{architecture}.*")
+    if tag and name not in known:
+        raise ConfigError(
+            f"--model {name}: timm has no weights {tag} for it; known: {', '.join(known)}."
+        )
+
+
+def _checked_file(weights: Path) -> Path:
+    if weights.suffix != ".safetensors" or not weights.is_file():
+        raise ConfigError(
+            f"--weights {weights}: there is no such safetensors file. Other kinds of weights are "
+            "pickled and can run code when they are read; convert them first."
+        )
+    return weights
+
+
+def _create(
+    config: ModelConfig, origin: Literal["hub", "file", "random"], options: dict[str, Any]
+) -> torch.nn.Module:
+    """Call timm, and turn its errors into advice."""
+    try:
+        model: torch.nn.Module = timm.create_model(
+            config.model, pretrained=origin != "random", **options
+        )
+        return model
+    except TypeError as error:
+        raise ConfigError(
+            f"--model {config.model} does not take these settings: {error}. "
+            "Leave out --drop-path and --layer-scale, or choose another model."
+        ) from error
+    # timm, safetensors and the Hub's client each raise their own kinds here.
+    except Exception as error:
+        if origin == "file":
+            raise ConfigError(
+                f"--weights {config.weights} does not fit --model {config.model}: "
+                f"{_weights_problem(error)} Name the model that the file was saved from, or "
+                "another file."
+            ) from error
+        if "No pretrained weights exist" in str(error):
+            raise ConfigError(
+                f"--model {config.model} has no published weights. It needs --no-pretrained."
+            ) from error
+        if origin == "random":
+            raise ConfigError(f"--model {config.model} could not be built: {error}") from error
+        raise HubError(
+            f"The pretrained weights of {config.model} did not come from the Hub: {error}\n"
+            "Check the network and try again, give a local safetensors file with --weights FILE, "
+            "or start from random weights with --no-pretrained."
+        ) from error
+
+
+def _weights_problem(error: Exception) -> str:
+    """Say what is wrong with a file of weights, in a sentence."""
+    if isinstance(error, KeyError):
+        return f"it holds no tensor {error.args[0]}, so it is of another model."
+    if isinstance(error, SafetensorError):
+        return f"it is no safetensors file, or is damaged ({error})."
+    # torch lists all tensors that are missing, unexpected or of another shape, a line each.
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{' '.join(lines[:2])[:_LONGEST_REASON]} …" if len(lines) > 1 else f"{error}."
+
+
+def _check_all_loaded(model: Any, unloaded: torch.nn.Module, config: ModelConfig) -> None:
+    """Compare with the same model before loading: timm skips what a file lacks, and goes on.
+
+    Names alone would not tell, since timm renames the tensors of older files.
+    """
+    head = {id(parameter) for parameter in model.get_classifier().parameters()}
+    left = [
+        name
+        for (name, loaded), initial in zip(
+            model.named_parameters(), unloaded.parameters(), strict=True
+        )
+        # Biases and scales start at 0 or 1, where training can leave them.
+        if loaded.ndim > 1 and id(loaded) not in head and torch.equal(loaded, initial)
+    ]
+    if left:
+        raise ConfigError(
+            f"--weights {config.weights} does not fit --model {config.model}: it holds nothing "
+            f"for {left[0]}" + (f" and {len(left) - 1} more tensors." if len(left) > 1 else ".")
+        )
+
+
+def choose_trained(model: Any, tune: Literal["all", "head"]) -> None:
+    """Freeze what `tune` does not name; "head" leaves the last linear layer."""
+    if tune == "head":
+        model.requires_grad_(False)
+        model.get_classifier().requires_grad_(True)
+
+
+def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
+    """Return how many parameters the model has, and how many of them are trained."""
+    counts = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    return sum(n for n, _ in counts), sum(n for n, trained in counts if trained)

@@ -1,0 +1,87 @@
+"""Facts of a run that have no part in its result: they can be corrected without training again."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+from model_card.card import write_card
+from model_card.schema.report import Report
+from trainer.config.run_folder import finished_folder
+from trainer.config.settings import CONFIG_FILE, FACTS, TrainConfig
+from trainer.publishing.published import check_published
+from trainer.publishing.shared_images import share_images, withdraw_images
+from trainer.runtime.files import disk_errors_explained
+
+logger = logging.getLogger(__name__)
+
+
+def correct_facts(config: TrainConfig, run_dir: Path) -> None:
+    """Write the facts of `config` into a run: its settings, reports and cards, folds included.
+
+    Raises:
+        DataError: a published folder is damaged, or it is not known which figures show images.
+        DefectError: the disk is full, or can't be written.
+    """
+    saved = TrainConfig.read(run_dir)
+    wanted = replace(
+        saved,
+        data=replace(saved.data, share_images=config.data.share_images),
+        model=replace(saved.model, license=config.model.license),
+    )
+    if wanted == saved:
+        return
+    with disk_errors_explained(run_dir, "Then run the same command again."):
+        for folder in (run_dir, *sorted(run_dir.glob("fold-*"))):
+            published = finished_folder(folder)
+            if published:
+                _correct(published, folder, wanted, saved)
+        # The time of this file is when the run began.
+        written_ns = (run_dir / CONFIG_FILE).stat().st_mtime_ns
+        wanted.write(run_dir)
+        os.utime(run_dir / CONFIG_FILE, ns=(written_ns, written_ns))
+    for now, before in zip(wanted.settings(), saved.settings(), strict=True):
+        if now.value != before.value:
+            logger.info("Corrected: %s is %s, was %s.", now.flag, now, before)
+
+
+def _correct(published: Path, run_dir: Path, wanted: TrainConfig, saved: TrainConfig) -> None:
+    # Otherwise the new checksums would cover up damage.
+    report = check_published(published)
+    if wanted.model.license != saved.model.license:
+        model = report.model.model_copy(update={"license": wanted.model.license})
+        report = report.model_copy(update={"model": model})
+    if wanted.data.share_images != saved.data.share_images and report.data.kind != "drawn":
+        move = share_images if wanted.data.share_images else withdraw_images
+        report = move(report, published, run_dir)
+    _with_settings(report, wanted).write(published)
+    write_card(published)
+
+
+def _with_settings(report: Report, wanted: TrainConfig) -> Report:
+    """Return the report with the new facts among its settings and in its command."""
+    values = {item.flag: item for item in wanted.settings() if item.flag in FACTS}
+    settings = [
+        row.model_copy(update={"value": str(values[row.flag])}) if row.flag in values else row
+        for row in report.training.settings
+    ]
+    words = _without_facts(shlex.split(report.training.command))
+    if wanted.model.license is not None:
+        words += ["--license", wanted.model.license]
+    if wanted.data.share_images:
+        words.append("--share-images")
+    training = report.training.model_copy(
+        update={"settings": settings, "command": shlex.join(words)}
+    )
+    return report.model_copy(update={"training": training})
+
+
+def _without_facts(words: list[str]) -> list[str]:
+    words = [word for word in words if word != "--share-images"]
+    if "--license" in words:
+        place = words.index("--license")
+        del words[place : place + 2]
+    return words

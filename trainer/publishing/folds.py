@@ -1,0 +1,151 @@
+"""Join the folds of a cross-validation: one report on all images, one published folder."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, stdev
+
+import datasets
+
+from model_card import card
+from model_card.figures import results
+from model_card.figures.explanations import write_robustness
+from model_card.figures.reliability import write_trust_figures
+from model_card.schema.report import CrossValidation, Figure, Fold, Report
+from trainer.config.run_folder import PUBLISHED_DIR
+from trainer.config.settings import TrainConfig
+from trainer.data.sources import open_image
+from trainer.data.splits.dataset import Images
+from trainer.evaluation import localization, robustness, scores
+from trainer.evaluation.folds import JudgedFold, judge_folds, measure_folds
+from trainer.monitoring.phases import PHASES
+from trainer.publishing.report import draw_samples
+from trainer.publishing.shared_images import EXAMPLES_DIR, note_figures, noted_figures
+
+logger = logging.getLogger(__name__)
+
+MOST_MISTAKES_SHOWN = 48
+
+
+def publish(
+    folds: Sequence[Images], fold_dirs: Sequence[Path], run_dir: Path, config: TrainConfig
+) -> None:
+    """Write `predictions.csv` of all images and the published folder: the first fold's, with more.
+
+    The first, not the best: a fold chosen by its test score would be a flattering choice. Nor is
+    there a last training on all images: no image would be left to test what is published.
+
+    Each fold's answers are judged anew by rules that follow from the other folds: those are more
+    images than its validation part has, and the network has seen none of them.
+
+    Args:
+        folds: the images of each fold.
+        fold_dirs: where each was trained; all have a published folder.
+        run_dir: where to write.
+        config: the settings of the whole.
+    """
+    PHASES.start("join")
+    reports = [Report.read(fold_dir / PUBLISHED_DIR) for fold_dir in fold_dirs]
+    judged = judge_folds(fold_dirs, folds[0].labels, config.decision)
+    tested = datasets.concatenate_datasets([images.parts["test"] for images in folds])
+    joined = _join(reports, tested, judged, config)
+    predictions = [prediction for fold in judged for prediction in fold.predictions]
+    scores.write_predictions(tested, predictions, run_dir)
+    partial = run_dir / (PUBLISHED_DIR + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(fold_dirs[0] / PUBLISHED_DIR, partial)
+    judged[0].decision.write(partial)
+    first, samples = _judged_anew(reports[0], folds[0], judged[0], config, partial, run_dir)
+    shared = first.data.images_shared
+    drawn = results.write_fold_figures(joined, partial)
+    if joined.robustness:
+        write_robustness(joined.robustness, partial)
+    pictured = _picture_mistakes(joined, tested, partial if shared else run_dir)
+    _note_figures(fold_dirs[0], run_dir, [samples, *pictured], shared=shared)
+    drawn += pictured if shared else []
+    changes = {"cross_validation": joined, "figures": first.figures + drawn}
+    first.model_copy(update=changes).write(partial)
+    card.write_card(partial)
+    partial.replace(run_dir / PUBLISHED_DIR)
+
+
+def _join(
+    reports: Sequence[Report],
+    tested: datasets.Dataset,
+    judged: Sequence[JudgedFold],
+    config: TrainConfig,
+) -> CrossValidation:
+    """Return what the folds came to together."""
+    predictions = [prediction for fold in judged for prediction in fold.predictions]
+    speed = mean(report.test.images_per_second for report in reports)
+    return CrossValidation(
+        folds=[
+            Fold(
+                train_images=next(s.images for s in report.data.splits if s.name == "train"),
+                test_images=report.test.images,
+                kept_epoch=next(epoch.epoch for epoch in report.training.epochs if epoch.kept),
+                accuracy=report.test.scores.accuracy,
+            )
+            for report in reports
+        ],
+        mean_accuracy=mean(report.test.scores.accuracy.value for report in reports),
+        accuracy_deviation=stdev(report.test.scores.accuracy.value for report in reports),
+        all_images=scores.score(tested, predictions, speed),
+        trust=measure_folds(judged, config),
+        localisation=localization.join([r.localisation for r in reports if r.localisation]),
+        robustness=robustness.join([r.robustness for r in reports if r.robustness]),
+    )
+
+
+def _judged_anew(
+    report: Report,
+    images: Images,
+    judged: JudgedFold,
+    config: TrainConfig,
+    folder: Path,
+    run_dir: Path,
+) -> tuple[Report, Figure]:
+    """Return a fold's report, and the figure of samples, redrawn as its new rules have it."""
+    test = scores.score(images.parts["test"], judged.predictions, report.test.images_per_second)
+    trust = measure_folds([judged], config)
+    drawn = results.write_report_figures(report.training.epochs, test, folder)
+    drawn += write_trust_figures(trust, folder)
+    shown = draw_samples(
+        images, judged.predictions, folder if report.data.images_shared else run_dir
+    )
+    if report.data.images_shared:
+        drawn.append(shown)
+    redrawn = {figure.file: figure for figure in drawn}
+    kept = [redrawn.pop(figure.file, figure) for figure in report.figures]
+    figures_now = kept + list(redrawn.values())
+    changes = {"test": test, "trust": trust, "figures": figures_now}
+    return report.model_copy(update=changes), shown
+
+
+def _note_figures(fold_dir: Path, run_dir: Path, redrawn: list[Figure], *, shared: bool) -> None:
+    """Note the figures that show images; where they are not shared, copy those of the fold.
+
+    `redrawn` are in place already.
+    """
+    files = {figure.file for figure in redrawn}
+    others = [figure for figure in noted_figures(fold_dir) if figure.file not in files]
+    note_figures([*others, *redrawn], run_dir)
+    if not shared:
+        for figure in others:
+            shutil.copyfile(fold_dir / figure.file, run_dir / figure.file)
+        shutil.copytree(fold_dir / EXAMPLES_DIR, run_dir / EXAMPLES_DIR, dirs_exist_ok=True)
+
+
+def _picture_mistakes(
+    joined: CrossValidation, tested: datasets.Dataset, folder: Path
+) -> list[Figure]:
+    """Draw the images whose class was not found, if there are any."""
+    rows = {file: row for row, file in enumerate(tested["file"][:])}
+    mistakes = [
+        (mistake, open_image(tested[rows[mistake.file]]))
+        for mistake in joined.all_images.mistakes[:MOST_MISTAKES_SHOWN]
+    ]
+    return [results.write_mistakes(mistakes, folder)] if mistakes else []

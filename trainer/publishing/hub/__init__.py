@@ -1,0 +1,1 @@
+"""From a published folder to the Hub: checks, upload, errors in words."""

@@ -1,0 +1,185 @@
+"""Checks before anything goes to the Hugging Face Hub: names, token, rights, what is there."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+
+from huggingface_hub import HfApi, ModelInfo, SpaceInfo, get_token
+from huggingface_hub.errors import HFValidationError
+
+# Documented under this name, but not marked as exported.
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+from pydantic import BaseModel, TypeAdapter
+
+from model_card.schema.report import REPORT_FILE
+from trainer.errors import HubError
+from trainer.publishing.hub.errors import (
+    Kind,
+    asked,
+    how_to_log_in,
+    hub_errors_explained,
+    no_token,
+    parsed,
+)
+
+logger = logging.getLogger(__name__)
+
+# What the Hub itself, or its web page, puts into a new repository.
+STARTER_FILES = {".gitattributes", ".gitignore", "README.md", "LICENSE"}
+MODEL_ID_FILE = "model_id.txt"
+# A repository that holds this file was published by this project.
+MARKER_FILES: dict[Kind, str] = {"model": REPORT_FILE, "space": MODEL_ID_FILE}
+
+
+@dataclass(frozen=True)
+class RepoState:
+    """A repository at one commit.
+
+    Attributes:
+        sha: of the commit.
+        files: their paths.
+    """
+
+    sha: str
+    private: bool
+    files: frozenset[str]
+
+
+class _AccessToken(BaseModel):
+    role: str | None = None
+
+
+class _Auth(BaseModel):
+    accessToken: _AccessToken = _AccessToken()  # noqa: N815 -- the Hub's name
+
+
+class _Organization(BaseModel):
+    name: str
+
+
+class _Account(BaseModel):
+    """What the Hub says of the owner of a token."""
+
+    name: str
+    isPro: bool = False  # noqa: N815 -- the Hub's name
+    orgs: list[_Organization] = []
+    auth: _Auth = _Auth()
+
+
+_STATE, _ACCOUNT = TypeAdapter(RepoState), TypeAdapter(_Account)
+
+
+def check_repo_id(repo_id: str) -> None:
+    """Check a name before anything is done for it.
+
+    Raises:
+        HubError: it is no `USER/NAME` as the Hub allows them.
+    """
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise HubError(
+            f"{repo_id!r} can't be a name on the Hub. Write USER/NAME, each of at most 96 letters, "
+            "digits, '-', '_' and '.', without '-' or '.' at either end, '--' or '..'."
+        ) from error
+    if "/" not in repo_id:
+        raise HubError(
+            f"{repo_id!r} does not say whose it is. Write USER/NAME, where USER is your name on "
+            f"the Hub or an organisation's: USER/{repo_id}"
+        )
+
+
+def check_can_push(repo_id: str, space_id: str | None = None, *, private: bool) -> None:
+    """Find out before hours of training whether a push would be refused; change nothing.
+
+    Args:
+        repo_id: where the model is to go.
+        space_id: where the Space is to go, if there is to be one.
+        private: whether new repositories are to be private.
+
+    Raises:
+        HubError: no or wrong token, no right to write there, a name that holds something else.
+    """
+    wanted: list[tuple[Kind, str]] = [("model", repo_id)]
+    if space_id is not None:
+        wanted.append(("space", space_id))
+    for _, name in wanted:
+        check_repo_id(name)
+    with hub_errors_explained("model", repo_id):
+        api = connect()
+        me = parsed(_ACCOUNT, asked(api.whoami))
+    for kind, name in wanted:
+        _check_rights(me, name)
+        with hub_errors_explained(kind, name):
+            if asked(api.repo_exists, name, repo_type=kind):
+                asked(api.auth_check, name, repo_type=kind, write=True)
+                check_purpose(describe_repo(api, kind, name), kind, name, private)
+            elif kind == "space" and name.startswith(f"{me.name}/") and not me.isPro:
+                logger.warning(
+                    "The Hub creates Gradio Spaces only for paid plans, so it may refuse %s. "
+                    "Until then you can create it by hand at %s/new-space: SDK Gradio, hardware "
+                    "ZeroGPU.",
+                    name,
+                    api.endpoint,
+                )
+
+
+def connect() -> HfApi:
+    """Return the Hub's client with the user's token."""
+    token = get_token()
+    if token is None:
+        raise no_token()
+    # Anything else would end up, token and all, in the HTTP client's complaint about a header.
+    if not re.fullmatch(r"[\w.~+/=-]+", token, re.ASCII):
+        raise HubError(
+            "The token holds characters that no token has; was something else copied with it? "
+            + how_to_log_in("Copy it again, or create one,")
+        )
+    return HfApi(token=token)
+
+
+def check_purpose(state: RepoState, kind: Kind, repo_id: str, private: bool) -> None:
+    """Refuse to replace what something else put there, and to publish what was to be private."""
+    name = "Space" if kind == "space" else "model"
+    others = sorted(state.files - STARTER_FILES)
+    if others and MARKER_FILES[kind] not in state.files:
+        raise HubError(
+            f"The {name} {repo_id} exists already and holds something else "
+            f"({', '.join(others[:3])}{', …' if len(others) > 3 else ''}), which would be deleted. "
+            "Choose another name, or empty that repository first."
+        )
+    if private and not state.private:
+        raise HubError(
+            f"The {name} {repo_id} exists already and is public, but --private was asked for. "
+            "Make it private in its settings on the Hub, choose another name, or leave out "
+            "--private."
+        )
+
+
+def describe_repo(api: HfApi, kind: Kind, repo_id: str, revision: str | None = None) -> RepoState:
+    """Ask the Hub for the state of a repository, now or at one commit."""
+    info: ModelInfo | SpaceInfo
+    if kind == "space":
+        info = asked(api.space_info, repo_id, revision=revision)
+    else:
+        info = asked(api.model_info, repo_id, revision=revision)
+    files = frozenset(file.rfilename for file in info.siblings or [])
+    return parsed(_STATE, {"sha": info.sha, "private": info.private, "files": files})
+
+
+def _check_rights(me: _Account, repo_id: str) -> None:
+    """Refuse a token that can only read, and names under somebody else's account."""
+    if me.auth.accessToken.role == "read":
+        raise HubError(
+            f"The token of {me.name} can only read, so {repo_id} can't be uploaded. "
+            + how_to_log_in("Create another one")
+        )
+    own = [me.name, *(organization.name for organization in me.orgs)]
+    owner = repo_id.partition("/")[0]
+    if owner.lower() not in {name.lower() for name in own}:
+        raise HubError(
+            f"{repo_id} would belong to {owner}, but the token is that of {me.name}, who can "
+            f"write to: {', '.join(own)}. Choose another name, or log in as somebody else."
+        )

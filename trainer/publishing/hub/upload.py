@@ -1,0 +1,190 @@
+"""Put a finished model, and a Space that serves it, on the Hugging Face Hub: one commit each."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoCard
+from huggingface_hub.errors import HfHubHTTPError
+
+import space
+from model_card.card import write_card
+from model_card.schema.checksums import published_files
+from trainer.errors import HubError
+from trainer.publishing.hub.errors import RUN_AGAIN, Kind, asked, hub_errors_explained
+from trainer.publishing.hub.preflight import (
+    MODEL_ID_FILE,
+    RepoState,
+    check_purpose,
+    check_repo_id,
+    connect,
+    describe_repo,
+)
+from trainer.publishing.published import LISTED_FILES, check_published
+from trainer.runtime.files import disk_errors_explained
+
+logger = logging.getLogger(__name__)
+
+SPACE_FOLDER = Path(space.__path__[0])
+# How often a push starts again because somebody else changed the repository meanwhile.
+ATTEMPTS = 3
+# Conflict, and precondition failed: the parent is no longer the newest commit.
+CONFLICTS = (409, 412)
+
+
+def publish_model(folder: Path, repo_id: str, *, private: bool) -> str:
+    """Upload a published folder, with its card written for this place.
+
+    The repository becomes what the folder is: files of an earlier push that are no longer part of
+    it are deleted in the same commit. Hidden files stay at home.
+
+    Args:
+        folder: the published folder of a finished run.
+        repo_id: where to upload it; created if it does not exist.
+        private: whether a new repository is private.
+
+    Returns:
+        The address of the model's page.
+
+    Raises:
+        DataError: the folder is damaged, or holds what training did not write.
+        HubError: the Hub can't be used; the message says what to do.
+    """
+    check_repo_id(repo_id)
+    report = check_published(folder)
+    accuracy = report.test.scores.accuracy.value
+    title = f"Publish {report.model.architecture}, {accuracy:.2%} test accuracy"
+    api = connect()
+    with disk_errors_explained(folder, RUN_AGAIN):
+        write_card(folder, repo_id)
+    with hub_errors_explained("model", repo_id):
+        _push_folder(api, folder, "model", repo_id, private=private, title=title)
+    return f"{api.endpoint}/{repo_id}"
+
+
+def publish_space(repo_id: str, space_id: str, *, private: bool) -> str:
+    """Upload the demo, made to serve the model `repo_id`.
+
+    Args:
+        repo_id: the model, which is on the Hub already.
+        space_id: where to upload the Space; created if it does not exist.
+        private: whether a new Space is private.
+
+    Returns:
+        The address of the Space's page.
+
+    Raises:
+        HubError: the Hub can't be used, or refuses the Space; the message says what to do.
+    """
+    check_repo_id(repo_id)
+    check_repo_id(space_id)
+    with hub_errors_explained("model", repo_id):
+        api = connect()
+        model_private = describe_repo(api, "model", repo_id).private
+    url = f"{api.endpoint}/spaces/{space_id}"
+    with tempfile.TemporaryDirectory() as stage:
+        folder = Path(stage) / "space"
+        _stage_space(folder, repo_id, preload=not model_private)
+        title = f"Serve {repo_id}"
+        with hub_errors_explained("space", space_id):
+            if not _push_folder(api, folder, "space", space_id, private=private, title=title):
+                # The same demo as before: it has to fetch the model anew by itself.
+                asked(api.restart_space, space_id)
+    if model_private:
+        logger.warning(
+            "The model %s is private, so the Space needs a token to read it: add a secret named "
+            "HF_TOKEN at %s/settings, with a token of type Read.",
+            repo_id,
+            url,
+        )
+    return url
+
+
+def _push_folder(
+    api: HfApi, folder: Path, kind: Kind, repo_id: str, *, private: bool, title: str
+) -> bool:
+    """Make the repository what the folder is, in one commit; return whether that changed it."""
+    asked(
+        api.create_repo,
+        repo_id,
+        repo_type=kind,
+        # None leaves the choice to the organization, some of which have only private ones.
+        private=private or None,
+        exist_ok=True,
+        space_sdk="gradio" if kind == "space" else None,
+    )
+    files = dict(published_files(folder))
+    size_mb = sum(path.stat().st_size for path in files.values()) / 1e6
+    logger.info("Uploading %d files (%.1f MB) to %s …", len(files), size_mb, repo_id)
+    for _ in range(ATTEMPTS):
+        before = describe_repo(api, kind, repo_id)
+        check_purpose(before, kind, repo_id, private)
+        after = _commit(api, files, kind, repo_id, before, title)
+        if after is not None:
+            return after != before.sha
+        logger.info("Somebody else changed %s meanwhile; comparing again …", repo_id)
+    raise HubError(
+        f"{repo_id} was changed by somebody else during each of {ATTEMPTS} attempts to publish. It "
+        "is theirs as a whole: nothing was mixed. Agree with them who publishes, or choose another "
+        "name, and run the same command again."
+    )
+
+
+def _commit(
+    api: HfApi, files: dict[str, Path], kind: Kind, repo_id: str, before: RepoState, title: str
+) -> str | None:
+    """Replace the state `before` by `files`.
+
+    The client leaves out files that the Hub has already: on any other state, the commit would mix
+    two versions.
+
+    Returns:
+        the commit that holds exactly `files`; None if the repository was not as `before`.
+    """
+    # The Hub needs its own .gitattributes to tell large files from small ones.
+    stale = sorted(before.files - {".gitattributes"} - files.keys())
+    if stale:
+        listed = ", ".join(stale[:LISTED_FILES]) + (", …" if stale[LISTED_FILES:] else "")
+        logger.info("No longer part of %s, so deleted there: %s", repo_id, listed)
+    try:
+        # Not upload_folder: where Xet is used, it may make several commits of one folder.
+        commit = asked(
+            api.create_commit,
+            repo_id,
+            [
+                *(CommitOperationDelete(name) for name in stale),
+                *(CommitOperationAdd(name, path) for name, path in files.items()),
+            ],
+            repo_type=kind,
+            commit_message=title,
+            parent_commit=before.sha,
+        )
+    except HfHubHTTPError as error:
+        if error.response.status_code not in CONFLICTS:
+            raise
+        return None
+    # Where nothing is left to change, the client makes no commit and names the newest one.
+    after = before if commit.oid == before.sha else describe_repo(api, kind, repo_id, commit.oid)
+    return after.sha if after.files - {".gitattributes"} == files.keys() else None
+
+
+def _stage_space(folder: Path, repo_id: str, *, preload: bool) -> None:
+    """Copy the demo to `folder` and fill in which model it serves.
+
+    Args:
+        folder: does not exist yet.
+        repo_id: the model.
+        preload: whether the Hub may put the model into the Space's image; it can't if private.
+    """
+    shutil.copytree(
+        SPACE_FOLDER, folder, ignore=shutil.ignore_patterns("__init__.py", "__pycache__", ".*")
+    )
+    (folder / MODEL_ID_FILE).write_text(f"hf-hub:{repo_id}\n", encoding="utf-8")
+    readme = RepoCard.load(folder / "README.md")
+    readme.data["models"] = [repo_id]
+    if preload:
+        readme.data["preload_from_hub"] = [repo_id]
+    readme.save(folder / "README.md")

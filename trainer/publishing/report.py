@@ -1,0 +1,266 @@
+"""Gather all that is known of a finished run: its report and its figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torchvision.transforms import v2
+
+from model_card.figures import results
+from model_card.figures.explanations import write_heatmaps, write_robustness
+from model_card.figures.reliability import write_trust_figures
+from model_card.schema import report
+from model_card.schema.reliability import Trust
+from space.inference.predictor import Prediction
+from trainer.config.settings import TrainConfig
+from trainer.data.sources import open_image
+from trainer.data.splits.dataset import Images
+from trainer.data.splits.leakage import leaking_files, overlapping, random_split_leakage
+from trainer.data.splits.overlap_groups import Surfaces
+from trainer.evaluation.explanations import ExtraTests
+from trainer.evaluation.metrics.intervals import grouped_proportion
+from trainer.evaluation.sample_rows import choose_samples
+from trainer.fitting.loop import Fit
+from trainer.inputs.augment import Augment, draw
+from trainer.inputs.loading import mixed_seed, seen_tiles
+from trainer.model.backbone import Backbone, count_parameters
+from trainer.publishing.example_images import write_examples
+from trainer.publishing.shared_images import note_figures
+from trainer.runtime import system
+
+SAMPLES = 24
+AUGMENTED = 11
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What the parts of a run found out, before it is put in words."""
+
+    config: TrainConfig
+    images: Images
+    backbone: Backbone
+    fit: Fit
+    test: report.TestResult
+    trust: Trust
+    extra: ExtraTests
+    export: report.Export
+    machine: report.Machine
+
+    @property
+    def images_shared(self) -> bool:
+        """Whether pictures of the data may be published: drawn ones always."""
+        return self.config.data.share_images or self.images.kind == "drawn"
+
+
+def machine_facts(accelerator: Accelerator, started: datetime, fit: Fit) -> report.Machine:
+    """Return what the run ran on."""
+    precision = accelerator.mixed_precision
+    return report.Machine(
+        processor=system.processor_name(),
+        cores=system.core_count(),
+        accelerator=system.accelerator_name(accelerator.device),
+        processes=accelerator.num_processes,
+        precision="float32" if precision == "no" else f"{precision} mixed precision",
+        started=started.isoformat(timespec="seconds"),
+        training_seconds=sum(epoch.seconds for epoch in fit.epochs),
+        versions=system.versions(),
+    )
+
+
+def write_report(
+    run: FinishedRun, predictions: list[Prediction], folder: Path, run_dir: Path
+) -> None:
+    """Write `report.json`, figures and example images.
+
+    `predictions` are those of the test part, in its order. Examples, and figures that show images,
+    go into `run_dir` instead of the published `folder` where images may not be shared.
+    """
+    epochs = _epochs(run.fit)
+    drawn = results.write_report_figures(epochs, run.test, folder)
+    drawn += write_trust_figures(run.trust, folder)
+    if run.extra.robustness:
+        drawn.append(write_robustness(run.extra.robustness, folder))
+    place = folder if run.images_shared else run_dir
+    with_images = _write_image_figures(run, predictions, place)
+    note_figures(with_images, run_dir)
+    write_examples(run.images, predictions, place)
+    if run.images_shared:
+        drawn += with_images
+    report.Report(
+        model=_model_facts(run),
+        data=_data_facts(run),
+        training=_training_facts(run, epochs),
+        machine=run.machine,
+        export=run.export,
+        test=run.test,
+        unseen_test=_unseen_test(run.images, predictions),
+        cross_validation=None,
+        trust=run.trust,
+        localisation=run.extra.localisation,
+        robustness=run.extra.robustness,
+        figures=drawn,
+    ).write(folder)
+
+
+def _epochs(fit: Fit) -> list[report.Epoch]:
+    return [report.Epoch(**asdict(e), kept=e.epoch == fit.kept_epoch) for e in fit.epochs]
+
+
+def _model_facts(run: FinishedRun) -> report.Model:
+    built, config = run.backbone, run.config.model
+    total, trained = count_parameters(built.model)
+    data_config = built.data_config
+    return report.Model(
+        architecture=built.architecture,
+        labels=run.images.labels,
+        parameters=total,
+        trained_parameters=trained,
+        weights_origin=built.weights_origin,
+        base_model=built.base_model,
+        weights_file=config.weights.name if config.weights else None,
+        license=built.license,
+        input_size_px=data_config["input_size"][1],
+        resize=data_config["crop_mode"],
+        interpolation=data_config["interpolation"],
+        mean=data_config["mean"],
+        std=data_config["std"],
+        tiled=config.tile,
+    )
+
+
+def _data_facts(run: FinishedRun) -> report.Data:
+    images = run.images
+    splits = []
+    for name in ("train", "validation", "test"):
+        counts = Counter(images.parts[name]["label"][:])
+        splits.append(
+            report.Split(
+                name=name,
+                images=len(images.parts[name]),
+                images_by_class={label: counts[i] for i, label in enumerate(images.labels)},
+                origin=images.origins[name],
+            )
+        )
+    sizes_px = [tuple(size) for part in images.parts.values() for size in part["size_px"][:]]
+    by_area = sorted(sizes_px, key=lambda size: size[0] * size[1])
+    return report.Data(
+        source=images.source,
+        kind=images.kind,
+        streamed_images=run.config.data.stream_images or None,
+        splits=splits,
+        seed=run.config.run.seed,
+        division=images.division,
+        surfaces=_surface_facts(images, images.surfaces) if images.surfaces else None,
+        skipped=images.skipped,
+        bit_depth=images.bit_depth,
+        smallest_px=by_area[0],
+        largest_px=by_area[-1],
+        images_shared=run.images_shared,
+    )
+
+
+def _surface_facts(images: Images, surfaces: Surfaces) -> report.SharedSurfaces:
+    files = {name: set(part["file"][:]) for name, part in images.parts.items()}
+    labels = {
+        file: label
+        for part in images.parts.values()
+        for file, label in zip(part["file"][:], part["label"][:], strict=True)
+    }
+    sizes = Counter(surfaces.groups.values())
+    random_leakage, _ = random_split_leakage(surfaces, labels, len(files["test"]) / len(labels))
+    in_validation = overlapping(surfaces, files["validation"], files["train"])
+    return report.SharedSurfaces(
+        images=len(labels),
+        pairs=len(surfaces.pairs),
+        turned_pairs=sum(pair.turn > 0 for pair in surfaces.pairs),
+        pairs_across_classes=sum(pair.label_a != pair.label_b for pair in surfaces.pairs),
+        sharing_images=sum(size for size in sizes.values() if size > 1),
+        groups=len(sizes),
+        largest_group=max(sizes.values()),
+        leakage=[
+            report.Leakage(
+                part="validation",
+                seen_in="training",
+                images=len(in_validation),
+                of=len(files["validation"]),
+            ),
+            report.Leakage(
+                part="test",
+                seen_in="training or validation",
+                images=len(leaking_files(images.parts, surfaces)),
+                of=len(files["test"]),
+            ),
+        ],
+        random_split_leakage=random_leakage,
+    )
+
+
+def _unseen_test(images: Images, predictions: list[Prediction]) -> report.UnseenTest | None:
+    """Score the test images that show nothing of training, where others do."""
+    leaking = leaking_files(images.parts, images.surfaces)
+    test = images.parts["test"]
+    truth = test.features["label"].int2str(test["label"][:])
+    unseen = [row for row, file in enumerate(test["file"][:]) if file not in leaking]
+    right = [predictions[row].label == truth[row] for row in unseen]
+    if not leaking or not right:
+        return None
+    accuracy = grouped_proportion(right, test.select(unseen)["group"])
+    return report.UnseenTest(images=len(right), accuracy=report.Score(**asdict(accuracy)))
+
+
+def _training_facts(run: FinishedRun, epochs: list[report.Epoch]) -> report.Training:
+    return report.Training(
+        command=run.config.command(),
+        settings=[
+            report.Setting(flag=flag, value=value, default=default)
+            for flag, value, default in run.config.flags()
+            # Where a run was kept, that it was resumed or watched, does not bear on its result.
+            if flag not in ("--run-dir", "--resume", "--log-with")
+        ],
+        epochs=epochs,
+        stopped_early=run.fit.stopped_early,
+        weights_averaged=run.config.recipe.ema_decay > 0,
+    )
+
+
+def _write_image_figures(
+    run: FinishedRun, predictions: list[Prediction], folder: Path
+) -> list[report.Figure]:
+    """Draw the figures that show images: test predictions, augmentations and heatmaps."""
+    row, tile = run.images.parts["train"][0], run.config.model.tile
+    pixels = seen_tiles(row, run.backbone.data_config, tile=tile)[0]
+    seed = run.config.run.seed
+    draws = torch.stack([draw(mixed_seed(seed, number)) for number in range(AUGMENTED)])
+    augment = Augment(run.config.recipe, run.backbone.data_config)
+    batch = augment((pixels.expand(AUGMENTED, -1, -1, -1), draws))
+    changed = [v2.functional.to_pil_image(image) for image in augment.normalise.undo(batch)]
+    original = v2.functional.to_pil_image(pixels)
+    drawn = [
+        draw_samples(run.images, predictions, folder),
+        results.write_augmentations(original, changed, folder),
+    ]
+    if run.extra.explained:
+        drawn.append(write_heatmaps(run.extra.explained, folder))
+    return drawn
+
+
+def draw_samples(images: Images, predictions: list[Prediction], folder: Path) -> report.Figure:
+    """Draw some test images, and what the model says of them, into `folder`."""
+    test = images.parts["test"]
+    samples = []
+    for index in choose_samples(test["label"][:], images.labels, predictions, SAMPLES):
+        row, prediction = test[index], predictions[index]
+        samples.append(
+            results.Sample(
+                image=open_image(row),
+                label=images.labels[row["label"]],
+                prediction=prediction.label,
+                confidence=prediction.confidence,
+            )
+        )
+    return results.write_samples(samples, folder)

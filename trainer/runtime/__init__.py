@@ -1,0 +1,1 @@
+"""The machine and its disk: files written whole, checkpoints, caches, stop signals."""

@@ -1,0 +1,1 @@
+"""Drawn steel for the demo and the tests."""

@@ -1,0 +1,1 @@
+"""Text for people: names and tables that are safe to print and to open."""

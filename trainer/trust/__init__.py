@@ -1,1 +1,0 @@
-"""Whether a prediction can be acted on: calibration, sets, rejection, operating point."""
