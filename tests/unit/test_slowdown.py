@@ -56,3 +56,4 @@ def test_nothing_else_is_reported(speeds_and_seconds: list[tuple[float, float]])
 
 def test_it_is_compared_with_the_best_speed_of_the_whole_run() -> None:
     assert len(_hints((30, 60), (18, 60), (14, 40))) == 1
+    assert _hints((10, 60), (30, 60), (8, 80))
