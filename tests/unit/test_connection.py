@@ -80,7 +80,9 @@ def _is_closed_while_it_drips(client: socket.socket, drops: Iterator[bytes]) -> 
 def _answered(client: socket.socket) -> bytes:
     text = b""
     while not text.endswith(b"0\r\n\r\n"):
-        text += client.recv(65536)
+        received = client.recv(65536)
+        assert received, "the server closed the connection in the middle of an answer"
+        text += received
     return text
 
 
