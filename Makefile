@@ -34,11 +34,28 @@ browser:
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; \
 	} || { echo "Install Chromium by hand, then run make test again." >&2; exit 1; }
 
+.PHONY: format
+format: setup ## bring the code into shape, as far as ruff can by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
 .PHONY: lint
 lint: setup ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# What it proves: each module computes the values that it should, on small inputs, by itself. What it
+# does not: that a whole training, the Hub's protocol, a server under load, README's commands and
+# the page in a browser work (tests/integration, tests/e2e), and what the tests marked slow check.
+.PHONY: test-fast
+test-fast: setup ## the quick unit tests; about a minute on two cores
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit -m 'not slow' -n logical --maxprocesses 4 \
+	  --dist worksteal --hypothesis-profile=ci
+
+.PHONY: docs
+docs: setup ## the site of docs/, into site/; fails at a dead link
+	$(BIN)/mkdocs build --strict
 
 # A file of tests to a core, the longest first; were each to use all cores, they would mostly wait
 # for each other. Hypothesis draws the same examples each time; plain pytest draws new ones.

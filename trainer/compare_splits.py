@@ -57,5 +57,10 @@ def _on_split(config: TrainConfig, split: str, run_dir: Path) -> TrainConfig:
     return given
 
 
+def command() -> int:
+    """Run as a command of its own; return the exit code."""
+    return run_command(main)
+
+
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    sys.exit(command())

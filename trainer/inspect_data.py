@@ -70,5 +70,10 @@ def main(arguments: list[str]) -> None:
     print(page)
 
 
+def command() -> int:
+    """Run as a command of its own; return the exit code."""
+    return run_command(main)
+
+
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    sys.exit(command())

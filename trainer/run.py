@@ -52,6 +52,7 @@ from trainer.publishing.package import finish
 from trainer.publishing.published import check_published
 from trainer.run_lock import explained_failures, only_training_in
 from trainer.runtime import system
+from trainer.runtime.invocation import command_line
 
 logger = logging.getLogger(__name__)
 
@@ -102,11 +103,9 @@ def _stop_explained(run_dir: Path, accelerator: Accelerator) -> Iterator[None]:
         if not (run_dir / CONFIG_FILE).exists():
             logger.warning("\nStopped before anything was written.")
             raise
-        processes = accelerator.num_processes
         logger.warning(
-            "\nStopped; what was done is saved. Resume with:\n"
-            "  %s trainer/train.py --run-dir %s --resume",
-            "python" if processes == 1 else f"accelerate launch --num_processes {processes}",
+            "\nStopped; what was done is saved. Resume with:\n  %s --run-dir %s --resume",
+            command_line("train.py", accelerator.num_processes),
             run_dir,
         )
         raise

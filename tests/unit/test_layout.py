@@ -151,7 +151,8 @@ def test_commands_are_leaves() -> None:
 
 def test_no_module_of_trainer_hides_a_library() -> None:
     """`python trainer/push.py` puts trainer/ first on the path."""
-    names = {path.stem for path in (ROOT / "trainer").iterdir() if not path.name.startswith("_")}
+    inside = (ROOT / "trainer").iterdir()
+    names = {path.stem for path in inside if path.suffix in ("", ".py") and path.name[0] != "_"}
     assert not names & (set(sys.stdlib_module_names) | set(packages_distributions()))
 
 

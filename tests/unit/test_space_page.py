@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -223,14 +222,3 @@ def test_the_versions_of_the_space_are_those_under_test() -> None:
     assert f"gradio=={front_matter['sdk_version']}\n" in (ROOT / "constraints.txt").read_text()
     assert (SPACE / front_matter["app_file"]).is_file()
     assert len(front_matter["short_description"]) <= 60, "the Hub refuses longer ones"
-
-
-def test_every_import_of_the_space_is_required() -> None:
-    code = "\n".join(path.read_text(encoding="utf-8") for path in SPACE.glob("*.py"))
-    imported = set(re.findall(r"^(?:from|import) (\w+)", code, re.MULTILINE))
-    own = {path.stem for path in SPACE.glob("*.py")}
-    lines = (SPACE / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    required = {Requirement(line).name for line in lines if line and not line.startswith("#")}
-    modules = {"pillow": "PIL"}
-    third_party = imported - own - set(sys.stdlib_module_names)
-    assert third_party <= {modules.get(name, name) for name in required}

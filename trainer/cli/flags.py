@@ -14,6 +14,7 @@ import tyro
 from trainer import __version__
 from trainer.cli.synonyms import SYNONYMS
 from trainer.errors import ConfigError
+from trainer.runtime.invocation import command_line
 from trainer.text.names import printable
 
 Settings = TypeVar("Settings")
@@ -41,7 +42,7 @@ class Command:
     @property
     def call(self) -> str:
         """The beginning of a command line."""
-        return f"python trainer/{self.name}"
+        return command_line(self.name)
 
     @property
     def description(self) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from model_card.formatting import number
 from model_card.schema.reliability import Trust
 from model_card.schema.report import Report, TestResult
+from trainer.runtime.invocation import command_line, space_command_line
 
 WIDTH = 80
 LABEL_WIDTH = 14
@@ -30,10 +31,10 @@ def summary(folder: Path, *, published: bool = False) -> str:
         rows += _decisions(trust)
     commands = [("Card", [str(folder / "README.md")])]
     served = shlex.quote(f"local-dir:{folder}")
-    commands.append(("Serve it", [f"MODEL_ID={served}", "python space/app.py"]))
+    commands.append(("Serve it", [f"MODEL_ID={served}", space_command_line()]))
     if not published:
         run_dir = shlex.quote(str(folder.parent))
-        push = [f"python trainer/push.py --run-dir {run_dir}", "--repo-id USER/NAME"]
+        push = [f"{command_line('push.py')} --run-dir {run_dir}", "--repo-id USER/NAME"]
         commands.append(("Publish it", push))
     lines = [f"{label:{LABEL_WIDTH}}{_cut(text)}" for label, text in rows]
     return "\n".join(["", *lines, *(_command(label, words) for label, words in commands), ""])

@@ -180,7 +180,9 @@ def _stage_space(folder: Path, repo_id: str, *, preload: bool) -> None:
         preload: whether the Hub may put the model into the Space's image; it can't if private.
     """
     shutil.copytree(
-        SPACE_FOLDER, folder, ignore=shutil.ignore_patterns("__init__.py", "__pycache__", ".*")
+        SPACE_FOLDER,
+        folder,
+        ignore=shutil.ignore_patterns("__init__.py", "py.typed", "__pycache__", ".*"),
     )
     (folder / MODEL_ID_FILE).write_text(f"hf-hub:{repo_id}\n", encoding="utf-8")
     readme = RepoCard.load(folder / "README.md")
