@@ -6,7 +6,8 @@ import math
 from fractions import Fraction
 
 import numpy as np
-from datasets import Dataset, Features, Value
+from datasets import Dataset
+from sklearn.model_selection import train_test_split
 
 from trainer.config.settings import DataConfig
 from trainer.data.splits.pieces import Ints, Pieces, pieces_of
@@ -68,10 +69,8 @@ def _draw_images(part: Dataset, pieces: Pieces, fraction: float, seed: int) -> t
     classes = int((counts > 1).sum())
     # A small share of few images may be less than one image of each class.
     size = min(max(classes, math.ceil(fraction * len(rows))), len(rows) - classes)
-    features = Features(label=part.features["label"], row=Value("int64"))
-    table = Dataset.from_dict({"label": labels[rows], "row": rows}, features=features)
-    divided = table.train_test_split(size, stratify_by_column="label", seed=seed)
-    rest, cut = (np.asarray(divided[side]["row"], dtype=np.int64) for side in ("train", "test"))
+    # `Dataset.train_test_split` would read row by row, which takes minutes for 100,000.
+    rest, cut = train_test_split(rows, test_size=size, stratify=labels[rows], random_state=seed)
     return np.concatenate([rest, single]), cut
 
 
