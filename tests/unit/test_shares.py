@@ -221,6 +221,11 @@ def test_pieces_are_dealt_evenly(
     assert (fold == pieces.dealt(folds, seed)).all()
 
 
+def test_folds_are_of_one_size_where_classes_have_an_image_each() -> None:
+    pieces = Pieces(range(40), range(40), 40)
+    assert np.bincount(pieces.dealt(4, 0)).tolist() == [10] * 4
+
+
 def test_pieces_of_several_classes_are_dealt_evenly() -> None:
     """As evenly as scikit-learn's StratifiedGroupKFold, whose way it is."""
     rng = np.random.default_rng(0)
