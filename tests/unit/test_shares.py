@@ -226,6 +226,14 @@ def test_folds_are_of_one_size_where_classes_have_an_image_each() -> None:
     assert np.bincount(pieces.dealt(4, 0)).tolist() == [10] * 4
 
 
+def test_a_rare_class_counts_as_much_as_a_frequent_one() -> None:
+    """The last piece goes where its one image of the rare class is missing."""
+    surfaces = [[0] * 10, [1] * 6, [0] * 6, [0, 0, 0, 0, 1]]
+    labels = [label for surface in surfaces for label in surface]
+    groups = [group for group, surface in enumerate(surfaces) for _ in surface]
+    assert Pieces(labels, groups, 2).dealt(2, 0).tolist() == [0, 1, 1, 0]
+
+
 def test_pieces_of_several_classes_are_dealt_evenly() -> None:
     """As evenly as scikit-learn's StratifiedGroupKFold, whose way it is."""
     rng = np.random.default_rng(0)
