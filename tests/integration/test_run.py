@@ -49,7 +49,7 @@ def test_a_run_on_a_processor_keeps_freed_memory(
     data_dir: Path, published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called: list[bool] = []
-    monkeypatch.setattr("trainer.run.machine.keep_freed_memory", lambda: called.append(True))
+    monkeypatch.setattr("trainer.run.system.keep_freed_memory", lambda: called.append(True))
     # It is finished, so that nothing else is done.
     config = small_config(data_dir, published.parent, lr=3e-3, epochs=4)
     assert train(going_on(config)) == published

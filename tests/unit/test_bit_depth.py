@@ -22,6 +22,7 @@ from PIL import Image
 from space.demo import Demo
 from space.inference.images.decoding import Decoder
 from space.inference.images.reader import BIT_DEPTHS, ImageError, decode_image, read_image
+from space.inference.images.tiff import TiffDirectory
 from space.inference.predictor import ModelError, Predictor
 from space.server.uploads import UploadFolder
 from tests.bit_depth_images import picture, stored, write_set
@@ -267,7 +268,7 @@ def test_a_run_shows_its_model_foreign_images_of_the_depth_of_the_set(
     folder = tmp_path / "wood"
     folder.mkdir()
     Image.fromarray(np.full((9, 9), 2048, np.uint16)).save(folder / "a.png")
-    monkeypatch.setattr("trainer.publishing.package.foreign.drawn_images", lambda _: {})
+    monkeypatch.setattr("trainer.publishing.package.ood_images.drawn_images", lambda _: {})
     monkeypatch.setattr("trainer.publishing.package.observe_images", lambda _, images: list(images))
     config = TrainConfig(decision=DecisionConfig(foreign_dir=folder))
     predictor = cast(Predictor, SimpleNamespace(bit_depth=12))
@@ -296,3 +297,26 @@ def test_predict_answers_alike_for_the_8_bit_twin(tmp_path: Path) -> None:
             assert "the model knows images of 12 bits" in demo.show_upload(upload)[1]
     finally:
         uploads.remove()
+
+
+def test_planes_of_more_than_8_bits_are_refused_in_words() -> None:
+    """Pillow would take them for 8-bit ones."""
+    samples = stored(np.stack([picture(seed) for seed in range(3)], axis=2), 12)
+    with pytest.raises(ImageError, match="separate planes"):
+        decode_image(_color_tiff(samples, "<", [(284, 2)]))
+
+
+def test_only_tags_that_are_needed_are_read_and_only_so_far() -> None:
+    many = struct.pack("<L", 8) * 2**21
+    content = _color_tiff(np.zeros((2, 2, 3), np.uint16), "<", [])
+    directory = TiffDirectory.read(content, 100)
+    assert directory is not None
+    assert directory.number("bits") == 16
+    # A description, and more strips than any picture has: their values lie behind the file's end.
+    for tag, kept in ((270, False), (273, True)):
+        entry = struct.pack("<HHLL", tag, 4, 2**21, 14 + 12)
+        hostile = b"II*\0" + struct.pack("<LH", 8, 1) + entry + bytes(4) + many
+        directory = TiffDirectory.read(hostile, 100)
+        assert directory is not None
+        assert (tag in directory.entries) == kept
+        assert directory.values == {}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -108,4 +109,37 @@ def test_foreign_safetensors_file(tmp_path: Path) -> None:
     file = tmp_path / "last.safetensors"
     save_file({"a": torch.rand(2)}, file)
     with pytest.raises(DataError, match="can't be read"):
+        checkpoint.load(file)
+
+
+def _name(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {"b": tensors["a"]}
+
+
+def _shape(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {"a": tensors["a"].reshape(3, 2)}
+
+
+def _type(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {"a": tensors["a"].view(torch.int32)}
+
+
+@pytest.mark.parametrize("change", [_name, _shape, _type])
+def test_the_checksum_covers_more_than_bytes(tmp_path: Path, change: Any) -> None:
+    file = tmp_path / "last.safetensors"
+    checkpoint.save(file, {"a": torch.rand(2, 3)}, {"epoch": 1})
+    with safe_open(file, framework="pt") as opened:
+        metadata = opened.metadata()
+    save_file(change(load_file(file)), file, metadata=metadata)
+    with pytest.raises(DataError, match="its checksum differs"):
+        checkpoint.load(file)
+
+
+def test_the_checksum_covers_the_facts(tmp_path: Path) -> None:
+    file = tmp_path / "last.safetensors"
+    checkpoint.save(file, {"a": torch.rand(2)}, {"epoch": 1})
+    content = file.read_bytes()
+    assert content.count(b'epoch\\": 1') == 1
+    file.write_bytes(content.replace(b'epoch\\": 1', b'epoch\\": 2'))
+    with pytest.raises(DataError, match="its checksum differs"):
         checkpoint.load(file)

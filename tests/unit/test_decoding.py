@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from space.inference.images import decoding
 from space.inference.images.decoding import Decoder
 from space.inference.images.reader import MAX_FILE_BYTES, ImageError, read_image
 from tests.hostile_images import encoded, hostile_files
@@ -183,3 +186,39 @@ def test_hostile_files_are_refused_in_words_or_read_within_bounds() -> None:
                 assert not any(words in str(error) for words in LIMITS), f"{name}: {error}"
                 assert len(str(error)) < 300, name
     assert len(seen) >= 60
+
+
+def test_an_answer_of_any_size_is_not_believed() -> None:
+    answers = [decoding.ANSWER.pack(True, 2, 2**40), decoding.ANSWER.pack(True, 2**31, 3)]
+    for answer in answers:
+        with Decoder(workers=1, limit_s=60) as decoder:
+            [worker] = decoder._idle.queue
+            assert worker is not None
+            worker.end()
+            program = (
+                f"import os; os.read(0, 2**20); os.write(1, {answer + b'{}'!r}); os.read(0, 1)"
+            )
+            worker.process = subprocess.Popen(
+                [sys.executable, "-c", program],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+            )
+            with pytest.raises(ImageError, match="makes the decoder fail"):
+                decoder.read(_noise())
+            assert decoder.read(_noise()).size == (30, 40)
+
+
+def test_a_process_without_a_parent_ends_itself() -> None:
+    """Its own clock ends it in the middle of an image of 36 megapixels."""
+    large = encoded("PNG", (6_000, 6_000), "RGB")
+    limits = [str(2 * 2**30), "0.01"]
+    with subprocess.Popen(
+        [sys.executable, "-m", decoding.__name__, *limits],
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        process.communicate(decoding.REQUEST.pack(8, len(large)) + large, timeout=60)
+    assert process.returncode == -signal.SIGALRM

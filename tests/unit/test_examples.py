@@ -194,7 +194,7 @@ def test_the_augmentation_figure_shows_the_recipe(
     shown: list[Image.Image] = []
     monkeypatch.setattr(report, "draw_samples", lambda *_: None)
     monkeypatch.setattr(
-        "trainer.publishing.report.figures.write_augmentations",
+        "trainer.publishing.report.results.write_augmentations",
         lambda original, changed, _: shown.extend([original, *changed]),
     )
     report._write_image_figures(cast(report.FinishedRun, finished), [], tmp_path)

@@ -361,3 +361,15 @@ def test_pickled_weights_are_never_read(sound: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "pytorch_model.bin", folder / "model.safetensors")
     assert _outcome(folder) is None
     assert not (tmp_path / "opened").exists()
+
+
+def test_json_above_the_limit_is_refused_before_it_is_read(
+    sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _copy(sound, tmp_path / "model")
+    config = (sound / "config.json").read_text()
+    _replace(folder / "config.json", config + " " * 2**20)
+    Predictor(folder)
+    monkeypatch.setattr("space.inference.model_folder.MAX_JSON_BYTES", 2**20)
+    with pytest.raises(ModelError, match=r"config\.json has more than 1 MB"):
+        Predictor(folder)

@@ -41,3 +41,11 @@ def test_a_failure_leaves_the_former_table(tmp_path: Path) -> None:
         write_table(file, [["c", "\udcff"]])
     assert read_table(file) == [["a", "b"]]
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+@pytest.mark.parametrize("quotes", ["", "'", "''"])
+def test_each_sign_that_begins_a_formula_is_quoted(tmp_path: Path, sign: str, quotes: str) -> None:
+    write_table(tmp_path / "a.csv", [[f"{quotes}{sign}1+1", "b"]])
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as opened:
+        assert list(csv.reader(opened)) == [[f"'{quotes}{sign}1+1", "b"]]

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from trainer.config.settings import ExtraTestsConfig, ModelConfig, RecipeConfig, TrainConfig
+from trainer.config.settings import (
+    DecisionConfig,
+    ExtraTestsConfig,
+    ModelConfig,
+    RecipeConfig,
+    TrainConfig,
+)
+from trainer.data.splits.dataset import Images
+from trainer.fitting import time_left
 from trainer.fitting.time_left import TimeLeft, advice
 
 CONVNEXT_BASE = 88_000_000
@@ -105,3 +114,17 @@ def test_only_what_helps_is_advised() -> None:
     assert "--image-size" not in text
     assert "--epochs" not in text
     assert "--model" not in text
+
+
+def test_all_passes_of_the_tests_are_counted() -> None:
+    parts = {"train": range(100), "validation": range(20), "test": range(30)}
+    images = cast(Images, SimpleNamespace(parts=parts))
+    config = TrainConfig(
+        decision=DecisionConfig(known_images=60), tests=ExtraTestsConfig(robustness_images=10)
+    )
+    # Ten images as they are, and in 11 ways of 5 strengths.
+    assert time_left.tested_images(config, images) == 60 + 20 + 30 + 10 * (1 + 55)
+    config = TrainConfig(
+        decision=DecisionConfig(known_images=200), tests=ExtraTestsConfig(robustness_images=0)
+    )
+    assert time_left.tested_images(config, images) == 100 + 20 + 30

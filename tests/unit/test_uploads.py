@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from space.server import uploads
+from space.server.gate import Gate
 from space.server.uploads import MAX_AGE_S, UploadFolder
 
 
@@ -133,3 +137,41 @@ def test_the_folder_of_a_killed_server_is_deleted_and_that_of_a_running_one_is_n
 
 def test_nobody_else_can_read_the_folder(folder: UploadFolder) -> None:
     assert folder.path.parent.stat().st_mode & 0o077 == 0
+
+
+def test_an_upload_is_as_old_as_it_lies_here(folder: UploadFolder) -> None:
+    """Whatever time of change its sender gave it."""
+    path = _put(folder)
+    os.utime(path, (0, 0))
+    folder.clean()
+    assert path.exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "says"),
+    [
+        (OSError(28, "No space left on device"), 507, "can't store the file now"),
+        (KeyError("data"), 500, "could not answer this request"),
+    ],
+)
+def test_what_fails_behind_the_gate_is_answered_in_words(
+    folder: UploadFolder, error: Exception, status: int, says: str
+) -> None:
+    async def fail(*_: object) -> None:
+        raise error
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "headers": []}
+    address: Any = SimpleNamespace(applied=lambda scope: scope)
+    visitors: Any = SimpleNamespace(forget=lambda: None)
+    gate = Gate(fail, folder, (), 2**20, address, visitors)
+    asyncio.run(gate(scope, receive, send))
+    assert sent[0]["status"] == status
+    assert says in sent[1]["body"].decode()
