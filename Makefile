@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Small enough for two cores. From random weights, a network with batch normalization learns in
 # these few steps what a ConvNeXt needs ten times as many for.
 DEMO_RECIPE := --model test_resnet --no-pretrained --image-size 128 --epochs 20 --lr 4e-3 \
-  --schedule cosine --warmup-epochs 3 --clip-grad 1 --rotation 10 --settle-epochs 5
+  --schedule cosine --warmup-epochs 3 --clip-grad 1 --rotation 10 --plain-epochs 5
 
 .PHONY: help
 help: ## what there is to make

@@ -23,7 +23,7 @@ from benchmarks.table import head, heading, row
 from trainer.config.settings import DataConfig, ModelConfig, RecipeConfig, RunConfig, TrainConfig
 from trainer.data.splits.dataset import prepare_images
 from trainer.fitting.inputs import image_task
-from trainer.fitting.loop import Fitting
+from trainer.fitting.loop import TrainingLoop
 from trainer.fitting.precision import choose_precision
 from trainer.model import backbone
 from trainer.runtime import system
@@ -106,7 +106,9 @@ def step_seconds(
     return StepSeconds(*means)
 
 
-def build_fitting(name: str, settings: Settings, folder: Path, accelerator: Accelerator) -> Fitting:
+def build_fitting(
+    name: str, settings: Settings, folder: Path, accelerator: Accelerator
+) -> TrainingLoop:
     """Prepare a training as `trainer/run.py` does."""
     config = TrainConfig(
         data=DataConfig(data_dir=str(folder / "images")),
@@ -117,7 +119,7 @@ def build_fitting(name: str, settings: Settings, folder: Path, accelerator: Acce
     [images] = prepare_images(config, folder / name)
     built = backbone.build(config.model, len(images.labels))
     task = image_task(built, images, config, folder / name, accelerator)
-    return Fitting(task, images, config, folder / name, accelerator)
+    return TrainingLoop(task, images, config, folder / name, accelerator)
 
 
 def _now(accelerator: Accelerator) -> float:

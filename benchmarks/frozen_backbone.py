@@ -25,7 +25,7 @@ from benchmarks.table import head, heading, row, times
 from trainer.synthetic.samples import CLASSES, write_samples
 
 # What the plain way does not do, either: it rejects nothing, and degrades no image.
-PLAIN_FLAGS = ("--known-images", "0", "--robustness-images", "0")
+PLAIN_FLAGS = ("--reference-images", "0", "--robustness-images", "0")
 
 
 @dataclass(frozen=True)

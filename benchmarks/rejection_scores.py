@@ -28,12 +28,12 @@ from timm.data import create_transform
 from tqdm import tqdm
 
 from benchmarks.table import head, heading, row
-from space.inference.novelty import describe_texture, texture_stages
+from space.inference.novelty import channel_statistics, feature_stages
 from trainer.config.settings import DataConfig, ModelConfig, TrainConfig
 from trainer.data.bit_depth import FULL_DEPTH
 from trainer.data.sources import open_image
 from trainer.data.splits.dataset import prepare_images
-from trainer.decision.novelty import learn_textures
+from trainer.decision.novelty import fit_detector
 from trainer.evaluation import ood_images
 from trainer.evaluation.rejection import detection_auroc
 from trainer.model import backbone
@@ -46,7 +46,7 @@ Judge = Callable[["Seen"], Array]
 
 @dataclass(frozen=True)
 class Settings:
-    """Compare scores of strangeness on a frozen backbone."""
+    """Compare scores of novelty on a frozen backbone."""
 
     data_dir: str
     """Folder with a folder for each class."""
@@ -56,7 +56,7 @@ class Settings:
     """Start from this safetensors file instead of the Hub."""
     image_size: int = 224
     """Side in pixels."""
-    foreign_dir: Path | None = None
+    ood_dir: Path | None = None
     """Folder of images that show none of the classes, beside the drawn ones."""
     folds: int = 5
     """Into which the images are divided."""
@@ -64,13 +64,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the backbone makes of some images: pooled features, and textures by stage."""
+    """What the backbone makes of some images: pooled features, and detector by stage."""
 
     pooled: Array
-    textures: list[torch.Tensor]
+    statistics: list[torch.Tensor]
 
     def __getitem__(self, rows: npt.NDArray[Any]) -> Seen:
-        return Seen(self.pooled[rows], [values[rows] for values in self.textures])
+        return Seen(self.pooled[rows], [values[rows] for values in self.statistics])
 
 
 class Frozen:
@@ -80,7 +80,7 @@ class Frozen:
         built = backbone.build(config, classes=2)
         self.model: Any = built.model.eval()
         self.transform: Any = create_transform(**built.data_config, is_training=False)
-        self.stages = texture_stages(self.model)
+        self.stages = feature_stages(self.model)
 
     @torch.inference_mode()
     def look(self, images: list[Image.Image]) -> Seen:
@@ -88,7 +88,7 @@ class Frozen:
         batch = torch.stack([self.transform(image) for image in images])
         features, maps = self.model.forward_intermediates(batch, indices=self.stages)
         pooled = self.model.forward_head(features, pre_logits=True)
-        return Seen(pooled.double().numpy(), [describe_texture(seen) for seen in maps])
+        return Seen(pooled.double().numpy(), [channel_statistics(seen) for seen in maps])
 
     def look_at_part(self, part: datasets.Dataset) -> Seen:
         """Send all images of a part through the network."""
@@ -101,7 +101,7 @@ def joined(parts: list[Seen]) -> Seen:
     """Put what was seen one after the other together."""
     return Seen(
         np.concatenate([part.pooled for part in parts]),
-        [torch.cat(maps) for maps in zip(*(part.textures for part in parts), strict=True)],
+        [torch.cat(maps) for maps in zip(*(part.statistics for part in parts), strict=True)],
     )
 
 
@@ -119,12 +119,12 @@ def learn_scores(known: Seen, truth: npt.NDArray[np.int64], stages: list[int]) -
 
     def mahalanobis(chosen: list[int]) -> Judge:
         def of(seen: Seen) -> list[torch.Tensor]:
-            return [seen.textures[place] for place in chosen]
+            return [seen.statistics[place] for place in chosen]
 
-        textures = learn_textures([stages[place] for place in chosen], of(known), truth)
-        return lambda seen: textures.strangeness(of(seen)).double().numpy()
+        detector = fit_detector([stages[place] for place in chosen], of(known), truth)
+        return lambda seen: detector.novelty(of(seen)).double().numpy()
 
-    pooled = learn_textures([0], [torch.from_numpy(known.pooled)], truth)
+    pooled = fit_detector([0], [torch.from_numpy(known.pooled)], truth)
     last = len(stages) - 1
     return {
         "least softmax probability": lambda s: -softmax(logits(s.pooled), axis=1).max(axis=1),
@@ -134,7 +134,7 @@ def learn_scores(known: Seen, truth: npt.NDArray[np.int64], stages: list[int]) -
             :, -1
         ],
         "Mahalanobis, pooled features": lambda s: (
-            pooled.strangeness([torch.from_numpy(s.pooled).float()]).double().numpy()
+            pooled.novelty([torch.from_numpy(s.pooled).float()]).double().numpy()
         ),
         "Mahalanobis, texture of the first stage": mahalanobis([0]),
         "Mahalanobis, texture of the last stage": mahalanobis([last]),
@@ -148,7 +148,7 @@ def judge_fold(
     strangers: Mapping[str, Seen],
     stages: list[int],
 ) -> dict[str, tuple[list[float], list[float]]]:
-    """Return the AUROC of each foreign kind and of each class left out, by score."""
+    """Return the AUROC of each ood kind and of each class left out, by score."""
     (seen, truth), (tested, tested_truth) = known, test
     found: dict[str, tuple[list[float], list[float]]] = {}
     for name, judge in learn_scores(seen, truth, stages).items():
@@ -176,10 +176,10 @@ def main(settings: Settings) -> None:
         parts = [frozen.look_at_part(part) for part in tested]
     truths = [np.asarray(part["label"]) for part in tested]
     kinds = {kind: frozen.look(images) for kind, images in ood_images.drawn_images(0).items()}
-    if settings.foreign_dir is not None:
+    if settings.ood_dir is not None:
         shown = [
             frozen.look([image])
-            for image in ood_images.images_of_folder(settings.foreign_dir, FULL_DEPTH)
+            for image in ood_images.images_of_folder(settings.ood_dir, FULL_DEPTH)
         ]
         kinds["folder"] = joined(shown)
     results = []
@@ -190,10 +190,10 @@ def main(settings: Settings) -> None:
     print(
         heading(
             f"{settings.model} at {settings.image_size} px, frozen; {sum(map(len, truths))} images "
-            f"in {len(parts)} folds; foreign kinds: {', '.join(kinds)}; AUROC in per cent"
+            f"in {len(parts)} folds; ood kinds: {', '.join(kinds)}; AUROC in per cent"
         )
     )
-    print(head("Score", "foreign, mean", "foreign, worst kind", "class left out, mean", "worst"))
+    print(head("Score", "ood, mean", "ood, worst kind", "class left out, mean", "worst"))
     for name in results[0]:
         aliens = np.mean([result[name][0] for result in results], axis=0)
         classes = np.mean([result[name][1] for result in results], axis=0)

@@ -22,9 +22,9 @@ from scipy.ndimage import gaussian_filter
 from benchmarks.table import head, heading, row
 from model_card.schema.report import Report
 from trainer.config.settings import (
+    ChecksConfig,
     DataConfig,
     DecisionConfig,
-    ExtraTestsConfig,
     ModelConfig,
     RecipeConfig,
     RunConfig,
@@ -144,8 +144,8 @@ def config_for(settings: Settings, data_dir: Path, run_dir: Path, *, tile: bool)
             tile=tile,
         ),
         recipe=recipe,
-        decision=DecisionConfig(known_images=0),
-        tests=ExtraTestsConfig(robustness_images=0),
+        decision=DecisionConfig(reference_images=0),
+        checks=ChecksConfig(robustness_images=0),
         run=RunConfig(run_dir=run_dir, seed=settings.seed, cache_dir=run_dir.parent / "cache"),
     )
 

@@ -69,7 +69,7 @@ def render_card(report: Report, repo_id: str | None = None) -> str:
         .get_template(TEMPLATE_FILE)
         .render(
             **{part: getattr(report, part) for part in Report.model_fields if part != "figures"}
-            | _extra_tests(report),
+            | _checks(report),
             figures={PurePosixPath(figure.file).stem: figure for figure in report.figures},
             splits={split.name: split for split in report.data.splits},
             missed=missed_promises(report),
@@ -81,7 +81,7 @@ def render_card(report: Report, repo_id: str | None = None) -> str:
                 if split.name == "validation" and not images
             ],
             outcomes=_outcomes(report.test),
-            kept=next(epoch for epoch in report.training.epochs if epoch.kept),
+            kept=next(epoch for epoch in report.training.epochs if epoch.published),
             decimals=formatting.decimals_for(report.test.images),
             name=name,
             model_id=f"hf-hub:{repo_id}" if repo_id else "local-dir:.",
@@ -96,10 +96,10 @@ def _rarest(report: Report) -> list[str]:
     return sorted(report.model.labels, key=lambda label: counts.get(label, 0))
 
 
-def _extra_tests(report: Report) -> dict[str, Any]:
-    """Return localisation and robustness: of all folds, where there are any."""
+def _checks(report: Report) -> dict[str, Any]:
+    """Return localization and robustness: of all folds, where there are any."""
     best = report.cross_validation or report
-    return {"localisation": best.localisation, "robustness": best.robustness}
+    return {"localization": best.localization, "robustness": best.robustness}
 
 
 @cache

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from model_card.formatting import counted, decimals_for, percent
-from model_card.schema.reliability import Calibration, PredictionSets, UnknownSurfaces
+from model_card.schema.reliability import Calibration, OodDetection, PredictionSets
 from model_card.schema.report import Report
 from model_card.schema.robustness import Robustness
 
-# Of degraded images, named wrongly without a word of doubt.
+# Of corrupted images, named wrongly without a word of doubt.
 MOST_UNNOTICED = 0.05
 # Of a class, to be named alone: with fewer, one of many classes is always far off by chance.
 FEWEST_IMAGES = 10
@@ -18,15 +18,15 @@ FEWEST_IMAGES = 10
 def missed_promises(report: Report) -> list[str]:
     """Return a sentence for each promise that the test images, of all folds if any, contradict."""
     folds = report.cross_validation
-    trust = (folds.trust if folds else None) or report.trust
+    reliability = (folds.reliability if folds else None) or report.reliability
     robustness = (folds.robustness if folds else None) or report.robustness
     decimals = decimals_for((folds.all_images if folds else report.test).images)
     found: list[str] = []
-    if trust is not None:
-        found += _on_calibration(trust.calibration)
-        found += _on_sets(trust.sets, decimals)
-        if trust.unknown_surfaces is not None:
-            found += _on_known(trust.unknown_surfaces, decimals)
+    if reliability is not None:
+        found += _on_calibration(reliability.calibration)
+        found += _on_sets(reliability.sets, decimals)
+        if reliability.ood_detection is not None:
+            found += _on_known(reliability.ood_detection, decimals)
     if robustness is not None:
         found += _on_robustness(robustness)
     return found
@@ -63,10 +63,10 @@ def _on_sets(sets: PredictionSets, decimals: int) -> Iterator[str]:
         )
 
 
-def _on_known(unknown: UnknownSurfaces, decimals: int) -> Iterator[str]:
-    if unknown.known_rejected.low > unknown.allowed:
+def _on_known(unknown: OodDetection, decimals: int) -> Iterator[str]:
+    if unknown.test_rejected.low > unknown.allowed:
         yield (
-            f"{percent(unknown.known_rejected.value, decimals)} of the test images were called an "
+            f"{percent(unknown.test_rejected.value, decimals)} of the test images were called an "
             f"unknown surface; at most {percent(unknown.allowed)} were promised."
         )
 
@@ -78,9 +78,9 @@ def _on_robustness(robustness: Robustness) -> Iterator[str]:
     }
     bad = sorted((name for name in worst if worst[name] > limit), key=lambda name: -worst[name])
     if bad:
-        more = counted(len(bad) - 1, "other degradation")
+        more = counted(len(bad) - 1, "other corruption")
         yield (
-            f"Degraded images can be named wrongly without a word of doubt: up to "
+            f"Corrupted images can be named wrongly without a word of doubt: up to "
             f"{percent(worst[bad[0]])} of them ({bad[0]})"
             f"{f'; above {percent(limit)} under {more}, too' if len(bad) > 1 else ''}."
         )

@@ -124,7 +124,7 @@ def _build_judging(demo: Demo) -> None:
         elem_id="examples",
         js_on_load=SEND_CLICKED_EXAMPLE,
     )
-    judging: list[dict[str, Any]] = [
+    predicting: list[dict[str, Any]] = [
         image.upload(
             demo.show_upload,
             image,
@@ -149,7 +149,7 @@ def _build_judging(demo: Demo) -> None:
         demo.waiting,
         None,
         panel,
-        cancels=judging,
+        cancels=predicting,
         show_progress="hidden",
         api_visibility="private",
     )

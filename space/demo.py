@@ -16,13 +16,13 @@ from PIL import Image
 # In a Space on the Hub this folder is the root, and its modules are siblings.
 if TYPE_CHECKING or __package__:
     from space import model_report
-    from space.inference.attribution import coloured, make_explainer
+    from space.inference.attribution import colored, make_explainer
     from space.inference.predictor import ImageError, ModelError, Predictor, read_image
     from space.server.uploads import UploadFolder
     from space.ui import heatmap_panel, page, prediction_panel
 else:
     import model_report
-    from inference.attribution import coloured, make_explainer
+    from inference.attribution import colored, make_explainer
     from inference.predictor import ImageError, ModelError, Predictor, read_image
     from server.uploads import UploadFolder
     from ui import heatmap_panel, page, prediction_panel
@@ -80,8 +80,8 @@ class Demo:
         self.report = model_report.read_report(predictor.folder)
         self.background = prediction_panel.Background(
             rules=predictor.decision.rules if predictor.decision else None,
-            calibration=self.report.trust.calibration
-            if self.report and self.report.trust
+            calibration=self.report.reliability.calibration
+            if self.report and self.report.reliability
             else None,
             drawn=self.report is not None and self.report.drawn,
         )
@@ -105,7 +105,7 @@ class Demo:
         try:
             path = self._upload(upload)
             image = self.read(path)
-            panel = prediction_panel.judged(self.predictor.predict([image])[0], self.background)
+            panel = prediction_panel.prediction(self.predictor.predict([image])[0], self.background)
         except (ImageError, ModelError) as error:
             return None, prediction_panel.problem(file_name(upload), str(error))
         # The last line of defence of a public page: the operator gets the trace, the visitor words.
@@ -141,13 +141,13 @@ class Demo:
             return heatmap_panel.problem(UNEXPECTED)
         if not heat.any():
             return heatmap_panel.problem(f"No place of this image speaks for {label}.")
-        return heatmap_panel.panel(self.explainer.seen(image), coloured(heat), label)
+        return heatmap_panel.panel(self.explainer.seen(image), colored(heat), label)
 
     def predict(self, image: dict[str, Any] | None) -> dict[str, Any]:
         """Return the verdict, the likeliest class, the candidates and all probabilities.
 
         `verdict` is "class" (the answer can be taken), "unsure" (a person should look) or
-        "unknown" (not a surface that the model knows: its `strangeness` is above 1).
+        "unknown" (not a surface that the model knows: its `novelty` is above 1).
         """
         try:
             [prediction] = self.predictor.predict([self.read(self._upload(image))])
@@ -158,7 +158,7 @@ class Demo:
             "confidence": prediction.confidence,
             "verdict": prediction.verdict,
             "candidates": list(prediction.candidates),
-            "strangeness": prediction.strangeness,
+            "novelty": prediction.novelty,
             "probabilities": prediction.probabilities,
         }
 
@@ -222,7 +222,7 @@ class Demo:
                     page.example_caption(path.stem, self.predictor.labels, prediction),
                     page.thumbnail(image),
                     picture.getvalue(),
-                    prediction_panel.judged(prediction, self.background, own_example=True),
+                    prediction_panel.prediction(prediction, self.background, own_example=True),
                 )
             )
         return found.origin, examples

@@ -84,7 +84,7 @@ class Calibration(BaseModel):
         return after.ece <= self.before.ece and after.ece <= max(0.02, 2 * after.ece_by_chance)
 
 
-class Trust(BaseModel):
+class Reliability(BaseModel):
     """Whether the answers can be acted on."""
 
     calibration: Calibration
@@ -103,7 +103,7 @@ class Report(BaseModel):
 
     data: Data
     test: TestResult
-    trust: Trust | None = None
+    reliability: Reliability | None = None
     figures: list[FigureText]
 
     @property

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from model_card.schema.base import Score
-from model_card.schema.localization import ClassLocalisation, Localisation
-from model_card.schema.robustness import Degraded, Robustness, Step
+from model_card.schema.localization import ClassLocalization, Localization
+from model_card.schema.robustness import CorruptionResult, Robustness, Step
 from trainer.evaluation.metrics.intervals import proportion
-from trainer.inputs.corruptions import DEGRADATIONS
+from trainer.inputs.corruptions import CORRUPTIONS
 
 
 def share(hits: int, images: int) -> Score:
@@ -26,26 +26,26 @@ def example_robustness(images: int, hits: int) -> Robustness:
         clean=share(hits, images),
         clean_unnoticed=share(0, images),
         kinds=[
-            Degraded(
+            CorruptionResult(
                 name=kind.name,
                 unit=kind.unit,
                 steps=[
-                    Step(strength=s, accuracy=share(hits, images), unnoticed=share(1, images))
-                    for s in kind.strengths
+                    Step(severity=s, accuracy=share(hits, images), unnoticed=share(1, images))
+                    for s in kind.severities
                 ],
             )
-            for kind in DEGRADATIONS
+            for kind in CORRUPTIONS
         ],
     )
 
 
-def example_localisation(labels: Sequence[str]) -> Localisation:
+def example_localization(labels: Sequence[str]) -> Localization:
     """Return heatmaps that lie in the boxes twice as much as chance would."""
-    return Localisation(
+    return Localization(
         method="gradient × activation",
         images=20 * len(labels),
         classes=[
-            ClassLocalisation(
+            ClassLocalization(
                 label=label,
                 images=20,
                 area=0.25,

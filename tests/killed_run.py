@@ -20,7 +20,7 @@ FLAGS = (
     "--model test_efficientnet --no-pretrained --image-size 32 --batch-size 4 --lr 1e-3 "
     "--schedule cosine --ema-decay 0.9 --validation-fraction 0.25 --mixed-precision no "
     # Most kills should strike what can be lost: the training.
-    "--known-images 0 --robustness-images 0"
+    "--reference-images 0 --robustness-images 0"
 )
 
 LONGEST_RUN_S = 3600

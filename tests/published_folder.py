@@ -15,7 +15,7 @@ from model_card.schema.report import REPORT_FILE, Report
 from space.inference.decision import Costs, Decision, Rules
 from space.inference.predictor import Predictor
 from tests.reports import LABELS, example_report
-from trainer.decision.novelty import learn_textures
+from trainer.decision.novelty import fit_detector
 from trainer.model.export import write_model
 
 ARCHITECTURE = "test_convnext"
@@ -70,7 +70,7 @@ def write_decision(folder: Path) -> None:
     """Write a decision to which noise is known and flat grey is not, now sure and now unsure."""
     predictor = Predictor(folder)
     seen = predictor.observe([noise(seed) for seed in range(24)], STAGES)
-    textures = learn_textures(STAGES, seen.textures, np.arange(24) % 2)
+    detector = fit_detector(STAGES, seen.statistics, np.arange(24) % 2)
     lead = seen.logits.topk(2).values
     rules = Rules(
         labels=LABELS,
@@ -78,10 +78,10 @@ def write_decision(folder: Path) -> None:
         temperature=float((lead[:, 0] - lead[:, 1]).median()) / SURE_LEAD,
         coverage=0.9,
         least_probability=0.05,
-        costs=Costs(missed=8, false_alarm=2, look=1, no_defect=None),
-        strangeness_limit=9 * float(textures.strangeness(seen.textures).max()),
+        costs=Costs(missed=8, false_alarm=2, review=1, no_defect=None),
+        novelty_limit=9 * float(detector.novelty(seen.statistics).max()),
     )
-    Decision(rules, textures).write(folder)
+    Decision(rules, detector).write(folder)
     if (folder / REPORT_FILE).exists():
         # It lists what lies beside it.
         Report.read(folder).write(folder)

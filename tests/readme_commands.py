@@ -31,7 +31,7 @@ SMALL_BENCHMARKS = {
     "heatmaps": "--help",  # it needs a finished run, and boxes
     "rejection_scores": "--image-size 32",
     "images_needed": "--counts 8 --repeats 1 --epochs 1 --train-flags='--model test_convnext "
-    "--no-pretrained --image-size 32 --known-images 0 --robustness-images 0'",
+    "--no-pretrained --image-size 32 --reference-images 0 --robustness-images 0'",
 }
 PROGRAM = Path(sys.executable).parent
 

@@ -24,7 +24,7 @@ from model_card.schema.report import (
     TestResult,
     Training,
 )
-from tests.trust_facts import example_trust
+from tests.trust_facts import example_reliability
 
 LABELS = ["Crazing", "Inclusion", "Patches", "Pitted", "Rolled", "Scratches"]
 # 48 images of each class; four mistakes.
@@ -55,7 +55,7 @@ def example_report(
         "test": example_test(confusion, labels),
         "unseen_test": None,
         "cross_validation": None,
-        "trust": example_trust(labels),
+        "reliability": example_reliability(labels),
         "figures": example_figures(),
     }
     return Report.model_validate(parts | changes)
@@ -137,7 +137,7 @@ def example_cross_validation() -> CrossValidation:
         {
             "train_images": 260,
             "test_images": 288,
-            "kept_epoch": epoch,
+            "best_epoch": epoch,
             "accuracy": wilson(right, 288),
         }
         for epoch, right in ((7, 284), (5, 280))
@@ -150,7 +150,7 @@ def example_cross_validation() -> CrossValidation:
             "mean_accuracy": (284 + 280) / 2 / 288,
             "accuracy_deviation": 4 / 288 / sqrt(2),
             "all_images": example_test(doubled),
-            "trust": example_trust(LABELS),
+            "reliability": example_reliability(LABELS),
         }
     )
 
@@ -166,7 +166,7 @@ def example_epochs(count: int = 8, kept: int = 7) -> list[Epoch]:
             validation_loss=round(1.5 * 0.5**n + 0.05 + 0.01 * max(0, n - kept), 4),
             validation_accuracy=round(1 - 0.4 * 0.55**n - 0.004 * max(0, n - kept), 4),
             seconds=71.5,
-            kept=n == kept,
+            published=n == kept,
         )
         for n in range(1, count + 1)
     ]
@@ -225,7 +225,7 @@ def example_figures() -> list[Figure]:
             ("confusion_matrix", "Confusion matrix"),
             ("roc_curves", "ROC curves"),
             ("reliability", "Confidence and accuracy"),
-            ("strangeness", "How strange images are"),
+            ("novelty", "How strange images are"),
             ("risk_coverage", "Mistakes by the share of images answered"),
         )
     ]

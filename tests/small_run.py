@@ -15,8 +15,8 @@ import torch
 from accelerate import Accelerator
 
 from trainer.config.settings import (
+    ChecksConfig,
     DataConfig,
-    ExtraTestsConfig,
     ModelConfig,
     RecipeConfig,
     RunConfig,
@@ -31,7 +31,7 @@ def small_config(
     run_dir: Path,
     *,
     model: str = "test_convnext",
-    share_images: bool = False,
+    publish_images: bool = False,
     robustness_images: int = 0,
     mixed_precision: Any = "no",
     workers: int = 0,
@@ -43,11 +43,11 @@ def small_config(
         data=DataConfig(
             data_dir=str(data_dir) if data_dir else None,
             validation_fraction=0.25,
-            share_images=share_images,
+            publish_images=publish_images,
         ),
         model=ModelConfig(model=model, pretrained=False, image_size=32),
         recipe=RecipeConfig(**settings | recipe),
-        tests=ExtraTestsConfig(robustness_images=robustness_images),
+        checks=ChecksConfig(robustness_images=robustness_images),
         run=RunConfig(run_dir=run_dir, mixed_precision=mixed_precision, workers=workers),
     )
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from model_card.schema.reliability import Trust
+from model_card.schema.reliability import Reliability
 
 
-def example_trust(labels: Sequence[str], **changes: object) -> Trust:
+def example_reliability(labels: Sequence[str], **changes: object) -> Reliability:
     """Return what a good model would come to; `changes` replace parts."""
     parts: dict[str, object] = {
         "calibration": {
@@ -32,14 +32,14 @@ def example_trust(labels: Sequence[str], **changes: object) -> Trust:
                 for label in labels
             ],
         },
-        "unknown_surfaces": {
+        "ood_detection": {
             "stages": [1, 2, 3],
             "limit": 8.125,
             "allowed": 0.02,
-            "known_images": 1152,
-            "known_rejected": _share(0.0139, 0.0054, 0.0352),
-            "known_strangeness": _spread(0.1),
-            "foreign": [_foreign("noise", 0.9911, 0.975), _foreign("text", 0.9984, 0.995)],
+            "reference_images": 1152,
+            "test_rejected": _share(0.0139, 0.0054, 0.0352),
+            "reference_novelty": _spread(0.1),
+            "kinds": [_ood("noise", 0.9911, 0.975), _ood("text", 0.9984, 0.995)],
             "left_out": [
                 {"label": label, "images": 48, "auroc": auroc, "false_positive_rate": 1 - auroc}
                 for label, auroc in zip(labels, (0.85, 0.95) * len(labels), strict=False)
@@ -48,7 +48,7 @@ def example_trust(labels: Sequence[str], **changes: object) -> Trust:
         },
         "operating_point": example_operating_point(),
     }
-    return Trust.model_validate(parts | changes)
+    return Reliability.model_validate(parts | changes)
 
 
 def example_operating_point(**changes: object) -> dict[str, object]:
@@ -56,12 +56,12 @@ def example_operating_point(**changes: object) -> dict[str, object]:
     parts: dict[str, object] = {
         "cost_missed": 20.0,
         "cost_false_alarm": 2.0,
-        "cost_look": 1.0,
+        "cost_review": 1.0,
         "no_defect": None,
         "confidence_limit": 0.9545,
         "unsure": _share(0.0625, 0.0399, 0.0966),
         "unknown": _share(0.0139, 0.0054, 0.0352),
-        "automatic_right": _share(0.9962, 0.9791, 0.9993),
+        "automatic_accuracy": _share(0.9962, 0.9791, 0.9993),
         "mean_cost": 0.153,
         "mean_cost_automatic": 0.306,
         "mean_cost_manual": 1.0,
@@ -79,14 +79,14 @@ def _agreement(*errors: float) -> dict[str, object]:
     return {**dict(zip(names, errors, strict=True)), "bins": bins}
 
 
-def _foreign(kind: str, auroc: float, rejected: float) -> dict[str, object]:
+def _ood(kind: str, auroc: float, rejected: float) -> dict[str, object]:
     return {
         "kind": kind,
         "images": 40,
         "auroc": auroc,
         "false_positive_rate": round(1 - auroc, 4),
         "rejected": _share(rejected, rejected - 0.1, 0.999),
-        "strangeness": _spread(1.5),
+        "novelty": _spread(1.5),
     }
 
 

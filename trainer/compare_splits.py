@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> None:
 
 def _on_split(config: TrainConfig, split: str, run_dir: Path) -> TrainConfig:
     """Return the settings of one of the two runs, which is resumed if training has begun."""
-    data = replace(config.data, regroup=not config.data.folds, random_split=split == "random")
+    data = replace(config.data, resplit=not config.data.folds, random_split=split == "random")
     given = replace(config, data=data, run=replace(config.run, run_dir=run_dir, resume=False))
     if run_folder.state_of(run_dir) in (State.BEGUN, State.FINISHED):
         return resumed(given, TrainConfig.read(run_dir), run_dir)

@@ -38,7 +38,7 @@ from trainer.fitting.batch_size import check_gpu, resolve_batch_size
 from trainer.fitting.compilation import check_compiler
 from trainer.fitting.head_search import fit_heads
 from trainer.fitting.inputs import PIXELS_DIR, head_task, image_task
-from trainer.fitting.loop import Fitting, read_best
+from trainer.fitting.loop import TrainingLoop, read_best
 from trainer.fitting.optimizer import resolve_rate
 from trainer.fitting.precision import choose_precision
 from trainer.inputs.shapes import report_shapes, tile_counts
@@ -61,7 +61,7 @@ def train(config: TrainConfig) -> Path:
     """Train, export, score and describe a model; return the folder that is ready to publish.
 
     Raises:
-        DefectError: the data, the settings or the Hub stand in the way.
+        UserError: the data, the settings or the Hub stand in the way.
     """
     accelerator = Accelerator(
         mixed_precision=choose_precision(config.run),
@@ -189,14 +189,14 @@ def _train_on(
         fit, config = fit_heads(task, images, config, run_dir, started, accelerator)
     else:
         with tracking(accelerator, config, run_dir, started):
-            fit = Fitting(
+            fit = TrainingLoop(
                 task, images, config, run_dir, accelerator, trainings_after=PHASES.left("train")
             ).run()
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         shutil.rmtree(run_dir / PIXELS_DIR, ignore_errors=True)
         write_split(images.parts, run_dir)
-        weights = read_best(run_dir, fit.kept_epoch)
+        weights = read_best(run_dir, fit.best_epoch)
         # Accelerate wrapped the forward pass in mixed precision; what is published computes in
         # float32.
         accelerator.unwrap_model(task.model, keep_fp32_wrapper=False)
@@ -231,8 +231,8 @@ def _cross_validate(
 def _check_images(config: TrainConfig, prepared: list[Images]) -> None:
     """Make sure that all that is to be done with the images can be done."""
     check_no_defect(config.decision, prepared[0].labels)
-    if config.decision.foreign_dir is not None:
-        ood_images.check_folder(config.decision.foreign_dir, prepared[0].bit_depth)
+    if config.decision.ood_dir is not None:
+        ood_images.check_folder(config.decision.ood_dir, prepared[0].bit_depth)
 
 
 def _run_dir(config: TrainConfig) -> Path:

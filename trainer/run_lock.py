@@ -10,7 +10,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from trainer.config.run_folder import LOCK_FILE
-from trainer.errors import ConfigError, DefectError
+from trainer.errors import ConfigError, UserError
 from trainer.runtime.files import disk_errors_explained
 
 # What torch and the operating system say when memory on a processor runs out.
@@ -55,20 +55,20 @@ def explained_failures(run_dir: Path) -> Iterator[None]:
     """Turn what a disk refuses, and a lack of memory, into advice.
 
     Raises:
-        DefectError: what failed or ran out, and how to continue.
+        UserError: what failed or ran out, and how to continue.
     """
     advice = f"What was saved is whole: continue with --run-dir {run_dir} --resume."
     try:
         with disk_errors_explained(run_dir, advice):
             yield
     except torch.OutOfMemoryError as error:
-        raise DefectError(_memory_advice("The GPU's memory")) from error
+        raise UserError(_memory_advice("The GPU's memory")) from error
     except MemoryError as error:
-        raise DefectError(_memory_advice("The memory")) from error
+        raise UserError(_memory_advice("The memory")) from error
     except RuntimeError as error:
         if not any(words in str(error) for words in _NO_MEMORY):
             raise
-        raise DefectError(_memory_advice("The memory")) from error
+        raise UserError(_memory_advice("The memory")) from error
 
 
 def _memory_advice(what: str) -> str:

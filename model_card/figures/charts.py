@@ -41,7 +41,7 @@ _ZOOM_END, _STEEP_RISE = 0.1, 0.01
 
 @styled
 def learning_curves(epochs: Sequence[Epoch]) -> Figure:
-    """Draw loss and accuracy of training and validation by epoch, and mark the kept epoch."""
+    """Draw loss and accuracy of training and validation by epoch, and mark the published epoch."""
     figure = Figure(figsize=(8, 3.7), layout="constrained")
     left, right = figure.subplots(1, 2)
     _plot_epochs(left, epochs, [e.train_loss for e in epochs], [e.validation_loss for e in epochs])
@@ -61,7 +61,7 @@ def _plot_epochs(
     axes: Axes, epochs: Sequence[Epoch], train: list[float], validation: list[float]
 ) -> None:
     numbers = [epoch.epoch for epoch in epochs]
-    kept = next(i for i, epoch in enumerate(epochs) if epoch.kept)
+    kept = next(i for i, epoch in enumerate(epochs) if epoch.published)
     marker_size = 4 if len(epochs) <= 30 else 0
     axes.plot(numbers, train, "o--", color=ORANGE, markersize=marker_size, label="training")
     axes.plot(numbers, validation, "s-", color=BLUE, markersize=marker_size, label="validation")
@@ -76,7 +76,7 @@ def _plot_epochs(
         markeredgewidth=1.5,
         # The last epoch, or one that is always right, lies at the edge.
         clip_on=False,
-        label=f"kept: epoch {numbers[kept]}",
+        label=f"published: epoch {numbers[kept]}",
     )
     axes.set(xlabel="Epoch", xlim=(min(numbers) - 0.5, max(numbers) + 0.5))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -96,7 +96,7 @@ def confusion_matrix(test: TestResult) -> Figure:
     side = min(max(1.0 * size, 2.6), 6.4) if with_shares else 0.27 * size + 1.5
     figure = Figure(figsize=(side + 2.0, side + 1.5), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(_confusion_colours(shares))
+    axes.imshow(_confusion_colors(shares))
     cell_points = 72 * side / size
     for (row, column), count in np.ndenumerate(counts):
         if count == 0:
@@ -171,7 +171,7 @@ def most_confused(test: TestResult) -> list[tuple[int, int, int]]:
     return sorted(confusions, key=lambda found: (-found[0], found[1:]))
 
 
-def _confusion_colours(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+def _confusion_colors(shares: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return RGB colours of the cells: a blue diagonal, orange for mistakes, white for none."""
     blues, oranges = mpl.colormaps["Blues"], mpl.colormaps["Oranges"]
     # The square root lets a single mistake among a hundred images be seen.

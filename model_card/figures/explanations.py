@@ -74,16 +74,16 @@ def write_robustness(found: Robustness, folder: Path) -> Figure:
         folder,
         "robustness",
         robustness(found),
-        "Accuracy on degraded images",
-        f"Accuracy on {counted(found.images, 'test image')} by kind and strength of degradation; "
+        "Accuracy on corrupted images",
+        f"Accuracy on {counted(found.images, 'test image')} by kind and severity of corruption; "
         f"{percent(found.clean.value)} as they are. From weakest to strongest: "
-        f"{enumeration(kinds)}. Worst at full strength: {worst.name}.",
+        f"{enumeration(kinds)}. Worst at full severity: {worst.name}.",
     )
 
 
 @styled
 def robustness(found: Robustness) -> Drawing:
-    """Draw a table of accuracies: a row for each kind, coloured by how much is lost."""
+    """Draw a table of accuracies: a row for each kind, colored by how much is lost."""
     values = np.array([[step.accuracy.value for step in kind.steps] for kind in found.kinds])
     rows, columns = values.shape
     figure = Drawing(figsize=(8, 0.42 * rows + 1.3), layout="constrained")
@@ -103,7 +103,7 @@ def robustness(found: Robustness) -> Drawing:
         axes.text(
             column,
             row + 0.28,
-            f"{found.kinds[row].steps[column].strength:g}",
+            f"{found.kinds[row].steps[column].severity:g}",
             ha="center",
             va="center",
             fontsize=7,

@@ -88,9 +88,9 @@ def photo_grid(count: int, title_inches: float) -> tuple[Figure, list[Axes]]:
     return figure, cells[:count]
 
 
-def show_photo(axes: Axes, image: Image.Image, frame_colour: str, frame_width: float) -> None:
+def show_photo(axes: Axes, image: Image.Image, frame_color: str, frame_width: float) -> None:
     """Draw one photograph into its place, with a frame."""
     axes.imshow(np.asarray(image.convert("RGB")))
     axes.grid(False)
     axes.set(xticks=[], yticks=[])
-    axes.spines[:].set(visible=True, color=frame_colour, linewidth=frame_width)
+    axes.spines[:].set(visible=True, color=frame_color, linewidth=frame_width)

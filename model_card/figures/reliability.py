@@ -7,24 +7,24 @@ from pathlib import Path
 from model_card.figures import reliability_charts
 from model_card.figures.results import write_figure
 from model_card.formatting import counted, enumeration, percent
-from model_card.schema.reliability import Calibration, OperatingPoint, Trust, UnknownSurfaces
+from model_card.schema.reliability import Calibration, OodDetection, OperatingPoint, Reliability
 from model_card.schema.report import Figure
 
 
-def write_trust_figures(trust: Trust, folder: Path) -> list[Figure]:
-    """Write reliability diagram, strangeness and risk–coverage curve to `folder/figures/`.
+def write_reliability_figures(reliability: Reliability, folder: Path) -> list[Figure]:
+    """Write reliability diagram, novelty and risk–coverage curve to `folder/figures/`.
 
     Returns:
         An entry of `Report.figures` for each.
     """
-    point = trust.operating_point
+    point = reliability.operating_point
     drawn = [
         write_figure(
             folder,
             "reliability",
-            reliability_charts.reliability_diagram(trust.calibration),
+            reliability_charts.reliability_diagram(reliability.calibration),
             "Confidence and accuracy",
-            _describe_reliability(trust.calibration),
+            _describe_reliability(reliability.calibration),
         ),
         write_figure(
             folder,
@@ -34,15 +34,15 @@ def write_trust_figures(trust: Trust, folder: Path) -> list[Figure]:
             _describe_risk(point),
         ),
     ]
-    if trust.unknown_surfaces is not None:
+    if reliability.ood_detection is not None:
         drawn.insert(
             1,
             write_figure(
                 folder,
-                "strangeness",
-                reliability_charts.strangeness(trust.unknown_surfaces),
+                "novelty",
+                reliability_charts.novelty(reliability.ood_detection),
                 "How strange known and foreign images are",
-                _describe_strangeness(trust.unknown_surfaces),
+                _describe_novelty(reliability.ood_detection),
             ),
         )
     return drawn
@@ -69,22 +69,22 @@ def _describe_risk(point: OperatingPoint) -> str:
         "Share of mistakes by the share of images answered without a person: "
         f"{percent(everything)} if all are"
     )
-    if point.automatic_right is None:
+    if point.automatic_accuracy is None:
         return f"{start}; at the operating point, none are."
     taken = 1 - point.unsure.value - point.unknown.value
     return (
         f"{start}; at the operating point {percent(taken)} are, and "
-        f"{percent(1 - point.automatic_right.value)} of those answers are wrong."
+        f"{percent(1 - point.automatic_accuracy.value)} of those answers are wrong."
     )
 
 
-def _describe_strangeness(unknown: UnknownSurfaces) -> str:
+def _describe_novelty(unknown: OodDetection) -> str:
     kinds = [
-        f"{kind.kind} {kind.strangeness.p50:.1f}, {percent(kind.rejected.value)} beyond"
-        for kind in unknown.foreign
+        f"{kind.kind} {kind.novelty.p50:.1f}, {percent(kind.rejected.value)} beyond"
+        for kind in unknown.kinds
     ]
     return (
-        "Strangeness of images in units of the limit, by kind. Median of the test images "
-        f"{unknown.known_strangeness.p50:.2f}, {percent(unknown.known_rejected.value)} beyond the "
+        "Novelty of images in units of the limit, by kind. Median of the test images "
+        f"{unknown.reference_novelty.p50:.2f}, {percent(unknown.test_rejected.value)} beyond the "
         f"limit; of foreign images: {enumeration(kinds)}."
     )

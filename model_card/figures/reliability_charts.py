@@ -11,9 +11,9 @@ from model_card.formatting import percent
 from model_card.schema.reliability import (
     Agreement,
     Calibration,
+    OodDetection,
     OperatingPoint,
     Spread,
-    UnknownSurfaces,
 )
 
 # What so few images say is mostly chance.
@@ -94,17 +94,17 @@ def risk_coverage(point: OperatingPoint, error_rate: float) -> Figure:
     axes.axhline(
         error_rate, color=GREY, linestyle=":", label=f"all answers: {percent(error_rate)} wrong"
     )
-    if point.automatic_right is not None:
+    if point.automatic_accuracy is not None:
         taken = 1 - point.unsure.value - point.unknown.value
         axes.plot(
             taken,
-            1 - point.automatic_right.value,
+            1 - point.automatic_accuracy.value,
             "o",
             color=ORANGE,
             markeredgecolor=INK,
             markersize=9,
             label=f"operating point: {percent(taken)} taken, "
-            f"{percent(1 - point.automatic_right.value)} of them wrong",
+            f"{percent(1 - point.automatic_accuracy.value)} of them wrong",
         )
     axes.set(
         xlabel="Share of images answered without a person, the most confident first",
@@ -119,10 +119,10 @@ def risk_coverage(point: OperatingPoint, error_rate: float) -> Figure:
 
 
 @styled
-def strangeness(unknown: UnknownSurfaces) -> Figure:
+def novelty(unknown: OodDetection) -> Figure:
     """Draw how far known and foreign images lie from what was trained on, with the limit."""
-    rows: list[tuple[str, Spread, str]] = [("test images (known)", unknown.known_strangeness, BLUE)]
-    rows += [(kind.kind, kind.strangeness, ORANGE) for kind in unknown.foreign]
+    rows: list[tuple[str, Spread, str]] = [("test images (known)", unknown.reference_novelty, BLUE)]
+    rows += [(kind.kind, kind.novelty, ORANGE) for kind in unknown.kinds]
     figure = Figure(figsize=(8, 0.42 * len(rows) + 1.4), layout="constrained")
     axes = figure.subplots()
     for row, (_, spread, colour) in enumerate(rows):
@@ -137,7 +137,7 @@ def strangeness(unknown: UnknownSurfaces) -> Figure:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_yticks(range(len(rows)), [shortened(name, 40) for name, _, _ in rows])
     axes.set_ylim(len(rows) - 0.4, -0.9)
-    axes.set_xlabel("Strangeness, in units of the limit (median, quarters, 5th to 95th percentile)")
+    axes.set_xlabel("Novelty, in units of the limit (median, quarters, 5th to 95th percentile)")
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", color=LIGHT_GREY)
     return figure

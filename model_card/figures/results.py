@@ -120,7 +120,7 @@ def write_figure(folder: Path, name: str, drawing: Drawing, title: str, alt: str
 
 def _describe_learning(epochs: Sequence[Epoch]) -> str:
     first, last = epochs[0], epochs[-1]
-    kept = next(epoch for epoch in epochs if epoch.kept)
+    kept = next(epoch for epoch in epochs if epoch.published)
     kept_values = (
         f"training loss {kept.train_loss:.4f} and accuracy {percent(kept.train_accuracy)}, "
         f"validation loss {kept.validation_loss:.4f} "
@@ -133,7 +133,7 @@ def _describe_learning(epochs: Sequence[Epoch]) -> str:
         f"{first.train_loss:.4f} to {last.train_loss:.4f}, validation loss from "
         f"{first.validation_loss:.4f} to {last.validation_loss:.4f}; validation accuracy goes from "
         f"{percent(first.validation_accuracy)} to {percent(last.validation_accuracy)}. "
-        f"Epoch {kept.epoch} was kept: {kept_values}."
+        f"Epoch {kept.epoch} was published: {kept_values}."
     )
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
-class Facts(BaseModel):
+class Schema(BaseModel):
     """Base of every part of the report: frozen, complete, finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Score(Facts):
+class Score(Schema):
     """A measured value with its 95 % interval, all as fractions of 1."""
 
     value: float = Field(ge=0, le=1)

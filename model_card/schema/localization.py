@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from model_card.schema.base import Facts, Score
+from model_card.schema.base import Schema, Score
 
 
-class ClassLocalisation(Facts):
+class ClassLocalization(Schema):
     """Heatmaps of one class, on its test images that have boxes."""
 
     label: str
@@ -19,9 +19,9 @@ class ClassLocalisation(Facts):
     pointing_lift: float = Field(ge=0, description="pointing by area; 1 is chance")
 
 
-class Localisation(Facts):
+class Localization(Schema):
     """All of it; each image counts for its true class and the boxes of that class."""
 
     method: str
     images: int = Field(gt=0)
-    classes: list[ClassLocalisation] = Field(min_length=1)
+    classes: list[ClassLocalization] = Field(min_length=1)

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from model_card.schema.base import Facts, Score
+from model_card.schema.base import Schema, Score
 
 
-class ReliabilityBin(Facts):
+class ReliabilityBin(Schema):
     """Test images of similar confidence; confidence and accuracy are their means."""
 
     low: float = Field(ge=0, le=1)
@@ -19,7 +19,7 @@ class ReliabilityBin(Facts):
     accuracy: float = Field(ge=0, le=1)
 
 
-class Agreement(Facts):
+class Agreement(Schema):
     """How well probabilities agree with the truth of the test images."""
 
     ece: float = Field(ge=0, le=1, description="expected calibration error, 15 equal-width bins")
@@ -32,7 +32,7 @@ class Agreement(Facts):
     bins: list[ReliabilityBin]
 
 
-class Calibration(Facts):
+class Calibration(Schema):
     """What the temperature makes of the network's confidence."""
 
     temperature: float = Field(gt=0)
@@ -42,7 +42,7 @@ class Calibration(Facts):
     after: Agreement
 
 
-class ClassSets(Facts):
+class ClassSets(Schema):
     """Prediction sets of the test images of one class."""
 
     label: str
@@ -51,7 +51,7 @@ class ClassSets(Facts):
     mean_size: float = Field(ge=1)
 
 
-class PredictionSets(Facts):
+class PredictionSets(Schema):
     """Sets of classes that hold the true one with a chosen probability."""
 
     target: float = Field(gt=0, lt=1)
@@ -61,7 +61,7 @@ class PredictionSets(Facts):
     classes: list[ClassSets]
 
 
-class Spread(Facts):
+class Spread(Schema):
     """Percentiles of how strange images are, where 1 is the limit."""
 
     p5: float = Field(ge=0)
@@ -71,7 +71,7 @@ class Spread(Facts):
     p95: float = Field(ge=0)
 
 
-class ForeignKind(Facts):
+class OodKind(Schema):
     """How well images of one kind, which shows no known surface, are told from the test images."""
 
     kind: str
@@ -81,10 +81,10 @@ class ForeignKind(Facts):
         ge=0, le=1, description="of test images, where 95 % of these are rejected"
     )
     rejected: Score = Field(description="at the published limit")
-    strangeness: Spread
+    novelty: Spread
 
 
-class LeftOut(Facts):
+class LeftOut(Schema):
     """The hard case: a class of the data that was kept out of what is known."""
 
     label: str
@@ -93,23 +93,23 @@ class LeftOut(Facts):
     false_positive_rate: float = Field(ge=0, le=1)
 
 
-class UnknownSurfaces(Facts):
+class OodDetection(Schema):
     """How images are recognised that show nothing the model knows."""
 
     stages: list[int] = Field(min_length=1, description="of the network, whose maps are compared")
     limit: float = Field(gt=0, description="of the distance; beyond it, a surface is unknown")
     allowed: float = Field(gt=0, lt=1, description="share of known images that may be rejected")
-    known_images: int = Field(gt=0, description="that the limit follows from")
-    known_rejected: Score = Field(description="share of the test images")
-    known_strangeness: Spread
-    foreign: list[ForeignKind] = Field(min_length=1)
+    reference_images: int = Field(gt=0, description="that the limit follows from")
+    test_rejected: Score = Field(description="share of the test images")
+    reference_novelty: Spread
+    kinds: list[OodKind] = Field(min_length=1)
     left_out: list[LeftOut] = Field(
         description="each class in turn; the network itself had seen it in training"
     )
     network_saw_left_out: bool
 
 
-class RiskCoverage(Facts):
+class RiskCoverage(Schema):
     """Mistakes among the most confident share of the test images, for every share."""
 
     coverage: list[float]
@@ -117,19 +117,19 @@ class RiskCoverage(Facts):
     area: float = Field(ge=0, le=1)
 
 
-class OperatingPoint(Facts):
+class OperatingPoint(Schema):
     """Which images a person looks at, given what outcomes cost."""
 
     cost_missed: float = Field(ge=0)
     cost_false_alarm: float = Field(ge=0)
-    cost_look: float = Field(ge=0)
+    cost_review: float = Field(ge=0)
     no_defect: str | None
     confidence_limit: float | None = Field(
         description="below it a person looks; None: it depends on which classes compete"
     )
     unsure: Score = Field(description="share of test images left to a person as unsure")
     unknown: Score = Field(description="share of test images called an unknown surface")
-    automatic_right: Score | None = Field(
+    automatic_accuracy: Score | None = Field(
         description="accuracy of what is answered without a person; None: nothing is"
     )
     mean_cost: float = Field(ge=0, description="of a test image at this point")
@@ -138,12 +138,12 @@ class OperatingPoint(Facts):
     curve: RiskCoverage
 
 
-class Trust(Facts):
+class Reliability(Schema):
     """All of it, measured on the test images."""
 
     calibration: Calibration
     sets: PredictionSets
-    unknown_surfaces: UnknownSurfaces | None = Field(
+    ood_detection: OodDetection | None = Field(
         description="None: the network does not show its stages, or too few images are known"
     )
     operating_point: OperatingPoint

@@ -11,10 +11,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from model_card.schema.base import Facts, Score
+from model_card.schema.base import Schema, Score
 from model_card.schema.checksums import file_checksum, published_files, seal, unseal
-from model_card.schema.localization import Localisation
-from model_card.schema.reliability import Trust
+from model_card.schema.localization import Localization
+from model_card.schema.reliability import Reliability
 from model_card.schema.robustness import Robustness
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "Data",
     "Epoch",
     "Export",
-    "Facts",
     "Figure",
     "Fold",
     "Leakage",
@@ -32,6 +31,7 @@ __all__ = [
     "Model",
     "Report",
     "RocCurve",
+    "Schema",
     "Score",
     "Scores",
     "Setting",
@@ -46,7 +46,7 @@ __all__ = [
 REPORT_FILE = "report.json"
 
 
-class Scores(Facts):
+class Scores(Schema):
     """The seven measures, of all classes together (macro means) or of one against the rest."""
 
     accuracy: Score
@@ -58,7 +58,7 @@ class Scores(Facts):
     auc: Score
 
 
-class RocCurve(Facts):
+class RocCurve(Schema):
     """Points of a ROC curve, from (0, 0) to (1, 1); both lists have the same length."""
 
     false_positive_rate: list[float]
@@ -71,7 +71,7 @@ class RocCurve(Facts):
         return self
 
 
-class ClassResult(Facts):
+class ClassResult(Schema):
     """How one class, against the rest, came out on the test images."""
 
     label: str
@@ -81,7 +81,7 @@ class ClassResult(Facts):
     roc: RocCurve
 
 
-class Mistake(Facts):
+class Mistake(Schema):
     """One wrongly classified test image."""
 
     file: str = Field(description="path inside the data folder")
@@ -90,7 +90,7 @@ class Mistake(Facts):
     confidence: float = Field(ge=0, le=1)
 
 
-class TestResult(Facts):
+class TestResult(Schema):
     """Scores of the published folder on the test images, which were looked at once."""
 
     __test__ = False  # not a test case, whatever pytest thinks of the name
@@ -116,7 +116,7 @@ class TestResult(Facts):
         return self
 
 
-class Split(Facts):
+class Split(Schema):
     """One part of the data."""
 
     name: Literal["train", "validation", "test"]
@@ -131,14 +131,14 @@ class Split(Facts):
         return self
 
 
-class SkippedImage(Facts):
+class SkippedImage(Schema):
     """An image that was left out because it could not be read."""
 
     file: str
     reason: str
 
 
-class Leakage(Facts):
+class Leakage(Schema):
     """How many images of one part show a piece of surface that an earlier part shows too."""
 
     part: Literal["validation", "test"]
@@ -152,7 +152,7 @@ class Leakage(Facts):
         return self.images / self.of
 
 
-class SharedSurfaces(Facts):
+class SharedSurfaces(Schema):
     """Which of all images show the same piece of surface, and what the split made of it."""
 
     images: int = Field(gt=0)
@@ -168,7 +168,7 @@ class SharedSurfaces(Facts):
     )
 
 
-class Data(Facts):
+class Data(Schema):
     """Where the images came from and how they were divided."""
 
     source: str = Field(description="name of the folder, or id of the dataset on the Hub")
@@ -198,7 +198,7 @@ class Data(Facts):
         return found[0] if found and found[0].images else None
 
 
-class Model(Facts):
+class Model(Schema):
     """The network and where its first weights came from."""
 
     architecture: str = Field(description="timm's name, without the tag of pretrained weights")
@@ -217,7 +217,7 @@ class Model(Facts):
     tiled: bool = Field(False, description="long images are cut into squares, one answer from all")
 
 
-class Setting(Facts):
+class Setting(Schema):
     """One resolved setting of the run, as its command line flag."""
 
     flag: str
@@ -230,7 +230,7 @@ class Setting(Facts):
         return self.value != self.default
 
 
-class Epoch(Facts):
+class Epoch(Schema):
     """What one epoch of training came to; losses in nats."""
 
     epoch: int = Field(ge=1)
@@ -240,10 +240,10 @@ class Epoch(Facts):
     validation_loss: float
     validation_accuracy: float = Field(ge=0, le=1)
     seconds: float = Field(ge=0)
-    kept: bool = Field(description="whether the published weights are those of this epoch")
+    published: bool = Field(description="whether the published weights are those of this epoch")
 
 
-class Training(Facts):
+class Training(Schema):
     """How the model was trained."""
 
     command: str = Field(description="the command line that repeats the run")
@@ -255,13 +255,13 @@ class Training(Facts):
     )
 
     @model_validator(mode="after")
-    def _one_epoch_kept(self) -> Training:
-        if sum(epoch.kept for epoch in self.epochs) != 1:
-            raise ValueError("exactly one epoch must be marked as kept")
+    def _one_epoch_published(self) -> Training:
+        if sum(epoch.published for epoch in self.epochs) != 1:
+            raise ValueError("exactly one epoch must be marked as published")
         return self
 
 
-class Machine(Facts):
+class Machine(Schema):
     """Where and when the run took place."""
 
     processor: str
@@ -274,7 +274,7 @@ class Machine(Facts):
     versions: dict[str, str] = Field(description="package name → version, Python among them")
 
 
-class Export(Facts):
+class Export(Schema):
     """Proof that the published folder computes what the trained model computed."""
 
     compared_images: int = Field(gt=0)
@@ -287,33 +287,33 @@ class Export(Facts):
     )
 
 
-class UnseenTest(Facts):
+class UnseenTest(Schema):
     """The score on those test images that show no surface of training or validation."""
 
     images: int = Field(gt=0)
     accuracy: Score
 
 
-class Fold(Facts):
+class Fold(Schema):
     """One training of a cross-validation, and its score on the fold that it did not see."""
 
     train_images: int = Field(gt=0)
     test_images: int = Field(gt=0)
-    kept_epoch: int = Field(ge=1)
+    best_epoch: int = Field(ge=1)
     accuracy: Score
 
 
-class CrossValidation(Facts):
+class CrossValidation(Schema):
     """The same recipe trained once a fold; each image was tested by a model that never saw it."""
 
     folds: list[Fold] = Field(min_length=2)
     mean_accuracy: float = Field(ge=0, le=1, description="mean of the folds")
     accuracy_deviation: float = Field(ge=0, description="standard deviation of the folds (n - 1)")
     all_images: TestResult = Field(description="the answers of all folds together")
-    trust: Trust | None = Field(
+    reliability: Reliability | None = Field(
         None, description="of all folds together; each image judged by rules of the other folds"
     )
-    localisation: Localisation | None = Field(None, description="of all folds together")
+    localization: Localization | None = Field(None, description="of all folds together")
     robustness: Robustness | None = Field(None, description="of all folds together")
 
     @model_validator(mode="after")
@@ -323,7 +323,7 @@ class CrossValidation(Facts):
         return self
 
 
-class Figure(Facts):
+class Figure(Schema):
     """A picture in the published folder."""
 
     file: str = Field(description="path inside the published folder, with forward slashes")
@@ -331,7 +331,7 @@ class Figure(Facts):
     alt: str = Field(description="what a reader who can't see the picture needs to know")
 
 
-class Report(Facts):
+class Report(Schema):
     """Everything that is known of one trained model."""
 
     model: Model
@@ -346,10 +346,10 @@ class Report(Facts):
     cross_validation: CrossValidation | None = Field(
         description="of the same recipe; the published model is that of the first fold"
     )
-    trust: Trust | None = Field(
+    reliability: Reliability | None = Field(
         None, description="None: a model of an earlier version, published without a decision"
     )
-    localisation: Localisation | None = Field(
+    localization: Localization | None = Field(
         None, description="None: no boxes were given, or the network does not show its stages"
     )
     robustness: Robustness | None = Field(None, description="None: it was not tested")

@@ -177,7 +177,7 @@ def normalised(places: torch.Tensor) -> torch.Tensor:
     return places / places.max().clamp_min(torch.finfo(places.dtype).tiny)
 
 
-def coloured(heatmap: npt.NDArray[np.float64]) -> Image.Image:
+def colored(heatmap: npt.NDArray[np.float64]) -> Image.Image:
     """Return a picture of a heatmap, to be laid over the image: hot is bright, cold transparent."""
     stops = np.array([[int(code[i : i + 2], 16) for i in (0, 2, 4)] for code in COLOURS])
     # The eye should see faint places, too.

@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from safetensors.torch import save_file
 
 from .model_folder import ModelError, ModelFolder, shortened
-from .novelty import KnownTextures
+from .novelty import MahalanobisDetector
 
 RULES_FILE = "decision.json"
-TEXTURES_FILE = "decision.safetensors"
-ADVICE = f"Publish the model again, or remove both {RULES_FILE} and {TEXTURES_FILE}."
+DETECTOR_FILE = "decision.safetensors"
+ADVICE = f"Publish the model again, or remove both {RULES_FILE} and {DETECTOR_FILE}."
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Prediction:
             empty where the model was published without that.
         verdict: what to do: take the likeliest class; let a person choose; or neither, because
             the image shows no surface that the model knows.
-        strangeness: how far the image lies from all that was trained on; above 1 it is unknown.
+        novelty: how far the image lies from all that was trained on; above 1 it is unknown.
             None where the model was published without that.
-        required: the confidence from which on an automatic answer costs no more than a look. It
+        required: the confidence from which on an automatic answer costs no more than a review. It
             follows from the costs and, where mistakes differ in cost, from how the other classes
             share the rest. None where the model was published without a decision.
     """
@@ -40,7 +40,7 @@ class Prediction:
     probabilities: dict[str, float]
     candidates: tuple[str, ...] = ()
     verdict: Literal["class", "unsure", "unknown"] = "class"
-    strangeness: float | None = None
+    novelty: float | None = None
     required: float | None = None
 
     @property
@@ -71,7 +71,7 @@ class Costs(Part):
 
     missed: float = Field(ge=0, le=1e9, description="a defect that is not called by its name")
     false_alarm: float = Field(ge=0, le=1e9, description="a defect is named that is not there")
-    look: float = Field(ge=0, le=1e9, description="a person looks at the image")
+    review: float = Field(ge=0, le=1e9, description="a person reviews the image")
     no_defect: str | None = Field(description="the class that means that there is no defect")
 
     def matrix(self, labels: Sequence[str]) -> torch.Tensor:
@@ -92,7 +92,7 @@ class Rules(Part):
     coverage: float = Field(gt=0, lt=1, description="share of sets that hold the true class")
     least_probability: float = Field(ge=0, le=1, description="of a class in the set")
     costs: Costs
-    strangeness_limit: float | None = Field(
+    novelty_limit: float | None = Field(
         ge=1e-9, le=1e30, description="beyond it, an image is unknown"
     )
 
@@ -108,20 +108,20 @@ class Decision:
     """The rules by which outputs become a verdict, and what the known surfaces look like."""
 
     rules: Rules
-    textures: KnownTextures | None
+    detector: MahalanobisDetector | None
 
-    def judge(self, logits: torch.Tensor, described: Sequence[torch.Tensor]) -> list[Prediction]:
+    def apply(self, logits: torch.Tensor, described: Sequence[torch.Tensor]) -> list[Prediction]:
         """Return what to say of each image.
 
         Args:
             logits: of the network, [image, class].
-            described: textures, by stage; see `KnownTextures.strangeness`.
+            described: detector, by stage; see `MahalanobisDetector.novelty`.
         """
-        strangeness = self.textures.strangeness(described) if self.textures else None
-        return self.conclude(logits, strangeness)
+        novelty = self.detector.novelty(described) if self.detector else None
+        return self.conclude(logits, novelty)
 
-    def conclude(self, logits: torch.Tensor, strangeness: torch.Tensor | None) -> list[Prediction]:
-        """Return what to say of each image, given how strange it is to `textures`, [image].
+    def conclude(self, logits: torch.Tensor, novelty: torch.Tensor | None) -> list[Prediction]:
+        """Return what to say of each image, given how strange it is to `detector`, [image].
 
         Raises:
             ValueError: a logit is not a finite number.
@@ -131,12 +131,10 @@ class Decision:
             raise ValueError("The network's outputs are not finite numbers.")
         probabilities = (logits.double() / rules.temperature).softmax(dim=1)
         relative: list[float | None] = [None] * len(logits)
-        if strangeness is not None and rules.strangeness_limit is not None:
+        if novelty is not None and rules.novelty_limit is not None:
             # What is too far to be measured is certainly unknown.
             far = sys.float_info.max
-            relative = (
-                (strangeness.double() / rules.strangeness_limit).nan_to_num(far, far).tolist()
-            )
+            relative = (novelty.double() / rules.novelty_limit).nan_to_num(far, far).tolist()
         return [
             self._prediction(row, required, strange)
             for row, required, strange in zip(
@@ -151,15 +149,15 @@ class Decision:
         """Return how probable the likeliest class must be for its answer to be taken, [image].
 
         The expected cost of an answer is the probability of a mistake times the mean cost of the
-        mistakes that are possible; it must not exceed the cost of a look.
+        mistakes that are possible; it must not exceed the cost of a review.
         """
         named = probabilities.argmax(dim=1, keepdim=True)
         costs = self.rules.costs.matrix(self.rules.labels).T[named[:, 0]]
         others = probabilities.scatter(1, named, 0)
         mean_cost = (others * costs).sum(dim=1) / others.sum(dim=1).clamp_min(sys.float_info.min)
-        look = self.rules.costs.look
-        # Where no mistake costs more than a look, or none is possible, every answer is taken.
-        return torch.where(mean_cost > look, 1 - look / mean_cost.clamp_min(1e-300), 0.0)
+        review = self.rules.costs.review
+        # Where no mistake costs more than a review, or none is possible, every answer is taken.
+        return torch.where(mean_cost > review, 1 - review / mean_cost.clamp_min(1e-300), 0.0)
 
     def _prediction(self, row: list[float], required: float, strange: float | None) -> Prediction:
         probabilities = dict(zip(self.rules.labels, row, strict=True))
@@ -180,9 +178,9 @@ class Decision:
         """Write the decision into a published folder."""
         text = self.rules.model_dump_json(indent=2)
         (folder / RULES_FILE).write_text(text + "\n", encoding="utf-8")
-        if self.textures is not None:
-            tensors = {n: t.float().contiguous() for n, t in self.textures.tensors().items()}
-            save_file(tensors, folder / TEXTURES_FILE)
+        if self.detector is not None:
+            tensors = {n: t.float().contiguous() for n, t in self.detector.tensors().items()}
+            save_file(tensors, folder / DETECTOR_FILE)
 
     @classmethod
     def read(cls, folder: Path, labels: list[str]) -> Decision | None:
@@ -193,8 +191,8 @@ class Decision:
         """
         files = ModelFolder(folder)
         if not files.has(RULES_FILE):
-            if files.has(TEXTURES_FILE):
-                raise ModelError(f"{folder} has {TEXTURES_FILE} but no {RULES_FILE}. {ADVICE}")
+            if files.has(DETECTOR_FILE):
+                raise ModelError(f"{folder} has {DETECTOR_FILE} but no {RULES_FILE}. {ADVICE}")
             return None
         rules = files.read_json(RULES_FILE, Rules)
         if rules.labels != labels:
@@ -202,17 +200,17 @@ class Decision:
                 f"{folder / RULES_FILE} is that of a model with other classes: "
                 f"{shortened(rules.labels, 200)}. {ADVICE}"
             )
-        if rules.strangeness_limit is None:
-            if files.has(TEXTURES_FILE):
+        if rules.novelty_limit is None:
+            if files.has(DETECTOR_FILE):
                 raise ModelError(
-                    f"{folder / RULES_FILE} has no strangeness_limit, but there is "
-                    f"{TEXTURES_FILE}. {ADVICE}"
+                    f"{folder / RULES_FILE} has no novelty_limit, but there is "
+                    f"{DETECTOR_FILE}. {ADVICE}"
                 )
             return cls(rules, None)
-        tensors = files.read_tensors(TEXTURES_FILE)
+        tensors = files.read_tensors(DETECTOR_FILE)
         try:
-            return cls(rules, KnownTextures.from_tensors(tensors))
+            return cls(rules, MahalanobisDetector.from_tensors(tensors))
         except ValueError as error:
             raise ModelError(
-                f"{folder / TEXTURES_FILE} can't be used: {shortened(error)}. {ADVICE}"
+                f"{folder / DETECTOR_FILE} can't be used: {shortened(error)}. {ADVICE}"
             ) from error

@@ -16,6 +16,8 @@ from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from .migration import in_current_names
+
 Schema = TypeVar("Schema", bound=BaseModel)
 
 MAX_JSON_BYTES = 64 * 2**20
@@ -109,7 +111,7 @@ class ModelFolder:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise ModelError(f"{path} has more than {MAX_JSON_BYTES // 2**20} MB.")
         try:
-            return schema.model_validate_json(path.read_bytes())
+            return schema.model_validate_json(in_current_names(path.read_bytes()))
         except ValidationError as error:
             raise ModelError(f"{self.path / name} can't be used: {_problems(error)}") from error
 

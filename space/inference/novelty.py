@@ -24,7 +24,7 @@ EXACT = "donot_use_mm_for_euclid_dist"
 ARRAYS = ("centre", "whiten", "classes")
 
 
-def texture_stages(model: Any) -> list[int]:
+def feature_stages(model: Any) -> list[int]:
     """Return which stages of a timm model describe texture; none if it can't show them.
 
     One for each scale between a quarter and a sixteenth of the image. Where all stages have one
@@ -39,7 +39,7 @@ def texture_stages(model: Any) -> list[int]:
     return sorted(last.values())
 
 
-def describe_texture(feature_map: torch.Tensor) -> torch.Tensor:
+def channel_statistics(feature_map: torch.Tensor) -> torch.Tensor:
     """Return mean and logarithm of the standard deviation of each channel over the image.
 
     Args:
@@ -53,7 +53,7 @@ def describe_texture(feature_map: torch.Tensor) -> torch.Tensor:
 
 
 @dataclass(frozen=True)
-class StageTexture:
+class StageStatistics:
     """What the images of training look like in one stage.
 
     Attributes:
@@ -87,16 +87,16 @@ class StageTexture:
 
 
 @dataclass(frozen=True)
-class KnownTextures:
+class MahalanobisDetector:
     """What the images of training look like, by stage of the network."""
 
-    stages: Mapping[int, StageTexture]
+    stages: Mapping[int, StageStatistics]
 
-    def strangeness(self, described: Sequence[torch.Tensor]) -> torch.Tensor:
+    def novelty(self, described: Sequence[torch.Tensor]) -> torch.Tensor:
         """Return how far each image lies from the nearest class, [image].
 
         Args:
-            described: of each stage, in order, what `describe_texture` returns.
+            described: of each stage, in order, what `channel_statistics` returns.
         """
         pairs = zip(self.stages.values(), described, strict=True)
         distances = torch.stack([stage.distances(statistics) for stage, statistics in pairs])
@@ -111,7 +111,7 @@ class KnownTextures:
         }
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, torch.Tensor]) -> KnownTextures:
+    def from_tensors(cls, tensors: Mapping[str, torch.Tensor]) -> MahalanobisDetector:
         """Put together what `tensors` took apart.
 
         Raises:
@@ -126,7 +126,7 @@ class KnownTextures:
             lacking = [name for name, array in arrays.items() if array is None]
             if lacking:
                 raise ValueError(f"it lacks stage{index}.{lacking[0]}")
-            stages[index] = StageTexture(**{n: a for n, a in arrays.items() if a is not None})
+            stages[index] = StageStatistics(**{n: a for n, a in arrays.items() if a is not None})
             stages[index].check(f"stage{index}")
         if len(tensors) != len(ARRAYS) * len(stages):
             raise ValueError("it holds other tensors beside those of the stages")

@@ -13,11 +13,11 @@ from huggingface_hub import snapshot_download
 from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 
-from .decision import RULES_FILE, TEXTURES_FILE, Decision, Prediction
+from .decision import DETECTOR_FILE, RULES_FILE, Decision, Prediction
 from .images.reader import ImageError, read_image
 from .model_config import CONFIG_FILE, WEIGHTS_FILE, load_network, read_config
 from .model_folder import ModelError, ModelFolder, shortened
-from .novelty import describe_texture
+from .novelty import channel_statistics
 from .tiling import TILES_AT_ONCE, cut, mean_of_tiles, pool
 
 __all__ = [
@@ -36,7 +36,7 @@ PUBLISHED_FILES = [
     WEIGHTS_FILE,
     CONFIG_FILE,
     RULES_FILE,
-    TEXTURES_FILE,
+    DETECTOR_FILE,
     "report.json",
     "figures/*",
     "examples/*",
@@ -49,11 +49,11 @@ class Observation:
 
     Attributes:
         logits: the network's outputs, [image, class].
-        textures: what its early stages saw, one [image, statistic] a stage.
+        statistics: what its early stages saw, one [image, statistic] a stage.
     """
 
     logits: torch.Tensor
-    textures: list[torch.Tensor]
+    statistics: list[torch.Tensor]
 
 
 def find_model_folder(model_id: str) -> Path:
@@ -138,7 +138,7 @@ class Predictor:
             ModelError: an output is not a finite number.
         """
         if stages is None:
-            known = self.decision and self.decision.textures
+            known = self.decision and self.decision.detector
             stages = list(known.stages) if known else []
         tiled = [self.tiles(image) for image in images]
         counts = [len(tiles) for tiles in tiled]
@@ -151,7 +151,7 @@ class Predictor:
             pool(torch.cat([each.logits for each in seen]), counts),
             [
                 mean_of_tiles(torch.cat(maps), counts)
-                for maps in zip(*(each.textures for each in seen), strict=True)
+                for maps in zip(*(each.statistics for each in seen), strict=True)
             ],
         )
 
@@ -163,8 +163,8 @@ class Predictor:
             logits = model.forward_head(features)
         else:
             logits, maps = model(batch), []
-        seen = Observation(logits.float().cpu(), [describe_texture(stage) for stage in maps])
-        if not all(torch.isfinite(values).all() for values in (seen.logits, *seen.textures)):
+        seen = Observation(logits.float().cpu(), [channel_statistics(stage) for stage in maps])
+        if not all(torch.isfinite(values).all() for values in (seen.logits, *seen.statistics)):
             raise ModelError(
                 f"The model in {self.folder} computes no finite number for this image: its weights "
                 "are damaged. Publish it again."
@@ -175,10 +175,10 @@ class Predictor:
         """Return the pictures that the network sees of an image: its squares, or all of it."""
         return cut(image) if self.tile else [image]
 
-    def judge(self, observation: Observation) -> list[Prediction]:
+    def predict_from(self, observation: Observation) -> list[Prediction]:
         """Return what to say of each observed image; without a decision, the plain softmax."""
         if self.decision is not None:
-            return self.decision.judge(observation.logits, observation.textures)
+            return self.decision.apply(observation.logits, observation.statistics)
         rows = observation.logits.double().softmax(dim=1).tolist()
         return [Prediction(dict(zip(self.labels, row, strict=True))) for row in rows]
 
@@ -188,7 +188,7 @@ class Predictor:
 
     def predict(self, images: Sequence[Image.Image]) -> list[Prediction]:
         """Return what to say of each RGB image (from `read_image`)."""
-        return self.judge(self.observe(images))
+        return self.predict_from(self.observe(images))
 
     def _try_out(self) -> None:
         """Predict one grey image, so that what can't work fails at the start.

@@ -97,7 +97,7 @@ def waiting(labels: Sequence[str], background: Background) -> str:
     )
 
 
-def judged(prediction: Prediction, background: Background, own_example: bool = False) -> str:
+def prediction(prediction: Prediction, background: Background, own_example: bool = False) -> str:
     """Return the answer panel for a prediction: verdict, why, then all probabilities.
 
     Args:
@@ -173,7 +173,7 @@ def _reason(prediction: Prediction, rules: Rules) -> str:
 
 def _unknown(prediction: Prediction) -> str:
     """Return why an image is unknown, by how much, and the probabilities folded away."""
-    novelty = prediction.strangeness or 0.0
+    novelty = prediction.novelty or 0.0
     times = "more than 100" if novelty > 100 else f"{max(novelty, 1.01):.2f}"
     # The limit lies in the middle of the scale.
     width = 100 * novelty / (novelty + 1)
@@ -200,7 +200,7 @@ def _enumerated(names: Sequence[str]) -> str:
 def _scope(classes: int, background: Background) -> str:
     """Return what the model can tell apart."""
     rules = background.rules
-    if rules is None or rules.strangeness_limit is None:
+    if rules is None or rules.novelty_limit is None:
         return f"The model always picks one of its {classes} classes, whatever the image shows."
     return f"The model knows {classes} classes and rejects what looks like none of them."
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from model_card.figures.reliability import write_trust_figures
+from model_card.figures.reliability import write_reliability_figures
 from model_card.figures.results import write_report_figures
 from model_card.formatting import enumeration
 from space.inference.images.reader import MAX_FILE_BYTES
@@ -79,8 +79,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     write_published_folder(model)
     report = example_report()
     figures = write_report_figures(report.training.epochs, report.test, model)
-    assert report.trust is not None
-    figures += write_trust_figures(report.trust, model)
+    assert report.reliability is not None
+    figures += write_reliability_figures(report.reliability, model)
     report.model_copy(update={"figures": figures}).write(model)
     write_decision(model)
     with running_space(copy_space(folder / "copy"), f"local-dir:{model}", folder) as url:

@@ -34,14 +34,14 @@ def test_the_example_runs_in_the_published_folder(
     image.save(tmp_path / "image.png")
 
     report = example_report(model=example_model(tiled=tiled))
-    assert report.trust is not None
+    assert report.reliability is not None
     rules = Rules(
         labels=LABELS,
-        temperature=report.trust.calibration.temperature,
+        temperature=report.reliability.calibration.temperature,
         coverage=0.9,
         least_probability=0.1,
-        costs=Costs(missed=1, false_alarm=1, look=1, no_defect=None),
-        strangeness_limit=None,
+        costs=Costs(missed=1, false_alarm=1, review=1, no_defect=None),
+        novelty_limit=None,
     )
     Decision(rules, None).write(tmp_path)
     card = render_card(report)

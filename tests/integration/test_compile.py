@@ -16,20 +16,20 @@ from torch import nn
 
 from trainer.config.settings import RecipeConfig
 from trainer.fitting.inputs import Task
-from trainer.fitting.step import Learner
+from trainer.fitting.step import TrainingStep
 from trainer.inputs.loading import Batch
 
 TRAIN = Path(__file__).parents[2] / "trainer" / "train.py"
 
 
-def _learner(accelerator: Accelerator, *, compile_network: bool) -> Learner:
+def _learner(accelerator: Accelerator, *, compile_network: bool) -> TrainingStep:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.Flatten(), nn.Linear(144, 3))
     unused: Any = None
     task = Task(model, unused, unused, augment=nn.Identity(), prepare=nn.Identity())
     images: Any = SimpleNamespace(labels=["a", "b", "c"], parts={"train": {"label": [0, 1, 2]}})
     recipe = RecipeConfig(lr=1e-2, ema_decay=0.5)
-    return Learner(task, images, recipe, 2, accelerator, compile_network=compile_network)
+    return TrainingStep(task, images, recipe, 2, accelerator, compile_network=compile_network)
 
 
 def test_compiled_steps_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

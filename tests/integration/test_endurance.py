@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 
 from tests.killed_run import assert_same_weights, finish, start, start_and_kill, wait_until_said
-from trainer.errors import ConfigError, DefectError
+from trainer.errors import ConfigError, UserError
 from trainer.run_lock import explained_failures, only_training_in
 from trainer.synthetic.samples import write_samples
 
@@ -132,7 +132,7 @@ def test_a_folder_holds_one_training_at_a_time(data_dir: Path, whole: Path, tmp_
     ],
 )
 def test_what_ran_out_is_told(error: Exception, words: str) -> None:
-    with pytest.raises(DefectError, match=words), explained_failures(Path("runs/a")):
+    with pytest.raises(UserError, match=words), explained_failures(Path("runs/a")):
         raise error
 
 

@@ -1,4 +1,4 @@
-"""Heatmaps and degraded images, from the command's settings to report, card and figures."""
+"""Heatmaps and corrupted images, from the command's settings to report, card and figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.drawn_boxes import write_boxes
 from tests.small_run import small_config
 from trainer.config.settings import TrainConfig
 from trainer.errors import DataError
-from trainer.inputs.corruptions import DEGRADATIONS
+from trainer.inputs.corruptions import CORRUPTIONS
 from trainer.publishing.facts import correct_facts
 from trainer.run import train
 from trainer.synthetic.samples import CLASSES, write_samples
@@ -27,25 +27,25 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_folds_are_tested_together(images: Path, tmp_path: Path) -> None:
     write_boxes(tmp_path / "boxes", images)
-    config = small_config(images, tmp_path / "run", epochs=1, degrade=0.5, robustness_images=6)
+    config = small_config(images, tmp_path / "run", epochs=1, corrupt=0.5, robustness_images=6)
     config = replace(
         config,
         data=replace(config.data, folds=2),
-        tests=replace(config.tests, boxes=tmp_path / "boxes"),
+        checks=replace(config.checks, boxes=tmp_path / "boxes"),
     )
     folder = train(config)
     report = Report.read(folder)
     assert report.cross_validation is not None
     for found, count in ((report, 24), (report.cross_validation, 48)):
-        localisation, robustness = found.localisation, found.robustness
-        assert localisation is not None
+        localization, robustness = found.localization, found.robustness
+        assert localization is not None
         assert robustness is not None
-        assert localisation.images == count
-        assert [facts.label for facts in localisation.classes] == sorted(CLASSES)
-        assert {facts.area for facts in localisation.classes} == {0.5}
+        assert localization.images == count
+        assert [facts.label for facts in localization.classes] == sorted(CLASSES)
+        assert {facts.area for facts in localization.classes} == {0.5}
         assert robustness.images == 6 * count / 24
         assert robustness.of == count
-        assert [kind.name for kind in robustness.kinds] == [kind.name for kind in DEGRADATIONS]
+        assert [kind.name for kind in robustness.kinds] == [kind.name for kind in CORRUPTIONS]
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "## Where does it look?" in card
     assert "12 test images of 48" in card
@@ -64,7 +64,7 @@ def _share_and_withdraw(config: TrainConfig, run_dir: Path) -> None:
     # At this rate nothing is learned.
     pictures.add("mistakes.png")
     for shared in (True, False):
-        correct_facts(replace(config, data=replace(config.data, share_images=shared)), run_dir)
+        correct_facts(replace(config, data=replace(config.data, publish_images=shared)), run_dir)
         report = Report.read(published)
         for folder, here in ((published, shared), (run_dir, not shared)):
             assert {f.name for f in (folder / "figures").iterdir()} & pictures == (
@@ -78,14 +78,14 @@ def _share_and_withdraw(config: TrainConfig, run_dir: Path) -> None:
         card = (published / "README.md").read_text(encoding="utf-8")
         assert ("figures/heatmaps.png" in card) == shared
         assert (run_dir / "fold-2/published/examples").exists() == shared
-        assert TrainConfig.read(run_dir).data.share_images == shared
+        assert TrainConfig.read(run_dir).data.publish_images == shared
     assert report.figures == before.figures
 
 
 def test_boxes_that_fit_no_image_stop_before_training(images: Path, tmp_path: Path) -> None:
     (tmp_path / "boxes").mkdir()
     config = small_config(images, tmp_path / "run")
-    config = replace(config, tests=replace(config.tests, boxes=tmp_path / "boxes"))
+    config = replace(config, checks=replace(config.checks, boxes=tmp_path / "boxes"))
     with pytest.raises(DataError, match="holds no boxes"):
         train(config)
     assert not (tmp_path / "run/last.safetensors").exists()

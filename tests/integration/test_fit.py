@@ -20,8 +20,8 @@ from model_card.schema.report import Report
 from tests.small_run import going_on, small_config, train_until
 from trainer.config.settings import TrainConfig
 from trainer.data.image_record import RECORD_FILE
-from trainer.errors import ConfigError, DataError, DefectError
-from trainer.fitting.loop import Fitting
+from trainer.errors import ConfigError, DataError, UserError
+from trainer.fitting.loop import TrainingLoop
 from trainer.monitoring.epoch_log import BEST, LAST, METRICS
 from trainer.run import train
 from trainer.runtime import checkpoint
@@ -41,8 +41,8 @@ def test_epochs_that_settle_are_the_last_ones(data_dir: Path, tmp_path: Path) ->
     still = {"rotation": 0.0, "shear": 0.0, "translation": 0.0}
     runs: dict[str, dict[str, Any]] = {
         "usual": {"epochs": 1},
-        "settling": {"settle_epochs": 2},
-        "still": {"settle_epochs": 3},
+        "settling": {"plain_epochs": 2},
+        "still": {"plain_epochs": 3},
         "without": still,
     }
     logs = {}
@@ -115,7 +115,7 @@ def test_resumed_run_equals_an_undisturbed_one(
     average, plain = (checkpoint.unpack(tensors, part) for part in ("average", "model"))
     weight = "conv_stem.weight"
     assert not torch.equal(average[weight], plain[weight])
-    if Report.read(tmp_path / "whole/published").training.epochs[-1].kept:
+    if Report.read(tmp_path / "whole/published").training.epochs[-1].published:
         assert torch.equal(best[weight], average[weight])
     assert len(facts["epochs"]) == 3
 
@@ -133,7 +133,11 @@ def test_finished_run_is_left_alone(data_dir: Path, tmp_path: Path) -> None:
 def test_the_last_epoch_is_kept_where_that_is_asked_for(data_dir: Path, tmp_path: Path) -> None:
     config = small_config(data_dir, tmp_path / "run", epochs=3, keep="last", lr=1e-3)
     folder = train(config)
-    assert [epoch.kept for epoch in Report.read(folder).training.epochs] == [False, False, True]
+    assert [epoch.published for epoch in Report.read(folder).training.epochs] == [
+        False,
+        False,
+        True,
+    ]
     last = checkpoint.unpack(checkpoint.load(tmp_path / "run" / LAST)[0], "model")
     published = load_file(folder / "model.safetensors")
     assert published.keys() == last.keys()
@@ -145,7 +149,7 @@ def test_early_stopping(data_dir: Path, tmp_path: Path) -> None:
     config = small_config(data_dir, tmp_path / "run", epochs=9, early_stopping=2, lr=1e-30)
     report = Report.read(train(config))
     assert report.training.stopped_early
-    assert [epoch.kept for epoch in report.training.epochs] == [True, False, False]
+    assert [epoch.published for epoch in report.training.epochs] == [True, False, False]
     assert "early" in (tmp_path / "run/published/README.md").read_text().lower()
 
 
@@ -153,7 +157,7 @@ def test_early_stopping(data_dir: Path, tmp_path: Path) -> None:
 def test_loss_that_is_no_number(data_dir: Path, tmp_path: Path, epochs: int) -> None:
     """With one step an epoch, a last epoch's harm shows in validation alone."""
     config = small_config(data_dir, tmp_path / "run", lr=1e20, batch_size=64, epochs=epochs)
-    with pytest.raises(DefectError, match=r"no longer a number in epoch 1.*lower --lr"):
+    with pytest.raises(UserError, match=r"no longer a number in epoch 1.*lower --lr"):
         train(config)
     assert not (tmp_path / "run/published").exists()
     assert not (tmp_path / "run" / LAST).exists()
@@ -227,13 +231,13 @@ def test_a_signal_during_validation_is_not_forgotten(
     train(whole)
     with monkeypatch.context() as patched, pytest.raises(Stopped):
         method = "_validate" if moment == "in validation" else "_save"
-        original = getattr(Fitting, method)
+        original = getattr(TrainingLoop, method)
 
-        def interrupted(fitting: Fitting) -> Any:
+        def interrupted(fitting: TrainingLoop) -> Any:
             os.kill(os.getpid(), signal.SIGTERM)
             return original(fitting)
 
-        patched.setattr(Fitting, method, interrupted)
+        patched.setattr(TrainingLoop, method, interrupted)
         train(halted)
     done = checkpoint.load(tmp_path / "halted" / LAST)[1]
     assert len(done["epochs"]) == (0 if moment == "in validation" else 1)

@@ -217,10 +217,10 @@ def test_training_and_inspection_agree(
     tmp_path_factory: pytest.TempPathFactory,
     drawn: tuple[dict[str, str | bytes], bool, bool],
 ) -> None:
-    tree, class_from_name, regroup = drawn
+    tree, class_from_name, resplit = drawn
     root = tmp_path_factory.mktemp("drawn") / "steel [v2]"
     plant(root, tree)
-    data = DataConfig(data_dir=str(root), class_from_name=class_from_name, regroup=regroup)
+    data = DataConfig(data_dir=str(root), class_from_name=class_from_name, resplit=resplit)
     strict = outcome(data)
     lenient = outcome(DataConfig(**{**vars(data), "skip_bad_images": True}))
     inspected = looked_at(data)

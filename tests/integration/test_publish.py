@@ -24,7 +24,7 @@ from tests.loopback_hub.accounts import Role
 from tests.loopback_hub.base_models import put_base_model
 from tests.published_folder import write_decision, write_published_folder
 from tests.reports import LABELS
-from trainer.errors import DataError, DefectError, HubError
+from trainer.errors import DataError, HubError, UserError
 from trainer.publishing.hub.preflight import check_can_push, check_repo_id
 from trainer.publishing.hub.upload import SPACE_FOLDER, publish_model, publish_space
 
@@ -353,7 +353,7 @@ def test_a_read_only_folder(
         raise OSError(errno.EROFS, "Read-only file system", str(folder / "README.md"))
 
     monkeypatch.setattr("trainer.publishing.hub.upload.write_card", refuse)
-    with pytest.raises(DefectError, match=r"README\.md can't be read or written: Read-only"):
+    with pytest.raises(UserError, match=r"README\.md can't be read or written: Read-only"):
         publish_model(folder, MODEL, private=False)
     assert hub.requests == []
 

@@ -174,7 +174,7 @@ def test_report_tells_of_data_and_training(published: Path) -> None:
         line["validation_loss"] for line in log
     ]
     best = max(log, key=lambda line: (line["validation_accuracy"], -line["validation_loss"]))
-    assert [epoch.epoch for epoch in report.training.epochs if epoch.kept] == [best["epoch"]]
+    assert [epoch.epoch for epoch in report.training.epochs if epoch.published] == [best["epoch"]]
     assert log[-1]["train_loss"] < log[0]["train_loss"]
     assert report.machine.precision == "float32"
     assert report.machine.processes == 1
@@ -183,7 +183,7 @@ def test_report_tells_of_data_and_training(published: Path) -> None:
 
 def test_shared_images_and_bfloat16(data_dir: Path, tmp_path: Path) -> None:
     config = small_config(
-        data_dir, tmp_path / "run", epochs=1, share_images=True, mixed_precision="bf16"
+        data_dir, tmp_path / "run", epochs=1, publish_images=True, mixed_precision="bf16"
     )
     folder = train(config)
     report = Report.read(folder)

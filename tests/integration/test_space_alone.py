@@ -149,7 +149,7 @@ def test_the_answer_is_the_predictors_for_the_very_file(
     assert answer["probabilities"] == pytest.approx(expected.probabilities, abs=1e-3)
     assert answer["verdict"] == expected.verdict
     assert answer["candidates"] == list(expected.candidates)
-    assert answer["strangeness"] == pytest.approx(expected.strangeness, rel=1e-3)
+    assert answer["novelty"] == pytest.approx(expected.novelty, rel=1e-3)
 
 
 def test_files_that_look_different_get_different_answers(served: Served, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_files_that_look_different_get_different_answers(served: Served, tmp_pat
     kinds = ["grey.png", "16-bit.png", "cmyk.tiff", "transparent.png", "rotated.jpg"]
     for kind in kinds:
         _write(tmp_path / kind, kind)
-    answers = [served.predict(tmp_path / kind)["strangeness"] for kind in kinds]
+    answers = [served.predict(tmp_path / kind)["novelty"] for kind in kinds]
     gaps = np.diff(np.log(sorted(answers)))
     assert gaps.min() > 2e-3
 
@@ -174,7 +174,7 @@ def test_programs_are_told_each_verdict(served: Served, tmp_path: Path) -> None:
     for verdict, answer in told.items():
         assert answer["verdict"] == verdict
         assert answer["label"] in answer["candidates"]
-        assert (answer["strangeness"] > 1) == (verdict == "unknown")
+        assert (answer["novelty"] > 1) == (verdict == "unknown")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,16 @@ from trainer.synthetic.samples import write_samples
 
 SETTINGS = (
     *("--data-dir", "strips", "--model", "test_convnext", "--no-pretrained", "--epochs", "1"),
-    *("--image-size", "32", "--batch-size", "8", "--robustness-images", "0", "--known-images", "0"),
+    *(
+        "--image-size",
+        "32",
+        "--batch-size",
+        "8",
+        "--robustness-images",
+        "0",
+        "--reference-images",
+        "0",
+    ),
     *("--validation-fraction", "0.25", "--mixed-precision", "no"),
 )
 IMAGE_FIGURES = {"sample_predictions.png", "augmentations.png", "heatmaps.png"}
@@ -62,7 +71,7 @@ def test_from_a_refused_start_to_a_corrected_license(
 
     started = (run_dir / CONFIG_FILE).stat().st_mtime_ns
     for words in (
-        ("--repo-id", "ada/steel", "--license", "apache-2.0", "--share-images"),
+        ("--repo-id", "ada/steel", "--license", "apache-2.0", "--publish-images"),
         ("--repo-id", "ada/strips", "--license", "mit"),
     ):
         code, _, err = command("push.py", "--run-dir", "run", *words)
@@ -73,11 +82,11 @@ def test_from_a_refused_start_to_a_corrected_license(
     assert ModelCard.load("ada/strips").data.license == "mit"
     assert (run_dir / CONFIG_FILE).stat().st_mtime_ns == started
     config, report = TrainConfig.read(run_dir), Report.read(published)
-    assert (config.model.license, config.data.share_images) == ("mit", True)
+    assert (config.model.license, config.data.publish_images) == ("mit", True)
     assert (report.model.license, report.data.images_shared) == ("mit", True)
     settings = {setting.flag: setting.value for setting in report.training.settings}
-    assert (settings["--license"], settings["--share-images"]) == ("mit", "yes")
-    assert report.training.command.endswith(" --license mit --share-images")
+    assert (settings["--license"], settings["--publish-images"]) == ("mit", "yes")
+    assert report.training.command.endswith(" --license mit --publish-images")
     assert len(_names(published / "examples")) == 6
     assert _names(published / "figures") >= IMAGE_FIGURES
     assert {Path(figure.file).name for figure in report.figures} > IMAGE_FIGURES
@@ -96,7 +105,7 @@ def _withdraw_images(command: Run, run_dir: Path) -> None:
     assert code == 0, err
     report = Report.read(published)
     assert not report.data.images_shared
-    assert "--share-images" not in report.training.command
+    assert "--publish-images" not in report.training.command
     assert not (published / "examples").exists()
     assert not IMAGE_FIGURES & _names(published / "figures")
     assert not IMAGE_FIGURES & {Path(figure.file).name for figure in report.figures}

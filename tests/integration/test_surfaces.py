@@ -216,7 +216,7 @@ def test_leaking_folders_are_told_loudly_and_scored_apart(
     with caplog.at_level(logging.WARNING, "trainer"):
         report = Report.read(train(on(data_dir, tmp_path / "run")))
     assert "WARNING: 10 of 20 test images (50.0 %) show a piece of surface" in caplog.text
-    assert "pass --regroup" in caplog.text
+    assert "pass --resplit" in caplog.text
     assert report.data.division == "given"
     assert report.data.test_leakage is not None
     assert (report.data.test_leakage.images, report.data.test_leakage.of) == (10, 20)
@@ -231,7 +231,7 @@ def test_regroup_makes_the_split_honest(
 ) -> None:
     data_dir = leaky_folders(crops, tmp_path / "given")
     with caplog.at_level(logging.WARNING, "trainer"):
-        [images] = prepare(on(data_dir, tmp_path, regroup=True), tmp_path / "run")
+        [images] = prepare(on(data_dir, tmp_path, resplit=True), tmp_path / "run")
     assert "WARNING" not in caplog.text
     assert images.division == "grouped"
     sides = [
@@ -257,9 +257,9 @@ def test_grouped_folds_train_and_are_joined(crops: Path, tmp_path: Path) -> None
     assert report.test.confusion == folds[0].test.confusion
     assert report.test.scores.accuracy == folds[0].test.scores.accuracy
     assert {m.file for m in report.test.mistakes} == {m.file for m in folds[0].test.mistakes}
-    assert report.trust is not None
-    assert report.trust.calibration.fitted_on == "other folds"
-    assert report.trust.calibration.fitted_images == folds[1].test.images
+    assert report.reliability is not None
+    assert report.reliability.calibration.fitted_on == "other folds"
+    assert report.reliability.calibration.fitted_images == folds[1].test.images
     weights = "model.safetensors"
     expected = (run_dir / "fold-1" / "published" / weights).read_bytes()
     assert (folder / weights).read_bytes() == expected

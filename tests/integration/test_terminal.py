@@ -32,7 +32,7 @@ from trainer.synthetic.samples import write_samples
 ROOT = Path(__file__).parents[2]
 COLUMNS = 80
 SMALL = ("--model", "test_convnext", "--no-pretrained", "--epochs", "2", "--image-size", "32")
-TESTS = ("--robustness-images", "2", "--known-images", "0")
+TESTS = ("--robustness-images", "2", "--reference-images", "0")
 
 
 def _run_in_terminal(words: list[str], folder: Path) -> tuple[str, str]:
@@ -111,9 +111,9 @@ def test_folds_are_numbered_and_count_in_the_time_left(
     monkeypatch.setattr(loop, "TimeLeft", estimate)
     # Every run is a long one.
     monkeypatch.setattr(time_left, "LONG_RUN_S", 0)
-    monkeypatch.setattr(loop.Fitting, "length_checked", False)
+    monkeypatch.setattr(loop.TrainingLoop, "length_checked", False)
     # Every step is a slow one.
-    monkeypatch.setattr(loop.Fitting, "slowdown_reported", False)
+    monkeypatch.setattr(loop.TrainingLoop, "slowdown_reported", False)
     monkeypatch.setattr(Slowdown, "step", lambda *_: "Training is slow.")
     caplog.set_level(logging.INFO, "trainer")
     PHASES.plan(run_phases(config))

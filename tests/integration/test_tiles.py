@@ -60,7 +60,7 @@ def strips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiled(config: TrainConfig, *, tune_head: bool = False) -> TrainConfig:
     """Return the settings with --tile, for a test of how images are seen alone."""
     model = replace(config.model, tile=True, tune="head" if tune_head else "all")
-    return replace(config, model=model, decision=replace(config.decision, known_images=0))
+    return replace(config, model=model, decision=replace(config.decision, reference_images=0))
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +138,8 @@ def test_a_strip_is_answered_by_the_pooled_logits_of_its_squares(strips: Path, w
     squashed = network(predictor.transform(image).unsqueeze(0))[0]
     assert not torch.allclose(squashed, predictor.logits([image])[0], atol=1e-3)
     # Of textures, too: the mean of the squares.
-    alone = predictor.observe(squares, [1]).textures[0]
-    torch.testing.assert_close(predictor.observe([image], [1]).textures[0][0], alone.mean(0))
+    alone = predictor.observe(squares, [1]).statistics[0]
+    torch.testing.assert_close(predictor.observe([image], [1]).statistics[0][0], alone.mean(0))
 
 
 def test_the_card_and_the_report_say_that_images_are_cut(whole: Path) -> None:
@@ -158,7 +158,7 @@ def test_the_card_and_the_report_say_that_images_are_cut(whole: Path) -> None:
 def test_square_images_train_bit_equal_with_and_without_tiles(tmp_path: Path) -> None:
     data = write_strips(tmp_path / "square", ((40, 40), (44, 40)))
     without = small_config(data, tmp_path / "without", keep="last", **RECIPE)
-    without = replace(without, decision=replace(without.decision, known_images=0))
+    without = replace(without, decision=replace(without.decision, reference_images=0))
     train(without)
     AcceleratorState._reset_state(reset_partial_state=True)
     train(tiled(small_config(data, tmp_path / "with", keep="last", **RECIPE)))
@@ -173,7 +173,7 @@ def test_square_images_train_bit_equal_with_and_without_tiles(tmp_path: Path) ->
     predictors = [Predictor(tmp_path / name / "published") for name in ("without", "with")]
     observed = [each.observe([read_image(file) for file in files], [0, 1]) for each in predictors]
     assert torch.equal(observed[0].logits, observed[1].logits)
-    assert all(map(torch.equal, observed[0].textures, observed[1].textures))
+    assert all(map(torch.equal, observed[0].statistics, observed[1].statistics))
 
 
 @pytest.mark.usefixtures("only_exported")

@@ -17,22 +17,22 @@ from tests.published_folder import noise
 from tests.small_run import small_config
 from trainer.config.paths import check_paths
 from trainer.config.settings import DecisionConfig, TrainConfig
-from trainer.decision.outputs import EVIDENCE_FILE, Evidence
+from trainer.decision.outputs import OUTPUTS_FILE, HeldOutOutputs
 from trainer.decision.temperature import fit_temperature
 from trainer.errors import ConfigError, DataError
 from trainer.evaluation import ood_images
-from trainer.evaluation.folds import judge_folds
+from trainer.evaluation.folds import fold_outcomes
 from trainer.run import train
 from trainer.synthetic.samples import write_samples
 
-COSTS = {"cost_missed": 3.0, "cost_false_alarm": 1.0, "cost_look": 2.5}
+COSTS = {"cost_missed": 3.0, "cost_false_alarm": 1.0, "cost_review": 2.5}
 TEST_IMAGES = 24
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Drawn images, and others that show none of the classes."""
-    folder = tmp_path_factory.mktemp("trust")
+    folder = tmp_path_factory.mktemp("reliability")
     write_samples(folder / "strips", train_per_class=12, test_per_class=4)
     (folder / "wood").mkdir()
     for seed in range(5):
@@ -48,7 +48,7 @@ def _config(folder: Path, run_dir: Path, *, folds: int = 0, **decision: object) 
 
 @pytest.fixture(scope="module")
 def published(folder: Path) -> Path:
-    result = train(_config(folder, folder / "run", foreign_dir=folder / "wood"))
+    result = train(_config(folder, folder / "run", ood_dir=folder / "wood"))
     AcceleratorState._reset_state(reset_partial_state=True)
     return result
 
@@ -58,26 +58,26 @@ def _test_images(folder: Path) -> list[Image.Image]:
 
 
 def test_the_decision_is_published(published: Path) -> None:
-    for name in ("decision.json", "decision.safetensors", "figures/strangeness.png"):
+    for name in ("decision.json", "decision.safetensors", "figures/novelty.png"):
         assert (published / name).is_file()
     card = (published / "README.md").read_text(encoding="utf-8")
     assert "## Can one act on its answers?" in card
-    for name in ("reliability", "strangeness", "risk_coverage"):
+    for name in ("reliability", "novelty", "risk_coverage"):
         assert f"(figures/{name}.png)" in card
 
 
 def test_the_report_tells_what_the_predictor_says(folder: Path, published: Path) -> None:
-    trust = Report.read(published).trust
-    assert trust is not None
+    reliability = Report.read(published).reliability
+    assert reliability is not None
     predictor = Predictor(published)
     said = predictor.predict(_test_images(folder))
-    point = trust.operating_point
+    point = reliability.operating_point
     for verdict, share in (("unsure", point.unsure.value), ("unknown", point.unknown.value)):
         assert sum(p.verdict == verdict for p in said) == round(share * TEST_IMAGES)
-    assert trust.sets.mean_size == pytest.approx(np.mean([len(p.candidates) for p in said]))
-    assert (point.cost_missed, point.cost_false_alarm, point.cost_look) == (3, 1, 2.5)
-    assert trust.unknown_surfaces is not None
-    kinds = {kind.kind: kind for kind in trust.unknown_surfaces.foreign}
+    assert reliability.sets.mean_size == pytest.approx(np.mean([len(p.candidates) for p in said]))
+    assert (point.cost_missed, point.cost_false_alarm, point.cost_review) == (3, 1, 2.5)
+    assert reliability.ood_detection is not None
+    kinds = {kind.kind: kind for kind in reliability.ood_detection.kinds}
     assert list(kinds)[-1] == "folder wood"
     shown = {"folder wood": [noise(seed) for seed in range(5)], **ood_images.drawn_images(seed=0)}
     for kind in ("folder wood", "text"):
@@ -88,13 +88,13 @@ def test_the_report_tells_what_the_predictor_says(folder: Path, published: Path)
 
 def test_the_limit_follows_from_training_and_validation_images(published: Path) -> None:
     report = Report.read(published)
-    assert report.trust is not None
-    unknown = report.trust.unknown_surfaces
+    assert report.reliability is not None
+    unknown = report.reliability.ood_detection
     assert unknown is not None
     known = sum(split.images for split in report.data.splits if split.name != "test")
-    assert unknown.known_images == known == 72
-    evidence = Evidence.load(published.parent)
-    refused = (evidence.known_strangeness > unknown.limit).sum()
+    assert unknown.reference_images == known == 72
+    outputs = HeldOutOutputs.load(published.parent)
+    refused = (outputs.reference_novelty > unknown.limit).sum()
     assert refused <= 0.02 * known
     assert {kind.label for kind in unknown.left_out} == set(report.model.labels)
     assert unknown.network_saw_left_out
@@ -103,8 +103,8 @@ def test_the_limit_follows_from_training_and_validation_images(published: Path) 
 def test_probabilities_are_calibrated_everywhere(published: Path) -> None:
     predictor = Predictor(published)
     assert predictor.decision is not None
-    evidence = Evidence.load(published.parent)
-    logits = evidence.logits.double().numpy() / predictor.decision.rules.temperature
+    outputs = HeldOutOutputs.load(published.parent)
+    logits = outputs.logits.double().numpy() / predictor.decision.rules.temperature
     lines = (published.parent / "predictions.csv").read_text(encoding="utf-8").splitlines()[1:]
     written = [[float(cell) for cell in line.split(",")[4:]] for line in lines]
     assert written == [pytest.approx(row, abs=1e-6) for row in softmax(logits, axis=1).tolist()]
@@ -115,26 +115,26 @@ def test_folds_are_judged_by_the_rules_of_the_others(folder: Path) -> None:
     result = train(config)
     report = Report.read(result)
     dirs = [folder / "folds" / f"fold-{number}" for number in (1, 2, 3)]
-    evidence = [Evidence.load(fold_dir) for fold_dir in dirs]
-    logits = np.concatenate([found.logits.double().numpy() for found in evidence[1:]])
-    truth = np.concatenate([found.truth for found in evidence[1:]])
+    outputs = [HeldOutOutputs.load(fold_dir) for fold_dir in dirs]
+    logits = np.concatenate([found.logits.double().numpy() for found in outputs[1:]])
+    truth = np.concatenate([found.truth for found in outputs[1:]])
     other = fit_temperature(logits, truth)
-    assert report.trust is not None
-    assert report.trust.calibration.temperature == pytest.approx(other)
-    assert report.trust.calibration.fitted_on == "other folds"
-    assert report.trust.calibration.fitted_images == len(truth)
+    assert report.reliability is not None
+    assert report.reliability.calibration.temperature == pytest.approx(other)
+    assert report.reliability.calibration.fitted_on == "other folds"
+    assert report.reliability.calibration.fitted_images == len(truth)
     published = Predictor(result).decision
     assert published is not None
-    assert published.textures is not None, "64 images of the other folds are enough for a limit"
+    assert published.detector is not None, "64 images of the other folds are enough for a limit"
     assert published.rules.temperature == pytest.approx(other)
     assert report.cross_validation is not None
-    together = report.cross_validation.trust
+    together = report.cross_validation.reliability
     assert together is not None
-    assert sum(c.images for c in together.sets.classes) == sum(len(e.truth) for e in evidence)
+    assert sum(c.images for c in together.sets.classes) == sum(len(e.truth) for e in outputs)
     assert "### The same on all folds" in (result / "README.md").read_text(encoding="utf-8")
-    (dirs[1] / EVIDENCE_FILE).unlink()
-    with pytest.raises(DataError, match=r"There is no .*fold-2.*evidence\.safetensors"):
-        judge_folds(dirs, report.model.labels, config.decision)
+    (dirs[1] / OUTPUTS_FILE).unlink()
+    with pytest.raises(DataError, match=r"There is no .*fold-2.*outputs\.safetensors"):
+        fold_outcomes(dirs, report.model.labels, config.decision)
 
 
 def test_with_too_few_images_nothing_is_rejected(folder: Path, tmp_path: Path) -> None:
@@ -142,31 +142,31 @@ def test_with_too_few_images_nothing_is_rejected(folder: Path, tmp_path: Path) -
     result = train(_config(folder, tmp_path / "run", folds=2))
     report = Report.read(result)
     assert report.cross_validation is not None
-    for trust in (report.trust, report.cross_validation.trust):
-        assert trust is not None
-        assert trust.unknown_surfaces is None
+    for reliability in (report.reliability, report.cross_validation.reliability):
+        assert reliability is not None
+        assert reliability.ood_detection is None
     assert not (result / "decision.safetensors").exists()
-    assert not (result / "figures/strangeness.png").exists()
+    assert not (result / "figures/novelty.png").exists()
     assert {p.verdict for p in Predictor(result).predict([noise(0)])} <= {"class", "unsure"}
     card = (result / "README.md").read_text(encoding="utf-8")
     assert "can't say that a surface is unknown" in card
 
 
 def test_rejection_can_be_left_out(folder: Path, tmp_path: Path) -> None:
-    result = train(_config(folder, tmp_path / "run", known_images=0))
-    trust = Report.read(result).trust
-    assert trust is not None
-    assert trust.unknown_surfaces is None
-    assert trust.calibration.fitted_images > 0
+    result = train(_config(folder, tmp_path / "run", reference_images=0))
+    reliability = Report.read(result).reliability
+    assert reliability is not None
+    assert reliability.ood_detection is None
+    assert reliability.calibration.fitted_images > 0
     assert not (result / "decision.safetensors").exists()
 
 
 def test_what_can_not_work_is_told_before_the_training(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"--foreign-dir .*empty holds no images"):
-        train(_config(folder, tmp_path / "run", foreign_dir=tmp_path / "empty"))
+    with pytest.raises(DataError, match=r"--ood-dir .*empty holds no images"):
+        train(_config(folder, tmp_path / "run", ood_dir=tmp_path / "empty"))
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
     with pytest.raises(ConfigError, match="--no-defect Fine: there is no such class"):
         train(_config(folder, tmp_path / "again", no_defect="Fine"))
-    with pytest.raises(ConfigError, match=r"--foreign-dir .*nowhere does not exist"):
-        check_paths(_config(folder, tmp_path / "run", foreign_dir=tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match=r"--ood-dir .*nowhere does not exist"):
+        check_paths(_config(folder, tmp_path / "run", ood_dir=tmp_path / "nowhere"))

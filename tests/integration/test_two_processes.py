@@ -159,7 +159,7 @@ def _check_batch_statistics(data_dir: Path, run_dir: Path) -> None:
     folder = run_dir / "published"
     report = Report.read(folder)
     assert report.machine.processes == 2
-    kept = next(epoch for epoch in report.training.epochs if epoch.kept)
+    kept = next(epoch for epoch in report.training.epochs if epoch.published)
     weights = load_file(folder / "model.safetensors")
     counts = [value for name, value in weights.items() if name.endswith("num_batches_tracked")]
     # Three steps an epoch.

@@ -33,9 +33,9 @@ from trainer.data.bit_depth import BitDepth, Samples, _fewer_bits, find_bit_dept
 from trainer.data.image_record import image_digest
 from trainer.data.sources import Collection, collect_images, open_image
 from trainer.evaluation.ood_images import images_of_folder
-from trainer.inspection.findings import judge
+from trainer.inspection.findings import list_findings
 from trainer.inspection.inspector import inspect
-from trainer.publishing.package import _observe_foreign
+from trainer.publishing.package import _observe_ood
 
 
 def pixels_of_training(root: Path) -> dict[str, bytes]:
@@ -200,9 +200,9 @@ def test_a_mixture_is_reported_with_counts(
     says = f"12 images of {many} bits and 3 images of {few} bits"
     assert [r.levelname for r in caplog.records if says in r.message] == ["WARNING"]
     report, _ = inspect(collected(root), None, tmp_path / "cache")
-    [verdict] = [each for each in judge(report) if "bit depths" in each.title]
-    assert verdict.level == "problem"
-    assert says in verdict.text
+    [finding] = [each for each in list_findings(report) if "bit depths" in each.title]
+    assert finding.level == "problem"
+    assert says in finding.text
 
 
 def test_dark_images_are_no_mixture() -> None:
@@ -270,9 +270,9 @@ def test_a_run_shows_its_model_foreign_images_of_the_depth_of_the_set(
     Image.fromarray(np.full((9, 9), 2048, np.uint16)).save(folder / "a.png")
     monkeypatch.setattr("trainer.publishing.package.ood_images.drawn_images", lambda _: {})
     monkeypatch.setattr("trainer.publishing.package.observe_images", lambda _, images: list(images))
-    config = TrainConfig(decision=DecisionConfig(foreign_dir=folder))
+    config = TrainConfig(decision=DecisionConfig(ood_dir=folder))
     predictor = cast(Predictor, SimpleNamespace(bit_depth=12))
-    [image] = cast(dict[str, Any], _observe_foreign(predictor, config))["folder wood"]
+    [image] = cast(dict[str, Any], _observe_ood(predictor, config))["folder wood"]
     assert image.getpixel((0, 0)) == (128, 128, 128)
 
 

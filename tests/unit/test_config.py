@@ -16,9 +16,9 @@ from trainer.cli.command import read_push_config, read_train_config
 from trainer.config.settings import (
     CONFIG_FILE,
     PRESETS,
+    ChecksConfig,
     DataConfig,
     DecisionConfig,
-    ExtraTestsConfig,
     HubConfig,
     ModelConfig,
     PushConfig,
@@ -49,8 +49,8 @@ from trainer.errors import ConfigError
         (RecipeConfig, {"layer_decay": 0.0}, "--layer-decay"),
         (RecipeConfig, {"layer_decay": 1.1}, "--layer-decay"),
         (RecipeConfig, {"mixup": -0.1}, "--mixup"),
-        (RecipeConfig, {"degrade": 1.5}, "--degrade"),
-        (RecipeConfig, {"settle_epochs": -1}, "--settle-epochs"),
+        (RecipeConfig, {"corrupt": 1.5}, "--corrupt"),
+        (RecipeConfig, {"plain_epochs": -1}, "--plain-epochs"),
         (ModelConfig, {"image_size": 2049}, "--image-size"),
         (ModelConfig, {"license": "Apache 2.0"}, "--license .*did you mean apache-2.0"),
         (ModelConfig, {"license": "none"}, "--license none is no license id"),
@@ -59,7 +59,7 @@ from trainer.errors import ConfigError
         (RecipeConfig, {"clip_grad": float("inf")}, "--clip-grad"),
         (RecipeConfig, {"batch_size": 10**9}, "--batch-size"),
         (RunConfig, {"workers": 10**6}, "--workers"),
-        (ExtraTestsConfig, {"robustness_images": -1}, "--robustness-images"),
+        (ChecksConfig, {"robustness_images": -1}, "--robustness-images"),
         (RecipeConfig, {"cutmix": float("inf")}, "--cutmix"),
         (RecipeConfig, {"label_smoothing": 1.0}, "--label-smoothing"),
         (RecipeConfig, {"early_stopping": -1}, "--early-stopping"),
@@ -74,7 +74,7 @@ from trainer.errors import ConfigError
         (DataConfig, {"folds": 1}, "--folds"),
         (DataConfig, {"folds": -1}, "--folds"),
         (DataConfig, {"split_file": Path("a"), "folds": 2}, "--split-file and --folds"),
-        (DataConfig, {"split_file": Path("a"), "regroup": True}, "--split-file excludes"),
+        (DataConfig, {"split_file": Path("a"), "resplit": True}, "--split-file excludes"),
         (DataConfig, {"split_file": Path("a"), "random_split": True}, "--split-file excludes"),
         (RecipeConfig, {"zoom": 4.1}, "--zoom"),
         (RecipeConfig, {"zoom": -0.1}, "--zoom"),
@@ -88,10 +88,10 @@ from trainer.errors import ConfigError
         (DecisionConfig, {"coverage": 1.0}, "--coverage"),
         (DecisionConfig, {"max_rejected": 0.0}, "--max-rejected"),
         (DecisionConfig, {"max_rejected": 1.0}, "--max-rejected"),
-        (DecisionConfig, {"known_images": -1}, "--known-images"),
+        (DecisionConfig, {"reference_images": -1}, "--reference-images"),
         (DecisionConfig, {"cost_missed": -0.1}, "--cost-missed"),
         (DecisionConfig, {"cost_false_alarm": float("inf")}, "--cost-false-alarm"),
-        (DecisionConfig, {"cost_look": float("nan")}, "--cost-look"),
+        (DecisionConfig, {"cost_review": float("nan")}, "--cost-review"),
     ],
 )
 def test_options_that_cannot_work_are_refused(
@@ -102,7 +102,7 @@ def test_options_that_cannot_work_are_refused(
         ModelConfig: "model",
         RecipeConfig: "recipe",
         DecisionConfig: "decision",
-        ExtraTestsConfig: "tests",
+        ChecksConfig: "tests",
         RunConfig: "run",
     }
     with pytest.raises(ConfigError, match=flag):
@@ -110,14 +110,14 @@ def test_options_that_cannot_work_are_refused(
 
 
 def test_options_at_their_limits_work() -> None:
-    lowest = {"zoom": 0, "brightness": 0, "contrast": 0, "shear": 0, "rotation": 0, "degrade": 0}
-    highest = {"zoom": 4, "brightness": 0.99, "contrast": 4, "rotation": 180, "degrade": 1}
+    lowest = {"zoom": 0, "brightness": 0, "contrast": 0, "shear": 0, "rotation": 0, "corrupt": 0}
+    highest = {"zoom": 4, "brightness": 0.99, "contrast": 4, "rotation": 180, "corrupt": 1}
     for limits in (lowest, highest):
         TrainConfig(recipe=RecipeConfig(**limits))
     TrainConfig(model=ModelConfig(tune="head"), recipe=RecipeConfig(views=100))
     TrainConfig(
         decision=DecisionConfig(
-            coverage=0.01, max_rejected=0.99, known_images=0, cost_missed=0, cost_look=0
+            coverage=0.01, max_rejected=0.99, reference_images=0, cost_missed=0, cost_review=0
         )
     )
 

@@ -13,11 +13,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from space.inference.decision import RULES_FILE, TEXTURES_FILE, Costs, Decision, Prediction, Rules
+from space.inference.decision import DETECTOR_FILE, RULES_FILE, Costs, Decision, Prediction, Rules
 from space.inference.model_folder import ModelError
-from space.inference.novelty import KnownTextures, StageTexture
+from space.inference.novelty import MahalanobisDetector, StageStatistics
 from trainer.config.settings import DecisionConfig
-from trainer.decision.rules import check_no_defect, set_rules
+from trainer.decision.rules import check_no_defect, fit_rules
 from trainer.errors import ConfigError
 
 LABELS = ["good", "pit", "scratch"]
@@ -29,8 +29,8 @@ def _rules(**changes: Any) -> Rules:
         "temperature": 2.0,
         "coverage": 0.9,
         "least_probability": 0.2,
-        "costs": {"missed": 20, "false_alarm": 2, "look": 1, "no_defect": None},
-        "strangeness_limit": 4.0,
+        "costs": {"missed": 20, "false_alarm": 2, "review": 1, "no_defect": None},
+        "novelty_limit": 4.0,
     }
     return Rules.model_validate(parts | changes)
 
@@ -40,18 +40,18 @@ def _logits(*probabilities: float, temperature: float = 2.0) -> torch.Tensor:
     return temperature * torch.log(torch.tensor([probabilities], dtype=torch.float64))
 
 
-def _textures() -> KnownTextures:
-    def stage() -> StageTexture:
-        return StageTexture(torch.zeros(2), torch.eye(2), torch.tensor([[0.0, 0.0], [6.0, 0.0]]))
+def _textures() -> MahalanobisDetector:
+    def stage() -> StageStatistics:
+        return StageStatistics(torch.zeros(2), torch.eye(2), torch.tensor([[0.0, 0.0], [6.0, 0.0]]))
 
-    return KnownTextures({1: stage(), 3: stage()})
+    return MahalanobisDetector({1: stage(), 3: stage()})
 
 
 def test_costs_of_every_mistake() -> None:
-    costs = Costs(missed=20, false_alarm=2, look=1, no_defect="good")
+    costs = Costs(missed=20, false_alarm=2, review=1, no_defect="good")
     # [true class, named class]: a defect called good is missed; the wrong defect is both.
     assert costs.matrix(LABELS).tolist() == [[0, 2, 2], [20, 0, 22], [20, 22, 0]]
-    everything = Costs(missed=20, false_alarm=2, look=1, no_defect=None)
+    everything = Costs(missed=20, false_alarm=2, review=1, no_defect=None)
     assert everything.matrix(LABELS).tolist() == [[0, 22, 22], [22, 0, 22], [22, 22, 0]]
 
 
@@ -63,20 +63,20 @@ def test_costs_of_every_mistake() -> None:
 def test_unsure_where_the_answer_costs_more_than_a_look(
     probabilities: tuple[float, ...], verdict: str
 ) -> None:
-    [prediction] = Decision(_rules(), None).judge(_logits(*probabilities), [])
+    [prediction] = Decision(_rules(), None).apply(_logits(*probabilities), [])
     assert prediction.verdict == verdict
     assert list(prediction.probabilities.values()) == pytest.approx(probabilities)
 
 
 def test_what_competes_decides_where_a_class_means_no_defect() -> None:
-    rules = _rules(costs={"missed": 20, "false_alarm": 2, "look": 1, "no_defect": "good"})
+    rules = _rules(costs={"missed": 20, "false_alarm": 2, "review": 1, "no_defect": "good"})
     decision = Decision(rules, None)
     # Called a pit, though it may be good: 0.4 × 2 < 1. Called good, though it may be a pit.
-    [alarm] = decision.judge(_logits(0.4, 0.59, 0.01), [])
-    [missed] = decision.judge(_logits(0.9, 0.09, 0.01), [])
+    [alarm] = decision.apply(_logits(0.4, 0.59, 0.01), [])
+    [missed] = decision.apply(_logits(0.9, 0.09, 0.01), [])
     assert (alarm.verdict, missed.verdict) == ("unsure", "unsure")
-    [alarm] = decision.judge(_logits(0.4, 0.599, 0.001), [])
-    [safe] = decision.judge(_logits(0.96, 0.03, 0.01), [])
+    [alarm] = decision.apply(_logits(0.4, 0.599, 0.001), [])
+    [safe] = decision.apply(_logits(0.96, 0.03, 0.01), [])
     assert (alarm.verdict, safe.verdict) == ("class", "class")
 
 
@@ -88,7 +88,7 @@ def test_what_competes_decides_where_a_class_means_no_defect() -> None:
 def test_the_required_confidence_is_where_an_answer_costs_as_much_as_a_look(
     logits: list[float], costs: tuple[float, float, float], no_defect: str | None
 ) -> None:
-    names = ("missed", "false_alarm", "look")
+    names = ("missed", "false_alarm", "review")
     chosen = Costs(**dict(zip(names, costs, strict=True)), no_defect=no_defect)
     rules = _rules(costs=chosen.model_dump(), temperature=1)
     [said] = Decision(rules, None).conclude(torch.tensor([logits]), None)
@@ -98,41 +98,41 @@ def test_the_required_confidence_is_where_an_answer_costs_as_much_as_a_look(
     assert said.required is not None
     assert 0 <= said.required <= 1
     assert (said.verdict == "unsure") == (said.confidence < said.required)
-    if abs(expected_cost - chosen.look) > 1e-9 * (1 + chosen.look):
-        assert (said.verdict == "unsure") == (expected_cost > chosen.look)
+    if abs(expected_cost - chosen.review) > 1e-9 * (1 + chosen.review):
+        assert (said.verdict == "unsure") == (expected_cost > chosen.review)
 
 
 def test_outputs_that_are_no_numbers_are_no_answer() -> None:
     for odd in (float("nan"), float("inf")):
         with pytest.raises(ValueError, match="not finite"):
-            Decision(_rules(), None).judge(torch.tensor([[odd, 0.0, 0.0]]), [])
+            Decision(_rules(), None).apply(torch.tensor([[odd, 0.0, 0.0]]), [])
     [far] = Decision(_rules(), None).conclude(
         torch.tensor([[9.0, 0.0, 0.0]]), torch.tensor([float("nan")])
     )
     assert far.verdict == "unknown"
-    assert far.strangeness is not None
-    assert math.isfinite(far.strangeness)
+    assert far.novelty is not None
+    assert math.isfinite(far.novelty)
 
 
 def test_candidates_are_the_likeliest_and_all_above_the_limit() -> None:
     decision = Decision(_rules(), None)
-    [several] = decision.judge(_logits(0.25, 0.7, 0.05), [])
+    [several] = decision.apply(_logits(0.25, 0.7, 0.05), [])
     assert several.candidates == ("pit", "good")
     assert several.between == ("pit", "good")
-    [strict] = Decision(_rules(least_probability=0.8), None).judge(_logits(0.3, 0.3, 0.4), [])
+    [strict] = Decision(_rules(least_probability=0.8), None).apply(_logits(0.3, 0.3, 0.4), [])
     assert strict.candidates == ("scratch",), "an empty set would help nobody"
     assert len(strict.between) == 2
 
 
 def test_an_image_beyond_the_limit_is_unknown_however_sure_the_network_is() -> None:
-    decision = Decision(_rules(strangeness_limit=9.0), _textures())
+    decision = Decision(_rules(novelty_limit=9.0), _textures())
     # Squared distances to the nearest class, over the two axes and both stages: 0, 8 and 9.25.
     described = torch.tensor([[6.0, 0.0], [2.0, 2.0], [0.5, 3.0]])
     logits = _logits(0.999, 0.0005, 0.0005).expand(3, -1)
-    known, edge, unknown = decision.judge(logits, [described, described])
+    known, edge, unknown = decision.apply(logits, [described, described])
     assert [p.verdict for p in (known, edge, unknown)] == ["class", "class", "unknown"]
     expected = [0, 8 / 9, 9.25 / 9]
-    assert [p.strangeness for p in (known, edge, unknown)] == pytest.approx(expected)
+    assert [p.novelty for p in (known, edge, unknown)] == pytest.approx(expected)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -141,21 +141,21 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     again = Decision.read(tmp_path, LABELS)
     assert again is not None
     assert again.rules == decision.rules
-    assert again.textures is not None
-    assert list(again.textures.stages) == [1, 3]
+    assert again.detector is not None
+    assert list(again.detector.stages) == [1, 3]
     described = [torch.tensor([[2.5, 1.0]])] * 2
     logits = _logits(0.5, 0.3, 0.2)
-    assert again.judge(logits, described) == decision.judge(logits, described)
+    assert again.apply(logits, described) == decision.apply(logits, described)
 
 
 def test_a_model_that_rejects_nothing_needs_no_tensors(tmp_path: Path) -> None:
-    Decision(_rules(strangeness_limit=None), None).write(tmp_path)
-    assert not (tmp_path / TEXTURES_FILE).exists()
+    Decision(_rules(novelty_limit=None), None).write(tmp_path)
+    assert not (tmp_path / DETECTOR_FILE).exists()
     read = Decision.read(tmp_path, LABELS)
     assert read is not None
-    assert read.textures is None
-    [prediction] = read.judge(_logits(0.99, 0.005, 0.005), [])
-    assert (prediction.verdict, prediction.strangeness) == ("class", None)
+    assert read.detector is None
+    [prediction] = read.apply(_logits(0.99, 0.005, 0.005), [])
+    assert (prediction.verdict, prediction.novelty) == ("class", None)
 
 
 def test_a_decision_of_other_classes_is_refused(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_decision_of_other_classes_is_refused(tmp_path: Path) -> None:
         {"temperature": 1e-308},
         {"temperature": "nan"},
         {"more": 1},
-        {"costs": {"missed": 20, "false_alarm": 2, "look": 1, "no_defect": "rust"}},
+        {"costs": {"missed": 20, "false_alarm": 2, "review": 1, "no_defect": "rust"}},
     ],
 )
 def test_odd_rules_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
@@ -186,16 +186,16 @@ def test_rules_follow_from_the_evidence() -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 3, 500)
     logits = rng.normal(0, 1, (500, 3)) + 6 * np.eye(3)[truth]
-    strangeness = np.arange(1.0, 100.0)
+    novelty = np.arange(1.0, 100.0)
     config = DecisionConfig(coverage=0.9, max_rejected=0.05, no_defect="good")
-    decision = set_rules(LABELS, logits, truth, _textures(), strangeness, config)
-    assert decision.rules.strangeness_limit == 95
+    decision = fit_rules(LABELS, logits, truth, _textures(), novelty, config)
+    assert decision.rules.novelty_limit == 95
     said = decision.conclude(torch.from_numpy(logits), None)
     held = [LABELS[t] in p.candidates for t, p in zip(truth, said, strict=True)]
     assert np.mean(held) >= 0.9
-    assert decision.rules.costs == Costs(missed=20, false_alarm=2, look=1, no_defect="good")
-    few = set_rules(LABELS, logits, truth, _textures(), strangeness[:10], config)
-    assert (few.rules.strangeness_limit, few.textures) == (None, None)
+    assert decision.rules.costs == Costs(missed=20, false_alarm=2, review=1, no_defect="good")
+    few = fit_rules(LABELS, logits, truth, _textures(), novelty[:10], config)
+    assert (few.rules.novelty_limit, few.detector) == (None, None)
 
 
 def test_the_class_without_defect_must_be_there() -> None:

@@ -1,4 +1,4 @@
-"""Degradations do what their units say, as strongly as the table says, the same each time."""
+"""Corruptions do what their units say, as strongly as the table says, the same each time."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from trainer.inputs.augment import Augment, draw
 from trainer.inputs.corruptions import (
     BY_NAME,
     COMBINED,
-    DEGRADATIONS,
+    CORRUPTIONS,
     STAGES,
-    Degradation,
-    degrade_by_chance,
+    Corruption,
+    corrupt_by_chance,
     line_kernel,
     to_bytes,
 )
 
-KINDS = [pytest.param(kind, id=kind.name) for kind in DEGRADATIONS]
+KINDS = [pytest.param(kind, id=kind.name) for kind in CORRUPTIONS]
 
 
 def surface(side: int = 64, seed: int = 0) -> torch.Tensor:
@@ -44,31 +44,31 @@ def differs(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_seed_decides_everything(kind: Degradation) -> None:
-    for strength in kind.strengths:
-        first = kind.apply(surface(), strength, seed=7)
-        assert torch.equal(first, kind.apply(surface(), strength, seed=7))
+def test_a_seed_decides_everything(kind: Corruption) -> None:
+    for severity in kind.severities:
+        first = kind.apply(surface(), severity, seed=7)
+        assert torch.equal(first, kind.apply(surface(), severity, seed=7))
         assert first.shape == (3, 64, 64)
         assert first.min() >= 0 and first.max() <= 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_step_is_worse_than_the_one_before(kind: Degradation) -> None:
+def test_each_step_is_worse_than_the_one_before(kind: Corruption) -> None:
     damage = [
         sum(differs(kind.apply(surface(64, n), s, seed=n), surface(64, n)) for n in range(8))
-        for s in kind.strengths
+        for s in kind.severities
     ]
     assert damage == sorted(damage)
     assert damage[0] > 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_tiny_images_are_degraded_too(kind: Degradation) -> None:
-    for strength in kind.strengths:
-        assert kind.apply(surface(8), strength, seed=0).isfinite().all()
+def test_tiny_images_are_degraded_too(kind: Corruption) -> None:
+    for severity in kind.severities:
+        assert kind.apply(surface(8), severity, seed=0).isfinite().all()
 
 
-@pytest.mark.parametrize("snr_db", BY_NAME["Noise"].strengths)
+@pytest.mark.parametrize("snr_db", BY_NAME["Noise"].severities)
 def test_noise_has_the_ratio_that_is_written(snr_db: float) -> None:
     clean = torch.full((1, 400, 400), 0.5)
     noise = BY_NAME["Noise"].apply(clean, snr_db, seed=1) - clean
@@ -166,16 +166,16 @@ def test_the_combined_one_is_light_motion_and_noise() -> None:
 
 def test_strengths_between_two_of_the_table_lie_between() -> None:
     noise = BY_NAME["Noise"]
-    assert [noise.strength(place) for place in (1, 2, 3, 4, 5)] == list(noise.strengths)
-    assert noise.strength(1.5) == 37.5
+    assert [noise.severity(place) for place in (1, 2, 3, 4, 5)] == list(noise.severities)
+    assert noise.severity(1.5) == 37.5
 
 
 def test_eight_bits_round() -> None:
     assert to_bytes(torch.tensor([0, 0.5, 1])).tolist() == [0, 128, 255]
 
 
-def augment(degrade: float) -> Augment:
-    still = RecipeConfig(rotation=0, shear=0, translation=0, flip=False, degrade=degrade)
+def augment(corrupt: float) -> Augment:
+    still = RecipeConfig(rotation=0, shear=0, translation=0, flip=False, corrupt=corrupt)
     config = {"input_size": (3, 32, 32), "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.25)}
     return Augment(still, config)
 
@@ -198,11 +198,11 @@ def test_training_sees_every_kind_alone_and_together(monkeypatch: pytest.MonkeyP
     """In the order of the stages, and the weaker the more there are at once."""
     met: list[tuple[str, float]] = []
 
-    def note(name: str) -> Degradation:
+    def note(name: str) -> Corruption:
         kind = BY_NAME[name]
 
-        def change(levels: torch.Tensor, strength: float, draw: torch.Generator) -> torch.Tensor:
-            met.append((name, strength))
+        def change(levels: torch.Tensor, severity: float, draw: torch.Generator) -> torch.Tensor:
+            met.append((name, severity))
             return levels
 
         return replace(kind, change=change)
@@ -214,13 +214,13 @@ def test_training_sees_every_kind_alone_and_together(monkeypatch: pytest.MonkeyP
     combinations = []
     for seed in range(600):
         met.clear()
-        degrade_by_chance(surface(8), seed)
+        corrupt_by_chance(surface(8), seed)
         stages = [stage_of[name] for name, _ in met]
         assert stages == sorted(set(stages))
-        for name, strength in met:
-            # Strengths of the table fall or rise; the places of all begin at 1.
-            ends = sorted((BY_NAME[name].strength(1), BY_NAME[name].strength(1 + 4 / len(met))))
-            assert ends[0] <= strength <= ends[1]
+        for name, severity in met:
+            # Severities of the table fall or rise; the places of all begin at 1.
+            ends = sorted((BY_NAME[name].severity(1), BY_NAME[name].severity(1 + 4 / len(met))))
+            assert ends[0] <= severity <= ends[1]
         combinations.append(tuple(name for name, _ in met))
     assert {len(names) for names in combinations} == {1, 2, 3}
     assert {names[0] for names in combinations if len(names) == 1} == set(stage_of)
@@ -228,7 +228,7 @@ def test_training_sees_every_kind_alone_and_together(monkeypatch: pytest.MonkeyP
 
 
 def test_training_degrades_by_seed_alone() -> None:
-    first, again = (degrade_by_chance(surface(), 3) for _ in range(2))
+    first, again = (corrupt_by_chance(surface(), 3) for _ in range(2))
     assert torch.equal(first, again)
-    damage = {round(differs(degrade_by_chance(surface(), n), surface()), 4) for n in range(50)}
+    damage = {round(differs(corrupt_by_chance(surface(), n), surface()), 4) for n in range(50)}
     assert len(damage) > 30

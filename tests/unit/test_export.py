@@ -12,7 +12,7 @@ from timm.data import resolve_model_data_config
 
 from tests.published_folder import write_published_folder
 from trainer.config.settings import ModelConfig
-from trainer.errors import DefectError
+from trainer.errors import UserError
 from trainer.model.backbone import build
 from trainer.model.export import prove_equal, write_model
 
@@ -43,7 +43,7 @@ def test_tampered_folder_is_refused(tmp_path: Path, poison: float, words: str) -
     tensors = load_file(file)
     tensors["head.fc.bias"] = tensors["head.fc.bias"] + torch.tensor([0, 0, poison, 0, 0, 0])
     save_file(tensors, file)
-    with pytest.raises(DefectError, match=words):
+    with pytest.raises(UserError, match=words):
         prove_equal(model, resolve_model_data_config(model), tmp_path / "published", IMAGES)
 
 

@@ -67,7 +67,7 @@ def test_learning_curves_plot_the_epochs() -> None:
     assert train == (numbers, [epoch.train_accuracy for epoch in epochs])
     assert validation == (numbers, [epoch.validation_accuracy for epoch in epochs])
     assert mark == ([3], [epochs[2].validation_accuracy])
-    assert legend(figure) == ["training", "validation", "kept: epoch 3"]
+    assert legend(figure) == ["training", "validation", "published: epoch 3"]
     # At the edge, as that of a last epoch is, it stays whole.
     assert not any(axes.lines[3].get_clip_on() for axes in figure.axes)
 
@@ -194,7 +194,7 @@ def test_alternative_texts_hold_the_numbers(tmp_path: Path) -> None:
     entries = results.write_report_figures(example_epochs(8, kept=7), example_test(), tmp_path)
     learning, confusion, curves = (entry.alt.replace("\u00a0", " ") for entry in entries)
     assert "over 8 epochs. Training loss goes from 1.0200 to 0.0451" in learning
-    assert "Epoch 7 was kept: training loss 0.0574 and accuracy 98.6 %" in learning
+    assert "Epoch 7 was published: training loss 0.0574 and accuracy 98.6 %" in learning
     assert "284 of 288 test images got the right class" in confusion
     assert "of 48 images of Inclusion, 1 was called Scratches" in confusion
     assert "lowest 0.996 (Inclusion), highest 1 (" in curves

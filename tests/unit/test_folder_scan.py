@@ -305,7 +305,7 @@ def test_mvtec_is_refused_with_the_right_advice(tmp_path: Path) -> None:
     files = ["train/good/0.png", "test/good/0.png", "test/scratch/0.png", "test/hole/0.png"]
     write_tree(tmp_path, [*files, "ground_truth/scratch/0_mask.png", "license.txt"])
     sentence = problem(tmp_path)
-    for words in ("hole is missing in train", "scratch is missing in train", "MVTec", "--regroup"):
+    for words in ("hole is missing in train", "scratch is missing in train", "MVTec", "--resplit"):
         assert words in sentence
     scan = used(tmp_path, pooled=True)
     assert scan.classes == ["good", "hole", "scratch"]
@@ -493,7 +493,7 @@ def test_all_differences_between_splits_are_said_at_once(tmp_path: Path) -> None
         "Inclusion is missing in test (Inclusoin there differs in spelling)",
         "Rolled is missing in test",
         "Scratches is missing in train",
-        "--regroup",
+        "--resplit",
     ):
         assert words in sentence
     pooled = scan_folder(str(tmp_path), pooled=True)

@@ -1,4 +1,4 @@
-"""A folder of images that show none of the classes, as `--foreign-dir` names it."""
+"""A folder of images that show none of the classes, as `--ood-dir` names it."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from space.inference.attribution import (
     Explainer,
     above_mean,
     by_place,
-    coloured,
+    colored,
     make_explainer,
     stage_names,
 )
@@ -169,7 +169,7 @@ def test_what_is_cut_off_is_not_under_the_heatmap(predictor: Predictor) -> None:
 
 
 def test_cold_is_transparent_and_hot_is_bright() -> None:
-    picture = coloured(np.array([[0.0, 1.0]]))
+    picture = colored(np.array([[0.0, 1.0]]))
     assert picture.mode == "RGBA"
     assert picture.getpixel((0, 0)) == (0, 0, 4, 0)
     assert picture.getpixel((1, 0)) == (252, 255, 164, 255)
@@ -178,7 +178,7 @@ def test_cold_is_transparent_and_hot_is_bright() -> None:
 def test_the_heatmap_of_a_long_strip_is_scaled_like_the_strip() -> None:
     """No picture of 17,000 px is sent, which WebP could not hold."""
     strip = Image.new("RGB", (20_000, 200))
-    html = heatmap_panel.panel(strip, coloured(np.ones((170, 17_000))), "Scratches")
+    html = heatmap_panel.panel(strip, colored(np.ones((170, 17_000))), "Scratches")
     pictures = [
         Image.open(io.BytesIO(base64.b64decode(data)))
         for data in re.findall(r"base64,([^\"]+)", html)
@@ -187,7 +187,7 @@ def test_the_heatmap_of_a_long_strip_is_scaled_like_the_strip() -> None:
 
 
 def test_the_panel_escapes_names_and_scales_large_images_down() -> None:
-    html = heatmap_panel.panel(Image.new("RGB", (3000, 100)), coloured(np.ones((4, 4))), "<b>&Rost")
+    html = heatmap_panel.panel(Image.new("RGB", (3000, 100)), colored(np.ones((4, 4))), "<b>&Rost")
     assert "&lt;b&gt;&amp;Rost" in html
     assert "<b>&Rost" not in html
     assert len(html) < 20_000

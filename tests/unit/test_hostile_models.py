@@ -163,7 +163,7 @@ def _check(outcome: Prediction | None, expected: Prediction, attack: str) -> Non
     assert list(outcome.probabilities.values()) == pytest.approx(
         list(expected.probabilities.values()), abs=1e-6
     ), attack
-    assert outcome.strangeness == pytest.approx(expected.strangeness, rel=1e-4), attack
+    assert outcome.novelty == pytest.approx(expected.novelty, rel=1e-4), attack
 
 
 # These change what is computed, but no more than another sound model does.
@@ -174,10 +174,10 @@ LEGITIMATE = {
     "decision.json costs.missed count",
     "decision.json costs.missed tiny",
     "decision.json costs.false_alarm count",
-    "decision.json costs.look zero",
-    "decision.json costs.look count",
-    "decision.json costs.look tiny",
-    "decision.json strangeness_limit count",
+    "decision.json costs.review zero",
+    "decision.json costs.review count",
+    "decision.json costs.review tiny",
+    "decision.json novelty_limit count",
 }
 
 
@@ -191,7 +191,7 @@ def test_a_changed_value_of_a_json_file_is_refused_or_has_no_effect(
         outcome = _outcome(folder)
         if outcome is not None and attack in LEGITIMATE:
             assert math.isfinite(outcome.confidence)
-            assert math.isfinite(outcome.strangeness or 0)
+            assert math.isfinite(outcome.novelty or 0)
             continue
         _check(outcome, expected, attack)
         tried += 1

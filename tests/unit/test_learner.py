@@ -15,21 +15,21 @@ from torch import nn
 from trainer.config.settings import RecipeConfig
 from trainer.fitting.inputs import Task
 from trainer.fitting.loop import grouped
-from trainer.fitting.step import Learner
+from trainer.fitting.step import TrainingStep
 from trainer.inputs.loading import Batch, stack_tiles
 from trainer.runtime import checkpoint
 
 LABELS = [0] * 9 + [1] * 4 + [2] * 3
 
 
-def _learner(accelerator: Accelerator, **recipe: Any) -> Learner:
+def _learner(accelerator: Accelerator, **recipe: Any) -> TrainingStep:
     torch.manual_seed(0)
     # No batch normalisation: each image passes through this network on its own.
     model = timm.create_model("test_convnext", num_classes=3)
     unused: Any = None
     task = Task(model, unused, unused, augment=nn.Identity(), prepare=nn.Identity())
     images: Any = SimpleNamespace(labels=["a", "b", "c"], parts={"train": {"label": LABELS}})
-    return Learner(task, images, RecipeConfig(lr=1e-2, **recipe), 2, accelerator)
+    return TrainingStep(task, images, RecipeConfig(lr=1e-2, **recipe), 2, accelerator)
 
 
 def _batches(size: int) -> list[Batch]:
@@ -54,7 +54,7 @@ def test_parts_of_a_batch_move_the_weights_as_the_whole_does(size: int, weights:
         assert expected[2] == 16
     for state in ("network", "kept"):
         one, other = (
-            x.kept if state == "kept" else x.network.state_dict() for x in (whole, parted)
+            x.eval_weights if state == "kept" else x.network.state_dict() for x in (whole, parted)
         )
         for name, tensor in one.items():
             # AdamW moves a weight by up to the rate; where gradients all but vanish, their
@@ -64,7 +64,7 @@ def test_parts_of_a_batch_move_the_weights_as_the_whole_does(size: int, weights:
     assert moved.abs().mean() > 1e-3
 
 
-def _scaled_learner() -> Learner:
+def _scaled_learner() -> TrainingStep:
     """No processor trains in fp16, but torch's scaler works on one as it does on a GPU."""
     accelerator = Accelerator(cpu=True)
     accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=2)

@@ -11,12 +11,12 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from space.inference.attribution import Explainer, coloured
+from space.inference.attribution import Explainer, colored
 from space.inference.decision import Prediction
 from trainer.data.voc_boxes import Box, choose_boxes, mask, own_boxes
 from trainer.errors import DataError
 from trainer.evaluation.explanations import _explain_some
-from trainer.evaluation.localization import Found, compare, join, measure_localisation, summarise
+from trainer.evaluation.localization import Found, compare, join, measure_localization, summarise
 
 # A quarter of the image: the lower left.
 QUARTER = mask([Box("a", 0, 0.5, 0.5, 1)], 20, 20)
@@ -162,7 +162,7 @@ def test_the_class_that_was_named_is_explained(tmp_path: Path) -> None:
     assert rows == [1, 3, 0, 2]
     for row, one in zip(rows, found, strict=True):
         assert (one.label, one.prediction) == (NAMES[truth[row]], NAMES[named[row]])
-        expected = coloured(Marking().explain(one.image, named[row]))
+        expected = colored(Marking().explain(one.image, named[row]))
         assert one.heat.tobytes() == expected.tobytes()
 
 
@@ -175,7 +175,7 @@ def test_the_heatmap_of_the_true_class_is_scored(tmp_path: Path) -> None:
             f"<object><name>{name}</name><bndbox><xmin>{row + 1}</xmin><ymin>1</ymin>"
             f"<xmax>{row + 1}</xmax><ymax>4</ymax></bndbox></object></annotation>"
         )
-    facts = measure_localisation(cast(Explainer, Marking()), test, {"": tmp_path})
+    facts = measure_localization(cast(Explainer, Marking()), test, {"": tmp_path})
     assert [one.label for one in facts.classes] == NAMES
     for one in facts.classes:
         assert (one.images, one.area, one.energy, one.pointing.value) == (1, 0.25, 1, 1)

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from model_card.card import CARD_FILE, render_card, write_card
 from model_card.formatting import one_line
 from model_card.schema.report import Figure, Report, Setting
-from tests.extra_facts import example_localisation, example_robustness
+from tests.extra_facts import example_localization, example_robustness
 from tests.reports import (
     CONFUSION,
     LABELS,
@@ -38,7 +38,7 @@ from tests.reports import (
     example_training,
     wilson,
 )
-from tests.trust_facts import example_operating_point, example_trust
+from tests.trust_facts import example_operating_point, example_reliability
 
 GOLDEN = Path(__file__).parent / "golden" / "card.md"
 REPO_ID = "mill/strip-defects"
@@ -107,15 +107,15 @@ def reports() -> dict[str, Report]:
                 ),
             ],
         ),
-        "no decision": example_report(trust=None),
-        "no rejection": example_report(trust=example_trust(LABELS, unknown_surfaces=None)),
+        "no decision": example_report(reliability=None),
+        "no rejection": example_report(reliability=example_reliability(LABELS, ood_detection=None)),
         "a class without defect": example_report(
             TWO,
             TWO_LABELS,
-            trust=example_trust(
+            reliability=example_reliability(
                 TWO_LABELS,
                 operating_point=example_operating_point(
-                    no_defect="good", confidence_limit=None, automatic_right=None
+                    no_defect="good", confidence_limit=None, automatic_accuracy=None
                 ),
             ),
         ),
@@ -138,9 +138,9 @@ def any_report(request: pytest.FixtureRequest) -> Report:
 
 def test_a_report_of_an_earlier_version_is_read_and_shown() -> None:
     dump = example_report(cross_validation=example_cross_validation()).model_dump(mode="json")
-    del dump["trust"], dump["cross_validation"]["trust"]
+    del dump["reliability"], dump["cross_validation"]["reliability"]
     old = Report.model_validate(dump)
-    assert old.trust is None
+    assert old.reliability is None
     folds = Figure(file="figures/fold_confusion_matrix.png", title="All folds", alt="All folds")
     card = words(render_card(old.model_copy(update={"figures": [*old.figures, folds]})))
     assert "Its confidence is not calibrated" in card
@@ -302,17 +302,17 @@ def test_each_fact_of_the_report_reaches_the_card() -> None:
         "test.classes.#.roc.false_positive_rate.#",
         "test.classes.#.roc.true_positive_rate.#",
         *(
-            f"trust.calibration.{when}.bins.#.{fact}"
+            f"reliability.calibration.{when}.bins.#.{fact}"
             for when in ("before", "after")
             for fact in ("low", "high", "images", "confidence", "accuracy")
         ),
         *(
-            f"trust.unknown_surfaces.{images}.p{percentile}"
-            for images in ("known_strangeness", "foreign.#.strangeness")
+            f"reliability.ood_detection.{images}.p{percentile}"
+            for images in ("reference_novelty", "kinds.#.novelty")
             for percentile in (5, 25, 50, 75, 95)
         ),
-        "trust.operating_point.curve.coverage.#",
-        "trust.operating_point.curve.risk.#",
+        "reliability.operating_point.curve.coverage.#",
+        "reliability.operating_point.curve.risk.#",
         # The demo shows titles; the card has headings.
         "figures.#.title",
         # The base model on the Hub says it all.
@@ -331,7 +331,7 @@ def test_each_fact_of_the_report_reaches_the_card() -> None:
         "unseen_test",
         "data.streamed_images",
         "cross_validation",
-        "localisation",
+        "localization",
         "robustness",
         *(f"data.splits.#.images_by_class.{label}" for label in LABELS),
         "model.labels.#",
@@ -340,7 +340,7 @@ def test_each_fact_of_the_report_reaches_the_card() -> None:
         "test.classes.#.label",
         "test.classes.#.images",
         "test.classes.#.predicted",
-        "training.epochs.#.kept",
+        "training.epochs.#.published",
     }
 
 
@@ -462,7 +462,7 @@ def test_the_kept_epoch_is_bold() -> None:
     card = render_card(reports()["stopped"])
     training = section(card, "Training")
     assert re.findall(r"^\| \*\*(.*?)\*\*", training, re.MULTILINE) == ["12 (kept)"]
-    assert "<summary>All 18 epochs (epoch 12 was kept)</summary>" in training
+    assert "<summary>All 18 epochs (epoch 12 was published)</summary>" in training
     assert "stopped early, after 18 epochs" in training
     assert "moving average" in training
     assert "NVIDIA H200" in card
@@ -474,7 +474,7 @@ def test_validation_decided_only_where_it_did() -> None:
     settings = [*example_training().settings, Setting(flag="--keep", value="last", default="best")]
     card = render_card(example_report(training=example_training(settings=settings)))
     assert decided not in card
-    assert "the weights of the last epoch were kept, whatever it said" in card
+    assert "the last epoch was published regardless of its validation score" in card
 
 
 def test_rare_classes_are_named_only_where_there_are_some() -> None:
@@ -523,7 +523,7 @@ def test_write_card_reads_the_report(tmp_path: Path) -> None:
         (("test", "confusion"), FLAWLESS, "add up|contradict"),
         (("data", "splits", 0, "images"), 1, "don't add up"),
         (("model", "labels"), LABELS[::-1], "same classes"),
-        (("training", "epochs", 0, "kept"), True, "exactly one"),
+        (("training", "epochs", 0, "published"), True, "exactly one"),
         (("data", "splits"), [], "same test images"),
         (("test", "classes", 0, "roc", "true_positive_rate"), [0, 1], "as many"),
     ],
@@ -554,7 +554,7 @@ def extra_figures(*names: str) -> list[Figure]:
 def test_heatmaps_and_robustness_are_told_in_numbers() -> None:
     card = render_card(
         example_report(
-            localisation=example_localisation(LABELS),
+            localization=example_localization(LABELS),
             robustness=example_robustness(images=120, hits=90),
             figures=extra_figures("heatmaps", "robustness"),
         )
@@ -568,7 +568,7 @@ def test_heatmaps_and_robustness_are_told_in_numbers() -> None:
 
 
 def test_photographs_that_are_not_shared_leave_the_numbers() -> None:
-    report = example_report(localisation=example_localisation(LABELS))
+    report = example_report(localization=example_localization(LABELS))
     looks = section(render_card(report), "Where does it look?")
     assert "![" not in looks
     assert "| Pitted | 20 |" in looks

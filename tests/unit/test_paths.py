@@ -11,8 +11,8 @@ import pytest
 
 from trainer.config.paths import check_paths, file_problems, folder_problems, output_problems
 from trainer.config.settings import (
+    ChecksConfig,
     DecisionConfig,
-    ExtraTestsConfig,
     ModelConfig,
     RunConfig,
     TrainConfig,
@@ -84,13 +84,13 @@ def test_no_right_to_read(places: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_all_paths_of_a_run_are_checked_at_once(places: Path) -> None:
     config = TrainConfig(
         model=ModelConfig(weights=places / "missing"),
-        decision=DecisionConfig(foreign_dir=places / "file"),
-        tests=ExtraTestsConfig(boxes=places / "pipe"),
+        decision=DecisionConfig(ood_dir=places / "file"),
+        checks=ChecksConfig(boxes=places / "pipe"),
         run=RunConfig(cache_dir=places / "file"),
     )
     config = replace(config, data=replace(config.data, split_file=places / "folder"))
     with pytest.raises(ConfigError) as caught:
         check_paths(config)
     flags = [line.split()[0] for line in str(caught.value).splitlines()]
-    assert flags == ["--split-file", "--weights", "--foreign-dir", "--boxes", "--cache-dir"]
+    assert flags == ["--split-file", "--weights", "--ood-dir", "--boxes", "--cache-dir"]
     check_paths(TrainConfig(run=RunConfig(cache_dir=places / "new")))

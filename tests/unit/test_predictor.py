@@ -574,7 +574,7 @@ def test_a_folder_without_decision_is_judged_by_softmax_and_that_is_told(
     [prediction] = predictor.predict([noise(0)])
     expected = predictor.logits([noise(0)]).double().softmax(dim=1)[0]
     assert list(prediction.probabilities.values()) == pytest.approx(expected.tolist())
-    assert (prediction.verdict, prediction.candidates, prediction.strangeness) == (
+    assert (prediction.verdict, prediction.candidates, prediction.novelty) == (
         "class",
         (),
         None,
@@ -590,8 +590,8 @@ def test_a_decision_in_the_folder_is_applied(
     assert predictor.decision is not None
     grey = Image.new("RGB", (80, 60), "grey")
     known, unknown = predictor.predict([noise(0), grey])
-    assert known.strangeness is not None
-    assert known.strangeness < 1
+    assert known.novelty is not None
+    assert known.novelty < 1
     assert unknown.verdict == "unknown"
     tempered = predictor.logits([noise(0)]).double() / predictor.decision.rules.temperature
     expected = tempered.softmax(dim=1)[0].tolist()
@@ -605,7 +605,7 @@ def test_one_image_is_judged_as_in_company(folder: Path) -> None:
     for alone, among in zip(
         (predictor.predict([image])[0] for image in images), predictor.predict(images), strict=True
     ):
-        assert alone.strangeness == pytest.approx(among.strangeness, rel=1e-3)
+        assert alone.novelty == pytest.approx(among.novelty, rel=1e-3)
         assert alone.verdict == among.verdict
 
 

@@ -1,4 +1,4 @@
-"""The test on degraded images: which images, what is counted, what folds come to together."""
+"""The test on corrupted images: which images, what is counted, what folds come to together."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.published_folder import write_published_folder
 from trainer.config.settings import DataConfig
 from trainer.data.sources import find_images
 from trainer.evaluation.robustness import choose_rows, join, measure_robustness
-from trainer.inputs.corruptions import DEGRADATIONS
+from trainer.inputs.corruptions import CORRUPTIONS
 from trainer.synthetic.samples import write_samples
 
 
@@ -70,8 +70,8 @@ def test_everything_is_judged_once_as_it_is_and_once_degraded(
     blind = Blind(tmp_path / "model")
     found = measure_robustness(blind, test_part, most_images=6, seed=3)
     assert (found.images, found.of) == (6, 12)
-    assert len(blind.seen) == 6 * (1 + 5 * len(DEGRADATIONS))
-    assert [kind.name for kind in found.kinds] == [kind.name for kind in DEGRADATIONS]
+    assert len(blind.seen) == 6 * (1 + 5 * len(CORRUPTIONS))
+    assert [kind.name for kind in found.kinds] == [kind.name for kind in CORRUPTIONS]
     assert {image.shape for image in blind.seen} == {(found.side_px, found.side_px, 3)}
     # One of six is Pitted, whatever happens to it.
     for kind in found.kinds:
@@ -80,10 +80,10 @@ def test_everything_is_judged_once_as_it_is_and_once_degraded(
     # Darkness is noticed.
     dark = next(kind for kind in found.kinds if kind.name == "Under-exposure")
     assert dark.steps[-1].unnoticed.value < 5 / 6
-    # Each of the six is another picture at each strength of each kind.
+    # Each of the six is another picture at each severity of each kind.
     for place in range(6):
         pictures = {image.tobytes() for image in blind.seen[place::6]}
-        assert len(pictures) == 1 + 5 * len(DEGRADATIONS)
+        assert len(pictures) == 1 + 5 * len(CORRUPTIONS)
     again = measure_robustness(Blind(tmp_path / "model"), test_part, most_images=6, seed=3)
     assert again == found
 
@@ -155,12 +155,12 @@ def test_the_figure_shows_every_number_in_its_place() -> None:
     shown = {}
     for text in drawing.axes[0].texts:
         x, y = text.get_position()
-        # The number, and below it the strength.
+        # The number, and below it the severity.
         shown[round(x), round(y), y > round(y)] = text.get_text()
     rows = [label.get_text().partition(" (")[0] for label in drawing.axes[0].get_yticklabels()]
-    assert rows == [kind.name for kind in DEGRADATIONS]
-    for row, kind in enumerate(DEGRADATIONS):
-        for column, strength in enumerate(kind.strengths):
+    assert rows == [kind.name for kind in CORRUPTIONS]
+    for row, kind in enumerate(CORRUPTIONS):
+        for column, severity in enumerate(kind.severities):
             percentage = 100 * (400 + 5 * row + column) / 1000
             assert shown[column, row, False] == f"{percentage:.1f}"
-            assert shown[column, row, True] == f"{strength:g}"
+            assert shown[column, row, True] == f"{severity:g}"

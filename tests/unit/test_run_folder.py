@@ -165,9 +165,9 @@ def test_before_a_checkpoint_the_command_counts_after_it_the_run(tmp_path: Path)
     ):
         with pytest.raises(ConfigError, match="--data-dir is new, was old"):
             read([*words, *more], command)
-    facts = ["--run-dir", str(run_dir), "--license", "mit", "--share-images", "--workers", "3"]
+    facts = ["--run-dir", str(run_dir), "--license", "mit", "--publish-images", "--workers", "3"]
     given = read_push_config(facts, push.COMMAND).train
-    assert (given.model.license, given.data.share_images, given.run.workers) == ("mit", True, 3)
+    assert (given.model.license, given.data.publish_images, given.run.workers) == ("mit", True, 3)
     assert given.run.resume
 
 

@@ -7,17 +7,17 @@ import logging
 import pytest
 
 from trainer.inputs.shapes import report_shapes, tile_counts
-from trainer.inspection.findings import Verdict, judge
-from trainer.inspection.report import ClassFacts, DataReport, SizeCount
+from trainer.inspection.findings import Finding, list_findings
+from trainer.inspection.report import ClassSchema, DataReport, SizeCount
 
 STRIP, UPRIGHT, CAMERA = (1600, 256), (200, 400), (640, 480)
 
 
-def squashed(*sizes: tuple[tuple[int, int], int]) -> list[Verdict]:
+def squashed(*sizes: tuple[tuple[int, int], int]) -> list[Finding]:
     """Return what the inspection says of images of these sizes, and how many there are of each."""
     counted = [SizeCount(size_px=size, images=images) for size, images in sizes]
     images = sum(each.images for each in counted)
-    facts = ClassFacts(label="A", images=images, surfaces=images, sizes=counted, grey=None)
+    facts = ClassSchema(label="A", images=images, surfaces=images, sizes=counted, grey=None)
     report = DataReport(
         source="strips",
         images=images,
@@ -39,7 +39,7 @@ def squashed(*sizes: tuple[tuple[int, int], int]) -> list[Verdict]:
         random_split=None,
         label_check=None,
     )
-    return [verdict for verdict in judge(report) if "squashed" in verdict.title]
+    return [finding for finding in list_findings(report) if "squashed" in finding.title]
 
 
 def test_inspection_says_that_strips_are_squashed() -> None:

@@ -30,8 +30,8 @@ def _rules(**changes: Any) -> Rules:
         "temperature": 1,
         "coverage": 0.95,
         "least_probability": 0.1,
-        "costs": Costs(missed=20, false_alarm=2, look=1, no_defect=None),
-        "strangeness_limit": 8,
+        "costs": Costs(missed=20, false_alarm=2, review=1, no_defect=None),
+        "novelty_limit": 8,
     }
     return Rules.model_validate(parts | changes)
 
@@ -73,31 +73,31 @@ def test_a_probability_claims_certainty_only_where_it_is_exact(
 
 def test_the_verdict_comes_first_and_the_classes_by_probability() -> None:
     prediction = Prediction({"Crazing": 0.02, "Scratches": 0.97, "Pitted": 0.01})
-    assert _text(prediction_panel.judged(prediction, PLAIN)).startswith(
+    assert _text(prediction_panel.prediction(prediction, PLAIN)).startswith(
         "Scratches — 97 % sure Scratches 97 % Crazing 2 % Pitted 1 % The model always picks one"
     )
 
 
 def test_a_confidence_near_1_is_said_in_words() -> None:
     prediction = Prediction({"Crazing": 0.9999, "Pitted": 0.0001})
-    assert _text(prediction_panel.judged(prediction, PLAIN)).startswith(
+    assert _text(prediction_panel.prediction(prediction, PLAIN)).startswith(
         "Crazing — more than 99 % sure"
     )
 
 
 def test_of_many_classes_the_least_probable_are_summed_up() -> None:
     shares = {"first": 0.5, **{f"class {number}": 0.05 for number in range(10)}}
-    text = _text(prediction_panel.judged(Prediction(shares), PLAIN))
+    text = _text(prediction_panel.prediction(Prediction(shares), PLAIN))
     assert text.count("class ") == 9
     assert "1 more class: 5 %" in text
     shares["last"] = 0.0
-    assert "2 more classes: 5 %" in _text(prediction_panel.judged(Prediction(shares), PLAIN))
+    assert "2 more classes: 5 %" in _text(prediction_panel.prediction(Prediction(shares), PLAIN))
 
 
 def test_an_answer_that_can_be_taken() -> None:
     shares = {"Crazing": 0.02, "Scratches": 0.97, "Pitted": 0.01}
     prediction = Prediction(shares, ("Scratches",), "class", 0.3, 0.9545)
-    html = prediction_panel.judged(prediction, _background())
+    html = prediction_panel.prediction(prediction, _background())
     assert '<p class="badge class">' in html
     assert '<b class="limit" style="left:95.45%">' in html
     assert _text(html) == (
@@ -109,7 +109,7 @@ def test_an_answer_that_can_be_taken() -> None:
 
 def test_an_answer_that_can_be_taken_though_others_are_possible() -> None:
     prediction = Prediction({"Crazing": 0.3, "Pitted": 0.7}, ("Pitted", "Crazing"), "class", 0.3, 0)
-    text = _text(prediction_panel.judged(prediction, _background()))
+    text = _text(prediction_panel.prediction(prediction, _background()))
     assert "At 95 % coverage it may also be Crazing ; what mistakes cost still speaks" in text
     assert "An automatic answer needs" not in text
 
@@ -117,7 +117,7 @@ def test_an_answer_that_can_be_taken_though_others_are_possible() -> None:
 def test_an_unsure_answer_of_one_candidate_names_the_limit() -> None:
     shares = {"Crazing": 0.08, "Scratches": 0.88, "Pitted": 0.04}
     prediction = Prediction(shares, ("Scratches",), "unsure", 0.3, 0.9545)
-    html = prediction_panel.judged(prediction, _background())
+    html = prediction_panel.prediction(prediction, _background())
     assert '<p class="badge unsure">' in html
     assert _text(html).startswith(
         "A person should look Probably Scratches — 88 % sure That is below the 95.5 % that an "
@@ -129,7 +129,7 @@ def test_an_unsure_answer_of_one_candidate_names_the_limit() -> None:
 def test_an_unsure_answer_of_several_candidates_names_them() -> None:
     shares = {"Crazing": 0.34, "Scratches": 0.6, "Pitted": 0.06}
     two = Prediction(shares, ("Scratches", "Crazing"), "unsure", 0.3, 0.9545)
-    assert _text(prediction_panel.judged(two, _background())).startswith(
+    assert _text(prediction_panel.prediction(two, _background())).startswith(
         "A person should look Between Scratches and Crazing Scratches is the likeliest at 60 %, "
         "below the 95.5 % that an automatic answer needs. "
         "Prediction set at 95 % coverage: Scratches, Crazing Scratches 60 %"
@@ -137,13 +137,13 @@ def test_an_unsure_answer_of_several_candidates_names_them() -> None:
     many = {f"class {number}": 1 / 9 for number in range(9)}
     nine = Prediction(many, tuple(many), "unsure", 0.3, 0.9)
     assert "Between class 0, class 1, class 2 and 6 more" in _text(
-        prediction_panel.judged(nine, _background())
+        prediction_panel.prediction(nine, _background())
     )
 
 
 def test_a_surface_that_is_not_known_is_said_once_and_by_how_much() -> None:
     shares = {"Crazing": 0.999, "Scratches": 0.001, "Pitted": 0.0}
-    html = prediction_panel.judged(
+    html = prediction_panel.prediction(
         Prediction(shares, ("Crazing",), "unknown", 1.074, 0.95), _background()
     )
     text = _text(html)
@@ -156,19 +156,21 @@ def test_a_surface_that_is_not_known_is_said_once_and_by_how_much() -> None:
     assert html.index("<details>") < html.index("probabilities")
     for novelty, said in ((1.0001, "1.01"), (7.0, "7.00"), (3e300, "more than 100")):
         far = Prediction(shares, ("Crazing",), "unknown", novelty)
-        assert f"Novelty {said} × the limit" in _text(prediction_panel.judged(far, _background()))
+        assert f"Novelty {said} × the limit" in _text(
+            prediction_panel.prediction(far, _background())
+        )
 
 
 def test_a_model_of_drawings_never_vouches_for_a_photograph() -> None:
     shares = {"Crazing": 0.01, "Scratches": 0.99, "Pitted": 0.0}
     sure = Prediction(shares, ("Scratches",), "class", 0.3, 0.95)
-    upload = prediction_panel.judged(sure, _background(drawn=True))
+    upload = prediction_panel.prediction(sure, _background(drawn=True))
     assert "badge class" not in upload
     assert _text(upload).startswith("Trained on drawings: don’t rely on it Most like Scratches ")
     assert " sure" not in upload
     assert "needs" not in upload
     assert "calibrated" not in upload
-    own = prediction_panel.judged(sure, _background(drawn=True), own_example=True)
+    own = prediction_panel.prediction(sure, _background(drawn=True), own_example=True)
     assert "badge class" in own
     assert "Scratches — 99 % sure" in _text(own)
     assert "calibrated" not in own + prediction_panel.waiting(["Crazing"], _background(drawn=True))
@@ -182,7 +184,7 @@ def test_the_note_claims_no_more_than_was_measured() -> None:
 
     assert "is not calibrated" in _text(prediction_panel.waiting(labels, PLAIN))
     assert note().endswith(f"{KNOWS} {CALIBRATED}")
-    never = note(rules=_rules(strangeness_limit=None))
+    never = note(rules=_rules(novelty_limit=None))
     assert "always picks one of its 3 classes" in never
     assert "is calibrated" in never
     worse = note(calibration=_measured(0.0389, 0.0545))
@@ -213,10 +215,10 @@ def test_words_numbers_and_set_never_contradict(
     least: float,
 ) -> None:
     missed, false_alarm, look = costs
-    chosen = Costs(missed=missed, false_alarm=false_alarm, look=look, no_defect=no_defect)
+    chosen = Costs(missed=missed, false_alarm=false_alarm, review=look, no_defect=no_defect)
     rules = _rules(costs=chosen.model_dump(), least_probability=least)
     [said] = Decision(rules, None).conclude(scale * torch.tensor([logits]), None)
-    html = prediction_panel.judged(said, _background(rules=rules))
+    html = prediction_panel.prediction(said, _background(rules=rules))
     text = _text(html)
     badge = prediction_panel.ADVICE["unsure" if said.verdict == "unsure" else "class"]
     assert text.startswith(badge)
@@ -240,12 +242,12 @@ def test_words_numbers_and_set_never_contradict(
 @pytest.mark.parametrize(
     "html",
     [
-        prediction_panel.judged(Prediction({HOSTILE: 1.0}), PLAIN),
-        prediction_panel.judged(Prediction({HOSTILE: 1.0}, (HOSTILE,), "class"), _background()),
-        prediction_panel.judged(
+        prediction_panel.prediction(Prediction({HOSTILE: 1.0}), PLAIN),
+        prediction_panel.prediction(Prediction({HOSTILE: 1.0}, (HOSTILE,), "class"), _background()),
+        prediction_panel.prediction(
             Prediction({HOSTILE: 0.6, "b": 0.4}, (HOSTILE,), "unsure"), _background()
         ),
-        prediction_panel.judged(
+        prediction_panel.prediction(
             Prediction({HOSTILE: 1.0}, (HOSTILE,), "unknown", 2.0), _background()
         ),
         prediction_panel.waiting([HOSTILE], _background()),

@@ -116,7 +116,7 @@ def test_given_parts_stay_unless_regrouped() -> None:
     assert division == "given"
     assert origins["test"] == "as the data came"
     assert files(parts["test"]) == files(given_parts["test"])
-    parts, origins, division = divide(given_parts, DataConfig(regroup=True), 0)
+    parts, origins, division = divide(given_parts, DataConfig(resplit=True), 0)
     assert division == "grouped"
     assert Counter(parts["test"]["label"]) == {0: 10, 1: 10}
     assert files(parts["test"]) & files(given_parts["train"])

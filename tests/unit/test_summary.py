@@ -13,10 +13,10 @@ from trainer.cli.summary import summary
 
 
 def _decided(report: Report, **changes: object) -> Report:
-    assert report.trust is not None
-    point = report.trust.operating_point.model_copy(update=changes)
-    trust = report.trust.model_copy(update={"operating_point": point})
-    return report.model_copy(update={"trust": trust})
+    assert report.reliability is not None
+    point = report.reliability.operating_point.model_copy(update=changes)
+    reliability = report.reliability.model_copy(update={"operating_point": point})
+    return report.model_copy(update={"reliability": reliability})
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     numbers = {
         "unsure": wilson(20, 288),
         "unknown": wilson(8, 288),
-        "automatic_right": wilson(258, 260),
+        "automatic_accuracy": wilson(258, 260),
     }
     _decided(example_report(), **numbers).write(folder)
     return folder
@@ -64,12 +64,12 @@ def test_folds_are_summed_up_together(folder: Path) -> None:
 
 
 def test_a_report_without_decisions_has_none(folder: Path) -> None:
-    Report.read(folder).model_copy(update={"trust": None}).write(folder)
+    Report.read(folder).model_copy(update={"reliability": None}).write(folder)
     assert "To a person" not in summary(folder)
 
 
 def test_where_nothing_is_automatic_no_share_of_it_is_given(folder: Path) -> None:
-    _decided(Report.read(folder), automatic_right=None).write(folder)
+    _decided(Report.read(folder), automatic_accuracy=None).write(folder)
     assert "Automatic" not in summary(folder)
 
 

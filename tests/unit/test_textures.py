@@ -11,12 +11,12 @@ import torch
 from datasets import Dataset
 from PIL import Image
 
-from space.inference.novelty import KnownTextures, describe_texture, texture_stages
+from space.inference.novelty import MahalanobisDetector, channel_statistics, feature_stages
 from space.inference.predictor import Observation, Predictor
 from tests.published_folder import write_published_folder
 from trainer.decision.conformal import conformal_quantile
-from trainer.decision.novelty import learn_textures, strangeness_of_known
-from trainer.decision.outputs import Known, gather
+from trainer.decision.novelty import fit_detector, held_out_novelty
+from trainer.decision.outputs import ReferenceSet, collect_outputs
 from trainer.errors import DataError
 from trainer.evaluation import ood_images
 from trainer.evaluation.rejection import detection_auroc, false_positive_rate
@@ -25,7 +25,7 @@ from trainer.evaluation.rejection import detection_auroc, false_positive_rate
 def test_a_texture_is_described_by_mean_and_spread() -> None:
     seen = torch.tensor([[[[1.0, 3.0]], [[5.0, 5.0]]]])
     expected = [2.0, 5.0, np.log(1 + 1e-4), np.log(1e-4)]
-    assert describe_texture(seen)[0].tolist() == pytest.approx(expected, abs=1e-6)
+    assert channel_statistics(seen)[0].tolist() == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_stages_between_a_quarter_and_a_sixteenth_are_compared(
     name: str, stages: list[int]
 ) -> None:
     model = timm.create_model(name)
-    found = texture_stages(model)
+    found = feature_stages(model)
     if stages:
         assert found == stages
         assert all(4 <= model.feature_info[index]["reduction"] <= 16 for index in found)
@@ -49,7 +49,7 @@ def test_stages_between_a_quarter_and_a_sixteenth_are_compared(
 
 
 def test_a_network_that_does_not_show_its_stages_has_none() -> None:
-    assert texture_stages(torch.nn.Linear(2, 2)) == []
+    assert feature_stages(torch.nn.Linear(2, 2)) == []
 
 
 def _two_classes(seed: int, images: int) -> tuple[torch.Tensor, np.ndarray]:
@@ -61,12 +61,12 @@ def _two_classes(seed: int, images: int) -> tuple[torch.Tensor, np.ndarray]:
 
 def test_known_images_deviate_by_one_and_foreign_ones_by_what_the_axis_allows() -> None:
     described, truth = _two_classes(0, 4000)
-    textures = learn_textures([2], [described], truth)
+    detector = fit_detector([2], [described], truth)
     fresh, _ = _two_classes(1, 4000)
-    assert textures.strangeness([fresh]).mean().item() == pytest.approx(1, abs=0.05)
+    assert detector.novelty([fresh]).mean().item() == pytest.approx(1, abs=0.05)
     # Forty along the wide axis is one standard deviation, along a narrow one it is forty.
     places = torch.tensor([[40.0, 0.0, 0.0], [0.0, 0.0, 40.0], [0.0, 10.0, 0.0]])
-    wide, narrow, centre = textures.strangeness([places]).tolist()
+    wide, narrow, centre = detector.novelty([places]).tolist()
     assert wide == pytest.approx(1 / 3, rel=0.1)
     assert narrow == pytest.approx(1600 / 3, rel=0.1)
     assert centre == pytest.approx(0, abs=0.01)
@@ -74,44 +74,44 @@ def test_known_images_deviate_by_one_and_foreign_ones_by_what_the_axis_allows() 
 
 def test_stages_add_up() -> None:
     described, truth = _two_classes(0, 200)
-    once = learn_textures([1], [described], truth).strangeness([described])
-    twice = learn_textures([1, 2], [described] * 2, truth).strangeness([described] * 2)
+    once = fit_detector([1], [described], truth).novelty([described])
+    twice = fit_detector([1, 2], [described] * 2, truth).novelty([described] * 2)
     assert twice.tolist() == pytest.approx((2 * once).tolist(), rel=1e-4)
 
 
 def test_tensors_are_put_together_again() -> None:
     described, truth = _two_classes(0, 60)
-    textures = learn_textures([1, 10], [described] * 2, truth)
-    again = KnownTextures.from_tensors(textures.tensors())
+    detector = fit_detector([1, 10], [described] * 2, truth)
+    again = MahalanobisDetector.from_tensors(detector.tensors())
     assert list(again.stages) == [1, 10]
     seen = [described] * 2
-    assert torch.equal(again.strangeness(seen), textures.strangeness(seen))
+    assert torch.equal(again.novelty(seen), detector.novelty(seen))
 
 
 def test_a_limit_from_known_images_rejects_2_percent_of_new_ones() -> None:
     described, truth = _two_classes(2, 3000)
-    strangeness = strangeness_of_known([1], [described], truth, range(3000), seed=0)
-    limit = conformal_quantile(strangeness, 0.02)
+    novelty = held_out_novelty([1], [described], truth, range(3000), seed=0)
+    limit = conformal_quantile(novelty, 0.02)
     fresh, _ = _two_classes(3, 20_000)
-    textures = learn_textures([1], [described], truth)
-    rejected = (textures.strangeness([fresh]) > limit).double().mean().item()
+    detector = fit_detector([1], [described], truth)
+    rejected = (detector.novelty([fresh]) > limit).double().mean().item()
     assert rejected == pytest.approx(0.02, abs=0.006)
 
 
 def test_images_of_one_surface_do_not_vouch_for_each_other() -> None:
-    """Twins on one surface, far from all else: each is strange if the other is left out, too."""
+    """Twins on one surface, far from all else: each is novelty if the other is left out, too."""
     described, truth = _two_classes(4, 100)
     described[0] = described[2] = torch.tensor([0.0, 0.0, 300.0])
     alone = list(range(100))
     together = [0 if row == 2 else row for row in alone]
-    strange = strangeness_of_known([1], [described], truth, together, seed=0)
-    assert strange[[0, 2]].min() > 20 * np.median(strange)
+    novelty = held_out_novelty([1], [described], truth, together, seed=0)
+    assert novelty[[0, 2]].min() > 20 * np.median(novelty)
 
 
 def test_one_surface_alone_says_nothing() -> None:
     described, truth = _two_classes(5, 20)
-    assert len(strangeness_of_known([1], [described], truth, [0] * 20, seed=0)) == 0
-    assert len(strangeness_of_known([], [], truth, range(20), seed=0)) == 0
+    assert len(held_out_novelty([1], [described], truth, [0] * 20, seed=0)) == 0
+    assert len(held_out_novelty([], [], truth, range(20), seed=0)) == 0
 
 
 # How well a score tells the unknown.
@@ -169,35 +169,37 @@ def test_stages_are_seen_in_the_one_forward_pass(tmp_path: Path) -> None:
     stem.register_forward_hook(lambda *_: calls.append(1))
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
     plain = predictor.observe([image], [])
-    assert plain.textures == []
+    assert plain.statistics == []
     seen = predictor.observe([image], [0, 2])
     assert len(calls) == 2
     assert torch.allclose(plain.logits, seen.logits, atol=1e-6)
     pixels = predictor.transform(image).unsqueeze(0)
     with torch.inference_mode():
         maps = predictor.model.forward_intermediates(pixels, intermediates_only=True)  # type: ignore[operator]
-    for index, described in zip((0, 2), seen.textures, strict=True):
-        assert torch.allclose(described, describe_texture(maps[index]), atol=1e-5)
+    for index, described in zip((0, 2), seen.statistics, strict=True):
+        assert torch.allclose(described, channel_statistics(maps[index]), atol=1e-5)
 
 
 def test_a_class_of_one_known_image_does_not_switch_novelty_off() -> None:
     described, truth = _two_classes(3, 40)
     lonely = torch.cat([described, described[:1] + 500])
     with_lonely = np.append(truth, 2)
-    strange = strangeness_of_known([1], [lonely], with_lonely, range(41), seed=0)
+    novelty = held_out_novelty([1], [lonely], with_lonely, range(41), seed=0)
     # The lonely image itself is no measure of what is known: nothing like it is left.
-    assert len(strange) == 40
-    assert strange.max() < 100
+    assert len(novelty) == 40
+    assert novelty.max() < 100
 
 
 def test_of_very_many_classes_some_are_left_out() -> None:
     rng = np.random.default_rng(0)
     truth = np.repeat(np.arange(50), 4)
     described = torch.from_numpy(rng.normal(size=(200, 3)) + truth[:, None]).float()
-    textures = learn_textures([1], [described], truth)
-    found = gather(
-        Known([1], [described], truth, textures, np.zeros(200), np.zeros((0, 50)), truth[:0]),
-        textures,
+    detector = fit_detector([1], [described], truth)
+    found = collect_outputs(
+        ReferenceSet(
+            [1], [described], truth, detector, np.zeros(200), np.zeros((0, 50)), truth[:0]
+        ),
+        detector,
         [f"class {label}" for label in range(50)],
         Dataset.from_dict({"label": list(truth)}),
         Observation(torch.zeros(200, 50), [described]),

@@ -11,7 +11,7 @@ import pytest
 
 from trainer.config.settings import (
     DecisionConfig,
-    ExtraTestsConfig,
+    ChecksConfig,
     ModelConfig,
     RecipeConfig,
     TrainConfig,
@@ -107,7 +107,7 @@ def test_a_long_run_gets_advice_with_numbers() -> None:
 
 def test_only_what_helps_is_advised() -> None:
     config = TrainConfig(
-        model=ModelConfig(image_size=96), recipe=RecipeConfig(epochs=1), tests=ExtraTestsConfig()
+        model=ModelConfig(image_size=96), recipe=RecipeConfig(epochs=1), checks=ChecksConfig()
     )
     text = advice(_slow(60.0, epochs=2), config, 3_000_000)
     assert text is not None
@@ -120,11 +120,11 @@ def test_all_passes_of_the_tests_are_counted() -> None:
     parts = {"train": range(100), "validation": range(20), "test": range(30)}
     images = cast(Images, SimpleNamespace(parts=parts))
     config = TrainConfig(
-        decision=DecisionConfig(known_images=60), tests=ExtraTestsConfig(robustness_images=10)
+        decision=DecisionConfig(known_images=60), checks=ChecksConfig(robustness_images=10)
     )
     # Ten images as they are, and in 11 ways of 5 strengths.
     assert time_left.tested_images(config, images) == 60 + 20 + 30 + 10 * (1 + 55)
     config = TrainConfig(
-        decision=DecisionConfig(known_images=200), tests=ExtraTestsConfig(robustness_images=0)
+        decision=DecisionConfig(known_images=200), checks=ChecksConfig(robustness_images=0)
     )
     assert time_left.tested_images(config, images) == 100 + 20 + 30

@@ -10,12 +10,12 @@ from matplotlib.collections import PathCollection
 from matplotlib.patches import Rectangle
 
 from model_card.figures import reliability_charts
-from model_card.figures.reliability import write_trust_figures
-from model_card.schema.reliability import Trust
+from model_card.figures.reliability import write_reliability_figures
+from model_card.schema.reliability import Reliability
 from tests.reports import LABELS
-from tests.trust_facts import example_operating_point, example_trust
+from tests.trust_facts import example_operating_point, example_reliability
 
-TRUST = example_trust(LABELS)
+TRUST = example_reliability(LABELS)
 
 
 def test_reliability_bars_are_the_bins() -> None:
@@ -38,14 +38,14 @@ def test_reliability_bars_are_the_bins() -> None:
 
 
 def test_strangeness_rows_are_the_kinds_and_the_limit_is_1() -> None:
-    assert TRUST.unknown_surfaces is not None
-    figure = reliability_charts.strangeness(TRUST.unknown_surfaces)
+    assert TRUST.ood_detection is not None
+    figure = reliability_charts.novelty(TRUST.ood_detection)
     [axes] = figure.axes
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ["test images (known)", "noise", "text"]
     assert axes.get_ylim()[0] > axes.get_ylim()[1], "the known ones come first"
     boxes = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
-    spread = TRUST.unknown_surfaces.known_strangeness
+    spread = TRUST.ood_detection.reference_novelty
     assert (boxes[0].get_x(), boxes[0].get_width()) == pytest.approx(
         (spread.p25, spread.p75 - spread.p25)
     )
@@ -68,29 +68,29 @@ def test_the_operating_point_lies_where_it_was_measured() -> None:
 
 
 def test_where_nothing_is_automatic_there_is_no_point() -> None:
-    point = example_operating_point(automatic_right=None)
-    trust = example_trust(LABELS, operating_point=point)
-    figure = reliability_charts.risk_coverage(trust.operating_point, 0.0139)
+    point = example_operating_point(automatic_accuracy=None)
+    reliability = example_reliability(LABELS, operating_point=point)
+    figure = reliability_charts.risk_coverage(reliability.operating_point, 0.0139)
     assert len(figure.axes[0].lines) == 2
 
 
 @pytest.mark.parametrize(
-    ("trust", "names"),
+    ("reliability", "names"),
     [
-        (TRUST, ["reliability", "strangeness", "risk_coverage"]),
-        (example_trust(LABELS, unknown_surfaces=None), ["reliability", "risk_coverage"]),
+        (TRUST, ["reliability", "novelty", "risk_coverage"]),
+        (example_reliability(LABELS, ood_detection=None), ["reliability", "risk_coverage"]),
     ],
 )
 def test_figures_are_written_with_words_that_hold_their_numbers(
-    tmp_path: Path, trust: Trust, names: list[str]
+    tmp_path: Path, reliability: Reliability, names: list[str]
 ) -> None:
-    written = write_trust_figures(trust, tmp_path)
+    written = write_reliability_figures(reliability, tmp_path)
     assert [figure.file for figure in written] == [f"figures/{name}.png" for name in names]
     alt = {Path(figure.file).stem: figure.alt.replace("\u00a0", " ") for figure in written}
     assert "goes from 3.1 % to 0.9 %" in alt["reliability"]
     assert "75.0 % of 8 images at a mean confidence of 64.0 %" in alt["reliability"]
     assert "at the operating point 92.4 % are" in alt["risk_coverage"]
-    if "strangeness" in names:
-        assert "noise 5.2, 97.5 % beyond" in alt["strangeness"]
+    if "novelty" in names:
+        assert "noise 5.2, 97.5 % beyond" in alt["novelty"]
     for figure in written:
         assert (tmp_path / figure.file).read_bytes().startswith(b"\x89PNG")

@@ -16,7 +16,7 @@ from trainer.config.paths import check_paths
 from trainer.config.run_folder import State
 from trainer.config.settings import FACTS, PRESETS, PushConfig, TrainConfig
 from trainer.data.folders.location import find_source
-from trainer.errors import ConfigError, DefectError
+from trainer.errors import ConfigError, UserError
 from trainer.runtime.interruption import Stopped, stop_signals_raised
 from trainer.runtime.library_caches import replace_unwritable_caches
 from trainer.text.terminal import PrintableFormatter, terminal_safe
@@ -66,7 +66,7 @@ def _exit_code(command: Callable[[list[str]], None]) -> int:
     try:
         with stop_signals_raised():
             command(sys.argv[1:])
-    except DefectError as error:
+    except UserError as error:
         print(terminal_safe(f"Error: {error}"), file=sys.stderr)
         return EXIT_USER_ERROR
     except Stopped as stop:
@@ -149,7 +149,7 @@ def resumed(given: TrainConfig, saved: TrainConfig, run_dir: Path) -> TrainConfi
     return replace(
         saved,
         run=resumed_run,
-        data=replace(saved.data, share_images=given.data.share_images),
+        data=replace(saved.data, publish_images=given.data.publish_images),
         model=replace(saved.model, license=given.model.license),
     )
 
@@ -158,7 +158,7 @@ def check_settings(config: TrainConfig) -> None:
     """Check what needs no heavy import: the run folder, the images' place, all other paths.
 
     Raises:
-        DefectError: something is not there, or can't be used.
+        UserError: something is not there, or can't be used.
     """
     run_dir = config.run.run_dir
     if run_dir is not None and config.run.resume:
@@ -178,7 +178,7 @@ def trained_folder(config: TrainConfig) -> Path:
     """Return the folder that is ready to publish: at once if the run is finished, else trained.
 
     Raises:
-        DefectError: the data, the settings or the Hub stand in the way.
+        UserError: the data, the settings or the Hub stand in the way.
     """
     check_settings(config)
     run_dir = config.run.run_dir

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from model_card.formatting import number
-from model_card.schema.reliability import Trust
+from model_card.schema.reliability import Reliability
 from model_card.schema.report import Report, TestResult
 from trainer.runtime.invocation import command_line, space_command_line
 
@@ -25,10 +25,12 @@ def summary(folder: Path, *, published: bool = False) -> str:
     """
     report = Report.read(folder)
     joined = report.cross_validation
-    test, trust = (joined.all_images, joined.trust) if joined else (report.test, report.trust)
+    test, reliability = (
+        (joined.all_images, joined.reliability) if joined else (report.test, report.reliability)
+    )
     rows = _scores(test, "Out-of-fold" if joined else "Test accuracy")
-    if trust is not None:
-        rows += _decisions(trust)
+    if reliability is not None:
+        rows += _decisions(reliability)
     commands = [("Card", [str(folder / "README.md")])]
     served = shlex.quote(f"local-dir:{folder}")
     commands.append(("Serve it", [f"MODEL_ID={served}", space_command_line()]))
@@ -54,8 +56,8 @@ def _scores(test: TestResult, title: str) -> list[tuple[str, str]]:
     ]
 
 
-def _decisions(trust: Trust) -> list[tuple[str, str]]:
-    point = trust.operating_point
+def _decisions(reliability: Reliability) -> list[tuple[str, str]]:
+    point = reliability.operating_point
     person = point.unsure.value + point.unknown.value
     rows = [
         (
@@ -64,8 +66,8 @@ def _decisions(trust: Trust) -> list[tuple[str, str]]:
             f"unknown {number(point.unknown.value)} %)",
         )
     ]
-    if point.automatic_right is not None:
-        share = number(point.automatic_right.value)
+    if point.automatic_accuracy is not None:
+        share = number(point.automatic_accuracy.value)
         rows.append(("Automatic", f"{share} % of the other images are answered correctly"))
     return rows
 

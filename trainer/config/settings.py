@@ -20,7 +20,7 @@ CONFIG_FILE = "config.json"
 # A file with other keys is the `config.json` of something else.
 _STRICT = ConfigDict(extra="forbid")
 # They have no part in a run's result and can be corrected when it is finished.
-FACTS = ("--license", "--share-images")
+FACTS = ("--license", "--publish-images")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class DataConfig:
     """Share of each training class used for validation, where the data have no val split."""
     split_file: File = None
     """CSV with the columns file and part, or an earlier run's split.csv, that sets the split."""
-    regroup: bool = False
+    resplit: bool = False
     """Join the data's own splits and split again, with no surface on both sides."""
     random_split: bool = False
     """Split at random, even where images show the same surface; the scores come out too high."""
@@ -53,7 +53,7 @@ class DataConfig:
     """Cross-validate with this many folds, so that each image is tested once; 0 does not."""
     skip_bad_images: bool = False
     """Leave out files that can't be read as images, and list them, instead of stopping."""
-    share_images: bool = False
+    publish_images: bool = False
     """Publish example images of the test split, too; drawn images always are."""
 
 
@@ -135,9 +135,9 @@ class RecipeConfig:
     """Augmentation: random brightness, up to this share of the full range."""
     contrast: float = 0.0
     """Augmentation: random contrast, up to this share more or less."""
-    settle_epochs: int = 0
+    plain_epochs: int = 0
     """Augmentation: last epochs without rotation, shear, shift and zoom."""
-    degrade: float = 0.0
+    corrupt: float = 0.0
     """Augmentation: share of images with corruptions of light, lens, resolution or sensor."""
     mixup: float = 0.0
     """Augmentation: parameter of MixUp's beta distribution; 0 for none."""
@@ -158,8 +158,8 @@ PRESETS = {
         warmup_epochs=1,
         contrast=0.8,
         brightness=0.3,
-        settle_epochs=5,
-        degrade=0.1,
+        plain_epochs=5,
+        corrupt=0.1,
     ),
     "from-scratch": RecipeConfig(
         preset="from-scratch",
@@ -214,27 +214,27 @@ class DecisionConfig:
     """Share of prediction sets that are to contain the true class."""
     max_rejected: float = 0.02
     """Largest share of known images that may be called an unknown surface."""
-    known_images: int = 2000
+    reference_images: int = 2000
     """Training images from which known surfaces are learned; 0 rejects no image."""
     cost_missed: float = 20.0
     """Cost of a missed or misnamed defect, in the same unit as the other two costs."""
     cost_false_alarm: float = 2.0
     """Cost of a defect named where there is none."""
-    cost_look: float = 1.0
+    cost_review: float = 1.0
     """Cost of a look by a person."""
     no_defect: Text = None
     """Name of the class that means that there is no defect, if there is one."""
-    foreign_dir: Folder = None
+    ood_dir: Folder = None
     """Folder of images that show none of the classes, to measure how many are rejected."""
 
     @property
     def costs(self) -> tuple[float, float, float]:
         """Of a missed defect, a false alarm and a look."""
-        return self.cost_missed, self.cost_false_alarm, self.cost_look
+        return self.cost_missed, self.cost_false_alarm, self.cost_review
 
 
 @dataclass(frozen=True)
-class ExtraTestsConfig:
+class ChecksConfig:
     """Further tests of the finished model."""
 
     __pydantic_config__ = _STRICT
@@ -277,8 +277,8 @@ class TrainConfig:
     decision: Annotated[DecisionConfig, tyro.conf.arg(name="decision")] = field(
         default_factory=DecisionConfig
     )
-    tests: Annotated[ExtraTestsConfig, tyro.conf.arg(name="test")] = field(
-        default_factory=ExtraTestsConfig
+    checks: Annotated[ChecksConfig, tyro.conf.arg(name="test")] = field(
+        default_factory=ChecksConfig
     )
     run: Annotated[RunConfig, tyro.conf.arg(name="run")] = field(default_factory=RunConfig)
 
@@ -298,8 +298,8 @@ class TrainConfig:
                 "--validation-fraction must be between 0 and 1",
             ),
             (
-                data.split_file is not None and (data.regroup or data.random_split),
-                "--split-file excludes --regroup and --random-split",
+                data.split_file is not None and (data.resplit or data.random_split),
+                "--split-file excludes --resplit and --random-split",
             ),
             (
                 data.split_file is not None and bool(data.folds),
@@ -347,10 +347,10 @@ class TrainConfig:
             (not 0 <= recipe.shear < 90, "--shear must be in [0, 90) degrees"),
             (not 0 <= recipe.translation < 1, "--translation must be in [0, 1)"),
             (not 0 <= recipe.zoom <= 4, "--zoom must be in [0, 4]"),
-            (recipe.settle_epochs < 0, "--settle-epochs must be at least 0"),
+            (recipe.plain_epochs < 0, "--plain-epochs must be at least 0"),
             (not 0 <= recipe.brightness < 1, "--brightness must be in [0, 1)"),
             (not 0 <= recipe.contrast <= 4, "--contrast must be in [0, 4]"),
-            (not 0 <= recipe.degrade <= 1, "--degrade must be in [0, 1]"),
+            (not 0 <= recipe.corrupt <= 1, "--corrupt must be in [0, 1]"),
             (not 0 <= recipe.mixup < float("inf"), "--mixup must be at least 0"),
             (not 0 <= recipe.cutmix < float("inf"), "--cutmix must be at least 0"),
             (
@@ -372,19 +372,19 @@ class TrainConfig:
             ),
             (not 0 < decision.coverage < 1, "--coverage must be between 0 and 1"),
             (not 0 < decision.max_rejected < 1, "--max-rejected must be between 0 and 1"),
-            (decision.known_images < 0, "--known-images must be at least 0"),
+            (decision.reference_images < 0, "--reference-images must be at least 0"),
             (
                 not all(
                     0 <= cost < float("inf")
                     for cost in (
                         decision.cost_missed,
                         decision.cost_false_alarm,
-                        decision.cost_look,
+                        decision.cost_review,
                     )
                 ),
-                "--cost-missed, --cost-false-alarm and --cost-look must be at least 0",
+                "--cost-missed, --cost-false-alarm and --cost-review must be at least 0",
             ),
-            (self.tests.robustness_images < 0, "--robustness-images must be at least 0"),
+            (self.checks.robustness_images < 0, "--robustness-images must be at least 0"),
             (not 0 <= run.seed < 2**31, "--seed must be at least 0 and below 2^31"),
             (not 0 <= run.workers <= 256, "--workers must be in [0, 256]"),
             (run.resume and run.run_dir is None, "--resume needs --run-dir"),
@@ -392,7 +392,7 @@ class TrainConfig:
 
     def settings(self) -> list[Setting]:
         """Return each setting with its value, in the order of `--help`."""
-        groups = (self.data, self.model, self.recipe, self.decision, self.tests, self.run)
+        groups = (self.data, self.model, self.recipe, self.decision, self.checks, self.run)
         return [
             Setting(f"--{item.name.replace('_', '-')}", getattr(group, item.name), item.default)
             for group in groups

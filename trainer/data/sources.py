@@ -51,7 +51,7 @@ from trainer.text.names import as_text, is_text
 logger = logging.getLogger(__name__)
 
 DRAWN_TRAIN_PER_CLASS, DRAWN_TEST_PER_CLASS = 200, 40
-Facts = TypeVar("Facts")
+Schema = TypeVar("Schema")
 
 
 @dataclass
@@ -239,8 +239,8 @@ def _stored(path: str) -> dict[str, Any]:
 
 
 def decode_each(
-    part: Dataset, title: str, look: Callable[[DecodedImage, Image.Image], Facts]
-) -> tuple[Dataset, list[Facts], list[SkippedImage]]:
+    part: Dataset, title: str, look: Callable[[DecodedImage, Image.Image], Schema]
+) -> tuple[Dataset, list[Schema], list[SkippedImage]]:
     """Decode every image of a split once.
 
     Args:
@@ -254,11 +254,11 @@ def decode_each(
     """
     good: list[int] = []
     sizes_px: list[list[int]] = []
-    facts: list[Facts] = []
+    facts: list[Schema] = []
     bad: list[SkippedImage] = []
     files = part["file"][:]
 
-    def outcome(row: dict[str, Any]) -> tuple[list[int], Facts] | str:
+    def outcome(row: dict[str, Any]) -> tuple[list[int], Schema] | str:
         try:
             decoded = decode_image(read_content(image_source(row)))
             image = decoded.to_rgb(depth_of(row))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn.covariance import ledoit_wolf
 
-from space.inference.novelty import KnownTextures, StageTexture
+from space.inference.novelty import MahalanobisDetector, StageStatistics
 from trainer.data.splits.pieces import Pieces
 from trainer.decision.temperature import Array, Labels
 
@@ -16,21 +16,23 @@ from trainer.decision.temperature import Array, Labels
 PARTS = 5
 
 
-def learn_textures(
+def fit_detector(
     stages: Sequence[int], described: Sequence[torch.Tensor], truth: Labels
-) -> KnownTextures:
+) -> MahalanobisDetector:
     """Learn class means and the common covariance, which is shrunk (Ledoit and Wolf 2004).
 
     Args:
         stages: of the network.
-        described: by stage, what `describe_texture` returns for the known images.
+        described: by stage, what `channel_statistics` returns for the known images.
         truth: their classes.
     """
     pairs = zip(stages, described, strict=True)
-    return KnownTextures({index: _learn_stage(values.double(), truth) for index, values in pairs})
+    return MahalanobisDetector(
+        {index: _learn_stage(values.double(), truth) for index, values in pairs}
+    )
 
 
-def _learn_stage(values: torch.Tensor, truth: Labels) -> StageTexture:
+def _learn_stage(values: torch.Tensor, truth: Labels) -> StageStatistics:
     centre = values.mean(dim=0)
     # Statistics of all sizes, brought to one scale before the covariance is shrunk towards it.
     scale = values.std(dim=0, correction=0).clamp_min(1e-9)
@@ -40,14 +42,14 @@ def _learn_stage(values: torch.Tensor, truth: Labels) -> StageTexture:
     covariance, _ = ledoit_wolf(residues, assume_centered=True)
     variances, axes = np.linalg.eigh(covariance)
     whiten = torch.from_numpy(axes / np.sqrt(np.maximum(variances, 1e-9)))
-    return StageTexture(
+    return StageStatistics(
         centre=centre.float(),
         whiten=(whiten / scale[:, None]).float(),
         classes=(torch.from_numpy(means) @ whiten).float(),
     )
 
 
-def strangeness_of_known(
+def held_out_novelty(
     stages: Sequence[int],
     described: Sequence[torch.Tensor],
     truth: Labels,
@@ -65,14 +67,14 @@ def strangeness_of_known(
     parts = min(PARTS, int(often.min()) if len(often) else 0, len(set(groups)))
     if parts < 2 or not stages:
         return np.zeros(0)
-    strangeness = np.full(len(truth), np.nan)
+    novelty = np.full(len(truth), np.nan)
     pieces = Pieces(truth.tolist(), groups, len(counts))
     fold = pieces.dealt(parts, seed)[pieces.of_image]
     for number in range(parts):
         others, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        known = learn_textures(stages, [values[others] for values in described], truth[others])
+        known = fit_detector(stages, [values[others] for values in described], truth[others])
         counted = held_out[np.isin(truth[held_out], truth[others])]
-        found = known.strangeness([values[counted] for values in described])
-        strangeness[counted] = found.numpy()
-    measured: Array = strangeness[~np.isnan(strangeness)]
+        found = known.novelty([values[counted] for values in described])
+        novelty[counted] = found.numpy()
+    measured: Array = novelty[~np.isnan(novelty)]
     return measured

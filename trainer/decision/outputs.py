@@ -14,33 +14,33 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from space.inference.novelty import KnownTextures, texture_stages
+from space.inference.novelty import MahalanobisDetector, feature_stages
 from space.inference.predictor import Observation, Predictor
 from trainer.data.sources import open_image
 from trainer.data.splits.dataset import Images
-from trainer.decision.novelty import learn_textures, strangeness_of_known
+from trainer.decision.novelty import fit_detector, held_out_novelty
 from trainer.decision.temperature import Array, Labels
 from trainer.errors import DataError
 from trainer.runtime import checkpoint
 
 logger = logging.getLogger(__name__)
 
-EVIDENCE_FILE = "evidence.safetensors"
+OUTPUTS_FILE = "outputs.safetensors"
 BATCH_SIZE = 16
 LARGEST_DIFFERENCE = 1e-3
 MOST_LEFT_OUT = 20
 
 
 @dataclass(frozen=True)
-class Known:
+class ReferenceSet:
     """What is learned from training and validation images.
 
     Attributes:
-        stages: of the network, whose textures are compared; none if it can't show them.
-        described: textures of the images, by stage.
+        stages: of the network, whose detector are compared; none if it can't show them.
+        described: detector of the images, by stage.
         truth: their classes.
-        textures: what the images look like; None without stages.
-        strangeness: of each image to the others, without those that share its surface.
+        detector: what the images look like; None without stages.
+        novelty: of each image to the others, without those that share its surface.
         validation_logits: [image, class], of the validation part.
         validation_truth: its classes.
     """
@@ -48,55 +48,55 @@ class Known:
     stages: list[int]
     described: list[torch.Tensor]
     truth: Labels
-    textures: KnownTextures | None
-    strangeness: Array
+    detector: MahalanobisDetector | None
+    novelty: Array
     validation_logits: Array
     validation_truth: Labels
 
 
 @dataclass(frozen=True)
-class Evidence:
+class HeldOutOutputs:
     """Outputs for images that the network did not learn from.
 
     Attributes:
         logits: of the test part, [image, class].
         truth: its classes.
-        strangeness: of each test image, as `KnownTextures` measures it; None without textures.
-        known_strangeness: of the images that the textures were learned from; see `Known`.
-        foreign: strangeness of foreign images, by kind.
-        left_out: for each class, strangeness of the other classes' test images and of its own,
-            where the textures were learned without the class.
+        novelty: of each test image, as `MahalanobisDetector` measures it; None without detector.
+        reference_novelty: of the images that the detector were learned from; see `ReferenceSet`.
+        ood: novelty of foreign images, by kind.
+        left_out: for each class, novelty of the other classes' test images and of its own,
+            where the detector were learned without the class.
     """
 
     logits: torch.Tensor
     truth: Labels
-    strangeness: torch.Tensor | None
-    known_strangeness: Array
-    foreign: Mapping[str, Array]
+    novelty: torch.Tensor | None
+    reference_novelty: Array
+    ood: Mapping[str, Array]
     left_out: Mapping[str, tuple[Array, Array]]
 
     def save(self, run_dir: Path) -> None:
-        """Keep the evidence in a run folder, for a cross-validation to join."""
+        """Keep the outputs in a run folder, for a cross-validation to join."""
         tensors = {"logits": self.logits, "truth": torch.from_numpy(self.truth)}
-        tensors["known"] = torch.from_numpy(self.known_strangeness)
-        if self.strangeness is not None:
-            tensors["strangeness"] = self.strangeness
-        for index, values in enumerate(self.foreign.values()):
-            tensors[f"foreign{index}"] = torch.from_numpy(values)
+        tensors["known"] = torch.from_numpy(self.reference_novelty)
+        if self.novelty is not None:
+            tensors["novelty"] = self.novelty
+        for index, values in enumerate(self.ood.values()):
+            tensors[f"ood{index}"] = torch.from_numpy(values)
         for index, (known, unknown) in enumerate(self.left_out.values()):
             tensors[f"others{index}"] = torch.from_numpy(known)
             tensors[f"left_out{index}"] = torch.from_numpy(unknown)
-        facts = {"foreign": list(self.foreign), "left_out": list(self.left_out)}
-        checkpoint.save(run_dir / EVIDENCE_FILE, tensors, facts)
+        facts = {"ood": list(self.ood), "left_out": list(self.left_out)}
+        checkpoint.save(run_dir / OUTPUTS_FILE, tensors, facts)
 
     @classmethod
-    def load(cls, run_dir: Path) -> Evidence:
+    def load(cls, run_dir: Path) -> HeldOutOutputs:
         """Read what `save` wrote.
 
         Raises:
             DataError: the file is damaged or missing.
         """
-        file = run_dir / EVIDENCE_FILE
+        file = run_dir / OUTPUTS_FILE
         if not file.is_file():
             raise DataError(
                 f"There is no {file}: an earlier version of this program made {run_dir}. "
@@ -106,12 +106,9 @@ class Evidence:
         return cls(
             logits=tensors["logits"],
             truth=tensors["truth"].numpy(),
-            strangeness=tensors.get("strangeness"),
-            known_strangeness=tensors["known"].numpy(),
-            foreign={
-                kind: tensors[f"foreign{index}"].numpy()
-                for index, kind in enumerate(facts["foreign"])
-            },
+            novelty=tensors.get("novelty"),
+            reference_novelty=tensors["known"].numpy(),
+            ood={kind: tensors[f"ood{index}"].numpy() for index, kind in enumerate(facts["ood"])},
             left_out={
                 label: (tensors[f"others{index}"].numpy(), tensors[f"left_out{index}"].numpy())
                 for index, label in enumerate(facts["left_out"])
@@ -119,67 +116,65 @@ class Evidence:
         )
 
 
-def learn(predictor: Predictor, images: Images, most: int, seed: int) -> Known:
+def fit_reference(predictor: Predictor, images: Images, most: int, seed: int) -> ReferenceSet:
     """Look at validation images, and `most` training images, with a network without a decision."""
     stages = _checked_stages(predictor) if most else []
     validation, train = images.parts["validation"], images.parts["train"]
     seen = observe_part(predictor, validation, stages, "looking at validation images")
-    known, described = validation, seen.textures
+    known, described = validation, seen.statistics
     if stages:
         sample = _sample(train, most, seed)
         more = observe_part(predictor, sample, stages, "looking at training images")
         known = datasets.concatenate_datasets([validation, sample])
-        described = [torch.cat(pair) for pair in zip(described, more.textures, strict=True)]
+        described = [torch.cat(pair) for pair in zip(described, more.statistics, strict=True)]
     truth = np.asarray(known["label"][:])
-    strangeness = strangeness_of_known(stages, described, truth, known["group"][:], seed)
-    return Known(
+    novelty = held_out_novelty(stages, described, truth, known["group"][:], seed)
+    return ReferenceSet(
         stages=stages,
         described=described,
         truth=truth,
-        textures=learn_textures(stages, described, truth) if len(strangeness) else None,
-        strangeness=strangeness,
+        detector=fit_detector(stages, described, truth) if len(novelty) else None,
+        novelty=novelty,
         validation_logits=seen.logits.double().numpy(),
         validation_truth=np.asarray(validation["label"][:]),
     )
 
 
-def gather(
-    known: Known,
-    textures: KnownTextures | None,
+def collect_outputs(
+    known: ReferenceSet,
+    detector: MahalanobisDetector | None,
     labels: Sequence[str],
     test: datasets.Dataset,
     observed: Observation,
-    foreign: Mapping[str, Observation],
-) -> Evidence:
+    ood: Mapping[str, Observation],
+) -> HeldOutOutputs:
     """Say how strange test images and foreign ones are, also where a class was left out.
 
     Args:
         known: what was learned from training and validation images.
-        textures: those of the decision; None if it rejects nothing.
+        detector: those of the decision; None if it rejects nothing.
         labels: of the classes.
         test: the test part.
         observed: what the published network makes of it.
-        foreign: and of foreign images, by kind.
+        ood: and of foreign images, by kind.
     """
     truth = np.asarray(test["label"][:])
-    return Evidence(
+    return HeldOutOutputs(
         logits=observed.logits,
         truth=truth,
-        strangeness=textures.strangeness(observed.textures) if textures else None,
-        known_strangeness=known.strangeness,
-        foreign={
-            kind: textures.strangeness(seen.textures).numpy() for kind, seen in foreign.items()
-        }
-        if textures
+        novelty=detector.novelty(observed.statistics) if detector else None,
+        reference_novelty=known.novelty,
+        ood={kind: detector.novelty(seen.statistics).numpy() for kind, seen in ood.items()}
+        if detector
         else {},
-        left_out=_leave_classes_out(known, labels, truth, observed.textures) if textures else {},
+        left_out=_leave_classes_out(known, labels, truth, observed.statistics) if detector else {},
     )
 
 
 def _leave_classes_out(
-    known: Known, labels: Sequence[str], truth: Labels, described: list[torch.Tensor]
+    known: ReferenceSet, labels: Sequence[str], truth: Labels, described: list[torch.Tensor]
 ) -> dict[str, tuple[Array, Array]]:
-    """Fit the textures without each class in turn, and score all test images by them.
+    """Fit the detector without each class in turn, and score all test images by them.
 
     Each class costs a fit: of many classes, MOST_LEFT_OUT evenly spaced ones are left out.
     """
@@ -190,9 +185,9 @@ def _leave_classes_out(
         label = labels[index]
         rest = known.truth != index
         seen = [values[torch.from_numpy(rest)] for values in known.described]
-        textures = learn_textures(known.stages, seen, known.truth[rest])
-        strangeness = textures.strangeness(described).numpy()
-        found[label] = strangeness[truth != index], strangeness[truth == index]
+        detector = fit_detector(known.stages, seen, known.truth[rest])
+        novelty = detector.novelty(described).numpy()
+        found[label] = novelty[truth != index], novelty[truth == index]
     return found
 
 
@@ -219,7 +214,7 @@ def observe_images(predictor: Predictor, images: Iterable[Image.Image]) -> Obser
 def _joined(parts: Sequence[Observation]) -> Observation:
     return Observation(
         logits=torch.cat([part.logits for part in parts]),
-        textures=[torch.cat(maps) for maps in zip(*(p.textures for p in parts), strict=True)],
+        statistics=[torch.cat(maps) for maps in zip(*(p.statistics for p in parts), strict=True)],
     )
 
 
@@ -233,7 +228,7 @@ def _sample(part: datasets.Dataset, most: int, seed: int) -> datasets.Dataset:
 
 def _checked_stages(predictor: Predictor) -> list[int]:
     """Return the stages to look at; none, and a word about it, if that changes the outputs."""
-    stages = texture_stages(predictor.model)
+    stages = feature_stages(predictor.model)
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     image = Image.fromarray(noise)
     if stages:

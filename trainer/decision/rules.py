@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from scipy.special import softmax
 
 from space.inference.decision import Costs, Decision, Rules
-from space.inference.novelty import KnownTextures
+from space.inference.novelty import MahalanobisDetector
 from trainer.config.settings import DecisionConfig
 from trainer.decision.conformal import conformal_quantile, least_probability
 from trainer.decision.temperature import Array, Labels, fit_temperature
@@ -28,12 +28,12 @@ def check_no_defect(config: DecisionConfig, labels: Sequence[str]) -> None:
         )
 
 
-def set_rules(
+def fit_rules(
     labels: Sequence[str],
     logits: Array,
     truth: Labels,
-    textures: KnownTextures | None,
-    known_strangeness: Array,
+    detector: MahalanobisDetector | None,
+    reference_novelty: Array,
     config: DecisionConfig,
 ) -> Decision:
     """Return the decision that suits images which the network did not learn from.
@@ -42,21 +42,23 @@ def set_rules(
         labels: of the classes, in the order of the outputs.
         logits: of the images, [image, class].
         truth: their classes.
-        textures: what known surfaces look like, if the network can tell.
-        known_strangeness: of known images, of which hardly any may be rejected.
+        detector: what known surfaces look like, if the network can tell.
+        reference_novelty: of known images, of which hardly any may be rejected.
         config: coverage, costs and share of known images that may be rejected.
     """
     temperature = fit_temperature(logits, truth)
     probabilities = softmax(logits / temperature, axis=1)
     # With few known images no limit can keep the promise, and none is set.
-    limit = conformal_quantile(known_strangeness, config.max_rejected)
-    missed, false_alarm, look = config.costs
+    limit = conformal_quantile(reference_novelty, config.max_rejected)
+    missed, false_alarm, review = config.costs
     rules = Rules(
         labels=list(labels),
         temperature=temperature,
         coverage=config.coverage,
         least_probability=least_probability(probabilities, truth, config.coverage),
-        costs=Costs(missed=missed, false_alarm=false_alarm, look=look, no_defect=config.no_defect),
-        strangeness_limit=limit if math.isfinite(limit) and textures else None,
+        costs=Costs(
+            missed=missed, false_alarm=false_alarm, review=review, no_defect=config.no_defect
+        ),
+        novelty_limit=limit if math.isfinite(limit) and detector else None,
     )
-    return Decision(rules, textures if rules.strangeness_limit else None)
+    return Decision(rules, detector if rules.novelty_limit else None)

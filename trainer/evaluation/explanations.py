@@ -10,13 +10,13 @@ from pathlib import Path
 import datasets
 
 from model_card.figures.explanations import Explained
-from model_card.schema.localization import Localisation
+from model_card.schema.localization import Localization
 from model_card.schema.robustness import Robustness
-from space.inference.attribution import Explainer, coloured, make_explainer
+from space.inference.attribution import Explainer, colored, make_explainer
 from space.inference.predictor import Prediction, Predictor
 from trainer.config.settings import TrainConfig
 from trainer.data.sources import open_image
-from trainer.evaluation.localization import measure_localisation
+from trainer.evaluation.localization import measure_localization
 from trainer.evaluation.robustness import measure_robustness
 from trainer.evaluation.sample_rows import in_turn, worst_mistakes
 
@@ -26,22 +26,22 @@ MOST_EXPLAINED = 12
 
 
 @dataclass(frozen=True)
-class ExtraTests:
+class PostTrainingChecks:
     """What came out; None, or nothing, where it was not wanted or can't be."""
 
     explained: list[Explained]
-    localisation: Localisation | None
+    localization: Localization | None
     robustness: Robustness | None
 
 
-def run_extra_tests(
+def run_checks(
     predictor: Predictor,
     test: datasets.Dataset,
     predictions: Sequence[Prediction],
     config: TrainConfig,
     boxes: Mapping[str, Path],
-) -> ExtraTests:
-    """Explain some test images, score heatmaps where there are boxes, degrade images.
+) -> PostTrainingChecks:
+    """Explain some test images, score heatmaps where there are boxes, corrupt images.
 
     Args:
         predictor: the model.
@@ -56,11 +56,11 @@ def run_extra_tests(
     explainer = make_explainer(predictor)
     if explainer is None:
         logger.warning("This network does not show its stages, so that there are no heatmaps.")
-    most = config.tests.robustness_images
+    most = config.checks.robustness_images
     seed = config.run.seed
-    return ExtraTests(
+    return PostTrainingChecks(
         explained=_explain_some(explainer, test, predictions) if explainer else [],
-        localisation=measure_localisation(explainer, test, boxes) if explainer and boxes else None,
+        localization=measure_localization(explainer, test, boxes) if explainer and boxes else None,
         robustness=measure_robustness(predictor, test, most, seed) if most else None,
     )
 
@@ -77,6 +77,6 @@ def _explain_some(
     explained = []
     for row in [*worst, *others][:most]:
         image, named = open_image(test[row]), predictions[row].label
-        heat = coloured(explainer.explain(image, labels.index(named)))
+        heat = colored(explainer.explain(image, labels.index(named)))
         explained.append(Explained(explainer.seen(image), heat, labels[truth[row]], named))
     return explained

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model_card.schema.base import Score
-from model_card.schema.localization import ClassLocalisation, Localisation
+from model_card.schema.localization import ClassLocalization, Localization
 from space.inference.attribution import METHOD, Explainer
 from trainer.data.sources import open_image
 from trainer.data.voc_boxes import mask, own_boxes, read_boxes
@@ -64,9 +64,9 @@ def compare(label: str, heatmap: Array, inside: npt.NDArray[np.bool_]) -> Found:
     )
 
 
-def measure_localisation(
+def measure_localization(
     explainer: Explainer, test: datasets.Dataset, folders: Mapping[str, Path]
-) -> Localisation:
+) -> Localization:
     """Score the heatmap of the true class of each test image against its boxes in `folders`.
 
     Raises:
@@ -84,7 +84,7 @@ def measure_localisation(
     return summarise(found, labels)
 
 
-def summarise(found: Sequence[Found], labels: Sequence[str]) -> Localisation:
+def summarise(found: Sequence[Found], labels: Sequence[str]) -> Localization:
     """Return the facts by class, for classes that have images."""
     classes = []
     for label in labels:
@@ -95,7 +95,7 @@ def summarise(found: Sequence[Found], labels: Sequence[str]) -> Localisation:
         energy = float(np.mean([one.energy for one in own]))
         pointing = proportion(sum(one.pointing for one in own), len(own))
         classes.append(
-            ClassLocalisation(
+            ClassLocalization(
                 label=label,
                 images=len(own),
                 area=area,
@@ -105,31 +105,31 @@ def summarise(found: Sequence[Found], labels: Sequence[str]) -> Localisation:
                 pointing_lift=pointing.value / area,
             )
         )
-    return Localisation(method=METHOD, images=len(found), classes=classes)
+    return Localization(method=METHOD, images=len(found), classes=classes)
 
 
-def join(parts: Sequence[Localisation]) -> Localisation | None:
+def join(parts: Sequence[Localization]) -> Localization | None:
     """Return what the folds of a cross-validation come to together; None without any."""
     if not parts:
         return None
-    by_label: dict[str, list[ClassLocalisation]] = {}
+    by_label: dict[str, list[ClassLocalization]] = {}
     for part in parts:
         for facts in part.classes:
             by_label.setdefault(facts.label, []).append(facts)
-    return Localisation(
+    return Localization(
         method=parts[0].method,
         images=sum(part.images for part in parts),
         classes=[_pooled(label, same) for label, same in by_label.items()],
     )
 
 
-def _pooled(label: str, parts: Sequence[ClassLocalisation]) -> ClassLocalisation:
+def _pooled(label: str, parts: Sequence[ClassLocalization]) -> ClassLocalization:
     images = [part.images for part in parts]
     area = float(np.average([part.area for part in parts], weights=images))
     energy = float(np.average([part.energy for part in parts], weights=images))
     hits = sum(round(part.pointing.value * part.images) for part in parts)
     pointing = proportion(hits, sum(images))
-    return ClassLocalisation(
+    return ClassLocalization(
         label=label,
         images=sum(images),
         area=area,

@@ -54,7 +54,7 @@ def images_of_folder(folder: Path, bit_depth: int) -> Iterator[Image.Image]:
     """
     files = sorted(Folder(str(folder)).images_below(), key=lambda file: file.path)
     if not files:
-        raise DataError(f"--foreign-dir {printable(str(folder))} holds no images.")
+        raise DataError(f"--ood-dir {printable(str(folder))} holds no images.")
     for file in files:
         try:
             if file.trouble:
@@ -62,7 +62,7 @@ def images_of_folder(folder: Path, bit_depth: int) -> Iterator[Image.Image]:
             yield read_image(file.path, bit_depth)
         except ImageError as error:
             raise DataError(
-                f"--foreign-dir: {printable(file.path)} can't be used: {error}\nFix or remove it."
+                f"--ood-dir: {printable(file.path)} can't be used: {error}\nFix or remove it."
             ) from error
 
 

@@ -23,13 +23,13 @@ def false_positive_rate(known: Array, unknown: Array, recall: float = 0.95) -> f
     return float((known >= limit).mean())
 
 
-def confidence_limit(missed: float, false_alarm: float, look: float) -> float:
+def confidence_limit(missed: float, false_alarm: float, review: float) -> float:
     """Return the confidence below which a look costs less than the risk, all classes defects.
 
     A wrong name costs a missed defect and a false alarm (Chow 1970).
     """
     worst = missed + false_alarm
-    return max(0.0, 1 - look / worst) if worst else 0.0
+    return max(0.0, 1 - review / worst) if worst else 0.0
 
 
 def risk_coverage(confidence: Array, right: npt.NDArray[np.bool_]) -> tuple[Array, Array]:

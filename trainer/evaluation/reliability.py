@@ -15,53 +15,55 @@ from model_card.schema.reliability import (
     Agreement,
     Calibration,
     ClassSets,
-    ForeignKind,
     LeftOut,
+    OodDetection,
+    OodKind,
     OperatingPoint,
     PredictionSets,
+    Reliability,
     ReliabilityBin,
     RiskCoverage,
     Spread,
-    Trust,
-    UnknownSurfaces,
 )
 from space.inference.decision import Decision, Prediction
 from trainer.config.settings import DecisionConfig
 from trainer.decision import temperature
-from trainer.decision.outputs import Evidence
+from trainer.decision.outputs import HeldOutOutputs
 from trainer.decision.temperature import Array, Labels
 from trainer.evaluation import rejection
 from trainer.evaluation.metrics.intervals import proportion
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Test images and what a decision said of them; strangeness is relative to the limit."""
+class TestOutcomes:
+    """Test images and what a decision said of them; novelty is relative to the limit."""
 
     truth: Labels
     raw: Array
     probabilities: Array
     candidates: npt.NDArray[np.bool_]
     verdicts: npt.NDArray[np.str_]
-    strangeness: Array
-    foreign: Mapping[str, Array]
+    novelty: Array
+    ood: Mapping[str, Array]
     left_out: Mapping[str, tuple[Array, Array]]
 
 
-def judge(decision: Decision, evidence: Evidence) -> tuple[list[Prediction], Judged]:
+def apply_decision(
+    decision: Decision, outputs: HeldOutOutputs
+) -> tuple[list[Prediction], TestOutcomes]:
     """Apply a decision to the test images, by the code that serves it."""
     labels = decision.rules.labels
-    limit = decision.rules.strangeness_limit
-    predictions = decision.conclude(evidence.logits, evidence.strangeness)
-    return predictions, Judged(
-        truth=evidence.truth,
-        raw=softmax(evidence.logits.double().numpy(), axis=1),
+    limit = decision.rules.novelty_limit
+    predictions = decision.conclude(outputs.logits, outputs.novelty)
+    return predictions, TestOutcomes(
+        truth=outputs.truth,
+        raw=softmax(outputs.logits.double().numpy(), axis=1),
         probabilities=np.asarray([list(p.probabilities.values()) for p in predictions]),
         candidates=np.asarray([_held(labels, set(p.candidates)) for p in predictions]),
         verdicts=np.asarray([p.verdict for p in predictions]),
-        strangeness=np.asarray([p.strangeness for p in predictions if p.strangeness is not None]),
-        foreign={k: v / limit for k, v in evidence.foreign.items()} if limit else {},
-        left_out={k: (a / limit, b / limit) for k, (a, b) in evidence.left_out.items()}
+        novelty=np.asarray([p.novelty for p in predictions if p.novelty is not None]),
+        ood={k: v / limit for k, v in outputs.ood.items()} if limit else {},
+        left_out={k: (a / limit, b / limit) for k, (a, b) in outputs.left_out.items()}
         if limit
         else {},
     )
@@ -71,21 +73,21 @@ def _held(labels: Sequence[str], candidates: Set[str]) -> list[bool]:
     return [name in candidates for name in labels]
 
 
-def join(parts: Sequence[Judged]) -> Judged:
+def join(parts: Sequence[TestOutcomes]) -> TestOutcomes:
     """Put the folds of a cross-validation together."""
     first = parts[0]
 
     def joined(name: str) -> Any:
         return np.concatenate([getattr(part, name) for part in parts])
 
-    arrays = ("truth", "raw", "probabilities", "candidates", "verdicts", "strangeness")
+    arrays = ("truth", "raw", "probabilities", "candidates", "verdicts", "novelty")
     # A fold with too few images rejects none: then nothing can be said of all folds together.
-    all_reject = all(part.foreign for part in parts)
-    return Judged(
+    all_reject = all(part.ood for part in parts)
+    return TestOutcomes(
         **{name: joined(name) for name in arrays},
-        foreign={
-            kind: np.concatenate([part.foreign[kind] for part in parts])
-            for kind in (first.foreign if all_reject else ())
+        ood={
+            kind: np.concatenate([part.ood[kind] for part in parts])
+            for kind in (first.ood if all_reject else ())
         },
         left_out={
             label: (
@@ -99,37 +101,37 @@ def join(parts: Sequence[Judged]) -> Judged:
 
 def measure(
     decision: Decision,
-    judged: Judged,
+    outcomes: TestOutcomes,
     config: DecisionConfig,
     *,
     fitted_on: Literal["validation", "other folds"],
     fitted_images: int,
-    known_images: int,
+    reference_images: int,
     network_saw_left_out: bool,
-) -> Trust:
+) -> Reliability:
     """Return all facts.
 
     Args:
         decision: its rules are told; of several folds, the published one's.
-        judged: the test images.
+        outcomes: the test images.
         config: what was asked for.
         fitted_on: which images temperature and sets follow from.
         fitted_images: how many.
-        known_images: how many the limit of strangeness follows from.
+        reference_images: how many the limit of novelty follows from.
         network_saw_left_out: whether the classes left out were part of the network's training.
     """
     rules = decision.rules
-    return Trust(
+    return Reliability(
         calibration=Calibration(
             temperature=rules.temperature,
             fitted_on=fitted_on,
             fitted_images=fitted_images,
-            before=_agreement(judged.raw, judged.truth),
-            after=_agreement(judged.probabilities, judged.truth),
+            before=_agreement(outcomes.raw, outcomes.truth),
+            after=_agreement(outcomes.probabilities, outcomes.truth),
         ),
-        sets=_sets(decision, judged),
-        unknown_surfaces=_unknown(decision, judged, config, known_images, network_saw_left_out),
-        operating_point=_operating_point(decision, judged),
+        sets=_sets(decision, outcomes),
+        ood_detection=_unknown(decision, outcomes, config, reference_images, network_saw_left_out),
+        operating_point=_operating_point(decision, outcomes),
     )
 
 
@@ -147,12 +149,12 @@ def _agreement(probabilities: Array, truth: Labels) -> Agreement:
     )
 
 
-def _sets(decision: Decision, judged: Judged) -> PredictionSets:
-    held = judged.candidates[np.arange(len(judged.truth)), judged.truth]
-    sizes = judged.candidates.sum(axis=1)
+def _sets(decision: Decision, outcomes: TestOutcomes) -> PredictionSets:
+    held = outcomes.candidates[np.arange(len(outcomes.truth)), outcomes.truth]
+    sizes = outcomes.candidates.sum(axis=1)
     classes = []
     for index, label in enumerate(decision.rules.labels):
-        own = judged.truth == index
+        own = outcomes.truth == index
         classes.append(
             ClassSets(
                 label=label,
@@ -172,32 +174,32 @@ def _sets(decision: Decision, judged: Judged) -> PredictionSets:
 
 def _unknown(
     decision: Decision,
-    judged: Judged,
+    outcomes: TestOutcomes,
     config: DecisionConfig,
-    known_images: int,
+    reference_images: int,
     network_saw_left_out: bool,
-) -> UnknownSurfaces | None:
-    limit = decision.rules.strangeness_limit
-    if decision.textures is None or limit is None or not judged.foreign:
+) -> OodDetection | None:
+    limit = decision.rules.novelty_limit
+    if decision.detector is None or limit is None or not outcomes.ood:
         return None
-    known = judged.strangeness
-    return UnknownSurfaces(
-        stages=list(decision.textures.stages),
+    known = outcomes.novelty
+    return OodDetection(
+        stages=list(decision.detector.stages),
         limit=limit,
         allowed=config.max_rejected,
-        known_images=known_images,
-        known_rejected=_share(known > 1),
-        known_strangeness=_spread(known),
-        foreign=[
-            ForeignKind(
+        reference_images=reference_images,
+        test_rejected=_share(known > 1),
+        reference_novelty=_spread(known),
+        kinds=[
+            OodKind(
                 kind=kind,
-                images=len(strange),
-                auroc=rejection.detection_auroc(known, strange),
-                false_positive_rate=rejection.false_positive_rate(known, strange),
-                rejected=_share(strange > 1),
-                strangeness=_spread(strange),
+                images=len(novelty),
+                auroc=rejection.detection_auroc(known, novelty),
+                false_positive_rate=rejection.false_positive_rate(known, novelty),
+                rejected=_share(novelty > 1),
+                novelty=_spread(novelty),
             )
-            for kind, strange in judged.foreign.items()
+            for kind, novelty in outcomes.ood.items()
         ],
         left_out=[
             LeftOut(
@@ -206,33 +208,33 @@ def _unknown(
                 auroc=rejection.detection_auroc(others, unknown),
                 false_positive_rate=rejection.false_positive_rate(others, unknown),
             )
-            for label, (others, unknown) in judged.left_out.items()
+            for label, (others, unknown) in outcomes.left_out.items()
         ],
         network_saw_left_out=network_saw_left_out,
     )
 
 
-def _operating_point(decision: Decision, judged: Judged) -> OperatingPoint:
+def _operating_point(decision: Decision, outcomes: TestOutcomes) -> OperatingPoint:
     costs = decision.rules.costs
-    named = judged.probabilities.argmax(axis=1)
-    right = named == judged.truth
-    paid = costs.matrix(decision.rules.labels).numpy()[judged.truth, named]
-    automatic = judged.verdicts == "class"
-    coverage, risk = rejection.risk_coverage(judged.probabilities.max(axis=1), right)
-    limit = rejection.confidence_limit(costs.missed, costs.false_alarm, costs.look)
+    named = outcomes.probabilities.argmax(axis=1)
+    right = named == outcomes.truth
+    paid = costs.matrix(decision.rules.labels).numpy()[outcomes.truth, named]
+    automatic = outcomes.verdicts == "class"
+    coverage, risk = rejection.risk_coverage(outcomes.probabilities.max(axis=1), right)
+    limit = rejection.confidence_limit(costs.missed, costs.false_alarm, costs.review)
     return OperatingPoint(
         cost_missed=costs.missed,
         cost_false_alarm=costs.false_alarm,
-        cost_look=costs.look,
+        cost_review=costs.review,
         no_defect=costs.no_defect,
         confidence_limit=limit if costs.no_defect is None else None,
-        unsure=_share(judged.verdicts == "unsure"),
-        unknown=_share(judged.verdicts == "unknown"),
-        automatic_right=_share(right[automatic]) if automatic.any() else None,
+        unsure=_share(outcomes.verdicts == "unsure"),
+        unknown=_share(outcomes.verdicts == "unknown"),
+        automatic_accuracy=_share(right[automatic]) if automatic.any() else None,
         # What is called unknown goes to a person, too.
-        mean_cost=float(np.where(automatic, paid, costs.look).mean()),
+        mean_cost=float(np.where(automatic, paid, costs.review).mean()),
         mean_cost_automatic=float(paid.mean()),
-        mean_cost_manual=costs.look,
+        mean_cost_manual=costs.review,
         curve=RiskCoverage(
             coverage=coverage.tolist(),
             risk=risk.tolist(),
@@ -241,9 +243,9 @@ def _operating_point(decision: Decision, judged: Judged) -> OperatingPoint:
     )
 
 
-def _spread(strangeness: Array) -> Spread:
+def _spread(novelty: Array) -> Spread:
     percentiles = (5, 25, 50, 75, 95)
-    values = np.percentile(strangeness, percentiles).tolist()
+    values = np.percentile(novelty, percentiles).tolist()
     return Spread(**{f"p{p}": value for p, value in zip(percentiles, values, strict=True)})
 
 

@@ -1,4 +1,4 @@
-"""Test a published model on images degraded as an imaging line does."""
+"""Test a published model on images corrupted as an imaging line does."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from torchvision.transforms import v2
 from tqdm import tqdm
 
 from model_card.schema.base import Score
-from model_card.schema.robustness import Degraded, Robustness, Step
+from model_card.schema.robustness import CorruptionResult, Robustness, Step
 from space.inference.predictor import Predictor
 from space.inference.tiling import scaled_size
 from trainer.data.sources import open_image
 from trainer.decision.outputs import BATCH_SIZE
 from trainer.evaluation.metrics.intervals import proportion
 from trainer.inputs.augment import plain_transform
-from trainer.inputs.corruptions import DEGRADATIONS, Degradation, to_bytes
+from trainer.inputs.corruptions import CORRUPTIONS, Corruption, to_bytes
 from trainer.inputs.loading import mixed_seed
 
 
 def measure_robustness(
     predictor: Predictor, test: datasets.Dataset, most_images: int, seed: int
 ) -> Robustness:
-    """Judge the same images as they are and degraded, each kind and strength.
+    """Judge the same images as they are and corrupted, each kind and severity.
 
     Args:
         predictor: the published model.
         test: the test part.
         most_images: how many are taken at most, as many of each class as can be.
-        seed: of the choice and of chance in degradations.
+        seed: of the choice and of chance in corruptions.
     """
     rows = choose_rows(test["label"][:], most_images, seed)
     part = test.select(rows)
@@ -44,21 +44,21 @@ def measure_robustness(
     data_config = resolve_model_data_config(predictor.model)
     tile = predictor.tile
     pixels = [_scaled(open_image(row), data_config, tile=tile) for row in part]
-    places = range(1, len(DEGRADATIONS[0].strengths) + 1)
+    places = range(1, len(CORRUPTIONS[0].severities) + 1)
     clean = _judge(predictor, iter(pixels), truth)
     kinds = []
-    total = len(DEGRADATIONS) * len(places) * len(pixels)
-    with tqdm(total=total, desc="degraded images", unit="image", leave=False, disable=None) as bar:
-        for number, degradation in enumerate(DEGRADATIONS):
+    total = len(CORRUPTIONS) * len(places) * len(pixels)
+    with tqdm(total=total, desc="corrupted images", unit="image", leave=False, disable=None) as bar:
+        for number, corruption in enumerate(CORRUPTIONS):
             steps = []
             for place in places:
                 seeds = [mixed_seed(seed, number, place, row) for row in rows]
-                degraded = _degraded(pixels, degradation, place, seeds)
-                accuracy, unnoticed = _judge(predictor, degraded, truth)
-                strength = degradation.strengths[place - 1]
-                steps.append(Step(strength=strength, accuracy=accuracy, unnoticed=unnoticed))
+                corrupted = _corrupted(pixels, corruption, place, seeds)
+                accuracy, unnoticed = _judge(predictor, corrupted, truth)
+                severity = corruption.severities[place - 1]
+                steps.append(Step(severity=severity, accuracy=accuracy, unnoticed=unnoticed))
                 bar.update(len(pixels))
-            kinds.append(Degraded(name=degradation.name, unit=degradation.unit, steps=steps))
+            kinds.append(CorruptionResult(name=corruption.name, unit=corruption.unit, steps=steps))
     return Robustness(
         images=len(rows),
         of=len(test),
@@ -95,12 +95,12 @@ def choose_rows(truth: Sequence[int], most: int, seed: int) -> list[int]:
     return sorted(row for _, row in sorted(ranked)[:most])
 
 
-def _degraded(
-    pixels: Sequence[torch.Tensor], degradation: Degradation, place: int, seeds: Sequence[int]
+def _corrupted(
+    pixels: Sequence[torch.Tensor], corruption: Corruption, place: int, seeds: Sequence[int]
 ) -> Iterator[torch.Tensor]:
-    strength = degradation.strengths[place - 1]
+    severity = corruption.severities[place - 1]
     for image, seed in zip(pixels, seeds, strict=True):
-        yield to_bytes(degradation.apply(image / 255, strength, seed))
+        yield to_bytes(corruption.apply(image / 255, severity, seed))
 
 
 def _judge(
@@ -132,12 +132,12 @@ def join(parts: Sequence[Robustness]) -> Robustness | None:
         return _share(sum(round(score.value * part.images) for score, part in pairs), images)
 
     kinds = [
-        Degraded(
+        CorruptionResult(
             name=same[0].name,
             unit=same[0].unit,
             steps=[
                 Step(
-                    strength=steps[0].strength,
+                    severity=steps[0].severity,
                     accuracy=pooled([step.accuracy for step in steps]),
                     unnoticed=pooled([step.unnoticed for step in steps]),
                 )

@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from trainer.config.settings import TrainConfig
 from trainer.data.splits.dataset import Images
 from trainer.fitting.inputs import Task
-from trainer.fitting.loop import Fit, Fitting
+from trainer.fitting.loop import TrainingLoop, TrainingResult
 from trainer.monitoring.epoch_log import BEST, LAST, METRICS, EpochResult
 from trainer.monitoring.phases import PHASES
 from trainer.monitoring.tracking import tracking
@@ -34,7 +34,7 @@ def fit_heads(
     run_dir: Path,
     started: datetime,
     accelerator: Accelerator,
-) -> tuple[Fit, TrainConfig]:
+) -> tuple[TrainingResult, TrainConfig]:
     """Fit a head for each weight decay; put the best one's checkpoints into `run_dir`.
 
     Each has a folder of its own, with which it goes on after a stop.
@@ -42,7 +42,7 @@ def fit_heads(
     Returns:
         the fit that was kept, and the settings that lead to it alone.
     """
-    tried: list[tuple[EpochResult, Fit, TrainConfig, Path]] = []
+    tried: list[tuple[EpochResult, TrainingResult, TrainConfig, Path]] = []
     for factor in FACTORS:
         decay = factor * config.recipe.weight_decay
         recipe = replace(config.recipe, weight_decay=decay, search_decay=False)
@@ -51,7 +51,7 @@ def fit_heads(
         folder.mkdir(parents=True, exist_ok=True)
         logger.info("Weight decay %g", decay)
         with tracking(accelerator, alone, folder, started):
-            fit = Fitting(
+            fit = TrainingLoop(
                 replace(task, model=copy.deepcopy(task.model)),
                 images,
                 alone,
@@ -61,7 +61,7 @@ def fit_heads(
             ).run()
         # Otherwise accelerate would keep all heads.
         accelerator.free_memory()
-        tried.append((fit.epochs[fit.kept_epoch - 1], fit, alone, folder))
+        tried.append((fit.epochs[fit.best_epoch - 1], fit, alone, folder))
     best, fit, alone, folder = max(
         tried, key=lambda t: (t[0].validation_accuracy, -t[0].validation_loss)
     )

@@ -64,7 +64,7 @@ def image_task(
         train=TrainingImages(
             decoded("train"),
             config.run.seed,
-            whole_from=config.recipe.epochs - config.recipe.settle_epochs + 1,
+            whole_from=config.recipe.epochs - config.recipe.plain_epochs + 1,
         ),
         validation=decoded("validation"),
         augment=Augment(config.recipe, data_config),

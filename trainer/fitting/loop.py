@@ -21,10 +21,10 @@ from torch.utils.data import DataLoader
 from space.inference.tiling import pool
 from trainer.config.settings import TrainConfig
 from trainer.data.splits.dataset import Images
-from trainer.errors import ConfigError, DataError, DefectError
+from trainer.errors import ConfigError, DataError, UserError
 from trainer.fitting.inputs import Task
 from trainer.fitting.optimizer import highest_rate
-from trainer.fitting.step import Learner
+from trainer.fitting.step import TrainingStep
 from trainer.fitting.time_left import TimeLeft, advice, tested_images
 from trainer.inputs.loading import EpochSampler, mixed_seed, stack_tiles
 from trainer.monitoring.epoch_log import BEST, LAST, METRICS, EpochResult, History
@@ -39,16 +39,16 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Fit:
+class TrainingResult:
     """A finished training: the log, and which epoch's weights were kept (in BEST)."""
 
     epochs: list[EpochResult]
-    kept_epoch: int
+    best_epoch: int
     stopped_early: bool
 
 
 @dataclass(frozen=True)
-class Begun:
+class PartialEpoch:
     """An epoch that was stopped half-way.
 
     Attributes:
@@ -72,13 +72,13 @@ class Progress:
 
     epochs: list[EpochResult]
     digest: str
-    begun: Begun = field(default_factory=Begun)
+    begun: PartialEpoch = field(default_factory=PartialEpoch)
 
 
 _PROGRESS = TypeAdapter(Progress)
 
 
-class Fitting:
+class TrainingLoop:
     """A training under way: its epochs and its checkpoint.
 
     Args:
@@ -103,7 +103,7 @@ class Fitting:
         recipe = config.recipe
         self.digest = images.digest()
         self.history = History()
-        self.begun = Begun()
+        self.begun = PartialEpoch()
         self.random_state: torch.Tensor | None = None
         self.stop = StopRequest(highest if accelerator.num_processes > 1 else None)
         self.sampler = EpochSampler(len(images.parts["train"]), recipe.batch_size, config.run.seed)
@@ -130,7 +130,7 @@ class Fitting:
         )
         self.slowdown = Slowdown()
         self.steps = math.ceil(len(self.train_batches) / recipe.accumulate)
-        self.learner = Learner(
+        self.learner = TrainingStep(
             task,
             images,
             recipe,
@@ -140,7 +140,7 @@ class Fitting:
         )
 
     @property
-    def kept(self) -> EpochResult:
+    def best(self) -> EpochResult:
         """The epoch whose weights are published, so far."""
         keep_best = self.config.recipe.keep == "best"
         return self.history.best if keep_best else self.history.epochs[-1]
@@ -150,7 +150,7 @@ class Fitting:
         """Whether validation has not improved for as long as early stopping allows."""
         return self.history.stalled(self.config.recipe.early_stopping)
 
-    def run(self) -> Fit:
+    def run(self) -> TrainingResult:
         """Train to the last epoch, from the last checkpoint if there is one.
 
         Ctrl-C, SIGTERM or SIGHUP end it after the step under way, with a checkpoint from which it
@@ -159,7 +159,7 @@ class Fitting:
         Raises:
             DataError: a checkpoint is damaged.
             ConfigError: the checkpoint is of other images.
-            DefectError: the loss is no number any more.
+            UserError: the loss is no number any more.
             Stopped: a signal stopped it; the checkpoint is written.
         """
         epochs = self.history.epochs
@@ -176,7 +176,7 @@ class Fitting:
                 self._run_epoch(len(epochs) + 1)
                 if self.stop.asked():
                     self.stop.grant()
-        return Fit(epochs, self.kept.epoch, self.stopped_early)
+        return TrainingResult(epochs, self.best.epoch, self.stopped_early)
 
     def _run_epoch(self, epoch: int) -> None:
         start = time.monotonic() - self.begun.seconds
@@ -188,7 +188,7 @@ class Fitting:
             kept = (
                 f" The checkpoint of epoch {epoch - 1} is in {self.run_dir}." if epoch > 1 else ""
             )
-            raise DefectError(
+            raise UserError(
                 f"The loss is no longer a number in epoch {epoch}. Start again with a lower --lr, "
                 f"or with --clip-grad 1.{kept}"
             )
@@ -202,7 +202,7 @@ class Fitting:
             seconds=time.monotonic() - start,
         )
         self.history.epochs.append(result)
-        self.begun, self.random_state = Begun(), None
+        self.begun, self.random_state = PartialEpoch(), None
         if self.accelerator.is_main_process:
             self._save()
         self.accelerator.wait_for_everyone()
@@ -241,7 +241,9 @@ class Fitting:
                 totals = totals.to(step) + step
                 taken += 1
                 if self.stop.asked():
-                    self.begun = Begun(taken, tuple(totals.tolist()), time.monotonic() - start)
+                    self.begun = PartialEpoch(
+                        taken, tuple(totals.tolist()), time.monotonic() - start
+                    )
                     self._stop()
                 images = processes * sum(len(batch.targets) for batch in batches)
                 now_s = time.monotonic()
@@ -251,7 +253,7 @@ class Fitting:
                 if self.left.certain:
                     self._warn_if_long()
         # Until validation has ended, the epoch has not.
-        self.begun = Begun(taken, tuple(totals.tolist()), time.monotonic() - start)
+        self.begun = PartialEpoch(taken, tuple(totals.tolist()), time.monotonic() - start)
         loss, right, trained = self.accelerator.reduce(totals).tolist()
         return loss / trained, right / trained, trained
 
@@ -280,9 +282,9 @@ class Fitting:
     def _warn_if_long(self) -> None:
         """Warn once where a processor would take hours, and say what takes less."""
         whole = self.config.model.tune == "all"
-        if Fitting.length_checked or not whole or self.accelerator.device.type != "cpu":
+        if TrainingLoop.length_checked or not whole or self.accelerator.device.type != "cpu":
             return
-        Fitting.length_checked = True
+        TrainingLoop.length_checked = True
         parameters = sum(weights.numel() for weights in self.learner.judged.parameters())
         warning = advice(self.left, self.config, parameters)
         if warning:
@@ -290,19 +292,19 @@ class Fitting:
 
     def _report_slowdown(self, hint: str | None) -> None:
         """Log once in a process that training became slow."""
-        if hint and not Fitting.slowdown_reported:
-            Fitting.slowdown_reported = True
+        if hint and not TrainingLoop.slowdown_reported:
+            TrainingLoop.slowdown_reported = True
             _log_beside_bar(hint)
 
     def _save(self) -> None:
         """Write what is kept, the log, and `last`, which a resumed run believes, at the end."""
-        if self.kept is self.history.epochs[-1]:
+        if self.best is self.history.epochs[-1]:
             self._save_best()
         self.history.write(self.run_dir)
         self._save_last()
 
     def _save_best(self) -> None:
-        checkpoint.save(self.run_dir / BEST, self.learner.kept, {"epoch": self.kept.epoch})
+        checkpoint.save(self.run_dir / BEST, self.learner.eval_weights, {"epoch": self.best.epoch})
 
     def _stop(self) -> None:
         """Write a checkpoint in the middle of an epoch, and end the run as a signal asked.
@@ -365,7 +367,7 @@ class Fitting:
         self.begun = progress.begun
         # The sums are those of all processes, and will be added up again.
         if not self.accelerator.is_main_process:
-            self.begun = replace(self.begun, totals=Begun.totals)
+            self.begun = replace(self.begun, totals=PartialEpoch.totals)
         process = str(self.accelerator.process_index)
         self.random_state = checkpoint.unpack(tensors, "random").get(process)
         self._check_best()
@@ -386,9 +388,9 @@ class Fitting:
         if not epochs or (unfinished and self.config.recipe.keep == "last"):
             return
         try:
-            read_best(self.run_dir, self.kept.epoch, next_epoch=len(epochs) + 1)
+            read_best(self.run_dir, self.best.epoch, next_epoch=len(epochs) + 1)
         except DataError as error:
-            if self.kept is not epochs[-1] or begun:
+            if self.best is not epochs[-1] or begun:
                 raise
             logger.warning("%s\nIt is written again: %s holds the same weights.", error, LAST)
             if self.accelerator.is_main_process:

@@ -28,7 +28,7 @@ from trainer.runtime import checkpoint
 from trainer.runtime.checkpoint import Tensors
 
 
-class Learner:
+class TrainingStep:
     """A model, its optimiser and schedule, and the average of its weights.
 
     Args:
@@ -82,7 +82,7 @@ class Learner:
         return self.model if self.average is None else self.average.module
 
     @property
-    def kept(self) -> Tensors:
+    def eval_weights(self) -> Tensors:
         """The weights that validation judges."""
         network = self.network if self.average is None else self.average.module
         return network.state_dict()

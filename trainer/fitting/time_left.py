@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from trainer.config.settings import TrainConfig
 from trainer.data.splits.dataset import Images
-from trainer.inputs.corruptions import DEGRADATIONS
+from trainer.inputs.corruptions import CORRUPTIONS
 from trainer.monitoring.progress import duration
 
 # Epochs whose mean speed counts: another program may take cores, or give them back.
@@ -110,10 +110,10 @@ def _mean_of_recent(values: list[float]) -> float:
 def tested_images(config: TrainConfig, images: Images) -> int:
     """Return about how many passes of an image through the network the tests take."""
     test = len(images.parts["test"])
-    known = min(config.decision.known_images, len(images.parts["train"]))
-    kinds = sum(len(kind.strengths) for kind in DEGRADATIONS)
-    degraded = min(config.tests.robustness_images, test)
-    return known + len(images.parts["validation"]) + test + (1 + kinds) * degraded
+    known = min(config.decision.reference_images, len(images.parts["train"]))
+    kinds = sum(len(kind.severities) for kind in CORRUPTIONS)
+    corrupted = min(config.checks.robustness_images, test)
+    return known + len(images.parts["validation"]) + test + (1 + kinds) * corrupted
 
 
 def advice(left: TimeLeft, config: TrainConfig, parameters: int) -> str | None:

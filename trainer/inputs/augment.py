@@ -14,10 +14,10 @@ from torch.nn.functional import affine_grid, grid_sample
 from torchvision.transforms import v2
 
 from trainer.config.settings import RecipeConfig
-from trainer.inputs.corruptions import degrade_by_chance
+from trainer.inputs.corruptions import corrupt_by_chance
 
 # How many numbers decide the changes of one image: angle, shear in x and y, zoom, shift in x and y,
-# flip in x and y, contrast, brightness; whether it is degraded, and the seed of that.
+# flip in x and y, contrast, brightness; whether it is corrupted, and the seed of that.
 DRAWS = 12
 # The first of them that decides a flip; those before it move parts of an image out of sight.
 FLIPS = 6
@@ -148,15 +148,15 @@ class Augment(torch.nn.Module):
         # Zeros outside are the mean colour, which tells the network nothing.
         grid = affine_grid(maps, list(levels.shape), align_corners=False)
         changed = grid_sample(levels, grid, align_corners=False)
-        if self.recipe.degrade:
-            self._degrade(changed, draws[:, 10:])
+        if self.recipe.corrupt:
+            self._corrupt(changed, draws[:, 10:])
         return changed.contiguous(memory_format=torch.channels_last)
 
-    def _degrade(self, levels: torch.Tensor, draws: torch.Tensor) -> None:
-        """Degrade the chosen images in place: last, as the camera comes after the surface."""
+    def _corrupt(self, levels: torch.Tensor, draws: torch.Tensor) -> None:
+        """Corrupt the chosen images in place: last, as the camera comes after the surface."""
         # One look at the numbers for the whole batch: each would make a GPU wait.
         for index, (chance, seed) in enumerate(draws.tolist()):
-            if chance < 2 * self.recipe.degrade - 1:
+            if chance < 2 * self.recipe.corrupt - 1:
                 seen = (levels[index] * self.normalise.std[0] + self.normalise.mean[0]) / 255
-                seen = degrade_by_chance(seen.clamp(0, 1), int((seed + 1) / 2 * SEEDS))
+                seen = corrupt_by_chance(seen.clamp(0, 1), int((seed + 1) / 2 * SEEDS))
                 levels[index] = (255 * seen - self.normalise.mean[0]) / self.normalise.std[0]

@@ -1,6 +1,6 @@
-"""What an imaging line does to a picture: noise, blur, bad light and more, in five strengths each.
+"""What an imaging line does to a picture: noise, blur, bad light and more, in five severities each.
 
-The table below is all there is to it: kinds, units and strengths are published in every report and
+The table below is all there is to it: kinds, units and severities are published in every report and
 never adapted to a result. A pixel is one of those that the network sees, after scaling, so that one
 table serves images of any size. All is computed image by image from a seed, so that neither the
 batch nor the device has an influence.
@@ -126,58 +126,58 @@ def combine(levels: Levels, place: float, draw: Draw) -> Levels:
 
     Args:
         levels: the image.
-        place: in the table, counted from 1: the strength that each of the three has there.
+        place: in the table, counted from 1: the severity that each of the three has there.
         draw: for chance.
     """
     for name in ("Uneven light", "Motion blur", "Noise"):
-        degradation = BY_NAME[name]
-        levels = degradation.change(levels, degradation.strength(place), draw).clamp(0, 1)
+        corruption = BY_NAME[name]
+        levels = corruption.change(levels, corruption.severity(place), draw).clamp(0, 1)
     return levels
 
 
 @dataclass(frozen=True)
-class Degradation:
+class Corruption:
     """One kind, and how strong it comes.
 
     Attributes:
         name: as people call it.
-        unit: of the strengths.
-        strengths: five, the weakest first.
+        unit: of the severities.
+        severities: five, the weakest first.
         change: what it does to levels.
     """
 
     name: str
     unit: str
-    strengths: tuple[float, float, float, float, float]
+    severities: tuple[float, float, float, float, float]
     change: Callable[[Levels, float, Draw], Levels]
 
-    def strength(self, place: float) -> float:
-        """Return the strength at a place between 1, the weakest, and 5, or between two of them."""
-        below = min(int(place), len(self.strengths) - 1)
+    def severity(self, place: float) -> float:
+        """Return the severity at a place between 1, the weakest, and 5, or between two of them."""
+        below = min(int(place), len(self.severities) - 1)
         share = place - below
-        return (1 - share) * self.strengths[below - 1] + share * self.strengths[below]
+        return (1 - share) * self.severities[below - 1] + share * self.severities[below]
 
-    def apply(self, levels: Levels, strength: float, seed: int) -> Levels:
-        """Return the degraded image; the same seed gives the same."""
+    def apply(self, levels: Levels, severity: float, seed: int) -> Levels:
+        """Return the corrupted image; the same seed gives the same."""
         draw = torch.Generator().manual_seed(seed)
-        return self.change(levels, strength, draw).clamp(0, 1)
+        return self.change(levels, severity, draw).clamp(0, 1)
 
 
-DEGRADATIONS = (
-    Degradation("Noise", "dB signal to noise", (40, 35, 30, 25, 20), add_noise),
-    Degradation("Motion blur", "px", (3, 5, 7, 10, 15), blur_by_motion),
-    Degradation("Defocus", "px radius", (1, 1.5, 2, 3, 4), defocus),
-    Degradation("Uneven light", "× mean, side to side", (0.2, 0.4, 0.6, 0.8, 1), light_unevenly),
-    Degradation("Under-exposure", "stops", (0.5, 1, 1.5, 2, 2.5), underexpose),
-    Degradation("Over-exposure", "stops", (0.2, 0.4, 0.6, 0.8, 1), overexpose),
-    Degradation("JPEG", "quality", (70, 50, 30, 15, 5), compress),
-    Degradation("Low resolution", "× coarser", (1.5, 2, 3, 4, 6), lower_resolution),
-    Degradation("Rotation", "degrees", (2, 4, 6, 8, 10), rotate),
-    Degradation("Dead pixels", "% of all", (0.1, 0.3, 1, 2, 5), kill_pixels),
-    Degradation("Light, motion and noise", "strength of each, as above", (1, 2, 3, 4, 5), combine),
+CORRUPTIONS = (
+    Corruption("Noise", "dB signal to noise", (40, 35, 30, 25, 20), add_noise),
+    Corruption("Motion blur", "px", (3, 5, 7, 10, 15), blur_by_motion),
+    Corruption("Defocus", "px radius", (1, 1.5, 2, 3, 4), defocus),
+    Corruption("Uneven light", "× mean, side to side", (0.2, 0.4, 0.6, 0.8, 1), light_unevenly),
+    Corruption("Under-exposure", "stops", (0.5, 1, 1.5, 2, 2.5), underexpose),
+    Corruption("Over-exposure", "stops", (0.2, 0.4, 0.6, 0.8, 1), overexpose),
+    Corruption("JPEG", "quality", (70, 50, 30, 15, 5), compress),
+    Corruption("Low resolution", "× coarser", (1.5, 2, 3, 4, 6), lower_resolution),
+    Corruption("Rotation", "degrees", (2, 4, 6, 8, 10), rotate),
+    Corruption("Dead pixels", "% of all", (0.1, 0.3, 1, 2, 5), kill_pixels),
+    Corruption("Light, motion and noise", "severity of each, as above", (1, 2, 3, 4, 5), combine),
 )
-BY_NAME = {degradation.name: degradation for degradation in DEGRADATIONS}
-COMBINED = DEGRADATIONS[-1]
+BY_NAME = {corruption.name: corruption for corruption in CORRUPTIONS}
+COMBINED = CORRUPTIONS[-1]
 # Where an image suffers on its way, in order: in the light, in the lens, in the grid of pixels, in
 # the sensor. JPEG works on no GPU, and rotation is part of augmentation anyway.
 STAGES = (
@@ -189,19 +189,19 @@ STAGES = (
 MOST_AT_ONCE = 3
 
 
-def degrade_by_chance(levels: Levels, seed: int) -> Levels:
-    """Return an image for training: degraded at one to three stages, by one kind each.
+def corrupt_by_chance(levels: Levels, seed: int) -> Levels:
+    """Return an image for training: corrupted at one to three stages, by one kind each.
 
-    A kind that comes alone has any strength between weakest and strongest; of two or three at once,
+    A kind that comes alone has any severity between weakest and strongest; of two or three at once,
     each goes only so far that the surface can still be recognised.
     """
     draw = torch.Generator().manual_seed(seed)
     count = 1 + int(MOST_AT_ONCE * _uniform(draw))
     for stage in sorted(torch.randperm(len(STAGES), generator=draw)[:count].tolist()):
         kinds = STAGES[stage]
-        degradation = BY_NAME[kinds[int(len(kinds) * _uniform(draw))]]
-        strength = degradation.strength(1 + 4 / count * _uniform(draw))
-        levels = degradation.change(levels, strength, draw).clamp(0, 1)
+        corruption = BY_NAME[kinds[int(len(kinds) * _uniform(draw))]]
+        severity = corruption.severity(1 + 4 / count * _uniform(draw))
+        levels = corruption.change(levels, severity, draw).clamp(0, 1)
     return levels
 
 

@@ -16,7 +16,7 @@ from space.inference.images.reader import UPRIGHT, DecodedImage
 from trainer.data.overlap_search.orientations import Array
 from trainer.data.sources import decode_each
 from trainer.inspection.report import (
-    ClassFacts,
+    ClassSchema,
     ConvertedImage,
     Duplicates,
     GreyLevels,
@@ -37,7 +37,7 @@ _MODES = {
 
 
 @dataclass(frozen=True)
-class ImageFacts:
+class ImageProperties:
     """What one readable image is.
 
     Attributes:
@@ -54,7 +54,7 @@ class ImageFacts:
 
 def check_images(
     part: Dataset, title: str
-) -> tuple[Dataset, list[ImageFacts], list[SkippedImage], list[ConvertedImage]]:
+) -> tuple[Dataset, list[ImageProperties], list[SkippedImage], list[ConvertedImage]]:
     """Open all images of a part.
 
     Returns:
@@ -70,12 +70,12 @@ def check_images(
     return readable, facts, bad, converted
 
 
-def _look(decoded: DecodedImage, image: Image.Image) -> ImageFacts:
+def _look(decoded: DecodedImage, image: Image.Image) -> ImageProperties:
     pixels = np.asarray(image)
     digest = hashlib.sha256(repr(image.size).encode() + pixels.tobytes()).hexdigest()
     grey = np.asarray(image.convert("L"))
     histogram = np.bincount(grey.ravel(), minlength=LEVELS)
-    return ImageFacts(image.size, digest, histogram, _conversions(decoded))
+    return ImageProperties(image.size, digest, histogram, _conversions(decoded))
 
 
 def _conversions(decoded: DecodedImage) -> tuple[str, ...]:
@@ -90,7 +90,7 @@ def _conversions(decoded: DecodedImage) -> tuple[str, ...]:
 
 
 def find_duplicates(
-    files: Iterable[str], labels: Iterable[str], facts: Iterable[ImageFacts]
+    files: Iterable[str], labels: Iterable[str], facts: Iterable[ImageProperties]
 ) -> list[Duplicates]:
     """Return the families of images that hold the same pixels."""
     families: dict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -105,10 +105,10 @@ def find_duplicates(
     ]
 
 
-def describe_class(label: str, facts: list[ImageFacts], surfaces: int) -> ClassFacts:
+def describe_class(label: str, facts: list[ImageProperties], surfaces: int) -> ClassSchema:
     """Return sizes and grey levels of the images of one class."""
     sizes = Counter(each.size_px for each in facts)
-    return ClassFacts(
+    return ClassSchema(
         label=label,
         images=len(facts),
         surfaces=surfaces,

@@ -17,7 +17,7 @@ LISTED = 3
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Finding:
     """One thing to know about the data.
 
     Attributes:
@@ -33,7 +33,7 @@ class Verdict:
     section: str
 
 
-def judge(report: DataReport) -> list[Verdict]:
+def list_findings(report: DataReport) -> list[Finding]:
     """Return what the report amounts to, problems first."""
     order = ("problem", "look", "fine")
     found = [
@@ -43,23 +43,23 @@ def judge(report: DataReport) -> list[Verdict]:
         *_on_files(report),
         *_on_classes(report),
     ]
-    return sorted(found, key=lambda verdict: order.index(verdict.level))
+    return sorted(found, key=lambda finding: order.index(finding.level))
 
 
-def _on_leakage(report: DataReport) -> Iterator[Verdict]:
+def _on_leakage(report: DataReport) -> Iterator[Finding]:
     for leak in report.leakage:
         if leak.images:
-            yield Verdict(
+            yield Finding(
                 "problem",
                 f"{percent(leak.share)} of the {leak.part} part has been seen before",
                 f"{leak.images:,} of {leak.of:,} {leak.part} images show a piece of surface that "
                 f"the {leak.seen_in} part shows too. A score on them says how well the model "
-                "remembers. Train with --regroup, which divides all images anew with no surface on "
+                "remembers. Train with --resplit, which divides all images anew with no surface on "
                 "both sides.",
                 "leakage",
             )
         else:
-            yield Verdict(
+            yield Finding(
                 "fine",
                 f"The {leak.part} part is clean",
                 f"None of its {leak.of:,} images shows a surface that the {leak.seen_in} part "
@@ -68,7 +68,7 @@ def _on_leakage(report: DataReport) -> Iterator[Verdict]:
             )
     split = report.random_split
     if split and split.mean > 0:
-        yield Verdict(
+        yield Finding(
             "look",
             f"A random split would leak {percent(split.mean)} of its test images",
             f"Divided {100 * (1 - split.test_share):.0f}/{100 * split.test_share:.0f} at random, "
@@ -79,9 +79,9 @@ def _on_leakage(report: DataReport) -> Iterator[Verdict]:
         )
 
 
-def _on_surfaces(report: DataReport) -> Iterator[Verdict]:
+def _on_surfaces(report: DataReport) -> Iterator[Finding]:
     if not report.pairs:
-        yield Verdict(
+        yield Finding(
             "fine",
             "No two images show the same surface",
             "Each image was compared with all others, shifted, turned and mirrored.",
@@ -90,7 +90,7 @@ def _on_surfaces(report: DataReport) -> Iterator[Verdict]:
         return
     turned = sum(pair.turn != 0 for pair in report.pairs)
     poorest = min(report.classes, key=lambda each: (each.surfaces, each.label))
-    yield Verdict(
+    yield Finding(
         "look",
         f"{percent(report.sharing_images / report.images)} of the images share surface with "
         "another",
@@ -106,7 +106,7 @@ def _on_surfaces(report: DataReport) -> Iterator[Verdict]:
     )
     across = sum(pair.label_a != pair.label_b for pair in report.pairs)
     if across:
-        yield Verdict(
+        yield Finding(
             "look",
             f"{counted(across, 'pair')} of the same surface under two classes",
             "Both labels may be right where a piece of surface shows two defects. See whether "
@@ -115,10 +115,10 @@ def _on_surfaces(report: DataReport) -> Iterator[Verdict]:
         )
 
 
-def _on_labels(report: DataReport) -> Iterator[Verdict]:
+def _on_labels(report: DataReport) -> Iterator[Finding]:
     contradicting = [family for family in report.duplicates if len(family.labels) > 1]
     if contradicting:
-        yield Verdict(
+        yield Finding(
             "problem",
             f"{counted(len(contradicting), 'image')} under more than one label",
             f"The same pixels are labelled {enumeration(contradicting[0].labels)} "
@@ -128,7 +128,7 @@ def _on_labels(report: DataReport) -> Iterator[Verdict]:
     same = [family for family in report.duplicates if len(family.labels) == 1]
     if same:
         more = len(same) - 1
-        yield Verdict(
+        yield Finding(
             "look",
             f"{counted(len(same), 'image')} stored more than once",
             f"Exactly the same pixels are in {enumeration(_named(same[0].files))}"
@@ -138,7 +138,7 @@ def _on_labels(report: DataReport) -> Iterator[Verdict]:
         )
     check = report.label_check
     if check and check.likely_errors:
-        yield Verdict(
+        yield Finding(
             "look",
             f"{counted(len(check.likely_errors), 'label')} of {check.images:,} may be wrong",
             "A model that never saw these images is sure of another class. Look at them; where "
@@ -146,7 +146,7 @@ def _on_labels(report: DataReport) -> Iterator[Verdict]:
             "labels",
         )
     elif check:
-        yield Verdict(
+        yield Finding(
             "fine",
             "No label is contradicted",
             f"The predictions for {counted(check.images, 'image')} give no reason to doubt one.",
@@ -154,14 +154,14 @@ def _on_labels(report: DataReport) -> Iterator[Verdict]:
         )
 
 
-def _on_files(report: DataReport) -> Iterator[Verdict]:
+def _on_files(report: DataReport) -> Iterator[Finding]:
     for problem in report.layout_problems:
-        yield Verdict("problem", "Training would refuse this", problem, "files")
+        yield Finding("problem", "Training would refuse this", problem, "files")
     for note in report.layout_notes:
-        yield Verdict("look", "How the folder was read", note, "files")
+        yield Finding("look", "How the folder was read", note, "files")
     if report.unusable:
         named = _named([entry.file for entry in report.unusable])
-        yield Verdict(
+        yield Finding(
             "problem",
             f"{counted(len(report.unusable), 'file')} can’t be used",
             f"{enumeration(named)}. Fix or remove them, or "
@@ -169,16 +169,16 @@ def _on_files(report: DataReport) -> Iterator[Verdict]:
             "files",
         )
     else:
-        yield Verdict(
+        yield Finding(
             "fine",
             f"All {report.images:,} files are readable images",
             "Each was decoded to its last pixel.",
             "files",
         )
     if report.depth_mixture:
-        yield Verdict("problem", "Images of different bit depths", report.depth_mixture, "files")
+        yield Finding("problem", "Images of different bit depths", report.depth_mixture, "files")
     elif report.bit_depth:
-        yield Verdict(
+        yield Finding(
             "fine",
             f"Samples of {report.bit_depth} bits are scaled to 8",
             f"No sample of the images of more than 8 bits needs more than {report.bit_depth}. "
@@ -186,7 +186,7 @@ def _on_files(report: DataReport) -> Iterator[Verdict]:
             "files",
         )
     if report.converted:
-        yield Verdict(
+        yield Finding(
             "look",
             f"{counted(len(report.converted), 'image')} stored in an unusual way",
             "Training and the published model convert them alike, so nothing is wrong with that, "
@@ -201,9 +201,9 @@ def _named(files: list[str]) -> list[str]:
     return files[:LISTED] + ([f"{more:,} more"] if more > 0 else [])
 
 
-def _on_classes(report: DataReport) -> Iterator[Verdict]:
+def _on_classes(report: DataReport) -> Iterator[Finding]:
     for alike in report.names_alike:
-        yield Verdict(
+        yield Finding(
             "problem" if alike.difference == "upper and lower case" else "look",
             f"{alike.one} and {alike.other} look like one class",
             f"The names differ by {alike.difference} only. If they mean the same, merge the "
@@ -214,14 +214,14 @@ def _on_classes(report: DataReport) -> Iterator[Verdict]:
         f"{each.label} ({each.images})" for each in report.classes if each.images < FEWEST_IMAGES
     ]
     if few:
-        yield Verdict(
+        yield Finding(
             "look",
             f"{counted(len(few), 'class', 'classes')} of fewer than {FEWEST_IMAGES} images",
             f"{shortlist(few, 12)}. A score on few test images is a rough guess; add images.",
             "classes",
         )
     if report.imbalance >= STRONGEST_IMBALANCE:
-        yield Verdict(
+        yield Finding(
             "look",
             f"The largest class is {report.imbalance:.1f} times the smallest",
             "The model will lean towards the large one. Add images to the small one, or train "
@@ -229,7 +229,7 @@ def _on_classes(report: DataReport) -> Iterator[Verdict]:
             "classes",
         )
     elif not few and len(report.classes) > 1:
-        yield Verdict(
+        yield Finding(
             "fine",
             f"{counted(len(report.classes), 'class', 'classes')} of like size",
             "All have the same number of images."
@@ -239,7 +239,7 @@ def _on_classes(report: DataReport) -> Iterator[Verdict]:
         )
     yield from _on_shapes(report)
     for label, width, height in _betrayed(report):
-        yield Verdict(
+        yield Finding(
             "look",
             f"Size alone tells {label} from the rest",
             f"All its images are {width} × {height} pixels, and no others are. A model can learn "
@@ -248,7 +248,7 @@ def _on_classes(report: DataReport) -> Iterator[Verdict]:
         )
 
 
-def _on_shapes(report: DataReport) -> Iterator[Verdict]:
+def _on_shapes(report: DataReport) -> Iterator[Finding]:
     sizes = [size for each in report.classes for size in each.sizes]
     long = [size for size in sizes if aspect_ratio(size.size_px) >= SQUASHED]
     if not long:
@@ -256,7 +256,7 @@ def _on_shapes(report: DataReport) -> Iterator[Verdict]:
     longest = max(long, key=lambda size: aspect_ratio(size.size_px))
     images, ratio = sum(size.images for size in long), aspect_ratio(longest.size_px)
     width, height = longest.size_px
-    yield Verdict(
+    yield Finding(
         "look",
         f"{counted(images, 'image')} of {report.images:,} "
         f"{'is' if images == 1 else 'are'} squashed, up to {ratio:.1f}:1",

@@ -16,11 +16,11 @@ from trainer.data.splits.leakage import RANDOM_SPLITS, overlapping, random_split
 from trainer.data.splits.overlap_groups import Surfaces, find_surfaces
 from trainer.data.splits.split import PARTS
 from trainer.inspection import checks, findings, page
-from trainer.inspection.checks import ImageFacts
+from trainer.inspection.checks import ImageProperties
 from trainer.inspection.label_errors import check_labels
 from trainer.inspection.names import find_names_alike
 from trainer.inspection.report import (
-    ClassFacts,
+    ClassSchema,
     DataReport,
     Group,
     Part,
@@ -42,15 +42,15 @@ def run(
     """Inspect a folder of images, or a dataset on the Hub; return the path of the page.
 
     Raises:
-        DefectError: there are no images, or the report can't be written.
+        UserError: there are no images, or the report can't be written.
     """
     collection = collect_images(data)
     output = output_dir or Path("runs") / f"inspection-{collection.source.replace('/', '-')}"
     open_output(output, collection.folder)
     report, images = inspect(collection, predictions, cache_dir)
     PHASES.start("report")
-    for verdict in findings.judge(report):
-        logger.info("%s: %s", verdict.level.upper(), verdict.title)
+    for finding in findings.list_findings(report):
+        logger.info("%s: %s", finding.level.upper(), finding.title)
     with disk_errors_explained(output, "Or name another folder with --output-dir."):
         report.write(output)
         return page.write(report, images, output)
@@ -65,7 +65,7 @@ def inspect(
         DataError: the predictions don't fit the images.
     """
     unusable, converted = list(collection.unusable), []
-    parts, facts = DatasetDict(), list[ImageFacts]()
+    parts, facts = DatasetDict(), list[ImageProperties]()
     for name in (name for name in PARTS if name in collection.parts):
         part = collection.parts[name]
         parts[name], facts_of_part, bad, odd = checks.check_images(part, name)
@@ -109,10 +109,10 @@ def _describe_classes(
     names: list[str],
     labels: list[str],
     files: list[str],
-    facts: list[ImageFacts],
+    facts: list[ImageProperties],
     surfaces: Surfaces,
-) -> list[ClassFacts]:
-    by_class: dict[str, list[ImageFacts]] = defaultdict(list)
+) -> list[ClassSchema]:
+    by_class: dict[str, list[ImageProperties]] = defaultdict(list)
     groups: dict[str, set[int]] = defaultdict(set)
     for label, file, each in zip(labels, files, facts, strict=True):
         by_class[label].append(each)

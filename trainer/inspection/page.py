@@ -81,7 +81,7 @@ def _contents(report: DataReport, photographs: Photographs) -> dict[str, object]
     errors = report.label_check.likely_errors[:SHOWN_LABEL_ERRORS] if report.label_check else []
     return {
         "report": report,
-        "verdicts": findings.judge(report),
+        "findings": findings.list_findings(report),
         "parts": photographs.parts,
         "worst": [photographs.show(pair, with_texture=False) for pair in worst],
         "weakest": [photographs.show(pair, with_texture=True) for pair in weakest],

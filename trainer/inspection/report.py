@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from model_card.schema.report import Facts, Leakage, SkippedImage
+from model_card.schema.report import Leakage, Schema, SkippedImage
 from trainer.data.splits.overlap_groups import SharedSurface
 from trainer.errors import ConfigError
 from trainer.runtime.files import replaced_whole
@@ -18,7 +18,7 @@ from trainer.runtime.files import replaced_whole
 DATA_REPORT_FILE = "data-report.json"
 
 
-class Part(Facts):
+class Part(Schema):
     """One part of the data, as they came."""
 
     name: Literal["train", "validation", "test"]
@@ -26,14 +26,14 @@ class Part(Facts):
     images_by_class: dict[str, int]
 
 
-class ConvertedImage(Facts):
+class ConvertedImage(Schema):
     """An image that is not plain 8-bit grey or RGB, and what is done with it."""
 
     file: str
     conversion: str
 
 
-class GreyLevels(Facts):
+class GreyLevels(Schema):
     """Statistics of all pixels of a class."""
 
     mean: float = Field(ge=0, le=255)
@@ -43,14 +43,14 @@ class GreyLevels(Facts):
     histogram: list[float] = Field(description="share of the pixels in bins of equal width")
 
 
-class SizeCount(Facts):
+class SizeCount(Schema):
     """How many images of a class have a size."""
 
     size_px: tuple[int, int]
     images: int = Field(gt=0)
 
 
-class ClassFacts(Facts):
+class ClassSchema(Schema):
     """The readable images of one class."""
 
     label: str
@@ -60,7 +60,7 @@ class ClassFacts(Facts):
     grey: GreyLevels | None = Field(description="None: no image")
 
 
-class NamesAlike(Facts):
+class NamesAlike(Schema):
     """Two classes whose names may mean the same."""
 
     one: str
@@ -68,21 +68,21 @@ class NamesAlike(Facts):
     difference: str
 
 
-class Duplicates(Facts):
+class Duplicates(Schema):
     """Images of the same pixels, in whatever file format."""
 
     files: list[str] = Field(min_length=2)
     labels: list[str] = Field(min_length=1, description="each once")
 
 
-class Group(Facts):
+class Group(Schema):
     """Images that share surface or are the same, directly or in a chain."""
 
     files: list[str] = Field(min_length=2)
     labels: list[str] = Field(min_length=1, description="each once")
 
 
-class RandomSplit(Facts):
+class RandomSplit(Schema):
     """What a random stratified split would leak: share of test images, over repeated splits."""
 
     test_share: float = Field(gt=0, lt=1)
@@ -91,7 +91,7 @@ class RandomSplit(Facts):
     deviation: float = Field(ge=0)
 
 
-class LabelError(Facts):
+class LabelError(Schema):
     """An image whose label the model's predictions contradict."""
 
     file: str
@@ -101,14 +101,14 @@ class LabelError(Facts):
     suggestion_probability: float = Field(ge=0, le=1)
 
 
-class LabelCheck(Facts):
+class LabelCheck(Schema):
     """What predictions say about the labels."""
 
     images: int = Field(gt=0, description="images that the predictions cover")
     likely_errors: list[LabelError] = Field(description="the least probable labels first")
 
 
-class DataReport(Facts):
+class DataReport(Schema):
     """All that was found."""
 
     source: str
@@ -126,7 +126,7 @@ class DataReport(Facts):
     layout_problems: list[str] = Field(description="what training would refuse")
     layout_notes: list[str] = Field(description="how the layout was understood")
     names_alike: list[NamesAlike]
-    classes: list[ClassFacts]
+    classes: list[ClassSchema]
     duplicates: list[Duplicates]
     pairs: list[SharedSurface] = Field(description="N copies of a picture are N - 1 pairs")
     groups: list[Group] = Field(description="of two images or more, the largest first")

@@ -14,7 +14,7 @@ from timm.data import create_transform
 from model_card.schema.report import Export
 from space.inference.predictor import ModelError, Predictor
 from space.inference.tiling import TILES_AT_ONCE, pool
-from trainer.errors import DefectError
+from trainer.errors import UserError
 
 WEIGHTS_FILE = "model.safetensors"
 # Same weights, same code, same machine: more than rounding is a fault.
@@ -55,12 +55,12 @@ def load_exported(folder: Path, device: torch.device | str = "cpu") -> Predictor
     """Load `folder` as its users will.
 
     Raises:
-        DefectError: the Space would refuse it, as where training diverged.
+        UserError: the Space would refuse it, as where training diverged.
     """
     try:
         return Predictor(folder, device)
     except ModelError as error:
-        raise DefectError(
+        raise UserError(
             f"The exported model can't be used: {error}\nIf training diverged, start again with a "
             "lower --lr or with --clip-grad 1; else report this with the model's name and timm's "
             "version."
@@ -76,7 +76,7 @@ def prove_equal(
     """Load `folder` as its users will, and compare its logits with the trained model's.
 
     Raises:
-        DefectError: they differ, or it can't be loaded; the folder must not be published.
+        UserError: they differ, or it can't be loaded; the folder must not be published.
     """
     predictor = load_exported(folder)
     transform = create_transform(**data_config, is_training=False)
@@ -88,7 +88,7 @@ def prove_equal(
         expected = pool(outputs, [len(tiles) for tiles in tiled])
     difference = (predictor.logits(images) - expected).abs().max().item()
     if not difference <= LARGEST_DIFFERENCE:
-        raise DefectError(
+        raise UserError(
             f"The exported model in {folder} is not the trained one: logits differ by "
             f"{difference:.3g}. Report this with the model's name and timm's version."
         )

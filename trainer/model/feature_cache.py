@@ -41,7 +41,7 @@ LARGEST_DIFFERENCE = 1e-3
 # The settings that decide how a view looks.
 CHANGES = (
     *("rotation", "shear", "translation", "zoom", "flip", "brightness", "contrast"),
-    "degrade",
+    "corrupt",
 )
 
 

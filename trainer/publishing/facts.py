@@ -1,4 +1,4 @@
-"""Facts of a run that have no part in its result: they can be corrected without training again."""
+"""Schema of a run that have no part in its result: they can be corrected without training again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from model_card.schema.report import Report
 from trainer.config.run_folder import finished_folder
 from trainer.config.settings import CONFIG_FILE, FACTS, TrainConfig
 from trainer.publishing.published import check_published
-from trainer.publishing.shared_images import share_images, withdraw_images
+from trainer.publishing.shared_images import publish_images, withdraw_images
 from trainer.runtime.files import disk_errors_explained
 
 logger = logging.getLogger(__name__)
@@ -24,12 +24,12 @@ def correct_facts(config: TrainConfig, run_dir: Path) -> None:
 
     Raises:
         DataError: a published folder is damaged, or it is not known which figures show images.
-        DefectError: the disk is full, or can't be written.
+        UserError: the disk is full, or can't be written.
     """
     saved = TrainConfig.read(run_dir)
     wanted = replace(
         saved,
-        data=replace(saved.data, share_images=config.data.share_images),
+        data=replace(saved.data, publish_images=config.data.publish_images),
         model=replace(saved.model, license=config.model.license),
     )
     if wanted == saved:
@@ -54,8 +54,8 @@ def _correct(published: Path, run_dir: Path, wanted: TrainConfig, saved: TrainCo
     if wanted.model.license != saved.model.license:
         model = report.model.model_copy(update={"license": wanted.model.license})
         report = report.model_copy(update={"model": model})
-    if wanted.data.share_images != saved.data.share_images and report.data.kind != "drawn":
-        move = share_images if wanted.data.share_images else withdraw_images
+    if wanted.data.publish_images != saved.data.publish_images and report.data.kind != "drawn":
+        move = publish_images if wanted.data.publish_images else withdraw_images
         report = move(report, published, run_dir)
     _with_settings(report, wanted).write(published)
     write_card(published)
@@ -71,8 +71,8 @@ def _with_settings(report: Report, wanted: TrainConfig) -> Report:
     words = _without_facts(shlex.split(report.training.command))
     if wanted.model.license is not None:
         words += ["--license", wanted.model.license]
-    if wanted.data.share_images:
-        words.append("--share-images")
+    if wanted.data.publish_images:
+        words.append("--publish-images")
     training = report.training.model_copy(
         update={"settings": settings, "command": shlex.join(words)}
     )
@@ -80,7 +80,7 @@ def _with_settings(report: Report, wanted: TrainConfig) -> Report:
 
 
 def _without_facts(words: list[str]) -> list[str]:
-    words = [word for word in words if word != "--share-images"]
+    words = [word for word in words if word != "--publish-images"]
     if "--license" in words:
         place = words.index("--license")
         del words[place : place + 2]

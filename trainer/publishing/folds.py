@@ -13,14 +13,14 @@ import datasets
 from model_card import card
 from model_card.figures import results
 from model_card.figures.explanations import write_robustness
-from model_card.figures.reliability import write_trust_figures
+from model_card.figures.reliability import write_reliability_figures
 from model_card.schema.report import CrossValidation, Figure, Fold, Report
 from trainer.config.run_folder import PUBLISHED_DIR
 from trainer.config.settings import TrainConfig
 from trainer.data.sources import open_image
 from trainer.data.splits.dataset import Images
 from trainer.evaluation import localization, robustness, scores
-from trainer.evaluation.folds import JudgedFold, judge_folds, measure_folds
+from trainer.evaluation.folds import FoldOutcomes, fold_outcomes, measure_folds
 from trainer.monitoring.phases import PHASES
 from trainer.publishing.report import draw_samples
 from trainer.publishing.shared_images import EXAMPLES_DIR, note_figures, noted_figures
@@ -38,7 +38,7 @@ def publish(
     The first, not the best: a fold chosen by its test score would be a flattering choice. Nor is
     there a last training on all images: no image would be left to test what is published.
 
-    Each fold's answers are judged anew by rules that follow from the other folds: those are more
+    Each fold's answers are outcomes anew by rules that follow from the other folds: those are more
     images than its validation part has, and the network has seen none of them.
 
     Args:
@@ -49,16 +49,16 @@ def publish(
     """
     PHASES.start("join")
     reports = [Report.read(fold_dir / PUBLISHED_DIR) for fold_dir in fold_dirs]
-    judged = judge_folds(fold_dirs, folds[0].labels, config.decision)
+    outcomes = fold_outcomes(fold_dirs, folds[0].labels, config.decision)
     tested = datasets.concatenate_datasets([images.parts["test"] for images in folds])
-    joined = _join(reports, tested, judged, config)
-    predictions = [prediction for fold in judged for prediction in fold.predictions]
+    joined = _join(reports, tested, outcomes, config)
+    predictions = [prediction for fold in outcomes for prediction in fold.predictions]
     scores.write_predictions(tested, predictions, run_dir)
     partial = run_dir / (PUBLISHED_DIR + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(fold_dirs[0] / PUBLISHED_DIR, partial)
-    judged[0].decision.write(partial)
-    first, samples = _judged_anew(reports[0], folds[0], judged[0], config, partial, run_dir)
+    outcomes[0].decision.write(partial)
+    first, samples = _judged_anew(reports[0], folds[0], outcomes[0], config, partial, run_dir)
     shared = first.data.images_shared
     drawn = results.write_fold_figures(joined, partial)
     if joined.robustness:
@@ -75,18 +75,18 @@ def publish(
 def _join(
     reports: Sequence[Report],
     tested: datasets.Dataset,
-    judged: Sequence[JudgedFold],
+    outcomes: Sequence[FoldOutcomes],
     config: TrainConfig,
 ) -> CrossValidation:
     """Return what the folds came to together."""
-    predictions = [prediction for fold in judged for prediction in fold.predictions]
+    predictions = [prediction for fold in outcomes for prediction in fold.predictions]
     speed = mean(report.test.images_per_second for report in reports)
     return CrossValidation(
         folds=[
             Fold(
                 train_images=next(s.images for s in report.data.splits if s.name == "train"),
                 test_images=report.test.images,
-                kept_epoch=next(epoch.epoch for epoch in report.training.epochs if epoch.kept),
+                best_epoch=next(epoch.epoch for epoch in report.training.epochs if epoch.published),
                 accuracy=report.test.scores.accuracy,
             )
             for report in reports
@@ -94,8 +94,8 @@ def _join(
         mean_accuracy=mean(report.test.scores.accuracy.value for report in reports),
         accuracy_deviation=stdev(report.test.scores.accuracy.value for report in reports),
         all_images=scores.score(tested, predictions, speed),
-        trust=measure_folds(judged, config),
-        localisation=localization.join([r.localisation for r in reports if r.localisation]),
+        reliability=measure_folds(outcomes, config),
+        localization=localization.join([r.localization for r in reports if r.localization]),
         robustness=robustness.join([r.robustness for r in reports if r.robustness]),
     )
 
@@ -103,25 +103,25 @@ def _join(
 def _judged_anew(
     report: Report,
     images: Images,
-    judged: JudgedFold,
+    outcomes: FoldOutcomes,
     config: TrainConfig,
     folder: Path,
     run_dir: Path,
 ) -> tuple[Report, Figure]:
     """Return a fold's report, and the figure of samples, redrawn as its new rules have it."""
-    test = scores.score(images.parts["test"], judged.predictions, report.test.images_per_second)
-    trust = measure_folds([judged], config)
+    test = scores.score(images.parts["test"], outcomes.predictions, report.test.images_per_second)
+    reliability = measure_folds([outcomes], config)
     drawn = results.write_report_figures(report.training.epochs, test, folder)
-    drawn += write_trust_figures(trust, folder)
+    drawn += write_reliability_figures(reliability, folder)
     shown = draw_samples(
-        images, judged.predictions, folder if report.data.images_shared else run_dir
+        images, outcomes.predictions, folder if report.data.images_shared else run_dir
     )
     if report.data.images_shared:
         drawn.append(shown)
     redrawn = {figure.file: figure for figure in drawn}
     kept = [redrawn.pop(figure.file, figure) for figure in report.figures]
     figures_now = kept + list(redrawn.values())
-    changes = {"test": test, "trust": trust, "figures": figures_now}
+    changes = {"test": test, "reliability": reliability, "figures": figures_now}
     return report.model_copy(update=changes), shown
 
 

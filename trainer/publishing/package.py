@@ -18,12 +18,12 @@ from trainer.config.run_folder import PUBLISHED_DIR
 from trainer.config.settings import TrainConfig
 from trainer.data.sources import open_image
 from trainer.data.splits.dataset import Images
-from trainer.decision.outputs import gather, learn, observe_images, observe_part
-from trainer.decision.rules import set_rules
+from trainer.decision.outputs import collect_outputs, fit_reference, observe_images, observe_part
+from trainer.decision.rules import fit_rules
 from trainer.evaluation import ood_images, scores
-from trainer.evaluation.explanations import run_extra_tests
-from trainer.evaluation.reliability import judge, measure
-from trainer.fitting.loop import Fit
+from trainer.evaluation.explanations import run_checks
+from trainer.evaluation.reliability import apply_decision, measure
+from trainer.fitting.loop import TrainingResult
 from trainer.model import export
 from trainer.model.backbone import Backbone
 from trainer.monitoring.phases import PHASES
@@ -38,7 +38,7 @@ def finish(
     config: TrainConfig,
     images: Images,
     built: Backbone,
-    fit: Fit,
+    fit: TrainingResult,
     run_dir: Path,
     started: datetime,
     accelerator: Accelerator,
@@ -59,13 +59,13 @@ def finish(
     )
     compared = [open_image(row) for row in test.select(range(min(COMPARED_IMAGES, len(test))))]
     plain = export.load_exported(partial, accelerator.device)
-    known = learn(plain, images, config.decision.known_images, config.run.seed)
-    decision = set_rules(
+    known = fit_reference(plain, images, config.decision.reference_images, config.run.seed)
+    decision = fit_rules(
         images.labels,
         known.validation_logits,
         known.validation_truth,
-        known.textures,
-        known.strangeness,
+        known.detector,
+        known.novelty,
         config.decision,
     )
     decision.write(partial)
@@ -73,10 +73,10 @@ def finish(
     start = time.monotonic()
     observed = observe_part(predictor, test, None, "testing")
     images_per_second = len(test) / (time.monotonic() - start)
-    strangers = _observe_foreign(predictor, config) if decision.textures else {}
-    evidence = gather(known, decision.textures, images.labels, test, observed, strangers)
-    evidence.save(run_dir)
-    predictions, judged = judge(decision, evidence)
+    strangers = _observe_ood(predictor, config) if decision.detector else {}
+    outputs = collect_outputs(known, decision.detector, images.labels, test, observed, strangers)
+    outputs.save(run_dir)
+    predictions, outcomes = apply_decision(decision, outputs)
     scores.write_predictions(test, predictions, run_dir)
     result = scores.score(test, predictions, images_per_second)
     run = report.FinishedRun(
@@ -85,16 +85,16 @@ def finish(
         backbone=built,
         fit=fit,
         test=result,
-        trust=measure(
+        reliability=measure(
             decision,
-            judged,
+            outcomes,
             config.decision,
             fitted_on="validation",
             fitted_images=len(known.validation_truth),
-            known_images=len(known.strangeness),
+            reference_images=len(known.novelty),
             network_saw_left_out=config.model.tune == "all",
         ),
-        extra=run_extra_tests(predictor, test, predictions, config, images.boxes),
+        extra=run_checks(predictor, test, predictions, config, images.boxes),
         export=proof,
         machine=report.machine_facts(accelerator, started, fit),
     )
@@ -104,11 +104,11 @@ def finish(
     partial.replace(run_dir / PUBLISHED_DIR)
 
 
-def _observe_foreign(predictor: Predictor, config: TrainConfig) -> dict[str, Observation]:
+def _observe_ood(predictor: Predictor, config: TrainConfig) -> dict[str, Observation]:
     """Look at images that show none of the classes; the user's own come last."""
     kinds: dict[str, Iterable[Image.Image]] = dict(ood_images.drawn_images(config.run.seed))
-    if config.decision.foreign_dir is not None:
-        folder = config.decision.foreign_dir
+    if config.decision.ood_dir is not None:
+        folder = config.decision.ood_dir
         shown = ood_images.images_of_folder(folder, predictor.bit_depth)
         kinds[f"folder {folder.resolve().name}"] = shown
     return {kind: observe_images(predictor, shown) for kind, shown in kinds.items()}

@@ -8,8 +8,9 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
 from model_card.card import CARD_FILE
-from model_card.schema.checksums import file_checksum, published_files
+from model_card.schema.checksums import file_checksum, published_files, unseal
 from model_card.schema.report import REPORT_FILE, Report
+from space.inference.migration import in_current_names, migrated
 from trainer.errors import DataError
 from trainer.runtime.files import disk_errors_explained
 
@@ -26,13 +27,23 @@ _PICKLE_SUFFIXES = {".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"
 def check_published(folder: Path) -> Report:
     """Return the report of a published folder that is as training wrote it.
 
+    A report whose fields have names of an earlier version is written again with today's.
+
     Raises:
         DataError: files are missing, changed, strange to it, or links; the message names them.
     """
     if folder.is_symlink() or not folder.is_dir():
         raise DataError(f"{folder} is no folder, or a link to one. Put the folder itself there.")
     with disk_errors_explained(folder, HOW_TO_REWRITE):
-        return _checked(folder)
+        report = _checked(folder)
+        if _has_earlier_names(folder / REPORT_FILE):
+            report.write(folder)
+        return report
+
+
+def _has_earlier_names(file: Path) -> bool:
+    content = file.read_bytes()
+    return in_current_names(content) is not content
 
 
 def _checked(folder: Path) -> Report:
@@ -81,7 +92,8 @@ def _refuse(folder: Path, what: str, names: list[str], advice: str) -> None:
 
 def _read_report(folder: Path) -> Report:
     try:
-        return Report.read(folder)
+        content = unseal((folder / REPORT_FILE).read_text(encoding="utf-8"))
+        return Report.model_validate(migrated(content))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

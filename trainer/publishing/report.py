@@ -13,19 +13,19 @@ from torchvision.transforms import v2
 
 from model_card.figures import results
 from model_card.figures.explanations import write_heatmaps, write_robustness
-from model_card.figures.reliability import write_trust_figures
+from model_card.figures.reliability import write_reliability_figures
 from model_card.schema import report
-from model_card.schema.reliability import Trust
+from model_card.schema.reliability import Reliability
 from space.inference.predictor import Prediction
 from trainer.config.settings import TrainConfig
 from trainer.data.sources import open_image
 from trainer.data.splits.dataset import Images
 from trainer.data.splits.leakage import leaking_files, overlapping, random_split_leakage
 from trainer.data.splits.overlap_groups import Surfaces
-from trainer.evaluation.explanations import ExtraTests
+from trainer.evaluation.explanations import PostTrainingChecks
 from trainer.evaluation.metrics.intervals import grouped_proportion
 from trainer.evaluation.sample_rows import choose_samples
-from trainer.fitting.loop import Fit
+from trainer.fitting.loop import TrainingResult
 from trainer.inputs.augment import Augment, draw
 from trainer.inputs.loading import mixed_seed, seen_tiles
 from trainer.model.backbone import Backbone, count_parameters
@@ -44,20 +44,22 @@ class FinishedRun:
     config: TrainConfig
     images: Images
     backbone: Backbone
-    fit: Fit
+    fit: TrainingResult
     test: report.TestResult
-    trust: Trust
-    extra: ExtraTests
+    reliability: Reliability
+    extra: PostTrainingChecks
     export: report.Export
     machine: report.Machine
 
     @property
     def images_shared(self) -> bool:
         """Whether pictures of the data may be published: drawn ones always."""
-        return self.config.data.share_images or self.images.kind == "drawn"
+        return self.config.data.publish_images or self.images.kind == "drawn"
 
 
-def machine_facts(accelerator: Accelerator, started: datetime, fit: Fit) -> report.Machine:
+def machine_facts(
+    accelerator: Accelerator, started: datetime, fit: TrainingResult
+) -> report.Machine:
     """Return what the run ran on."""
     precision = accelerator.mixed_precision
     return report.Machine(
@@ -82,7 +84,7 @@ def write_report(
     """
     epochs = _epochs(run.fit)
     drawn = results.write_report_figures(epochs, run.test, folder)
-    drawn += write_trust_figures(run.trust, folder)
+    drawn += write_reliability_figures(run.reliability, folder)
     if run.extra.robustness:
         drawn.append(write_robustness(run.extra.robustness, folder))
     place = folder if run.images_shared else run_dir
@@ -100,15 +102,15 @@ def write_report(
         test=run.test,
         unseen_test=_unseen_test(run.images, predictions),
         cross_validation=None,
-        trust=run.trust,
-        localisation=run.extra.localisation,
+        reliability=run.reliability,
+        localization=run.extra.localization,
         robustness=run.extra.robustness,
         figures=drawn,
     ).write(folder)
 
 
-def _epochs(fit: Fit) -> list[report.Epoch]:
-    return [report.Epoch(**asdict(e), kept=e.epoch == fit.kept_epoch) for e in fit.epochs]
+def _epochs(fit: TrainingResult) -> list[report.Epoch]:
+    return [report.Epoch(**asdict(e), published=e.epoch == fit.best_epoch) for e in fit.epochs]
 
 
 def _model_facts(run: FinishedRun) -> report.Model:

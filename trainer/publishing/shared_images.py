@@ -33,11 +33,11 @@ def noted_figures(run_dir: Path) -> list[Figure]:
     except (OSError, ValidationError) as error:
         raise DataError(
             f"{file} can't be read, so it is not known which figures show images. Set "
-            "--share-images as it was, or train again in another folder."
+            "--publish-images as it was, or train again in another folder."
         ) from error
 
 
-def share_images(report: Report, published: Path, run_dir: Path) -> Report:
+def publish_images(report: Report, published: Path, run_dir: Path) -> Report:
     """Move the pictures of a run into its published folder; return the report with them."""
     shown = noted_figures(run_dir)
     _move(shown, run_dir, published)

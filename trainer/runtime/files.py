@@ -11,7 +11,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from trainer.errors import DefectError
+from trainer.errors import UserError
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # safetensors and Arrow pass on what the system says, but not its number.
@@ -43,14 +43,14 @@ def disk_errors_explained(folder: Path, advice: str) -> Iterator[None]:
         advice: what to do then.
 
     Raises:
-        DefectError: no room is left, or a file in `folder` can't be read or written.
+        UserError: no room is left, or a file in `folder` can't be read or written.
     """
     try:
         yield
     except (OSError, SafetensorError) as error:
         number = _number(error)
         if number in _NO_SPACE or any(words in str(error) for words in _NO_SPACE_WORDS):
-            raise DefectError(
+            raise UserError(
                 f"There is no room left to write in {folder}. Make some. {advice}"
             ) from error
         name = _file(error)
@@ -58,7 +58,7 @@ def disk_errors_explained(folder: Path, advice: str) -> Iterator[None]:
             name = folder
         if name is None or not name.absolute().is_relative_to(folder.absolute()):
             raise
-        raise DefectError(
+        raise UserError(
             f"{name} can't be read or written: {os.strerror(number or 0)}. Fix or remove it. "
             f"{advice}"
         ) from error

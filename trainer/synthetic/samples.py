@@ -15,7 +15,7 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from trainer.errors import ConfigError, DefectError
+from trainer.errors import ConfigError, UserError
 from trainer.synthetic.brushes import SIZE_PX, Array, Rng
 from trainer.synthetic.defects import PAINTERS
 
@@ -125,7 +125,7 @@ def main(
         write_samples(
             output_dir, train_per_class=train_per_class, test_per_class=test_per_class, seed=seed
         )
-    except DefectError as error:
+    except UserError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
     sys.stderr.write(

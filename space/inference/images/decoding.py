@@ -52,7 +52,7 @@ INHERITED = (
 
 
 @dataclass(frozen=True)
-class ImageFacts:
+class ImageProperties:
     """What a file is.
 
     Attributes:
@@ -112,7 +112,7 @@ class Decoder:
 
     def examine(
         self, source: str | Path | IO[bytes], bit_depth: int | None = None
-    ) -> tuple[Image.Image, ImageFacts]:
+    ) -> tuple[Image.Image, ImageProperties]:
         """Return the 8-bit RGB picture of a file, and what the file is.
 
         Args:
@@ -186,7 +186,7 @@ class _Worker:
             pipesize=PIPE_BYTES,
         )
 
-    def ask(self, content: bytes, bit_depth: int) -> tuple[Image.Image, ImageFacts]:
+    def ask(self, content: bytes, bit_depth: int) -> tuple[Image.Image, ImageProperties]:
         """Send a file to a child and read its answer.
 
         Raises:
@@ -226,7 +226,7 @@ class _Worker:
             ) from error
         finally:
             timer.cancel()
-        facts = ImageFacts(**{**answer, "size_px": tuple(answer["size_px"])})
+        facts = ImageProperties(**{**answer, "size_px": tuple(answer["size_px"])})
         return Image.frombytes("RGB", facts.size_px, pixels), facts
 
     def end(self) -> None:
@@ -302,7 +302,7 @@ def _decoded(content: bytes, bit_depth: int) -> tuple[dict[str, Any], bytes]:
     """Return the facts and the pixels of a file."""
     decoded = decode_image(content)
     image = decoded.to_rgb(bit_depth or decoded.bit_depth or 16)
-    facts = ImageFacts(
+    facts = ImageProperties(
         size_px=image.size,
         mode=decoded.image.mode,
         orientation=decoded.orientation,

@@ -36,7 +36,7 @@ def split_problems(splits: Mapping[str, list[str]]) -> list[str]:
     problems = []
     if splits and "train" not in splits:
         problems.append(
-            f"There is no train folder, only {', '.join(splits)}. Add one, or pass --regroup, "
+            f"There is no train folder, only {', '.join(splits)}. Add one, or pass --resplit, "
             "which puts all splits together and divides the images again."
         )
     everywhere = sorted(set().union(*splits.values()))
@@ -56,13 +56,13 @@ def split_problems(splits: Mapping[str, list[str]]) -> list[str]:
     if any(meant.values()):
         sentence += "Give a class the same name in every split. "
     sentence += (
-        "Give every split the same class folders, or pass --regroup, which puts all splits "
+        "Give every split the same class folders, or pass --resplit, which puts all splits "
         "together and divides the images again."
     )
     if len(splits.get("train", [])) == 1:
         sentence += (
             " Sets for anomaly detection, as MVTec, hold good images only in train: with "
-            "--regroup, a classifier can be trained on them."
+            "--resplit, a classifier can be trained on them."
         )
     return [*problems, sentence]
 

@@ -114,7 +114,7 @@ def scan_source(source: str, config: DataConfig) -> tuple[Path, FolderScan]:
         str(root),
         names_give_classes=config.class_from_name,
         label_column=config.label_column,
-        pooled=config.regroup or bool(config.folds) or config.split_file is not None,
+        pooled=config.resplit or bool(config.folds) or config.split_file is not None,
     )
 
 

@@ -66,10 +66,10 @@ def find_overlaps(shapes: Array, read: ReadGrey) -> list[Overlap]:
     def read_texture(index: int) -> Array:
         return texture(read(index))
 
-    def judge(candidate: Candidate) -> Overlap | None:
+    def verify(candidate: Candidate) -> Overlap | None:
         return confirm(candidate, read, read_texture, reach_px=factor - 1)
 
-    search = _PairSearch(judge)
+    search = _PairSearch(verify)
     search.compare(proposed, "comparing pairs")
     # What lies beside what in a group tells of pairs that no landmark pointed at.
     distinct = [p for p in search.found.values() if not {p.a, p.b} & search.stand_in.keys()]
@@ -110,8 +110,8 @@ class _PairSearch:
         stand_in: for each image of a view that very many show, the image that stands for it.
     """
 
-    def __init__(self, judge: Callable[[Candidate], Overlap | None]) -> None:
-        self.judge = judge
+    def __init__(self, verify: Callable[[Candidate], Overlap | None]) -> None:
+        self.verify = verify
         self.found: dict[tuple[int, int], Overlap] = {}
         self.stand_in: dict[int, int] = {}
         self._linked: set[tuple[int, int]] = set()
@@ -161,7 +161,7 @@ class _PairSearch:
         for way in ways:
             if best and _same_way(best, way):
                 continue
-            found = self.judge(way)
+            found = self.verify(way)
             if found and (best is None or found.similarity > best.similarity):
                 best = found
         return best

@@ -101,7 +101,7 @@ def prepare_images(config: TrainConfig, run_dir: Path | None) -> list[Images]:
     else:
         divided = [divide(parts, config.data, config.run.seed)]
     tests = [parts["test"] for parts, _, _ in divided]
-    boxes = choose_boxes(config.tests.boxes, found.boxes, tests)
+    boxes = choose_boxes(config.checks.boxes, found.boxes, tests)
     prepared = [
         Images(
             parts=parts,
@@ -141,7 +141,7 @@ def _warn_of_leakage(prepared: list[Images]) -> None:
     advice = (
         "leave --random-split out for an honest score."
         if prepared[0].division == "random"
-        else "pass --regroup to divide the images anew, with no surface on both sides."
+        else "pass --resplit to divide the images anew, with no surface on both sides."
     )
     logger.warning(
         "WARNING: %d of %d test images (%.1f %%) show a piece of surface that is in the training "

@@ -44,7 +44,7 @@ def divide(
         parts = _as_file_says(pooled(parts), config.split_file)
         division = "file"
         origins = dict.fromkeys(parts, f"as {config.split_file.name} says")
-    elif config.regroup:
+    elif config.resplit:
         parts = DatasetDict(train=pooled(parts))
         origins = {}
     else:
