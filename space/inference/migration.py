@@ -32,7 +32,7 @@ RENAMED = {
     "kept_epoch": "best_epoch",
 }
 # Each file of an earlier version has one of these at its top.
-EARLIER = {"strangeness_limit", "trust"}
+EARLIER = ("strangeness_limit", "trust")
 # Their keys are names of classes, packages and files.
 NAMES_OF_OTHERS = {"images_by_class", "versions", "files"}
 
