@@ -6,7 +6,7 @@ from pathlib import Path
 
 import datasets
 import pytest
-from huggingface_hub.constants import HF_HUB_CACHE
+from huggingface_hub.constants import HF_HOME, HF_HUB_CACHE
 
 from trainer.data.hub_files import check_files
 from trainer.errors import DataError
@@ -14,6 +14,11 @@ from trainer.errors import DataError
 HUB = "hf://datasets/ada/steel@0123abc/train"
 SNAPSHOT = f"{Path(HF_HUB_CACHE).absolute()}/datasets--ada--steel/snapshots/0123abc"
 EXTRACTED = str(Path(datasets.config.EXTRACTED_DATASETS_PATH).absolute() / "0123abc")
+
+
+def named(path: str | None) -> str:
+    """Return the same name in each process of the tests; the cache's folder has another in each."""
+    return str(path).replace(str(Path(HF_HOME).absolute()), "HF_HOME")
 
 
 @pytest.mark.parametrize(
@@ -25,6 +30,7 @@ EXTRACTED = str(Path(datasets.config.EXTRACTED_DATASETS_PATH).absolute() / "0123
         f"{SNAPSHOT}/train/A/1.png",
         f"{EXTRACTED}/A/1..png",
     ],
+    ids=named,
 )
 def test_own_files_may_be_opened(path: str | None) -> None:
     check_files([path], "ada/steel", "train")
@@ -58,6 +64,7 @@ def test_own_files_may_be_opened(path: str | None) -> None:
         f"{EXTRACTED}/../../1.png",
         f"zip://1.png::{SNAPSHOT}/1.zip",
     ],
+    ids=named,
 )
 def test_other_files_are_refused_by_name(path: str) -> None:
     with pytest.raises(DataError, match=r"Row 1 of the test split of ada/steel names the file"):
