@@ -24,7 +24,7 @@ from model_card.schema.report import (
     TestResult,
     Training,
 )
-from tests.trust_facts import example_reliability
+from tests.reliability_facts import example_reliability
 
 LABELS = ["Crazing", "Inclusion", "Patches", "Pitted", "Rolled", "Scratches"]
 # 48 images of each class; four mistakes.

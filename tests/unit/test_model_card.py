@@ -38,7 +38,7 @@ from tests.reports import (
     example_training,
     wilson,
 )
-from tests.trust_facts import example_operating_point, example_reliability
+from tests.reliability_facts import example_operating_point, example_reliability
 
 GOLDEN = Path(__file__).parent / "golden" / "card.md"
 REPO_ID = "mill/strip-defects"

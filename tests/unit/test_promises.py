@@ -10,15 +10,15 @@ from model_card.schema.reliability import Reliability
 from model_card.schema.robustness import Robustness
 from tests.extra_facts import example_robustness, share
 from tests.reports import LABELS, example_cross_validation, example_report
-from tests.trust_facts import example_reliability
+from tests.reliability_facts import example_reliability
 
 
 def plain(sentences: list[str]) -> list[str]:
     return [text.replace("\u00a0", " ").replace("\u2060", "") for text in sentences]
 
 
-def broken_trust() -> Reliability:
-    """Return a trust in which each promise is missed, each by another number."""
+def broken_reliability() -> Reliability:
+    """Return a reliability in which each promise is missed, each by another number."""
     facts = example_reliability(LABELS).model_dump()
     facts["calibration"]["before"]["ece"] = 0.0117
     facts["calibration"]["after"]["ece"] = 0.0293
@@ -47,7 +47,7 @@ def test_kept_promises_are_no_news() -> None:
 def test_each_missed_promise_is_a_sentence() -> None:
     robustness = broken_robustness()
     first = robustness.kinds[0].name
-    report = example_report(reliability=broken_trust(), robustness=robustness)
+    report = example_report(reliability=broken_reliability(), robustness=robustness)
     assert plain(missed_promises(report)) == [
         "Calibration made the confidence worse: its error (ECE) went from 1.17 % to 2.93 %.",
         "The true class was among the candidates of 92.9 % of the images, not of the promised "
@@ -60,7 +60,7 @@ def test_each_missed_promise_is_a_sentence() -> None:
 
 
 def test_what_chance_explains_is_said_so() -> None:
-    facts = broken_trust().model_dump()
+    facts = broken_reliability().model_dump()
     # No more than perfect confidences would show.
     facts["calibration"]["after"]["ece_by_chance"] = 0.03
     facts["sets"]["coverage"]["high"] = 0.961
@@ -82,7 +82,7 @@ def test_all_folds_speak_before_the_first() -> None:
         "reliability": example_reliability(LABELS),
         "robustness": example_robustness(images=240, hits=180),
     }
-    broken: dict[str, Any] = {"reliability": broken_trust(), "robustness": broken_robustness()}
+    broken: dict[str, Any] = {"reliability": broken_reliability(), "robustness": broken_robustness()}
     for first, together, count in ((broken, sound, 0), (sound, broken, 5)):
         folded = example_cross_validation().model_copy(update=together)
         report = example_report(cross_validation=folded, **first)
@@ -90,7 +90,7 @@ def test_all_folds_speak_before_the_first() -> None:
 
 
 def test_the_summary_of_the_card_warns() -> None:
-    card = render_card(example_report(reliability=broken_trust()))
+    card = render_card(example_report(reliability=broken_reliability()))
     summary = card[: card.index("## Use it")]
     assert "> ⚠️ **On the test images, not all promises were kept:**\n> - Calibration" in summary
     assert summary.count("\n> - ") == 4
