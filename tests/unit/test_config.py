@@ -102,7 +102,7 @@ def test_options_that_cannot_work_are_refused(
         ModelConfig: "model",
         RecipeConfig: "recipe",
         DecisionConfig: "decision",
-        ChecksConfig: "tests",
+        ChecksConfig: "checks",
         RunConfig: "run",
     }
     with pytest.raises(ConfigError, match=flag):

@@ -24,6 +24,7 @@ from model_card.card import CARD_FILE, render_card, write_card
 from model_card.formatting import one_line
 from model_card.schema.report import Figure, Report, Setting
 from tests.extra_facts import example_localization, example_robustness
+from tests.reliability_facts import example_operating_point, example_reliability
 from tests.reports import (
     CONFUSION,
     LABELS,
@@ -38,7 +39,6 @@ from tests.reports import (
     example_training,
     wilson,
 )
-from tests.reliability_facts import example_operating_point, example_reliability
 
 GOLDEN = Path(__file__).parent / "golden" / "card.md"
 REPO_ID = "mill/strip-defects"
@@ -458,10 +458,10 @@ def test_settings_that_differ_come_first() -> None:
     assert "All settings are the defaults." in render_card(reports()["one epoch"])
 
 
-def test_the_kept_epoch_is_bold() -> None:
+def test_the_published_epoch_is_bold() -> None:
     card = render_card(reports()["stopped"])
     training = section(card, "Training")
-    assert re.findall(r"^\| \*\*(.*?)\*\*", training, re.MULTILINE) == ["12 (kept)"]
+    assert re.findall(r"^\| \*\*(.*?)\*\*", training, re.MULTILINE) == ["12 (published)"]
     assert "<summary>All 18 epochs (epoch 12 was published)</summary>" in training
     assert "stopped early, after 18 epochs" in training
     assert "moving average" in training

@@ -9,8 +9,8 @@ from model_card.promises import missed_promises
 from model_card.schema.reliability import Reliability
 from model_card.schema.robustness import Robustness
 from tests.extra_facts import example_robustness, share
-from tests.reports import LABELS, example_cross_validation, example_report
 from tests.reliability_facts import example_reliability
+from tests.reports import LABELS, example_cross_validation, example_report
 
 
 def plain(sentences: list[str]) -> list[str]:
@@ -82,7 +82,10 @@ def test_all_folds_speak_before_the_first() -> None:
         "reliability": example_reliability(LABELS),
         "robustness": example_robustness(images=240, hits=180),
     }
-    broken: dict[str, Any] = {"reliability": broken_reliability(), "robustness": broken_robustness()}
+    broken: dict[str, Any] = {
+        "reliability": broken_reliability(),
+        "robustness": broken_robustness(),
+    }
     for first, together, count in ((broken, sound, 0), (sound, broken, 5)):
         folded = example_cross_validation().model_copy(update=together)
         report = example_report(cross_validation=folded, **first)

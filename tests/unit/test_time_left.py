@@ -10,8 +10,8 @@ from typing import Any, cast
 import pytest
 
 from trainer.config.settings import (
-    DecisionConfig,
     ChecksConfig,
+    DecisionConfig,
     ModelConfig,
     RecipeConfig,
     TrainConfig,
@@ -120,11 +120,11 @@ def test_all_passes_of_the_tests_are_counted() -> None:
     parts = {"train": range(100), "validation": range(20), "test": range(30)}
     images = cast(Images, SimpleNamespace(parts=parts))
     config = TrainConfig(
-        decision=DecisionConfig(known_images=60), checks=ChecksConfig(robustness_images=10)
+        decision=DecisionConfig(reference_images=60), checks=ChecksConfig(robustness_images=10)
     )
     # Ten images as they are, and in 11 ways of 5 strengths.
     assert time_left.tested_images(config, images) == 60 + 20 + 30 + 10 * (1 + 55)
     config = TrainConfig(
-        decision=DecisionConfig(known_images=200), checks=ChecksConfig(robustness_images=0)
+        decision=DecisionConfig(reference_images=200), checks=ChecksConfig(robustness_images=0)
     )
     assert time_left.tested_images(config, images) == 100 + 20 + 30

@@ -12,8 +12,8 @@ from matplotlib.patches import Rectangle
 from model_card.figures import reliability_charts
 from model_card.figures.reliability import write_reliability_figures
 from model_card.schema.reliability import Reliability
-from tests.reports import LABELS
 from tests.reliability_facts import example_operating_point, example_reliability
+from tests.reports import LABELS
 
 TRUST = example_reliability(LABELS)
 
