@@ -7,8 +7,8 @@ import sys
 
 if __name__ == "__main__":
     sys.stderr.write("Loading the page and the model …\n")
-    # Before torch is imported. OpenMP's threads otherwise spin for long while they wait, and take
-    # the cores from every other program. A choice of the user's stands.
+    # Set before torch is imported: waiting OpenMP threads spin and take the cores from other
+    # programs. A value that the user set is not changed.
     if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = "10000"
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING or __package__:
     from space.server.uploads import UploadFolder
     from space.server.visitors import Visitors
     from space.ui import heatmap_panel, page
-    from space.ui.theme import CSS_FILE, make_theme
+    from space.ui.theme import CSS_FILE, ICON_FILE, make_theme
 else:
     from demo import Demo
     from inference.images.decoding import Decoder
@@ -50,17 +50,17 @@ else:
     from server.uploads import UploadFolder
     from server.visitors import Visitors
     from ui import heatmap_panel, page
-    from ui.theme import CSS_FILE, make_theme
+    from ui.theme import CSS_FILE, ICON_FILE, make_theme
 
 logger = logging.getLogger("space")
 
 MODEL_ID_FILE = Path(__file__).parent / "model_id.txt"  # the publisher writes it into a Space
 PORT = 7860
-# Jobs that wait; beyond that, visitors read that the page is busy.
+# Jobs that may wait; further visitors read that the page is busy.
 QUEUE_SIZE = 32
 # Jobs of one kind at the same time, so that one slow image does not hold up all visitors.
 CONCURRENCY = 4
-# Visitors whose state Gradio keeps; there is nothing in it, but 0.1 MB each.
+# Sessions whose state Gradio holds; the state is empty but takes 0.1 MB each.
 SESSIONS = 50
 
 # Gradio's own gr.Examples can't fill a gr.Image without server-side rendering
@@ -71,33 +71,43 @@ element.addEventListener('click', (event) => {
   if (button) trigger('click', {index: Number(button.dataset.index)});
 });
 """
-# The heatmap of another image would mislead, and without an image there is none.
+# A new image makes the heatmap on the page wrong; without an image there is no heatmap.
 PREPARE_HEATMAP = "(image) => [{__type__: 'update', interactive: Boolean(image)}, '']"
 ANNOUNCE_CHANGES = "element.setAttribute('role', 'status');"
+# Gradio refuses files by their suffix in the browser; its message is replaced by ours.
+REPHRASE_REFUSAL = """
+new MutationObserver(() => {
+  for (const toast of document.querySelectorAll('[data-testid="toast-text"]')) {
+    const name = /^Invalid file types?: (.*)\\. Only .* allowed/.exec(toast.textContent)?.[1];
+    if (name) toast.textContent = `${name} is not an image. Choose a JPEG, PNG, BMP, TIFF, WebP, `
+      + 'GIF, AVIF or JPEG 2000 file.';
+  }
+}).observe(document.body, {childList: true, subtree: true});
+"""
 
 
 def build_app(demo: Demo) -> gr.Blocks:
-    """Lay the page out and connect it; the look is given to `launch()`."""
+    """Build the layout and connect the events; `launch()` sets the theme."""
     app = gr.Blocks(title=page.TITLE, analytics_enabled=False)
     with app:
         gr.HTML(
             page.header(demo.model_id, hub_page(demo.model_id), demo.predictor.labels, demo.report),
-            js_on_load=None,
+            js_on_load=REPHRASE_REFUSAL,
         )
-        with gr.Tab("Judge an image"):
-            _build_judging(demo)
+        with gr.Tab("Classify an image"):
+            _build_prediction(demo)
         with gr.Tab("Test results"):
             _build_results(demo)
     app.queue(max_size=QUEUE_SIZE, default_concurrency_limit=CONCURRENCY)
     return app
 
 
-def _build_judging(demo: Demo) -> None:
+def _build_prediction(demo: Demo) -> None:
     with gr.Row():
         with gr.Column(min_width=320):
             image = gr.Image(
                 label="Image",
-                # Gradio must not touch the file: it would clip 16-bit images, for one.
+                # Gradio must not re-encode the file: it would clip 16-bit images.
                 type="filepath",
                 image_mode=None,
                 format="png",
@@ -108,7 +118,7 @@ def _build_judging(demo: Demo) -> None:
                 ),
                 placeholder="Drop an image here\nor click to choose a file\n"
                 f"(up to {MAX_FILE_BYTES // 2**20} MB, {MAX_PIXELS // 10**6} megapixels)",
-                alt_text="The image that is judged",
+                alt_text="The image to classify",
                 buttons=["fullscreen"],
                 elem_id="image",
             )
@@ -129,7 +139,7 @@ def _build_judging(demo: Demo) -> None:
             demo.show_upload,
             image,
             [image, panel],
-            # Without this, Gradio opens the file by itself first, and fails where it can't.
+            # Otherwise Gradio opens the file first and fails on formats that it can't read.
             preprocess=False,
             trigger_mode="always_last",
             show_progress="minimal",
@@ -153,7 +163,7 @@ def _build_judging(demo: Demo) -> None:
         show_progress="hidden",
         api_visibility="private",
     )
-    # For programs: the answer as data. Nobody clicks this button.
+    # The endpoint for programs; the button is never shown.
     gr.Button(visible=False).click(
         demo.predict,
         image,
@@ -164,7 +174,7 @@ def _build_judging(demo: Demo) -> None:
 
 
 def _build_heatmap(demo: Demo, image: gr.Image) -> None:
-    """Let a visitor ask where the model looks; it takes as long as several answers."""
+    """Add the heatmap on request; it takes as long as several predictions."""
     if demo.explainer is None:
         return
     button = gr.Button("Show where the model looks", elem_id="ask-heatmap", interactive=False)
@@ -193,12 +203,12 @@ class StartError(Exception):
 
 
 def satisfy_zero_gpu() -> None:
-    """Register a function for the GPU, without which a Space on ZeroGPU hardware does not start.
+    """Register a function for the GPU: without one, a Space on ZeroGPU hardware does not start.
 
-    That is the hardware that free accounts get. The function is never called: the processor judges
-    one image fast enough, and a visitor's GPU quota would only stand in the way.
+    Free accounts get that hardware. The function is never called: a CPU predicts one image fast
+    enough, and a GPU would use up the visitor's quota.
     """
-    # The Hub puts this package there; elsewhere it is not needed.
+    # Installed by the Hub; not needed elsewhere.
     if importlib.util.find_spec("spaces"):
         importlib.import_module("spaces").GPU(lambda: None)
 
@@ -229,10 +239,10 @@ def hub_page(model_id: str) -> str | None:
 
 
 def configured_port() -> int:
-    """Return the port to listen on, which is free.
+    """Return the port to listen on.
 
     Raises:
-        StartError: it is not.
+        StartError: it is in use or is not a valid port.
     """
     text = os.environ.get("GRADIO_SERVER_PORT", str(PORT))
     if not text.isdecimal() or not 0 < int(text) < 65536:
@@ -250,7 +260,7 @@ def configured_port() -> int:
 
 
 def launch(app: gr.Blocks, uploads: UploadFolder, port: int) -> str:
-    """Start serving in threads of the background; return the address.
+    """Start the server in background threads; return its address.
 
     Raises:
         OSError, ServerFailedToStartError: the port can't be used.
@@ -264,12 +274,13 @@ def launch(app: gr.Blocks, uploads: UploadFolder, port: int) -> str:
         visitors=Visitors(app),
     )
     _, address, _ = app.launch(
-        # server_name stays unset: Gradio takes 127.0.0.1, or on the Hub what that asks for.
+        # server_name is not set: Gradio listens on 127.0.0.1, or in a Space as the Hub requires.
         server_port=port,
         app_kwargs={"middleware": [gate]},
         state_session_capacity=SESSIONS,
         theme=make_theme(),
         css_paths=CSS_FILE,
+        favicon_path=ICON_FILE,
         max_file_size=MAX_FILE_BYTES,
         ssr_mode=False,
         share=False,
@@ -278,20 +289,20 @@ def launch(app: gr.Blocks, uploads: UploadFolder, port: int) -> str:
         quiet=True,
         prevent_thread_lock=True,
     )
-    # Gradio passes no settings on to its server, which asks for this at each connection.
+    # Gradio has no setting for this; uvicorn reads it for each connection.
     app.server.config.http_protocol_class = TimedConnection
     return address.rstrip("/")
 
 
 def serve(uploads: UploadFolder) -> None:
-    """Serve the configured model until a signal ends the program.
+    """Serve the configured model until a signal arrives.
 
     Raises:
-        ModelError, StartError, OSError: it can't be served.
+        ModelError, StartError, OSError: the model can't be served.
     """
     port = configured_port()
     model_id = configured_model_id()
-    # Files come from anybody: each is decoded in a process with limits on time and memory.
+    # Uploads are untrusted: each is decoded in a process with limits on time and memory.
     with Decoder() as decoder:
         app = build_app(Demo(Predictor.load(model_id), model_id, uploads, decoder.read))
         try:
@@ -311,14 +322,14 @@ def main() -> int:
     logging.basicConfig(format="%(message)s")
     logger.setLevel(logging.INFO)
     satisfy_zero_gpu()
-    # Without this, uploads would outlive the server.
+    # Without these handlers, uploads would stay on the disk when the server ends.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
     try:
         folder = os.environ.get("GRADIO_TEMP_DIR")
         uploads = UploadFolder(Path(folder) if folder else None)
         try:
-            # Gradio reads it wherever it stores a file.
+            # Gradio reads this variable wherever it stores a file.
             os.environ["GRADIO_TEMP_DIR"] = str(uploads.path)
             serve(uploads)
         finally:

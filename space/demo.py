@@ -1,4 +1,4 @@
-"""What the page knows of one model, and what it answers to each event."""
+"""The state of the page for one model, and the handlers of its events."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TIFF_STARTS = (b"II", b"MM")
 NO_FILE = "No file was sent, or it was deleted in the meantime. Choose the image again."
 NO_EXAMPLE = "There is no such example. Load the page again."
 UNEXPECTED = "Something went wrong on the server. Try again, or try another image."
-NO_CLASS = "The model does not know this surface, so there is no class that it could show."
+NO_CLASS = "The surface is unknown to the model, so there is no class to explain."
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Example:
     """An image to try the model with.
 
     Attributes:
-        caption: what it shows, and where the model falls short.
-        thumbnail: its address, which holds the picture.
+        caption: its class, and a note where the prediction is not correct.
+        thumbnail: the small picture as a data URL.
         picture: PNG.
         panel: HTML of the answer.
     """
@@ -56,13 +56,13 @@ class Example:
 
 
 class Demo:
-    """What the page knows and does, for one model.
+    """State and event handlers of the page, for one model.
 
     Args:
         predictor: the model.
-        model_id: what it was loaded from: `hf-hub:user/name` or `local-dir:path`.
-        uploads: where files of visitors lie.
-        read: decodes a file of samples of so many bits into an RGB image, or raises ImageError.
+        model_id: source of the model: `hf-hub:user/name` or `local-dir:path`.
+        uploads: folder of the visitors' files.
+        read: decodes a file of the given bit depth into an RGB image, or raises ImageError.
     """
 
     def __init__(
@@ -89,10 +89,10 @@ class Demo:
         self.examples_origin, self.examples = self._examples()
 
     def read(self, path: Path) -> Image.Image:
-        """Decode a file as the images of training were.
+        """Decode a file like the training images.
 
         Raises:
-            ImageError: it can't be predicted; the message says why.
+            ImageError: the file can't be used; the message says why.
         """
         return self.decode(path, self.predictor.bit_depth)
 
@@ -108,7 +108,7 @@ class Demo:
             panel = prediction_panel.prediction(self.predictor.predict([image])[0], self.background)
         except (ImageError, ModelError) as error:
             return None, prediction_panel.problem(file_name(upload), str(error))
-        # The last line of defence of a public page: the operator gets the trace, the visitor words.
+        # The page is public: the operator gets the traceback, the visitor a message.
         except Exception:
             logger.exception("An uploaded image could not be predicted")
             return None, prediction_panel.problem(file_name(upload), UNEXPECTED)
@@ -123,7 +123,7 @@ class Demo:
         return self._shown(Image.open(io.BytesIO(example.picture))), example.panel
 
     def show_heatmap(self, upload: dict[str, Any] | None) -> str:
-        """Return the image under a heatmap of its likeliest class, or why there is none."""
+        """Return the image under a heatmap of its most likely class, or why there is none."""
         if self.explainer is None:
             return heatmap_panel.problem(UNEXPECTED)
         try:
@@ -140,14 +140,14 @@ class Demo:
             logger.exception("A heatmap could not be computed")
             return heatmap_panel.problem(UNEXPECTED)
         if not heat.any():
-            return heatmap_panel.problem(f"No place of this image speaks for {label}.")
+            return heatmap_panel.problem(f"No region of this image supports {label}.")
         return heatmap_panel.panel(self.explainer.seen(image), colored(heat), label)
 
     def predict(self, image: dict[str, Any] | None) -> dict[str, Any]:
-        """Return the verdict, the likeliest class, the candidates and all probabilities.
+        """Return the verdict, the most likely class, the candidates and all probabilities.
 
-        `verdict` is "class" (the answer can be taken), "unsure" (a person should look) or
-        "unknown" (not a surface that the model knows: its `novelty` is above 1).
+        `verdict` is "class" (the answer is accepted), "unsure" (a person should review the image)
+        or "unknown" (an unknown surface: its `novelty` is above 1).
         """
         try:
             [prediction] = self.predictor.predict([self.read(self._upload(image))])
@@ -163,10 +163,10 @@ class Demo:
         }
 
     def _upload(self, upload: dict[str, Any] | None) -> Path:
-        """Return where an uploaded file lies.
+        """Return the path of an uploaded file.
 
         Raises:
-            ImageError: nothing was sent, or no upload.
+            ImageError: nothing was sent, or the path is not an upload.
         """
         path = self.uploads.find(upload.get("path")) if upload else None
         if path is None:
@@ -174,7 +174,7 @@ class Demo:
         return path
 
     def _preview(self, path: Path, image: Image.Image) -> Any:
-        """Return a picture to show for a TIFF, which browsers can't; leave other kinds as is."""
+        """Return a picture to show for a TIFF, which browsers can't show; skip other formats."""
         with path.open("rb") as file:
             if file.read(2) not in TIFF_STARTS:
                 return gr.skip()
@@ -183,7 +183,7 @@ class Demo:
         return self._shown(small)
 
     def _shown(self, image: Image.Image) -> Any:
-        """Return a picture that Gradio can store; on a full disk, leave what is shown as it is."""
+        """Return a picture that Gradio can store; on a full disk, change nothing on the page."""
         try:
             save_pil_to_cache(image, cache_dir=str(self.uploads.path), format="png")
         except OSError as error:
@@ -192,7 +192,7 @@ class Demo:
         return image
 
     def _figures(self) -> list[str]:
-        """Return the model's figures as HTML; what does not decode as a picture is left out."""
+        """Return the model's figures as HTML, without files that can't be decoded."""
         figures = []
         for figure in model_report.find_figures(self.predictor.folder, self.report):
             try:
@@ -202,7 +202,7 @@ class Demo:
         return figures
 
     def _examples(self) -> tuple[str, list[Example]]:
-        """Return where the examples come from, and each with its answer."""
+        """Return the origin of the examples, and each example with its prediction."""
         found = model_report.find_examples(
             self.predictor.folder, self.predictor.labels, self.report
         )
@@ -229,5 +229,5 @@ class Demo:
 
 
 def file_name(upload: dict[str, Any] | None) -> str | None:
-    """Return what the visitor calls the file, if that is known."""
+    """Return the visitor's name of the file, if known."""
     return upload.get("orig_name") if upload else None

@@ -1,6 +1,6 @@
-"""What a published folder holds beside the model: test result, figures, example images.
+"""The optional files of a published folder: test results, figures, example images.
 
-All of it is optional: a timm model that somebody else published may come without.
+A timm model published with other tools may have none of them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Score(BaseModel):
 
 
 class Scores(BaseModel):
-    """The measures of all classes together."""
+    """The metrics over all classes."""
 
     accuracy: Score
     error_rate: Score
@@ -50,7 +50,7 @@ class Scores(BaseModel):
 
 
 class TestResult(BaseModel):
-    """Scores on images that the model had never seen."""
+    """Scores on images that were not used for training."""
 
     __test__ = False  # not a test case, whatever pytest thinks of the name
 
@@ -59,33 +59,33 @@ class TestResult(BaseModel):
 
 
 class Data(BaseModel):
-    """Where the images came from."""
+    """The source of the images."""
 
     kind: Literal["folder", "hub", "drawn"]
 
 
 class Agreement(BaseModel):
-    """How well confidence agrees with the truth."""
+    """How well confidence agrees with accuracy."""
 
     ece: float = Field(ge=0, le=1, description="expected calibration error")
-    ece_by_chance: float = Field(ge=0, le=1, description="of perfect confidence, on as few images")
+    ece_by_chance: float = Field(ge=0, le=1, description="of perfect calibration, same sample size")
 
 
 class Calibration(BaseModel):
-    """What the temperature makes of the network's confidence, on the test images."""
+    """Agreement on the test images before and after temperature scaling."""
 
     before: Agreement
     after: Agreement
 
     @property
     def holds(self) -> bool:
-        """Whether the test images give no reason to doubt the confidence."""
+        """Whether the confidence is calibrated, as far as the test images show."""
         after = self.after
         return after.ece <= self.before.ece and after.ece <= max(0.02, 2 * after.ece_by_chance)
 
 
 class Reliability(BaseModel):
-    """Whether the answers can be acted on."""
+    """Reliability of the confidence."""
 
     calibration: Calibration
 
@@ -99,7 +99,7 @@ class FigureText(BaseModel):
 
 
 class Report(BaseModel):
-    """The part of `report.json` that the page shows."""
+    """The fields of `report.json` that the page shows."""
 
     data: Data
     test: TestResult
@@ -108,13 +108,13 @@ class Report(BaseModel):
 
     @property
     def drawn(self) -> bool:
-        """Whether the model was trained on drawings, and so knows nothing of photographs."""
+        """Whether the model was trained on drawings, not on photographs."""
         return self.data.kind == "drawn"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture for the page, with what to say about it."""
+    """A picture for the page, with its title and description."""
 
     path: Path
     title: str
@@ -123,7 +123,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Examples:
-    """Images to try the model with; the name of each file says what it shows."""
+    """Images to try the model with; the name of each file is its class."""
 
     files: list[Path]
     origin: str
@@ -144,7 +144,7 @@ def read_report(folder: Path) -> Report | None:
 def find_figures(folder: Path, report: Report | None) -> list[Figure]:
     """Return the figures of a published folder, first those of the report, in its order."""
     texts = {text.file: text for text in report.figures} if report else {}
-    # What is shown comes from the folder's listing: a name in the report could lead anywhere.
+    # Only listed files are shown: a path in the report could point anywhere.
     files = {f"figures/{path.name}": path for path in _pictures(folder, "figures")}
     figures = [
         Figure(files.pop(name), text.title, text.alt)
@@ -170,11 +170,11 @@ def find_examples(folder: Path, labels: list[str], report: Report | None) -> Exa
 
 
 def _pictures(folder: Path, inside: str) -> list[Path]:
-    """Return the pictures in a folder of the published one by name; links out of it are left out.
+    """Return the pictures in a subfolder of the published folder, without links out of it.
 
-    Their paths are those of the folder's listing, not of what a link leads to.
+    Paths are those of the listing, not of the targets of links.
     """
     names, refused = ModelFolder(folder).files(inside, PICTURES)
     if refused:
-        logger.warning("Not shown, because it is no file of the model's folder: %s", refused)
+        logger.warning("Not shown, because it is not a file of the model's folder: %s", refused)
     return [folder / name for name in names]

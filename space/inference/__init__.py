@@ -1,1 +1,1 @@
-"""A published model and its decisions. The trainer evaluates with this code too."""
+"""Load a published model and predict with it. The trainer evaluates with the same code."""

@@ -1,11 +1,11 @@
-"""Show where in an image a network finds what speaks for a class.
+"""Heatmaps: which regions of an image support a class.
 
 Gradient times activation (captum's `LayerGradientXActivation`; on the last layer it is HiResCAM,
-Draelos and Carin 2020, arXiv:2011.08891) says of each place of a feature map how much it adds to a
-class. The last scale of a network sees places blurred: each of its features takes in most of an
-image. The two scales before see them sharply, the coarser of them knowing more of the class. So
-these are multiplied, after what every place has (the mean) is taken away: hot is only where both
-find more than on average. `benchmarks/heatmaps.py` compares this with other methods.
+Draelos and Carin 2020, arXiv:2011.08891) gives the contribution of each position of a feature map
+to a class. The last scale of a network is blurred, since each of its features covers most of an
+image. The two scales before it are sharp, and the coarser one is more specific to the class. Their
+maps are multiplied after the mean is subtracted, so that a position is hot only where both scales
+are above average. `benchmarks/heatmaps.py` compares this with other methods.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from .tiling import pool_weights, stitch
 logger = logging.getLogger(__name__)
 
 METHOD = "gradient × activation of the two scales before the last, above the mean, multiplied"
-# Gradients take several times the memory of a mere pass.
+# Gradients take several times the memory of a forward pass.
 TILES_EXPLAINED_AT_ONCE = 8
-# Matplotlib's inferno at equal steps, from nothing to most.
-COLOURS = ("000004", "320a5e", "781c6d", "bc3754", "ed6925", "fbb61a", "fcffa4")
+# Matplotlib's inferno at equal steps, from 0 to the maximum.
+COLORS = ("000004", "320a5e", "781c6d", "bc3754", "ed6925", "fbb61a", "fcffa4")
 
 
 class Explainer:
@@ -43,27 +43,27 @@ class Explainer:
         predictor: the classifier. Its weights are shared, not copied.
 
     Raises:
-        ValueError: timm does not say where this network's stages are.
+        ValueError: timm does not list the stages of this network.
     """
 
     def __init__(self, predictor: Predictor) -> None:
         model: Any = predictor.model
         self.predictor = predictor
-        # captum hooks into layers: in a copy, so that other threads' forward passes stay clean.
+        # captum adds hooks to layers; a copy leaves forward passes in other threads unaffected.
         shared = itertools.chain(model.parameters(), model.buffers())
         self.model: Any = copy.deepcopy(model, {id(tensor): tensor for tensor in shared})
         scales = stage_names(model)
         if not scales:
-            raise ValueError("This network does not show its stages.")
-        # Networks without scales, like most transformers, have a single one.
+            raise ValueError("timm lists no stages for this network.")
+        # Networks without a pyramid, like most transformers, have a single scale.
         self.names = scales[-3:-1] or scales
         self._lock = threading.Lock()
 
     def explain(self, image: Image.Image, label: int) -> npt.NDArray[np.float64]:
-        """Return where an RGB image speaks for a class, from 0 to 1: [row, column].
+        """Return how much each position of an RGB image supports a class, 0 to 1: [row, column].
 
-        The map has the size of the network's input; that of an image of several tiles has it along
-        the shorter side. It is 0 everywhere where nothing speaks for the class.
+        The map has the size of the network's input; for an image of several tiles, that is the
+        size of the shorter side. It is 0 everywhere if no position supports the class.
         """
         tiles = self.predictor.tiles(image)
         batch = torch.stack([self.predictor.transform(tile) for tile in tiles])
@@ -74,14 +74,14 @@ class Explainer:
             sized = interpolate(places[:, None].relu(), batch.shape[2:], mode="bilinear")[:, 0]
             whole = sized[0] if len(tiles) == 1 else stitch(sized, *image.size)
             heat = heat * above_mean(whole)
-        return normalised(heat).numpy()
+        return normalized(heat).numpy()
 
     def _tile_maps(self, batch: torch.Tensor, label: int) -> list[torch.Tensor]:
-        """Return, of each scale, what each place adds to the logit of the image.
+        """Return the contribution of each position to the image's logit, by scale.
 
         Args:
             batch: the tiles of the image.
-            label: of the class.
+            label: index of the class.
 
         Returns:
             float64, [tile, row, column], by scale.
@@ -96,20 +96,21 @@ class Explainer:
             weights = pool_weights(torch.cat(logits).double().cpu())[:, label]
         layers = [self.model.get_submodule(name) for name in self.names]
         method = LayerGradientXActivation(self.model, layers)
-        found = []
+        prefix = int(getattr(self.model, "num_prefix_tokens", 0))
+        maps = []
         with torch.enable_grad():
             for some in torch.split(batch, TILES_EXPLAINED_AT_ONCE):
-                parts = method.attribute(some.to(self.predictor.device), label)
-                found.append(
+                attributions = method.attribute(some.to(self.predictor.device), label)
+                maps.append(
                     [
-                        by_place(part.detach().double().cpu(), self._channels(name), self._prefix)
-                        for name, part in zip(self.names, parts, strict=True)
+                        by_position(found.detach().double().cpu(), self._channels(name), prefix)
+                        for name, found in zip(self.names, attributions, strict=True)
                     ]
                 )
-        return [torch.cat(scale) * weights.view(-1, 1, 1) for scale in zip(*found, strict=True)]
+        return [torch.cat(scale) * weights.view(-1, 1, 1) for scale in zip(*maps, strict=True)]
 
     def seen(self, image: Image.Image) -> Image.Image:
-        """Return the part of an RGB image that the heatmap covers: all, if none is cut off."""
+        """Return the region of an RGB image that the heatmap covers: all, unless it is cropped."""
         settings = resolve_model_data_config(self.model)
         if settings["crop_mode"] == "squash" and settings["crop_pct"] == 1:
             return image
@@ -121,19 +122,15 @@ class Explainer:
         channels: int = next(i["num_chs"] for i in self.model.feature_info if i["module"] == name)
         return channels
 
-    @property
-    def _prefix(self) -> int:
-        return int(getattr(self.model, "num_prefix_tokens", 0))
-
 
 def make_explainer(predictor: Predictor) -> Explainer | None:
-    """Return what computes heatmaps of a classifier; None if its network can't be looked into."""
+    """Return the explainer of a classifier; None if its network does not support heatmaps."""
     try:
         explainer = Explainer(predictor)
         explainer.explain(Image.new("RGB", (64, 64), "grey"), 0)
-    # Networks of any kind fail in ways of their own; a page without heatmaps is still of use.
+    # Any network may fail in its own way; the page works without heatmaps.
     except Exception as error:
-        logger.warning("There are no heatmaps: %s", error)
+        logger.warning("Heatmaps are not available: %s", error)
         return None
     return explainer
 
@@ -141,7 +138,7 @@ def make_explainer(predictor: Predictor) -> Explainer | None:
 def stage_names(model: Any) -> list[str]:
     """Return the names of the last stage of each scale, the finest first.
 
-    There are none if timm does not know them.
+    Empty if timm does not list them.
     """
     last = {
         info["reduction"]: info["module"]
@@ -151,14 +148,14 @@ def stage_names(model: Any) -> list[str]:
     return [name for _, name in sorted(last.items())]
 
 
-def by_place(attribution: torch.Tensor, channels: int, prefix: int) -> torch.Tensor:
-    """Add up the channels: [image, row, column].
+def by_position(attribution: torch.Tensor, channels: int, prefix: int) -> torch.Tensor:
+    """Sum over the channels: [image, row, column].
 
     Args:
-        attribution: [image, channel, row, column], as most networks have it; or [image, row,
-            column, channel]; or [image, token, channel], of a square after so many tokens.
-        channels: how many there are, which tells the layouts apart.
-        prefix: tokens that stand for no place.
+        attribution: [image, channel, row, column], as in most networks; or [image, row,
+            column, channel]; or [image, token, channel], a square after the prefix tokens.
+        channels: number of channels, which identifies the layout.
+        prefix: number of tokens without a position.
     """
     if attribution.ndim == 3:
         tokens = attribution[:, prefix:].sum(dim=2)
@@ -168,19 +165,19 @@ def by_place(attribution: torch.Tensor, channels: int, prefix: int) -> torch.Ten
 
 
 def above_mean(places: torch.Tensor) -> torch.Tensor:
-    """Return how far each place lies above the mean of all, 0 for the others; 1 at most."""
-    return normalised((places - places.mean()).relu())
+    """Return the excess of each position over the mean, scaled to at most 1; 0 below the mean."""
+    return normalized((places - places.mean()).relu())
 
 
-def normalised(places: torch.Tensor) -> torch.Tensor:
+def normalized(places: torch.Tensor) -> torch.Tensor:
     """Divide by the maximum, unless that is 0."""
     return places / places.max().clamp_min(torch.finfo(places.dtype).tiny)
 
 
 def colored(heatmap: npt.NDArray[np.float64]) -> Image.Image:
-    """Return a picture of a heatmap, to be laid over the image: hot is bright, cold transparent."""
-    stops = np.array([[int(code[i : i + 2], 16) for i in (0, 2, 4)] for code in COLOURS])
-    # The eye should see faint places, too.
+    """Return a picture of a heatmap to lay over the image: hot is bright, cold is transparent."""
+    stops = np.array([[int(code[i : i + 2], 16) for i in (0, 2, 4)] for code in COLORS])
+    # The square root makes weak positions visible.
     shown = np.sqrt(heatmap)
     steps = np.linspace(0, 1, len(stops))
     channels = [np.interp(shown, steps, stops[:, channel]) for channel in range(3)]

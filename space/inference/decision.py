@@ -1,4 +1,4 @@
-"""From a network's outputs to something one can act on: probabilities, candidates, a verdict."""
+"""The decision: from a network's outputs to probabilities, candidates and a verdict."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ ADVICE = f"Publish the model again, or remove both {RULES_FILE} and {DETECTOR_FI
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one image.
+    """The prediction for one image.
 
     Attributes:
         probabilities: of each class, in the model's order; they add up to 1.
-        candidates: the classes that it may be at the published coverage, the likeliest first;
-            empty where the model was published without that.
-        verdict: what to do: take the likeliest class; let a person choose; or neither, because
-            the image shows no surface that the model knows.
-        novelty: how far the image lies from all that was trained on; above 1 it is unknown.
-            None where the model was published without that.
-        required: the confidence from which on an automatic answer costs no more than a review. It
-            follows from the costs and, where mistakes differ in cost, from how the other classes
-            share the rest. None where the model was published without a decision.
+        candidates: the prediction set at the published coverage, the most likely class first;
+            empty if the model was published without a decision.
+        verdict: "class": accept the most likely class; "unsure": a person decides; "unknown": the
+            surface is none that the model knows, so no class is reported.
+        novelty: distance of the image from the training images, relative to the limit; above 1
+            the surface is unknown. None if the model was published without a detector.
+        required: the confidence above which an automatic answer costs no more than a review. It
+            depends on the costs and, where mistakes differ in cost, on the probabilities of the
+            other classes. None if the model was published without a decision.
     """
 
     probabilities: dict[str, float]
@@ -55,45 +55,45 @@ class Prediction:
 
     @property
     def between(self) -> tuple[str, ...]:
-        """The classes that a person should choose from: the candidates, but two at least."""
+        """The classes that a person should choose from: the candidates, but at least two."""
         ranked = sorted(self.probabilities, key=lambda label: -self.probabilities[label])
         return tuple(ranked[: max(2, len(self.candidates))])
 
 
-class Part(BaseModel):
-    """Base of what `decision.json` holds."""
+class _Strict(BaseModel):
+    """Base of the schemas of `decision.json`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
 
-class Costs(Part):
-    """What each outcome costs, in any one unit."""
+class Costs(_Strict):
+    """The cost of each outcome, all in the same unit."""
 
-    missed: float = Field(ge=0, le=1e9, description="a defect that is not called by its name")
-    false_alarm: float = Field(ge=0, le=1e9, description="a defect is named that is not there")
+    missed: float = Field(ge=0, le=1e9, description="a defect that is not named correctly")
+    false_alarm: float = Field(ge=0, le=1e9, description="a defect is reported that is not there")
     review: float = Field(ge=0, le=1e9, description="a person reviews the image")
-    no_defect: str | None = Field(description="the class that means that there is no defect")
+    no_defect: str | None = Field(description="the class of images without a defect")
 
     def matrix(self, labels: Sequence[str]) -> torch.Tensor:
-        """Return the cost of an answer, [true class, named class].
+        """Return the cost of an answer, [true class, predicted class].
 
-        Where both are defects, the true one is missed and the other a false alarm.
+        Where both are defects, the true one is missed and the other one is a false alarm.
         """
         defect = torch.tensor([label != self.no_defect for label in labels], dtype=torch.float64)
         cost = self.missed * defect[:, None] + self.false_alarm * defect[None, :]
         return cost.fill_diagonal_(0)
 
 
-class Rules(Part):
-    """The numbers of a decision."""
+class Rules(_Strict):
+    """The parameters of a decision."""
 
     labels: list[str]
-    temperature: float = Field(ge=1e-3, le=1e3, description="logits are divided by it")
-    coverage: float = Field(gt=0, lt=1, description="share of sets that hold the true class")
-    least_probability: float = Field(ge=0, le=1, description="of a class in the set")
+    temperature: float = Field(ge=1e-3, le=1e3, description="divisor of the logits")
+    coverage: float = Field(gt=0, lt=1, description="share of sets that contain the true class")
+    least_probability: float = Field(ge=0, le=1, description="of a class in the prediction set")
     costs: Costs
     novelty_limit: float | None = Field(
-        ge=1e-9, le=1e30, description="beyond it, an image is unknown"
+        ge=1e-9, le=1e30, description="above it, an image is unknown"
     )
 
     @model_validator(mode="after")
@@ -105,23 +105,23 @@ class Rules(Part):
 
 @dataclass(frozen=True)
 class Decision:
-    """The rules by which outputs become a verdict, and what the known surfaces look like."""
+    """The rules that turn outputs into a verdict, and the detector of unknown surfaces."""
 
     rules: Rules
     detector: MahalanobisDetector | None
 
     def apply(self, logits: torch.Tensor, described: Sequence[torch.Tensor]) -> list[Prediction]:
-        """Return what to say of each image.
+        """Return the prediction for each image.
 
         Args:
             logits: of the network, [image, class].
-            described: detector, by stage; see `MahalanobisDetector.novelty`.
+            described: statistics by stage; see `MahalanobisDetector.novelty`.
         """
         novelty = self.detector.novelty(described) if self.detector else None
         return self.conclude(logits, novelty)
 
     def conclude(self, logits: torch.Tensor, novelty: torch.Tensor | None) -> list[Prediction]:
-        """Return what to say of each image, given how strange it is to `detector`, [image].
+        """Return the prediction for each image, given the novelty from `detector`, [image].
 
         Raises:
             ValueError: a logit is not a finite number.
@@ -132,12 +132,12 @@ class Decision:
         probabilities = (logits.double() / rules.temperature).softmax(dim=1)
         relative: list[float | None] = [None] * len(logits)
         if novelty is not None and rules.novelty_limit is not None:
-            # What is too far to be measured is certainly unknown.
+            # A distance that overflows means an unknown surface.
             far = sys.float_info.max
             relative = (novelty.double() / rules.novelty_limit).nan_to_num(far, far).tolist()
         return [
-            self._prediction(row, required, strange)
-            for row, required, strange in zip(
+            self._prediction(row, required, distance)
+            for row, required, distance in zip(
                 probabilities.tolist(),
                 self._required(probabilities).tolist(),
                 relative,
@@ -146,20 +146,20 @@ class Decision:
         ]
 
     def _required(self, probabilities: torch.Tensor) -> torch.Tensor:
-        """Return how probable the likeliest class must be for its answer to be taken, [image].
+        """Return the confidence that is required to accept the most likely class, [image].
 
         The expected cost of an answer is the probability of a mistake times the mean cost of the
-        mistakes that are possible; it must not exceed the cost of a review.
+        possible mistakes; it must not exceed the cost of a review.
         """
         named = probabilities.argmax(dim=1, keepdim=True)
         costs = self.rules.costs.matrix(self.rules.labels).T[named[:, 0]]
         others = probabilities.scatter(1, named, 0)
         mean_cost = (others * costs).sum(dim=1) / others.sum(dim=1).clamp_min(sys.float_info.min)
         review = self.rules.costs.review
-        # Where no mistake costs more than a review, or none is possible, every answer is taken.
+        # If no mistake is possible or costs more than a review, every answer is accepted.
         return torch.where(mean_cost > review, 1 - review / mean_cost.clamp_min(1e-300), 0.0)
 
-    def _prediction(self, row: list[float], required: float, strange: float | None) -> Prediction:
+    def _prediction(self, row: list[float], required: float, novelty: float | None) -> Prediction:
         probabilities = dict(zip(self.rules.labels, row, strict=True))
         ranked = sorted(probabilities, key=lambda label: -probabilities[label])
         # The likeliest class is a candidate in any case: an empty set would help nobody.
@@ -170,9 +170,9 @@ class Decision:
         ]
         unsure = probabilities[ranked[0]] < required
         verdict: Literal["class", "unsure", "unknown"] = "unsure" if unsure else "class"
-        if strange is not None and strange > 1:
+        if novelty is not None and novelty > 1:
             verdict = "unknown"
-        return Prediction(probabilities, tuple(candidates), verdict, strange, required)
+        return Prediction(probabilities, tuple(candidates), verdict, novelty, required)
 
     def write(self, folder: Path) -> None:
         """Write the decision into a published folder."""
@@ -187,7 +187,7 @@ class Decision:
         """Read what `write` wrote; None if the folder was published without a decision.
 
         Raises:
-            ModelError: it is damaged, or that of another model.
+            ModelError: it is damaged or belongs to another model.
         """
         files = ModelFolder(folder)
         if not files.has(RULES_FILE):
@@ -197,7 +197,7 @@ class Decision:
         rules = files.read_json(RULES_FILE, Rules)
         if rules.labels != labels:
             raise ModelError(
-                f"{folder / RULES_FILE} is that of a model with other classes: "
+                f"{folder / RULES_FILE} belongs to a model with other classes: "
                 f"{shortened(rules.labels, 200)}. {ADVICE}"
             )
         if rules.novelty_limit is None:

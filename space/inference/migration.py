@@ -1,7 +1,7 @@
 """Read folders that were published with earlier names of fields.
 
-On 26 November 2026 fields took the field's own words: `trust` became `reliability`, `strangeness`
-became `novelty`. People have published models before; their folders stay as they are on the Hub.
+On 26 November 2026 fields were renamed to standard terms: `trust` became `reliability`,
+`strangeness` became `novelty`. Models published earlier stay on the Hub unchanged and must load.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-# Parsed JSON takes ten times its memory. No report of that time had a tenth of this.
+# Parsed JSON takes ten times the memory of its text; no earlier report has a tenth of this size.
 MAX_BYTES = 8 * 2**20
 RENAMED = {
     # decision.json
@@ -31,16 +31,16 @@ RENAMED = {
     "kept": "published",
     "kept_epoch": "best_epoch",
 }
-# Each file of an earlier version has one of these at its top.
+# Each file of an earlier version has one of these keys at the top level.
 EARLIER = ("strangeness_limit", "trust")
-# Their keys are names of classes, packages and files.
+# The keys of these are names of classes, packages and files, which are not renamed.
 NAMES_OF_OTHERS = {"images_by_class", "versions", "files"}
 
 
 def migrated(content: Any) -> Any:
-    """Return the content of `report.json` or `decision.json` with today's names of fields.
+    """Return the content of `report.json` or `decision.json` with the current field names.
 
-    Content that already has them, and whatever else is no such file, is returned as it is.
+    Content that has them already, and any other content, is returned unchanged.
     """
     if not isinstance(content, dict) or not content.keys() & EARLIER:
         return content
@@ -48,9 +48,9 @@ def migrated(content: Any) -> Any:
 
 
 def in_current_names(text: bytes) -> bytes:
-    """Return the text of a JSON file with today's names of fields; see `migrated`.
+    """Return the text of a JSON file with the current field names; see `migrated`.
 
-    What is no JSON is returned as it is: its schema says what is wrong with it.
+    Text that is not JSON is returned unchanged: the schema reports the error.
     """
     if len(text) > MAX_BYTES or not any(f'"{name}"'.encode() in text for name in EARLIER):
         return text

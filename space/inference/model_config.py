@@ -1,7 +1,6 @@
-"""timm's `config.json` by a strict schema, and the network that it describes.
+"""The strict schema of timm's `config.json`, and the network that it describes.
 
-What timm would do with any other key is never tried: options that are not listed here are refused,
-and an address or a file name in the config leads nowhere.
+Only the keys listed here are accepted, and no URL or file name in the config is followed.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ Name = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class Preprocessing(BaseModel):
-    """What happens to an image before the network sees it; timm's other keys are not used."""
+    """The preprocessing of an image; timm's other keys are not used."""
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False, strict=True, frozen=True)
 
@@ -62,27 +61,27 @@ class Options(BaseModel):
     dynamic_img_size: bool | None = None
     depths: Annotated[list[Annotated[int, Field(ge=1, le=48)]], Field(max_length=8)] | None = None
     dims: Annotated[list[Annotated[int, Field(ge=1, le=8192)]], Field(max_length=8)] | None = None
-    # First values of layer scale, in ConvNeXt's and the transformers' words; with 0 there is none.
+    # Initial layer scale, as ConvNeXt and the transformers call it; 0 disables it.
     ls_init_value: Scale | None = None
     init_values: Scale | None = None
-    # Of training alone.
+    # Used in training only.
     drop_rate: Rate | None = None
     drop_path_rate: Rate | None = None
     proj_drop_rate: Rate | None = None
     attn_drop_rate: Rate | None = None
 
     def of_the_network(self) -> dict[str, Any]:
-        """Return the options that bear on what a trained network computes."""
+        """Return the options that affect the output of a trained network."""
         names = {"global_pool", "img_size", "dynamic_img_size", "depths", "dims"}
         names |= {"ls_init_value", "init_values"}
         return self.model_dump(include=names, exclude_none=True)
 
 
 class ModelConfig(BaseModel):
-    """timm's `config.json` of a classifier whose classes have names.
+    """timm's `config.json` of a classifier with named classes.
 
     Attributes:
-        tile: our own key, which timm ignores: long images are cut into squares; see `tiling`.
+        tile: our own key, which timm ignores: cut long images into squares; see `tiling`.
     """
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False, strict=True, frozen=True)
@@ -92,7 +91,7 @@ class ModelConfig(BaseModel):
     label_names: list[Name]
     pretrained_cfg: Preprocessing
     model_args: Options = Options()
-    # Significant bits of 16-bit images; models published earlier take them as full range.
+    # Significant bits of 16-bit images; earlier models use the full range.
     bit_depth: Literal[8, 10, 12, 14, 16] = 16
     tile: bool = False
 
@@ -114,7 +113,7 @@ class ModelConfig(BaseModel):
                 raise ValueError(f"{outputs} outputs but {labels} label names")
         whole = self.pretrained_cfg.crop_mode == "squash" and self.pretrained_cfg.crop_pct == 1
         if self.tile and not whole:
-            raise ValueError("images are cut into tiles of which the transform crops a part")
+            raise ValueError("images are cut into tiles, but the transform crops them")
         return self
 
 
@@ -128,13 +127,13 @@ def read_config(folder: ModelFolder) -> ModelConfig:
 
 
 def load_network(folder: ModelFolder, config: ModelConfig) -> torch.nn.Module:
-    """Build the network and give it the weights of the folder: all of them, and no others.
+    """Build the network and load the weights of the folder, which must match exactly.
 
     Raises:
-        ModelError: network and weights do not fit each other, or the weights are damaged.
+        ModelError: network and weights do not match, or the weights are damaged.
     """
     tensors = folder.read_tensors(WEIGHTS_FILE)
-    # Without memory first: a config may describe a network far larger than its weights.
+    # On the meta device first: a config may describe a network far larger than its weights.
     _compare(_build(folder, config, "meta").state_dict(), tensors, folder)
     network = _build(folder, config, "cpu")
     network.load_state_dict(tensors, strict=True)
@@ -147,12 +146,12 @@ def _build(folder: ModelFolder, config: ModelConfig, device: str) -> torch.nn.Mo
             network: torch.nn.Module = timm.create_model(
                 config.architecture,
                 pretrained=False,
-                # Nothing of where weights come from: timm must not look for any.
+                # No source of weights: timm must not search for any.
                 pretrained_cfg=config.pretrained_cfg.model_dump(exclude_none=True),
                 num_classes=len(config.label_names),
                 **config.model_args.of_the_network(),
             )
-    # Networks of any kind refuse options in ways of their own.
+    # Each network reports bad options in its own way.
     except Exception as error:
         raise ModelError(
             f"The network of {folder.path / CONFIG_FILE} can't be built: {shortened(error)}"
@@ -163,10 +162,10 @@ def _build(folder: ModelFolder, config: ModelConfig, device: str) -> torch.nn.Mo
 def _compare(
     expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor], folder: ModelFolder
 ) -> None:
-    """Make sure that a file holds exactly the tensors of a network.
+    """Check that a file holds exactly the tensors of a network.
 
     Raises:
-        ModelError: names, shapes or kinds of numbers differ.
+        ModelError: names, shapes or number types differ.
     """
     differences = {
         "lacks": expected.keys() - found.keys(),

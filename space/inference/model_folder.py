@@ -1,4 +1,4 @@
-"""Read the files of a published model, none of which is trusted.
+"""Read the files of a published model as untrusted input.
 
 A folder from elsewhere may hold links to anything on this machine, files of any size, and JSON of
 any shape. Everything that is loaded or shown goes through `ModelFolder`.
@@ -31,13 +31,13 @@ class ModelError(ValueError):
 
 
 def shortened(text: object, limit: int = MAX_MESSAGE) -> str:
-    """Return printable text of bounded length, whatever an error or a file says."""
+    """Return printable text of bounded length from an untrusted error or file."""
     words = "".join(c if c.isprintable() or c == "\n" else "�" for c in str(text)[: 2 * limit])
     return words if len(words) <= limit else words[: limit - 1] + "…"
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return a few of the names, and how many there are beside them."""
+    """Return the first names and the number of the others."""
     ordered = sorted(names)
     shown = ", ".join(shortened(name, 80) for name in ordered[:MAX_PROBLEMS])
     rest = len(ordered) - MAX_PROBLEMS
@@ -45,11 +45,11 @@ def listed(names: Iterable[str]) -> str:
 
 
 class ModelFolder:
-    """A published folder, of which only its own regular files are read.
+    """A published folder; only regular files inside it are read.
 
     Args:
         path: of the folder. In a snapshot of the Hub's cache, each file is a link to `blobs`
-            beside the snapshots; those links are followed, and no others that lead outside.
+            beside the snapshots; no other links out of the folder are followed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,33 +60,33 @@ class ModelFolder:
             self._roots.append(root.parent.parent / "blobs")
 
     def has(self, name: str) -> bool:
-        """Return whether there is something of this name, be it a link that leads nowhere."""
+        """Return whether an entry of this name exists, even as a broken link."""
         path = self.path / name
         return path.is_symlink() or path.exists()
 
     def file(self, name: str) -> Path:
-        """Return where a file really lies.
+        """Return the resolved path of a file.
 
         Raises:
-            ModelError: it is missing, no regular file, or lies outside the folder.
+            ModelError: it is missing, is not a regular file, or is outside the folder.
         """
-        # `Path.resolve` raises for links that lead in a circle.
+        # `Path.resolve` raises for circular links.
         place = Path(os.path.realpath(self.path / name))
         if not self.has(name):
             raise ModelError(f"{self.path} is not a published model: it has no {name}.")
         if not any(place.is_relative_to(root) for root in self._roots):
             raise ModelError(
-                f"{self.path / name} is a link out of the model's folder and is not followed. "
-                "Replace it by the file itself."
+                f"{self.path / name} is a link to a file outside the model's folder. "
+                "Replace it with the file itself."
             )
         if not place.is_file():
-            raise ModelError(f"{self.path / name} is not a file.")
+            raise ModelError(f"{self.path / name} is not a regular file.")
         return place
 
     def files(self, folder: str, endings: tuple[str, ...]) -> tuple[list[str], str]:
-        """Return the names of the files in a folder inside, as `folder/name`, sorted.
+        """Return the sorted names of the files in a subfolder, as `folder/name`.
 
-        Also returns in words which entries with these endings are no files of the model's folder.
+        The second value lists entries with these suffixes that are not files of the folder.
         """
         found, refused = [], []
         inside = self.path / folder
@@ -102,14 +102,14 @@ class ModelFolder:
         return found, listed(refused)
 
     def read_json(self, name: str, schema: type[Schema]) -> Schema:
-        """Read a JSON file by its schema.
+        """Read and validate a JSON file.
 
         Raises:
-            ModelError: it can't be read, or does not fit the schema; the message says where.
+            ModelError: it can't be read, or does not match the schema; the message says where.
         """
         path = self.file(name)
         if path.stat().st_size > MAX_JSON_BYTES:
-            raise ModelError(f"{path} has more than {MAX_JSON_BYTES // 2**20} MB.")
+            raise ModelError(f"{path} is larger than {MAX_JSON_BYTES // 2**20} MB.")
         try:
             return schema.model_validate_json(in_current_names(path.read_bytes()))
         except ValidationError as error:
@@ -119,7 +119,7 @@ class ModelFolder:
         """Read a safetensors file whose floating-point numbers must all be finite.
 
         Raises:
-            ModelError: it is damaged, or holds what is not a finite number.
+            ModelError: it is damaged, or a value is not a finite number.
         """
         path = self.file(name)
         try:
@@ -135,7 +135,7 @@ class ModelFolder:
 
 
 def _problems(error: ValidationError) -> str:
-    """Return where and why JSON does not fit, without repeating what it holds."""
+    """Return where and why JSON does not match a schema, without repeating its content."""
     found = error.errors(include_input=False, include_url=False, include_context=False)
     words = [
         shortened(": ".join(filter(None, (".".join(map(str, one["loc"])), one["msg"]))), 160)

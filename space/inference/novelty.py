@@ -1,9 +1,9 @@
-"""How far the texture of an image lies from all that a network was trained on.
+"""Novelty score: the distance of an image's texture from the training images.
 
 The early and middle stages of a network respond to grain, edges and patterns at growing scales.
-Mean and spread of each channel over the image describe its texture; the Mahalanobis distance from
-the nearest class (Lee et al. 2018, arXiv:1807.03888), summed over the stages, says how foreign it
-is. The last layer would know less: it has learned to ignore what does not tell the classes apart.
+Mean and spread of each channel over the image describe its texture. The novelty score is the
+Mahalanobis distance from the nearest class (Lee et al. 2018, arXiv:1807.03888), summed over the
+stages. The last layer is less useful: it ignores features that do not separate the classes.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from typing import Any
 
 import torch
 
-# Of the image to the stage's map: coarser maps speak of objects, finer ones of single pixels.
+# From image to feature map: coarser maps describe objects, finer ones single pixels.
 FINEST, COARSEST = 4, 16
 MOST_STAGES = 3
 SMALLEST_SPREAD = 1e-4
-# Through matrix products, a small distance would drown in rounding.
+# Matrix products would lose a small distance to rounding.
 EXACT = "donot_use_mm_for_euclid_dist"
 ARRAYS = ("centre", "whiten", "classes")
 
 
 def feature_stages(model: Any) -> list[int]:
-    """Return which stages of a timm model describe texture; none if it can't show them.
+    """Return the stages of a timm model that describe texture; none if timm lists no stages.
 
-    One for each scale between a quarter and a sixteenth of the image. Where all stages have one
-    scale, as in vision transformers, a few evenly spread ones.
+    One for each scale between a quarter and a sixteenth of the image. If all stages have the same
+    scale, as in vision transformers, a few evenly spaced ones.
     """
     if not hasattr(model, "forward_intermediates"):
         return []
@@ -54,11 +54,11 @@ def channel_statistics(feature_map: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class StageStatistics:
-    """What the images of training look like in one stage.
+    """Statistics of the training images in one stage.
 
     Attributes:
         centre: mean of all images, [statistic].
-        whiten: takes a description to where the classes' common spread is 1, [statistic, axis].
+        whiten: transform to axes on which the classes' common spread is 1, [statistic, axis].
         classes: the mean of each class there, [class, axis].
     """
 
@@ -67,10 +67,10 @@ class StageStatistics:
     classes: torch.Tensor
 
     def check(self, name: str) -> None:
-        """Make sure that the arrays fit each other.
+        """Check that the shapes of the arrays match.
 
         Raises:
-            ValueError: a shape or a kind of number is wrong; the message begins with `name`.
+            ValueError: a shape or a number type is wrong; the message begins with `name`.
         """
         arrays = (self.centre, self.whiten, self.classes)
         if any(array.dtype not in (torch.float32, torch.float64) for array in arrays):
@@ -78,7 +78,7 @@ class StageStatistics:
         if [array.ndim for array in arrays] != [1, 2, 2] or 0 in self.classes.shape:
             raise ValueError(f"{name} does not hold a vector and two matrices")
         if self.whiten.shape != (len(self.centre), self.classes.shape[1]):
-            raise ValueError(f"the arrays of {name} do not fit each other")
+            raise ValueError(f"the shapes of the arrays of {name} do not match")
 
     def distances(self, described: torch.Tensor) -> torch.Tensor:
         """Return the mean squared deviation from each class, 1 if typical: [image, class]."""
@@ -88,15 +88,15 @@ class StageStatistics:
 
 @dataclass(frozen=True)
 class MahalanobisDetector:
-    """What the images of training look like, by stage of the network."""
+    """Statistics of the training images, by stage of the network."""
 
     stages: Mapping[int, StageStatistics]
 
     def novelty(self, described: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return how far each image lies from the nearest class, [image].
+        """Return the distance of each image from the nearest class, [image].
 
         Args:
-            described: of each stage, in order, what `channel_statistics` returns.
+            described: the output of `channel_statistics` for each stage, in order.
         """
         pairs = zip(self.stages.values(), described, strict=True)
         distances = torch.stack([stage.distances(statistics) for stage, statistics in pairs])
@@ -112,10 +112,10 @@ class MahalanobisDetector:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, torch.Tensor]) -> MahalanobisDetector:
-        """Put together what `tensors` took apart.
+        """Build a detector from the arrays that `tensors` returns.
 
         Raises:
-            ValueError: a name, a shape or a kind of number is wrong.
+            ValueError: a name, a shape or a number type is wrong.
         """
         names = {name.partition(".")[0] for name in tensors}
         if not names or not all(re.fullmatch(r"stage\d{1,3}", name) for name in names):
@@ -129,5 +129,5 @@ class MahalanobisDetector:
             stages[index] = StageStatistics(**{n: a for n, a in arrays.items() if a is not None})
             stages[index].check(f"stage{index}")
         if len(tensors) != len(ARRAYS) * len(stages):
-            raise ValueError("it holds other tensors beside those of the stages")
+            raise ValueError("it holds tensors that belong to no stage")
         return cls(stages)

@@ -1,4 +1,4 @@
-"""Load a published classifier and say what an image shows: one inference code for test and demo."""
+"""Load a published classifier and predict images: the same code for evaluation and demo."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ PUBLISHED_FILES = [
 
 @dataclass(frozen=True)
 class Observation:
-    """What one forward pass says of some images; all float32 on the CPU.
+    """The outputs of one forward pass, all float32 on the CPU.
 
     Attributes:
         logits: the network's outputs, [image, class].
-        statistics: what its early stages saw, one [image, statistic] a stage.
+        statistics: texture statistics, one [image, statistic] per stage.
     """
 
     logits: torch.Tensor
@@ -60,7 +60,7 @@ def find_model_folder(model_id: str) -> Path:
     """Return the published folder that `hf-hub:user/name[@revision]` or `local-dir:path` names.
 
     Raises:
-        ModelError: neither of the two forms, or the Hub did not deliver it.
+        ModelError: the id has neither form, or the download failed.
     """
     kind, _, place = model_id.strip().partition(":")
     if kind == "local-dir" and place:
@@ -71,7 +71,7 @@ def find_model_folder(model_id: str) -> Path:
             path = snapshot_download(
                 repo_id, revision=revision or None, allow_patterns=PUBLISHED_FILES
             )
-        # The client raises errors of three libraries here; each leads to the same advice.
+        # The client raises errors of three libraries here; the advice is the same for all.
         except Exception as error:
             raise ModelError(
                 f"The model {shortened(repo_id, 200)} could not be downloaded from the Hub: "
@@ -80,13 +80,13 @@ def find_model_folder(model_id: str) -> Path:
             ) from error
         return Path(path)
     raise ModelError(
-        f"{shortened(model_id, 200)!r} names no model; write hf-hub:user/name or "
+        f"{shortened(model_id, 200)!r} is not a model id; write hf-hub:user/name or "
         "local-dir:path/to/folder."
     )
 
 
 class Predictor:
-    """A published classifier, ready to judge images.
+    """A published classifier, ready to predict.
 
     Args:
         folder: a published folder: `model.safetensors`, timm's `config.json` and, unless it was
@@ -94,7 +94,7 @@ class Predictor:
         device: where the network runs.
 
     Raises:
-        ModelError: a file of the folder can't be used, or the network computes no finite number.
+        ModelError: a file of the folder can't be used, or an output is not a finite number.
     """
 
     def __init__(self, folder: Path, device: torch.device | str = "cpu") -> None:
@@ -128,11 +128,11 @@ class Predictor:
     def observe(
         self, images: Sequence[Image.Image], stages: Sequence[int] | None = None
     ) -> Observation:
-        """Send RGB images through the network, each of their tiles once.
+        """Run the network on RGB images, once for each tile.
 
         Args:
             images: from `read_image`.
-            stages: whose textures to describe; by default those that the decision needs.
+            stages: those to compute texture statistics for; by default those of the decision.
 
         Raises:
             ModelError: an output is not a finite number.
@@ -166,17 +166,17 @@ class Predictor:
         seen = Observation(logits.float().cpu(), [channel_statistics(stage) for stage in maps])
         if not all(torch.isfinite(values).all() for values in (seen.logits, *seen.statistics)):
             raise ModelError(
-                f"The model in {self.folder} computes no finite number for this image: its weights "
-                "are damaged. Publish it again."
+                f"The model in {self.folder} computes non-finite outputs for this image: its "
+                "weights are damaged. Publish it again."
             )
         return seen
 
     def tiles(self, image: Image.Image) -> list[Image.Image]:
-        """Return the pictures that the network sees of an image: its squares, or all of it."""
+        """Return the network's input pictures for an image: its squares, or the whole image."""
         return cut(image) if self.tile else [image]
 
     def predict_from(self, observation: Observation) -> list[Prediction]:
-        """Return what to say of each observed image; without a decision, the plain softmax."""
+        """Return the prediction for each observed image; without a decision, plain softmax."""
         if self.decision is not None:
             return self.decision.apply(observation.logits, observation.statistics)
         rows = observation.logits.double().softmax(dim=1).tolist()
@@ -187,22 +187,22 @@ class Predictor:
         return self.observe(images).logits
 
     def predict(self, images: Sequence[Image.Image]) -> list[Prediction]:
-        """Return what to say of each RGB image (from `read_image`)."""
+        """Return the prediction for each RGB image (from `read_image`)."""
         return self.predict_from(self.observe(images))
 
     def _try_out(self) -> None:
-        """Predict one grey image, so that what can't work fails at the start.
+        """Predict one gray image, so that a broken model fails at the start.
 
         Raises:
-            ModelError: it fails.
+            ModelError: the prediction fails.
         """
         try:
             self.predict([Image.new("RGB", (64, 64), "grey")])
         except ModelError:
             raise
-        # A network fails in ways of its own where its files do not fit each other.
+        # Each network fails in its own way when its files do not match.
         except Exception as error:
             raise ModelError(
                 f"The model in {self.folder} can't predict an image: {shortened(error)}\n"
-                "Its files do not fit each other. Publish it again."
+                "Its files do not match. Publish it again."
             ) from error

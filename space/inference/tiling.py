@@ -1,8 +1,8 @@
-"""Cut long images into squares, so that scaling does not squeeze thin defects away.
+"""Cut long images into squares, so that scaling does not erase thin defects.
 
 A strip of 1600 × 256 pixels, scaled to a square, loses five sixths of its length and with it most
-of the contrast of a scratch across it. Its squares keep their proportions. The network sees one
-square at a time; `pool` makes one answer of the answers for all squares of an image.
+of the contrast of a scratch across it. Squares keep their proportions. The network processes one
+square at a time; `pool` combines the outputs for all squares of an image.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from collections.abc import Sequence
 import torch
 from PIL import Image
 
-# Up to this aspect ratio an image is scaled as a whole: cameras of 4:3 and 5:4 stay below it.
+# Up to this aspect ratio an image is scaled as a whole; 4:3 and 5:4 are below it.
 NEARLY_SQUARE = 1.5
-# Squares that pass through a network together: a long strip must not need the memory of a hundred.
+# Squares in one forward pass; bounds the memory that a long strip needs.
 TILES_AT_ONCE = 32
 
 
 def tile_starts(width: int, height: int) -> list[int]:
-    """Return where the squares of an image begin along its longer side, in px.
+    """Return the offsets of an image's squares along its longer side, in px.
 
-    They are as many as are needed to cover it, evenly spaced, and overlap where it is no multiple
-    of the shorter side. An image that is nearly square has one tile: all of it.
+    There are as many squares as cover the image, evenly spaced; they overlap if it is no multiple
+    of the shorter side. A nearly square image is a single tile.
     """
     short, long = sorted((width, height))
     if long < NEARLY_SQUARE * short:
@@ -33,7 +33,7 @@ def tile_starts(width: int, height: int) -> list[int]:
 
 
 def cut(image: Image.Image) -> list[Image.Image]:
-    """Return the squares of a long image, in order; a nearly square image is returned as it is."""
+    """Return the squares of a long image, in order; a nearly square image is returned unchanged."""
     starts, side = tile_starts(*image.size), min(image.size)
     if len(starts) == 1:
         return [image]
@@ -46,7 +46,7 @@ def scaled_size(width: int, height: int, side: int) -> tuple[int, int]:
     """Return the (width, height) at which the squares of an image have sides of `side` px."""
     if len(tile_starts(width, height)) == 1:
         return side, side
-    # Rounded up: a little less than a multiple of the side would be one square fewer.
+    # Rounded up: slightly less than a multiple of the side would give one square fewer.
     if width > height:
         return math.ceil(width * side / height), side
     return side, math.ceil(height * side / width)
@@ -55,8 +55,8 @@ def scaled_size(width: int, height: int, side: int) -> tuple[int, int]:
 def pool(logits: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
     """Return the logits of images, [image, class], from those of their tiles, [tile, class].
 
-    Of each class it takes the logarithm of the mean of the exponentials: close to the maximum where
-    one tile stands out, close to the mean where all agree, and independent of the number of tiles.
+    For each class: the logarithm of the mean of the exponentials. It is close to the maximum where
+    one tile stands out, close to the mean where all agree, and independent of their number.
 
     Args:
         logits: the tiles of all images, one image after the other.
@@ -69,7 +69,7 @@ def pool(logits: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
 
 
 def pool_weights(logits: torch.Tensor) -> torch.Tensor:
-    """Return how much each tile of one image contributes to its logits: the gradient of `pool`.
+    """Return the contribution of each tile of one image to its logits: the gradient of `pool`.
 
     Args:
         logits: [tile, class].
@@ -93,19 +93,19 @@ def mean_of_tiles(described: torch.Tensor, counts: Sequence[int]) -> torch.Tenso
 
 
 def stitch(maps: torch.Tensor, width: int, height: int) -> torch.Tensor:
-    """Lay the maps of an image's tiles over the image; where two overlap, the larger value counts.
+    """Join the maps of an image's tiles; where two overlap, the larger value counts.
 
     Args:
-        maps: nowhere below 0, [tile, row, column].
+        maps: at least 0, [tile, row, column].
         width: of the image, in px.
         height: of the image, in px.
 
     Returns:
-        [row, column]; of an image with one tile, its map.
+        [row, column]; for an image of one tile, its map.
     """
     starts, side = tile_starts(width, height), min(width, height)
     rows, columns = maps.shape[1:]
-    # Along the longer side, which becomes the second axis and is turned back at the end.
+    # Along the longer side, which becomes the second axis and is transposed back at the end.
     upright = height > width
     if upright:
         maps, rows, columns = maps.transpose(1, 2), columns, rows

@@ -1,9 +1,9 @@
-"""One connection to the server: a client must send and read at a certain rate, or it is closed.
+"""One connection to the server; it is closed if the client sends or reads too slowly.
 
-uvicorn limits only the time between two requests, and counts again from each byte on
+uvicorn limits only the time between two requests, and restarts the timer at each byte
 (https://github.com/Kludex/uvicorn/issues/157). A client that sends one byte a second could hold its
-connection without end. The rule here is that of Apache's `mod_reqtimeout`: some seconds for a
-request, and more of them for the bytes that have arrived.
+connection forever. The rule here is that of Apache's `mod_reqtimeout`: a base time for a request,
+extended in proportion to the bytes received.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 PATIENCE_S = 20.0
 LEAST_BYTES_PER_S = 8 * 1024
-# More bytes than the largest request has give no more time.
+# Bytes beyond the size of the largest request do not extend the time.
 MOST_BYTES = 128 * 2**20
 # States in which the server waits for the client.
 EXPECTING = (h11.IDLE, h11.SEND_BODY)
 
 
 class TimedConnection(H11Protocol):
-    """HTTP/1.1 with time limits for what a client sends, and for what it does not read.
+    """HTTP/1.1 with time limits for a client's requests and for unread responses.
 
-    A response may take as long as it likes: the page's event streams stay open for hours.
+    A response has no time limit: the page's event streams stay open for hours.
     """
 
     patience_s = PATIENCE_S
@@ -39,35 +39,35 @@ class TimedConnection(H11Protocol):
         self._stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Expect the headers of a first request."""
+        """Start the timer for the headers of the first request."""
         super().connection_made(transport)
         self._expect(0)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes, and expect the rest of the request if there is one."""
+        """Process bytes; start the timer if the request is incomplete."""
         super().data_received(data)
         self._expect(len(data))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Expect nothing more."""
+        """Stop the timer."""
         super().connection_lost(exc)
         for timer in (self._check, self._stalled):
             if timer is not None:
                 timer.cancel()
 
     def pause_writing(self) -> None:
-        """Give a client that does not read its answer some time to do so."""
+        """Start the timer for a client that does not read its response."""
         super().pause_writing()
         self._stalled = self.loop.call_later(self.patience_s, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Forget that the client did not read."""
+        """Stop the timer for unread responses."""
         super().resume_writing()
         if self._stalled is not None:
             self._stalled.cancel()
 
     def _expect(self, received: int) -> None:
-        """Note that bytes came; start to count again where another piece of a request begins."""
+        """Count received bytes; restart the timer where the next message of a request begins."""
         state = self.conn.their_state
         if self._check is not None and state is self._expected:
             self._received += received

@@ -1,8 +1,8 @@
-"""What requests reach Gradio: those that the page and its endpoint need, in their plain form.
+"""Filter of the requests to Gradio: only those that the page and its endpoint need, sanitized.
 
-Gradio opens, copies or fetches what a request names before a function of ours is asked. So each
-request is read here first and written again from what is known to be harmless: a file only as the
-plain path of an upload, an address never.
+Gradio opens, copies or fetches the files named in a request before it calls a function of ours. So
+each request is parsed here first and rebuilt from validated values: a file only as the plain path
+of an upload, a URL never.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ logger = logging.getLogger("space")
 
 API = "/gradio_api/"
 MAX_BODY = 64 * 1024
-# Of a multipart request, beside the file itself.
+# Of a multipart request, in addition to the file itself.
 MAX_ENVELOPE = 16 * 1024
 EVENTS = ("queue/join", "call/predict", "run/predict", "api/predict")
 NAMED_EVENT = "call/v2/predict"
 OTHER_POSTS = ("cancel", "reset")
 UPLOAD = "upload"
-# Parts of Gradio that fetch addresses, or that this page has no use for.
+# Routes of Gradio that fetch URLs, or that this page does not use.
 CLOSED = re.compile(r"/gradio_api/(?:proxy=|stream/|dev/|vibe|deep_link|run-history|profiling)")
-# The Hub shows a Space inside of its own page.
+# The Hub shows a Space in a frame of its own page.
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -50,7 +50,7 @@ Session = Annotated[str, Field(pattern=r"^[\w-]{1,64}$")]
 
 
 class File(BaseModel):
-    """What is passed on of a file in a request."""
+    """The validated fields of a file in a request."""
 
     path: str
     orig_name: str | None = None
@@ -66,7 +66,7 @@ class Click(BaseModel):
 
 
 class Event(BaseModel):
-    """What is passed on of a request for an event."""
+    """The validated fields of a request for an event."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
@@ -78,7 +78,7 @@ class Event(BaseModel):
 
 
 class Ending(BaseModel):
-    """What is passed on of a request to cancel or to reset an event."""
+    """The validated fields of a request to cancel or reset an event."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
@@ -88,29 +88,29 @@ class Ending(BaseModel):
 
 
 class RefusedError(Exception):
-    """A request is not passed on.
+    """A request is refused.
 
     Args:
-        status: of the answer.
-        words: for who sent it.
+        status: HTTP status of the response.
+        message: for the sender.
     """
 
-    def __init__(self, status: int, words: str) -> None:
-        super().__init__(words)
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
         self.status = status
-        self.words = words
+        self.message = message
 
 
 class Gate:
-    """Middleware that stands before Gradio.
+    """Middleware in front of Gradio.
 
     Args:
-        app: what answers the requests that pass.
+        app: the application that handles accepted requests.
         uploads: of this server.
-        events: the numbers of the events that exist.
-        max_file_bytes: of an upload.
+        events: the numbers of the existing events.
+        max_file_bytes: size limit of an upload.
         address: the names of this server.
-        visitors: what Gradio keeps of them.
+        visitors: Gradio's records of visitors.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Gate:
         self.visitors = visitors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or pass it on."""
+        """Refuse a request or pass it on."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -139,24 +139,24 @@ class Gate:
             scope, receive = await self._checked(self.address.applied(scope), receive)
             await self.app(scope, receive, exchange.send)
         except RefusedError as refusal:
-            await exchange.refuse(refusal.status, refusal.words, scope)
+            await exchange.refuse(refusal.status, refusal.message, scope)
         except UnknownNameError as error:
             await exchange.refuse(421, str(error), scope)
         except OSError as error:
             logger.warning("A request to %.100r failed: %s", scope["path"], error)
-            words = "The server can't store the file now. Try again later."
-            await exchange.refuse(507, words, scope)
-        # Gradio fails in many ways at requests that no page sends; one line is enough for each.
+            message = "The server can't store the file now. Try again later."
+            await exchange.refuse(507, message, scope)
+        # Gradio raises many errors on requests that no page sends; one log line is enough.
         except Exception as error:
             kind = type(error).__name__
             logger.warning("A request to %.100r failed: %s: %.200s", scope["path"], kind, error)
             await exchange.refuse(500, "The server could not answer this request.", scope)
 
     async def _checked(self, scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
-        """Return a request as it is passed on.
+        """Return the request to pass on.
 
         Raises:
-            RefusedError: it is not.
+            RefusedError: the request is not allowed.
         """
         path: str = scope["path"]
         _, found, name = path.partition(API)
@@ -178,15 +178,15 @@ class Gate:
         return self.uploads.find(name.partition("=")[2]) is not None
 
     async def _cleaned(self, name: str, scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
-        """Return a request whose body holds only what is known to be harmless.
+        """Return a request whose body holds only validated values.
 
         Raises:
-            RefusedError: it is none of the page's, or larger than any of them.
+            RefusedError: the page sends no such request, or none so large.
         """
         try:
             cleaned = self._rewritten(name, json.loads(await _body(receive)))
         except (ValueError, RecursionError) as error:
-            raise RefusedError(400, "This request is none of the page's.") from error
+            raise RefusedError(400, "The page sends no such request.") from error
         if self.visitors.is_behind(cleaned.get("session_hash", "")):
             raise RefusedError(429, "Earlier answers were not read. Load the page again.")
         body = json.dumps(cleaned).encode()
@@ -196,10 +196,10 @@ class Gate:
         return {**scope, "headers": headers.raw}, _replayed(body, receive)
 
     def _rewritten(self, name: str, given: Any) -> dict[str, Any]:
-        """Return the body of a request from what is known of it.
+        """Return the body of a request, rebuilt from validated values.
 
         Raises:
-            ValueError: it is none of the page's.
+            ValueError: the page sends no such request.
         """
         if name in OTHER_POSTS:
             return Ending.model_validate(given).model_dump(exclude_none=True)
@@ -212,7 +212,7 @@ class Gate:
         return body | {"data": [self._file(value) for value in event.data]}
 
     def _file(self, value: object) -> dict[str, Any] | None:
-        """Return a file as Gradio expects it, or None for anything but an upload."""
+        """Return a file in Gradio's format, or None if it is not an upload."""
         given = value if isinstance(value, dict) else {}
         path = self.uploads.find(given.get("path"))
         if path is None:
@@ -223,7 +223,7 @@ class Gate:
 
 
 class _Exchange:
-    """Sends an answer with our headers, and knows whether it has begun."""
+    """Sends a response with our headers, and records whether it has begun."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -237,10 +237,10 @@ class _Exchange:
                 headers[name] = value
         await self._send(message)
 
-    async def refuse(self, status: int, words: str, scope: Scope) -> None:
-        """Answer in words, unless an answer has begun."""
+    async def refuse(self, status: int, message: str, scope: Scope) -> None:
+        """Send an error message, unless a response has begun."""
         if not self.begun:
-            await JSONResponse({"detail": words}, status)(scope, _nothing, self.send)
+            await JSONResponse({"detail": message}, status)(scope, _nothing, self.send)
 
 
 async def _nothing() -> Message:
@@ -251,7 +251,7 @@ async def _body(receive: Receive) -> bytes:
     """Return a request's body.
 
     Raises:
-        RefusedError: no page sends so much.
+        RefusedError: it is larger than `MAX_BODY`.
     """
     limited = _limited(receive, MAX_BODY)
     body = b""
@@ -265,7 +265,7 @@ async def _body(receive: Receive) -> bytes:
 
 
 def _limited(receive: Receive, limit: int) -> Receive:
-    """Return what receives as before, until more has come than is allowed."""
+    """Return a `receive` that raises RefusedError beyond `limit` bytes."""
     received = 0
 
     async def limited() -> Message:
@@ -280,7 +280,7 @@ def _limited(receive: Receive, limit: int) -> Receive:
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Return what receives this body, and then what else comes."""
+    """Return a `receive` that delivers this body, then further messages."""
     sent = False
 
     async def replayed() -> Message:

@@ -1,8 +1,8 @@
-"""The folder of uploads of one server: which files in it count, and when they are deleted.
+"""The upload folder of one server: which files in it are valid, and when they are deleted.
 
-Gradio's own cleaning ends at the first file that it can't delete, and never learns of uploads that
-broke off or of servers that were killed. Here everything in the folder is deleted by its age, and
-the folders of servers that no longer run are deleted when the next one starts.
+Gradio's own cleanup stops at the first file that it can't delete, and misses interrupted uploads
+and the files of killed servers. Here all files in the folder are deleted by age, and the folders of
+servers that no longer run are deleted when the next one starts.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ logger = logging.getLogger("space")
 PREFIX = "surface-defect-space-"
 LOCK_FILE = "lock"
 FILES_FOLDER = "uploads"
-# Uploads are deleted one to one and a quarter hours after they came.
+# Uploads are deleted 60 to 75 minutes after they arrive.
 MAX_AGE_S = 3600.0
 INTERVAL_S = 900.0
 
 
 class UploadFolder:
-    """A folder of its own for one server's uploads, deleted when the server ends.
+    """The folder of one server's uploads, deleted when the server ends.
 
     Args:
-        base: where the folder is made; the system's folder for temporary files by default.
+        base: parent folder; by default the system's folder for temporary files.
     """
 
     def __init__(self, base: Path | None = None) -> None:
@@ -40,7 +40,7 @@ class UploadFolder:
         base.mkdir(parents=True, exist_ok=True)
         _delete_abandoned(base)
         self._home = Path(os.path.realpath(tempfile.mkdtemp(prefix=PREFIX, dir=base)))
-        # Held for as long as this process lives, however it ends.
+        # Held as long as this process lives, however it ends.
         self._lock = (self._home / LOCK_FILE).open("wb")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self.path = self._home / FILES_FOLDER
@@ -48,41 +48,41 @@ class UploadFolder:
         self._ended = threading.Event()
 
     def find(self, name: object) -> Path | None:
-        """Return the upload of this path; None if it is no plain file of this folder.
+        """Return the upload at this path; None if it is not a regular file of this folder.
 
-        Only the plain form of a path counts: an alias (`//…`, `…/./…`, `/proc/self/…`, a link)
-        could get a file deleted or served under a name that nobody expects.
+        Only the canonical path counts: an alias (`//…`, `…/./…`, `/proc/self/…`, a link)
+        could cause a file to be deleted or served under an unexpected name.
         """
         if not isinstance(name, str) or not name.startswith(f"{self.path}{os.sep}"):
             return None
         try:
             plain = os.path.realpath(name, strict=True) == name
             return Path(name) if plain and stat.S_ISREG(os.lstat(name).st_mode) else None
-        # It is not there, too long, or holds a NUL byte.
+        # It does not exist, is too long, or contains a NUL byte.
         except (OSError, ValueError):
             return None
 
     def clean(self, max_age_s: float = MAX_AGE_S, now: float | None = None) -> None:
-        """Delete all that is older, whole uploads and broken-off ones, and empty folders."""
+        """Delete older files, complete or interrupted, and empty folders."""
         oldest = (time.time() if now is None else now) - max_age_s
         for folder, folders, files in os.walk(self.path, topdown=False):
             for name in (*files, *folders):
                 _delete(Path(folder, name), oldest)
 
     def clean_regularly(self) -> None:
-        """Start a thread that cleans until `remove` is called, whatever single failures say."""
+        """Start a thread that cleans until `remove` is called, even after failures."""
         threading.Thread(target=self._clean_regularly, name="upload cleaning", daemon=True).start()
 
     def _clean_regularly(self) -> None:
         while not self._ended.wait(INTERVAL_S):
             try:
                 self.clean()
-            # One failure must not end the deletion of uploads.
+            # One failure must not stop the cleanup.
             except Exception:
-                logger.exception("Old uploads could not be deleted; the next attempt is in minutes")
+                logger.exception("Old uploads could not be deleted; trying again in 15 minutes")
 
     def remove(self) -> None:
-        """Delete the folder with all that is in it."""
+        """Delete the folder and its content."""
         self._ended.set()
         shutil.rmtree(self._home, ignore_errors=True)
         self._lock.close()
@@ -105,13 +105,13 @@ def _delete(path: Path, oldest: float) -> None:
 
 
 def _delete_abandoned(base: Path) -> None:
-    """Delete the folders of servers that were killed: nobody holds their lock."""
+    """Delete the folders of killed servers, whose lock is free."""
     for home in base.glob(f"{PREFIX}*"):
         try:
             with (home / LOCK_FILE).open("rb") as lock:
                 if _is_free(lock):
                     shutil.rmtree(home, ignore_errors=True)
-        # A server that is just starting, or another user's.
+        # The server is just starting, or belongs to another user.
         except OSError:
             continue
 

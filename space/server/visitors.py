@@ -1,7 +1,7 @@
-"""What Gradio keeps of visitors who left, and how much of it stays.
+"""Bounds on Gradio's records of visitors who left.
 
-A page is open for months. Beside the state of sessions, for which it has a setting, Gradio keeps
-results that nobody reads, a record of each event, and the name of each upload.
+A server runs for months. In addition to session state, which has a setting, Gradio stores unread
+results, a record of each event, and the name of each upload.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from gradio.routes import file_upload_statuses
 if TYPE_CHECKING:
     import gradio as gr
 
-# Sessions whose results wait to be read, after the event has ended.
+# Sessions with unread results after the event has ended.
 UNREAD_SESSIONS = 500
-# Messages of one session that wait to be read; an event has about five.
+# Unread messages of one session; an event has about five.
 UNREAD_MESSAGES = 64
-# Events whose duration Gradio records; it goes through all of them at the end of each event.
+# Events whose duration Gradio records; it iterates over all of them at the end of each event.
 RECORDED_EVENTS = 100
-# Uploads whose progress is known.
+# Uploads whose progress is recorded.
 TRACKED_UPLOADS = 100
 
 
 class Visitors:
-    """Bounds what is kept of visitors; to be used in the thread of the server's event loop.
+    """Limits the records of visitors; use it in the thread of the server's event loop.
 
     Args:
         app: the page.
@@ -36,13 +36,13 @@ class Visitors:
         self._queue.ANALYTICS_MAX_EVENTS = RECORDED_EVENTS
 
     def is_behind(self, session: str) -> bool:
-        """Return whether a session leaves too many messages unread to get more of them."""
+        """Return whether a session has too many unread messages to get more."""
         messages = self._queue.pending_messages_per_session.get(session)
         return messages is not None and messages.qsize() > UNREAD_MESSAGES
 
     def forget(self) -> None:
-        """Drop what nobody needs any more."""
-        # Gradio deletes files by these names where it is asked to; here they are deleted by age.
+        """Drop records that are no longer needed."""
+        # Gradio can delete files by these names; here files are deleted by age.
         for names in self._app.temp_file_sets:
             names.clear()
         for uploads in (file_upload_statuses._statuses, file_upload_statuses._signals):
@@ -52,10 +52,10 @@ class Visitors:
     def _forget_sessions(self) -> None:
         messages = self._queue.pending_messages_per_session
         events = self._queue.pending_event_ids_session
-        # Events that wait or run; Gradio sends messages to these sessions and expects to find them.
+        # Gradio sends messages to the sessions of waiting and running events.
         active = {event.session_hash for event in self._queue.event_ids_to_events.values()}
         ended = [session for session in messages if session not in active]
-        # Gradio takes an event out of these when its result has been sent.
+        # Gradio removes an event from these when its result was sent.
         unread = [session for session in ended if events.get(session)]
         for session in {*ended}.difference(unread[-UNREAD_SESSIONS:]):
             del messages[session]

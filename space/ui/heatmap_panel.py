@@ -1,4 +1,4 @@
-"""The HTML of an image under its heatmap, which a slider fades in the visitor's own browser."""
+"""The HTML of an image under its heatmap; a slider in the browser sets the opacity."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image
 
 SHOWN_PX = 720
 OPACITY = 70
-# The slider answers without asking the server, so it moves smoothly on a phone, too.
+# The slider works without the server, so it is smooth on a phone, too.
 FADE = """
 element.addEventListener('input', (event) => {
   const heat = element.querySelector('.heat');
@@ -23,22 +23,22 @@ def panel(image: Image.Image, heat: Image.Image, label: str) -> str:
     """Return an image under a heatmap of a class, and the slider.
 
     Args:
-        image: what the heatmap covers.
+        image: the region that the heatmap covers.
         heat: of any size; it is stretched over the image.
-        label: of the class that it explains.
+        label: the class that it explains.
     """
     shown = image.copy()
     shown.thumbnail((SHOWN_PX, SHOWN_PX))
-    # That of a strip of many tiles can be wider than a picture may be.
+    # The heatmap of a strip of many tiles can be wider than a WebP may be.
     heat = heat.copy()
     heat.thumbnail((SHOWN_PX, SHOWN_PX))
     name = escape(label)
     return (
         f'<figure class="overlay"><div class="layers">{_picture(shown, "shown", "")}'
-        f"{_picture(heat, 'heat', f'Heatmap of what speaks for {name}')}</div>"
-        f"<figcaption>Bright places speak most for <b>{name}</b>. The map says where the model "
-        "looks, not where the defect ends.</figcaption>"
-        f'<label>Opacity of the heatmap <input type="range" min="0" max="100" value="{OPACITY}">'
+        f"{_picture(heat, 'heat', f'Heatmap for {name}')}</div>"
+        f"<figcaption>Bright regions support <b>{name}</b> most. The map shows what the model "
+        "uses, not the outline of the defect.</figcaption>"
+        f'<label>Heatmap opacity <input type="range" min="0" max="100" value="{OPACITY}">'
         "</label></figure>"
     )
 

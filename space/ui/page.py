@@ -1,4 +1,4 @@
-"""The words and the HTML of the page; everything that comes from outside is escaped here."""
+"""Text and HTML of the page; all untrusted text is escaped here."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ TITLE = "Which surface defect is this?"
 THUMBNAIL_PX = 240
 FIGURE_PX = 1600
 DRAWN_BANNER = (
-    '<p class="banner" role="note"><b>For trying out only.</b> This model was trained on drawings. '
-    "What it says of a photograph means nothing; of its own examples below, it does.</p>"
+    '<p class="banner" role="note"><b>Demo only.</b> This model was trained on drawings. Its '
+    "predictions are valid for the drawn examples below, not for photographs.</p>"
 )
 MEASURES = {
-    "accuracy": ("Accuracy", "images that were named correctly"),
-    "error_rate": ("Error rate", "images that were not"),
-    "sensitivity": ("Sensitivity", "of a class's images, those that were found; mean of classes"),
-    "specificity": ("Specificity", "of all other images, those left alone; mean of classes"),
-    "precision": ("Precision", "of the images given a class's name, those of that class; mean"),
-    "f1": ("F1", "harmonic mean of precision and sensitivity; mean of classes"),
+    "accuracy": ("Accuracy", "share of images classified correctly"),
+    "error_rate": ("Error rate", "share of images classified incorrectly"),
+    "sensitivity": ("Sensitivity", "share of a class's images that were found; mean over classes"),
+    "specificity": ("Specificity", "share of other images not assigned to it; mean over classes"),
+    "precision": ("Precision", "share of correct images among those assigned to a class; mean"),
+    "f1": ("F1", "harmonic mean of precision and sensitivity; mean over classes"),
     "auc": ("AUC", "area under the ROC curve, one class against the rest; mean"),
 }
 
 
 def rounded(value: float, decimals: int, whole: int) -> str:
-    """Write a score as the model card does: never rounded up to `whole` or down to 0."""
+    """Format a score as the model card does: never rounded up to `whole` or down to 0."""
     if value in (0, whole):
         return f"{value:.0f}"
     step = 10.0**-decimals
@@ -42,23 +42,23 @@ def rounded(value: float, decimals: int, whole: int) -> str:
 
 
 def score(fraction: float) -> str:
-    """Write a proportion in per cent, without the sign."""
+    """Format a fraction as a percentage, without the sign."""
     return rounded(100 * fraction, 1, 100)
 
 
 def area(fraction: float) -> str:
-    """Write an area under a curve."""
+    """Format an area under a curve."""
     return rounded(fraction, 3, 1)
 
 
 def header(model_id: str, address: str | None, labels: Sequence[str], report: Report | None) -> str:
-    """Return title, what the model can tell apart, which model it is and how good.
+    """Return the title, the number of classes, the model's name and its accuracy.
 
     Args:
         model_id: as the operator gave it.
-        address: of the model's page, if it has one.
+        address: URL of the model's page, if it has one.
         labels: the model's classes.
-        report: its test result, if known.
+        report: its test results, if known.
     """
     name = escape(model_id)
     link = f'<a href="{escape(address)}" target="_blank">{name}</a>' if address else name
@@ -71,40 +71,40 @@ def header(model_id: str, address: str | None, labels: Sequence[str], report: Re
         )
     return (
         f'<header class="intro"><h1>{TITLE}</h1>'
-        f"<p>Show a photograph of a surface; the model says which of its {len(labels)} classes "
-        f"it looks most like.</p><p class='facts'>{''.join(facts)}</p>"
+        f"<p>Upload a photograph of a surface. The model assigns it to one of {len(labels)} "
+        f"classes.</p><p class='facts'>{''.join(facts)}</p>"
         f"{DRAWN_BANNER if report and report.drawn else ''}</header>"
     )
 
 
 def example_caption(shows: str, labels: Sequence[str], prediction: Prediction) -> str:
-    """Return what is written below an example: what it shows, and where the model falls short.
+    """Return the caption of an example: its class, and a note where the prediction is not correct.
 
     Args:
-        shows: its true class.
-        labels: the model's classes; of another example, no mistake is known.
-        prediction: what the model says of it.
+        shows: the true class.
+        labels: the model's classes; an error is known only for an example of one of them.
+        prediction: of the example.
     """
     if prediction.verdict == "unknown":
-        return f"{shows} – unknown surface to the model"
+        return f"{shows} – reported as unknown surface"
     if prediction.verdict == "unsure":
         return f"{shows} – the model is unsure here"
     if shows in labels and prediction.label != shows:
-        return f"{shows} – the model is wrong here"
+        return f"{shows} – predicted incorrectly"
     return shows
 
 
 def thumbnail(image: Image.Image) -> str:
-    """Return the address of a small square picture that is part of the page."""
+    """Return a small square picture as a data URL."""
     return _data_url(ImageOps.fit(image, (THUMBNAIL_PX, THUMBNAIL_PX)), quality=80)
 
 
 def example_buttons(examples: Sequence[tuple[str, str]], origin: str) -> str:
-    """Return a strip of buttons, each with a small picture and its name.
+    """Return a row of buttons, each with a thumbnail and a caption.
 
     Args:
         examples: caption and `thumbnail` of each.
-        origin: where they come from.
+        origin: source of the examples.
     """
     buttons = "".join(
         f'<button type="button" data-index="{index}"><img src="{picture}" alt="">'
@@ -118,7 +118,7 @@ def example_buttons(examples: Sequence[tuple[str, str]], origin: str) -> str:
 
 
 def scores_table(report: Report | None) -> str:
-    """Return the test scores with their intervals, or a sentence that there are none."""
+    """Return the test scores with their intervals, or a note that there are none."""
     if report is None:
         return '<p class="advice">This model was published without test results.</p>'
     rows = []
@@ -134,14 +134,14 @@ def scores_table(report: Report | None) -> str:
         )
     return (
         f'<table class="scores"><caption>Measured on {report.test.images:,} test images that '
-        "played no part in training.</caption><thead><tr>"
-        '<th scope="col">Measure</th><th scope="col">Value</th><th scope="col">95&nbsp;% interval'
+        "were not used for training.</caption><thead><tr>"
+        '<th scope="col">Metric</th><th scope="col">Value</th><th scope="col">95&nbsp;% interval'
         f"</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
     )
 
 
 def figure(title: str, alt: str, image: Image.Image) -> str:
-    """Return a figure with its heading, as part of the page: no file of the model is served."""
+    """Return a figure with its heading, inlined: no file of the model is served."""
     shown = image.copy()
     shown.thumbnail((FIGURE_PX, FIGURE_PX))
     return (
@@ -156,7 +156,7 @@ def _range(measured: Score) -> str:
 
 
 def _data_url(image: Image.Image, quality: int = 40, lossless: bool = False) -> str:
-    """Return a picture as an address that holds it; `quality` of a lossless one is effort."""
+    """Return a picture as a data URL; for a lossless one, `quality` is the encoder's effort."""
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=quality, lossless=lossless, method=2)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,7 +1,7 @@
-"""The words and the HTML of an answer; everything that comes from outside is escaped here.
+"""Text and HTML of a prediction; all untrusted text is escaped here.
 
-Headline, badge, bars and prediction set say the same: the number beside a class and the limit that
-it is compared with are rounded so that their order is the one that the decision saw.
+Headline, badge, bars and prediction set agree: a confidence and its threshold are rounded so that
+their order is the one that the decision used.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 MAX_ROWS = 10
 MAX_NAMES = 4
 MOST_DECIMALS = 6
-# What to do, for each verdict; the colours are in style.css.
+# What to do for each verdict; the colors are in style.css.
 ADVICE = {
-    "class": "The answer can be taken",
-    "unsure": "A person should look",
+    "class": "Answer accepted",
+    "unsure": "Needs human review",
     "unknown": "Unknown surface",
-    "drawn": "Trained on drawings: don’t rely on it",
+    "drawn": "Trained on drawings: do not rely on it",
 }
 
 
 @dataclass(frozen=True)
 class Background:
-    """What is known of a model beside its answer.
+    """Facts about a model that the panel states with every prediction.
 
     Attributes:
-        rules: of its decision; None if it was published without.
-        calibration: how well its confidence agreed with the truth of the test images, if known.
+        rules: its decision rules; None if it was published without.
+        calibration: of its confidence on the test images, if known.
         drawn: whether it was trained on drawings.
     """
 
@@ -45,7 +45,7 @@ class Background:
 
 
 def share(probability: float) -> str:
-    """Write a probability as a percentage that claims neither 0 nor 100 unless that is exact."""
+    """Format a probability as a percentage: 0 and 100 only where they are exact."""
     if 0 < probability < 0.005:
         return "&lt;&nbsp;1&nbsp;%"
     if 0.995 <= probability < 1:
@@ -54,9 +54,9 @@ def share(probability: float) -> str:
 
 
 def beside(confidence: float, required: float) -> tuple[str, str]:
-    """Write a confidence and the one that an automatic answer needs, in their true order.
+    """Format a confidence and the one that an automatic answer needs, in their true order.
 
-    The first is written below the second exactly where it is below it.
+    The first reads as less than the second exactly where it is less.
     """
     certain, limit = 100 * Decimal(str(confidence)), 100 * Decimal(str(required))
     below = certain < limit
@@ -98,13 +98,13 @@ def waiting(labels: Sequence[str], background: Background) -> str:
 
 
 def prediction(prediction: Prediction, background: Background, own_example: bool = False) -> str:
-    """Return the answer panel for a prediction: verdict, why, then all probabilities.
+    """Return the panel of a prediction: verdict, reason, then all probabilities.
 
     Args:
-        prediction: what the model says.
-        background: of the model.
-        own_example: whether the image is one of the model's own examples, so that even a model of
-            drawings knows what it shows.
+        prediction: of the image.
+        background: facts about the model.
+        own_example: whether the image is one of the model's own examples, for which even a model
+            trained on drawings is valid.
     """
     out_of_place = background.drawn and not own_example
     classes = len(prediction.probabilities)
@@ -120,10 +120,10 @@ def prediction(prediction: Prediction, background: Background, own_example: bool
 
 
 def problem(file: str | None, message: str) -> str:
-    """Return the answer panel for a file that can't be judged."""
+    """Return the panel for a file that can't be used."""
     name = f'<p class="file">{escape(file)}</p>' if file else ""
     return (
-        '<div class="answer problem"><p class="verdict">This file can’t be judged</p>'
+        '<div class="answer problem"><p class="verdict">This file can’t be used</p>'
         f'{name}<p class="advice">{escape(message)}</p></div>'
     )
 
@@ -133,7 +133,7 @@ def _badge(kind: str) -> str:
 
 
 def _confidence(prediction: Prediction) -> tuple[str, str | None]:
-    """Return the confidence in words, and the one that is required, if there is a limit."""
+    """Return the confidence as text, and the required one, if there is a threshold."""
     if prediction.required:
         return beside(prediction.confidence, prediction.required)
     return share(prediction.confidence), None
@@ -150,12 +150,12 @@ def _headline(prediction: Prediction) -> str:
 
 
 def _reason(prediction: Prediction, rules: Rules) -> str:
-    """Return in a line or two why the verdict is what it is."""
+    """Return the reason for the verdict, in a line or two."""
     sure, limit = _confidence(prediction)
     others = prediction.candidates[1:]
     coverage = share(rules.coverage)
     if prediction.verdict == "unsure":
-        name = f"{escape(prediction.label)} is the likeliest at {sure}," if others else "That is"
+        name = f"{escape(prediction.label)} is the most likely at {sure}," if others else "That is"
         why = f"{name} below the {limit} that an automatic answer needs."
         names = ", ".join(map(escape, prediction.candidates))
         return (
@@ -165,31 +165,31 @@ def _reason(prediction: Prediction, rules: Rules) -> str:
     if others:
         return (
             f'<p class="advice">At {coverage} coverage it may also be <b>{_enumerated(others)}</b>;'
-            " what mistakes cost still speaks for taking the answer.</p>"
+            " given the costs of mistakes, the answer is still accepted.</p>"
         )
     name = escape(prediction.label)
     return f'<p class="advice">Prediction set at {coverage} coverage: <b>{name}</b></p>'
 
 
 def _unknown(prediction: Prediction) -> str:
-    """Return why an image is unknown, by how much, and the probabilities folded away."""
+    """Return why an image is unknown, by how much, and the probabilities, folded."""
     novelty = prediction.novelty or 0.0
     times = "more than 100" if novelty > 100 else f"{max(novelty, 1.01):.2f}"
-    # The limit lies in the middle of the scale.
+    # The limit is in the middle of the scale.
     width = 100 * novelty / (novelty + 1)
     return (
-        '<p class="advice">The image looks unlike everything that the model was trained on, so it '
-        "names no class.</p>"
+        '<p class="advice">The image differs from all training images, so no class is '
+        "reported.</p>"
         f'<p class="novelty"><span>Novelty</span><span class="bar" aria-hidden="true">'
         f'<i style="width:{width:.1f}%"></i><b class="limit" style="left:50%"></b></span>'
         f"<span>{times}&nbsp;× the limit</span></p>"
-        "<details><summary>Class probabilities, which mean little here</summary>"
+        "<details><summary>Class probabilities (not reliable here)</summary>"
         f"{_rows(prediction)}</details>"
     )
 
 
 def _enumerated(names: Sequence[str]) -> str:
-    """Return names as “a, b and c”; of many, the first few and how many more there are."""
+    """Return names as “a, b and c”; of a long list, the first few and the number of others."""
     shown = [escape(name) for name in names]
     if len(shown) > MAX_NAMES:
         shown = [*shown[: MAX_NAMES - 1], f"{len(names) - MAX_NAMES + 1} more"]
@@ -198,26 +198,26 @@ def _enumerated(names: Sequence[str]) -> str:
 
 
 def _scope(classes: int, background: Background) -> str:
-    """Return what the model can tell apart."""
+    """Return what the model can classify and reject."""
     rules = background.rules
     if rules is None or rules.novelty_limit is None:
-        return f"The model always picks one of its {classes} classes, whatever the image shows."
-    return f"The model knows {classes} classes and rejects what looks like none of them."
+        return f"The model always assigns one of its {classes} classes, even to an unknown surface."
+    return f"The model knows {classes} classes and rejects images that resemble none of them."
 
 
 def _note(classes: int, background: Background) -> str:
-    """Return what to know about every answer of the model."""
+    """Return the notes that hold for every prediction of the model."""
     measured = background.calibration
     if background.drawn:
-        words = "Its confidence was measured on drawings and says nothing about photographs."
+        words = "Its confidence was measured on drawings and does not apply to photographs."
     elif background.rules is None:
         words = "Its confidence is not calibrated."
     elif measured is None:
-        words = "How well its confidence agrees with the truth was not published."
+        words = "The calibration of its confidence was not published."
     elif measured.holds:
         words = (
             "Its confidence is calibrated: of answers that are 90&nbsp;% sure, about nine in ten "
-            "are right."
+            "are correct."
         )
     else:
         off = f"{max(100 * measured.after.ece, 0.1):.1f}"
@@ -233,7 +233,7 @@ def _panel(words: str, rows: str, note: str) -> str:
 
 
 def _rows(prediction: Prediction) -> str:
-    """Return a list of classes with a bar and a percentage each, the likeliest first."""
+    """Return a list of classes with a bar and a percentage each, the most likely first."""
     ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
     sure, limit = share(prediction.confidence), None
     if prediction.verdict != "unknown":

@@ -1,4 +1,4 @@
-"""The look of the page: colours, fonts and shapes, all from this machine, nothing from outside."""
+"""The theme of the page: colors, fonts and shapes, all served locally."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ from gradio.themes import Base, Color, Font, LocalFont
 from gradio.themes.utils import colors, sizes
 
 CSS_FILE = Path(__file__).parent / "style.css"
+ICON_FILE = Path(__file__).parent / "icon.svg"
 
 # Around #0072b2, the blue of the figures.
 BLUE = Color(
@@ -26,14 +27,14 @@ BLUE = Color(
 
 
 def make_theme() -> gr.Theme:
-    """Return the theme; the server itself delivers the font, so it works offline."""
+    """Return the theme; the server delivers the fonts, so it works offline."""
     return Base(
         primary_hue=BLUE,
         secondary_hue=BLUE,
         neutral_hue=colors.slate,
         text_size=sizes.text_md,
         radius_size=sizes.radius_lg,
-        # Of the semi-bold weight (600) Gradio has only a piece that lacks the plain letters.
+        # Gradio's file of the semi-bold weight (600) lacks the plain letters.
         font=(LocalFont("IBM Plex Sans", weights=(400, 700)), Font("sans-serif")),
         font_mono=(LocalFont("IBM Plex Mono", weights=(400, 700)), Font("monospace")),
     ).set(

@@ -129,7 +129,7 @@ def photo(tmp_path: Path) -> Path:
     return tmp_path / "photo.png"
 
 
-def test_an_upload_is_judged_and_can_be_taken_back(visit: Visit, demo: Demo, photo: Path) -> None:
+def test_an_upload_is_predicted_and_can_be_removed(visit: Visit, demo: Demo, photo: Path) -> None:
     page = visit.page
     _upload(page, photo)
     _says(page, demo.verdict_for(photo))
@@ -167,8 +167,8 @@ def test_each_verdict_is_said_in_words_and_colour(visit: Visit, demo: Demo, tmp_
         page.get_by_role("button", name="Remove Image").click()
         expect(badge).to_have_count(0)
     assert said == [
-        "The answer can be taken",
-        "A person should look",
+        "Answer accepted",
+        "Needs human review",
         "Unknown surface",
     ]
     assert len(set(colours)) == 3
@@ -219,7 +219,7 @@ def test_a_tiff_is_shown_although_browsers_cannot(visit: Visit, demo: Demo, tmp_
     expect(shown).to_have_js_property("naturalWidth", 1024)
 
 
-def test_an_example_is_judged_and_shown(visit: Visit, demo: Demo) -> None:
+def test_an_example_is_predicted_and_shown(visit: Visit, demo: Demo) -> None:
     page = visit.page
     page.get_by_role("group", name="Examples").get_by_role("button", name="Rolled").click()
     _says(page, demo.verdict_for(SPACE_FOLDER / "examples" / "Rolled.png"))
@@ -235,16 +235,19 @@ def test_a_bad_file_gets_words_and_the_next_one_an_answer(
     page = visit.page
     (tmp_path / "other.png").write_text("no image at all")
     _upload(page, tmp_path / "other.png")
-    _says(page, "This file can’t be judged")
+    _says(page, "This file can’t be used")
     expect(page.locator("#answer")).to_contain_text("other.png")
-    expect(page.locator("#answer")).to_contain_text("not an image of a known kind")
+    expect(page.locator("#answer")).to_contain_text("not an image in JPEG")
     _upload(page, photo)
     _says(page, demo.verdict_for(photo))
 
 
 @pytest.mark.parametrize(
     ("name", "size", "says"),
-    [("letter.txt", 10, "letter.txt"), ("huge.png", MAX_FILE_BYTES + 1, "maximum allowed size")],
+    [
+        ("letter.txt", 10, "letter.txt is not an image. Choose a JPEG"),
+        ("huge.png", MAX_FILE_BYTES + 1, "maximum allowed size"),
+    ],
 )
 def test_what_gradio_refuses_is_explained(
     visit: Visit, tmp_path: Path, name: str, size: int, says: str
@@ -273,7 +276,7 @@ def test_the_second_tab_shows_scores_and_figures(visit: Visit) -> None:
         expect(figure).to_have_js_property("complete", True)
         assert figure.evaluate("e => e.naturalWidth") > 500
         assert len(figure.get_attribute("alt") or "") > 20
-    page.get_by_role("tab", name="Judge an image").click()
+    page.get_by_role("tab", name="Classify an image").click()
     _says(page, "No image yet")
 
 

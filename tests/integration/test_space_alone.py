@@ -180,11 +180,11 @@ def test_programs_are_told_each_verdict(served: Served, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("text.txt", b"no image", "not an image of a known kind"),
-        ("text.png", b"no image", "not an image of a known kind"),
+        ("text.txt", b"no image", "not an image in JPEG"),
+        ("text.png", b"no image", "not an image in JPEG"),
         ("empty.png", b"", "The file is empty"),
-        ("drawing.svg", b"<svg/>", "not an image of a known kind"),
-        ("cut.bmp", b"BM" + bytes(60), "not an image of a known kind|damaged"),
+        ("drawing.svg", b"<svg/>", "not an image in JPEG"),
+        ("cut.bmp", b"BM" + bytes(60), "not an image in JPEG|damaged"),
     ],
 )
 def test_a_file_that_is_no_image_gets_words(

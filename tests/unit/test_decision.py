@@ -160,7 +160,7 @@ def test_a_model_that_rejects_nothing_needs_no_tensors(tmp_path: Path) -> None:
 
 def test_a_decision_of_other_classes_is_refused(tmp_path: Path) -> None:
     Decision(_rules(), _textures()).write(tmp_path)
-    with pytest.raises(ModelError, match="is that of a model with other classes"):
+    with pytest.raises(ModelError, match="belongs to a model with other classes"):
         Decision.read(tmp_path, [*LABELS[:2], "rust"])
 
 

@@ -19,7 +19,7 @@ from space.inference import attribution
 from space.inference.attribution import (
     Explainer,
     above_mean,
-    by_place,
+    by_position,
     colored,
     make_explainer,
     stage_names,
@@ -64,7 +64,7 @@ def test_one_scale_alone_is_gradient_times_activation(predictor: Predictor) -> N
     (gradient,) = torch.autograd.grad(logit, seen[0])
     expected = (gradient * seen[0]).sum(1)
     found = LayerGradientXActivation(model, stage).attribute(batch, 4)
-    torch.testing.assert_close(by_place(found, seen[0].shape[1], 0), expected)
+    torch.testing.assert_close(by_position(found, seen[0].shape[1], 0), expected)
 
 
 def test_the_served_model_is_left_alone(predictor: Predictor) -> None:
@@ -81,11 +81,11 @@ def test_the_served_model_is_left_alone(predictor: Predictor) -> None:
 def test_places_are_added_up_in_any_layout() -> None:
     values = torch.rand(1, 5, 3, 4)
     expected = values.sum(1)
-    assert torch.equal(by_place(values, 5, 0), expected)
-    torch.testing.assert_close(by_place(values.permute(0, 2, 3, 1), 5, 0), expected)
+    assert torch.equal(by_position(values, 5, 0), expected)
+    torch.testing.assert_close(by_position(values.permute(0, 2, 3, 1), 5, 0), expected)
     square = torch.rand(1, 5, 3, 3)
     tokens = torch.cat([torch.ones(1, 2, 5), square.flatten(2).transpose(1, 2)], 1)
-    torch.testing.assert_close(by_place(tokens, 5, 2), square.sum(1))
+    torch.testing.assert_close(by_position(tokens, 5, 2), square.sum(1))
 
 
 def test_only_what_lies_above_the_mean_is_hot() -> None:

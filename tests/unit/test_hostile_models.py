@@ -320,7 +320,7 @@ def test_options_of_the_network_are_limited(
     ("changes", "says"),
     [
         ({"label_names": ["Dent"] * len(LABELS)}, "two classes have the same name"),
-        ({"tile": True}, "cut into tiles of which the transform crops a part"),
+        ({"tile": True}, "cut into tiles, but the transform crops them"),
     ],
 )
 def test_facts_of_a_config_that_contradict_each_other_are_refused(

@@ -17,9 +17,9 @@ from space.ui import prediction_panel
 from space.ui.prediction_panel import Background
 
 HOSTILE = "<img src=x onerror=alert(1)>&\"'"
-KNOWS = "The model knows 3 classes and rejects what looks like none of them."
+KNOWS = "The model knows 3 classes and rejects images that resemble none of them."
 CALIBRATED = (
-    "Its confidence is calibrated: of answers that are 90 % sure, about nine in ten are right."
+    "Its confidence is calibrated: of answers that are 90 % sure, about nine in ten are correct."
 )
 PLAIN = Background()
 
@@ -74,7 +74,7 @@ def test_a_probability_claims_certainty_only_where_it_is_exact(
 def test_the_verdict_comes_first_and_the_classes_by_probability() -> None:
     prediction = Prediction({"Crazing": 0.02, "Scratches": 0.97, "Pitted": 0.01})
     assert _text(prediction_panel.prediction(prediction, PLAIN)).startswith(
-        "Scratches — 97 % sure Scratches 97 % Crazing 2 % Pitted 1 % The model always picks one"
+        "Scratches — 97 % sure Scratches 97 % Crazing 2 % Pitted 1 % The model always assigns one"
     )
 
 
@@ -94,23 +94,23 @@ def test_of_many_classes_the_least_probable_are_summed_up() -> None:
     assert "2 more classes: 5 %" in _text(prediction_panel.prediction(Prediction(shares), PLAIN))
 
 
-def test_an_answer_that_can_be_taken() -> None:
+def test_an_accepted_answer() -> None:
     shares = {"Crazing": 0.02, "Scratches": 0.97, "Pitted": 0.01}
     prediction = Prediction(shares, ("Scratches",), "class", 0.3, 0.9545)
     html = prediction_panel.prediction(prediction, _background())
     assert '<p class="badge class">' in html
     assert '<b class="limit" style="left:95.45%">' in html
     assert _text(html) == (
-        "The answer can be taken Scratches — 97 % sure Prediction set at 95 % coverage: Scratches "
+        "Answer accepted Scratches — 97 % sure Prediction set at 95 % coverage: Scratches "
         "Scratches 97 % Crazing 2 % Pitted 1 % An automatic answer needs 95.5 % "
         f"{KNOWS} {CALIBRATED}"
     )
 
 
-def test_an_answer_that_can_be_taken_though_others_are_possible() -> None:
+def test_an_accepted_answer_with_other_candidates() -> None:
     prediction = Prediction({"Crazing": 0.3, "Pitted": 0.7}, ("Pitted", "Crazing"), "class", 0.3, 0)
     text = _text(prediction_panel.prediction(prediction, _background()))
-    assert "At 95 % coverage it may also be Crazing ; what mistakes cost still speaks" in text
+    assert "At 95 % coverage it may also be Crazing ; given the costs of mistakes" in text
     assert "An automatic answer needs" not in text
 
 
@@ -120,7 +120,7 @@ def test_an_unsure_answer_of_one_candidate_names_the_limit() -> None:
     html = prediction_panel.prediction(prediction, _background())
     assert '<p class="badge unsure">' in html
     assert _text(html).startswith(
-        "A person should look Probably Scratches — 88 % sure That is below the 95.5 % that an "
+        "Needs human review Probably Scratches — 88 % sure That is below the 95.5 % that an "
         "automatic answer needs. Prediction set at 95 % coverage: Scratches Scratches 88 %"
     )
     assert "etween" not in html
@@ -130,7 +130,7 @@ def test_an_unsure_answer_of_several_candidates_names_them() -> None:
     shares = {"Crazing": 0.34, "Scratches": 0.6, "Pitted": 0.06}
     two = Prediction(shares, ("Scratches", "Crazing"), "unsure", 0.3, 0.9545)
     assert _text(prediction_panel.prediction(two, _background())).startswith(
-        "A person should look Between Scratches and Crazing Scratches is the likeliest at 60 %, "
+        "Needs human review Between Scratches and Crazing Scratches is the most likely at 60 %, "
         "below the 95.5 % that an automatic answer needs. "
         "Prediction set at 95 % coverage: Scratches, Crazing Scratches 60 %"
     )
@@ -141,15 +141,15 @@ def test_an_unsure_answer_of_several_candidates_names_them() -> None:
     )
 
 
-def test_a_surface_that_is_not_known_is_said_once_and_by_how_much() -> None:
+def test_an_unknown_surface_is_reported_once_with_its_novelty() -> None:
     shares = {"Crazing": 0.999, "Scratches": 0.001, "Pitted": 0.0}
     html = prediction_panel.prediction(
         Prediction(shares, ("Crazing",), "unknown", 1.074, 0.95), _background()
     )
     text = _text(html)
     assert text == (
-        "Unknown surface The image looks unlike everything that the model was trained on, so it "
-        "names no class. Novelty 1.07 × the limit Class probabilities, which mean little here "
+        "Unknown surface The image differs from all training images, so no class is reported. "
+        "Novelty 1.07 × the limit Class probabilities (not reliable here) "
         f"Crazing > 99 % Scratches < 1 % Pitted 0 % {KNOWS}"
     )
     assert text.lower().count("unknown") == 1
@@ -161,12 +161,12 @@ def test_a_surface_that_is_not_known_is_said_once_and_by_how_much() -> None:
         )
 
 
-def test_a_model_of_drawings_never_vouches_for_a_photograph() -> None:
+def test_a_model_of_drawings_never_accepts_a_photograph() -> None:
     shares = {"Crazing": 0.01, "Scratches": 0.99, "Pitted": 0.0}
     sure = Prediction(shares, ("Scratches",), "class", 0.3, 0.95)
     upload = prediction_panel.prediction(sure, _background(drawn=True))
     assert "badge class" not in upload
-    assert _text(upload).startswith("Trained on drawings: don’t rely on it Most like Scratches ")
+    assert _text(upload).startswith("Trained on drawings: do not rely on it Most like Scratches ")
     assert " sure" not in upload
     assert "needs" not in upload
     assert "calibrated" not in upload
@@ -185,13 +185,13 @@ def test_the_note_claims_no_more_than_was_measured() -> None:
     assert "is not calibrated" in _text(prediction_panel.waiting(labels, PLAIN))
     assert note().endswith(f"{KNOWS} {CALIBRATED}")
     never = note(rules=_rules(novelty_limit=None))
-    assert "always picks one of its 3 classes" in never
+    assert "always assigns one of its 3 classes" in never
     assert "is calibrated" in never
     worse = note(calibration=_measured(0.0389, 0.0545))
     assert worse.endswith("off by 5.5 percentage points on average (expected calibration error).")
     assert "is calibrated" not in worse
     assert "is calibrated" not in note(calibration=_measured(0.2, 0.1, chance=0.02))
-    assert note(calibration=None).endswith("agrees with the truth was not published.")
+    assert note(calibration=None).endswith("The calibration of its confidence was not published.")
 
 
 def _number(text: str) -> float:
@@ -214,8 +214,8 @@ def test_words_numbers_and_set_never_contradict(
     no_defect: str | None,
     least: float,
 ) -> None:
-    missed, false_alarm, look = costs
-    chosen = Costs(missed=missed, false_alarm=false_alarm, review=look, no_defect=no_defect)
+    missed, false_alarm, review = costs
+    chosen = Costs(missed=missed, false_alarm=false_alarm, review=review, no_defect=no_defect)
     rules = _rules(costs=chosen.model_dump(), least_probability=least)
     [said] = Decision(rules, None).conclude(scale * torch.tensor([logits]), None)
     html = prediction_panel.prediction(said, _background(rules=rules))

@@ -55,13 +55,13 @@ def test_names_from_outside_are_shown_and_not_obeyed(html: str) -> None:
     ("label", "verdict", "caption"),
     [
         ("Rolled", "class", "Rolled"),
-        ("Pitted", "class", "Rolled – the model is wrong here"),
+        ("Pitted", "class", "Rolled – predicted incorrectly"),
         ("Rolled", "unsure", "Rolled – the model is unsure here"),
         ("Pitted", "unsure", "Rolled – the model is unsure here"),
-        ("Rolled", "unknown", "Rolled – unknown surface to the model"),
+        ("Rolled", "unknown", "Rolled – reported as unknown surface"),
     ],
 )
-def test_an_example_says_where_the_model_falls_short(
+def test_an_example_says_where_the_prediction_is_not_correct(
     label: str, verdict: Literal["class", "unsure", "unknown"], caption: str
 ) -> None:
     probabilities = {name: 0.9 if name == label else 0.02 for name in LABELS}
@@ -86,7 +86,7 @@ def test_a_model_of_drawings_says_so() -> None:
     drawn = example_report(data=example_data(kind="drawn"))
     report = model_report.Report.model_validate(drawn.model_dump())
     text = _text(page.header("local-dir:x", None, LABELS, report))
-    assert "For trying out only. This model was trained on drawings." in text
+    assert "Demo only. This model was trained on drawings." in text
 
 
 def test_the_table_holds_every_score_with_its_interval() -> None:
@@ -94,8 +94,8 @@ def test_the_table_holds_every_score_with_its_interval() -> None:
     text = _text(page.scores_table(report))
     scores = report.test.scores
     assert "Measured on 288 test images" in text
-    assert "Accuracy images that were named correctly 98.6 % 96.5–99.5 %" in text
-    assert "Error rate images that were not 1.4 % 0.5–3.5 %" in text
+    assert "Accuracy share of images classified correctly 98.6 % 96.5–99.5 %" in text
+    assert "Error rate share of images classified incorrectly 1.4 % 0.5–3.5 %" in text
     assert f"{scores.auc.value:.3f} {scores.auc.low:.3f}–{scores.auc.high:.3f}" in text
     names = ["Sensitivity", "Specificity", "Precision", "F1", "AUC"]
     assert all(f" {name} " in text for name in names)

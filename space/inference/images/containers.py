@@ -1,8 +1,8 @@
-"""Take from an image file what makes its picture; notes beside it never reach a decoder.
+"""Extract the picture from an image file; metadata never reaches a decoder.
 
-Decoders read tags, comments and profiles into memory before anybody knows the size of the picture,
-and a file of a megabyte can name gigabytes of them. Here each container is walked with bounds, its
-orientation and bit depth are noted, and a copy without the rest goes on to the decoder.
+Decoders read tags, comments and profiles into memory before the size of the picture is known, and
+a file of a megabyte can declare gigabytes of them. Here each container is parsed with bounds, its
+orientation and bit depth are read, and the decoder gets a copy without the rest.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import NoReturn
 from .tiff import TiffDirectory
 
 MAX_PIXELS = 50_000_000
-# Scaling the short side of a thin line up to the network's input would need all the memory.
+# Scaling a very thin image up to the network's input would exhaust the memory.
 MAX_ASPECT_RATIO = 100
 # Encoders write 1 to 20. Each scan costs a pass over the whole picture, however short it is.
 MAX_JPEG_SCANS = 64
-# JPEG segments, PNG chunks, GIF and WebP blocks: far more than any encoder writes.
+# JPEG segments, PNG chunks, GIF and WebP blocks: many more than any encoder writes.
 MAX_BLOCKS = 300_000
 # Pillow decodes run-length coded BMPs in Python.
 MAX_RLE_PIXELS = 4_000_000
@@ -33,11 +33,9 @@ MIN_BLOCK_BITS, MIN_PRECINCT_BITS = 8, 5
 # Inflated text of a PNG that may hold EXIF data.
 MAX_TEXT_BYTES = 2**17
 
-SEVERAL_FRAMES = "The file holds several frames or pages. Save the one to be judged as PNG."
-UNKNOWN = (
-    "The file is not an image of a known kind (JPEG, PNG, BMP, TIFF, WebP, GIF, AVIF, JPEG 2000)."
-)
-# First bytes of the kinds of files whose samples may have more than 8 bits.
+SEVERAL_FRAMES = "The file holds several frames or pages. Save the one to classify as PNG."
+UNKNOWN = "The file is not an image in JPEG, PNG, BMP, TIFF, WebP, GIF, AVIF or JPEG 2000 format."
+# First bytes of the formats whose samples may have more than 8 bits.
 DEEP_KINDS = (
     *(b"\x89PNG", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     *(b"\0\0\0\x0cjP", b"\xff\x4f\xff\x51"),
@@ -49,17 +47,17 @@ ORIENTATION = re.compile(rb"tiff:Orientation(?:=\"|>)([1-8])")
 
 
 class ImageError(ValueError):
-    """The image can't be used; the message says why, in words for the person who sent it."""
+    """The image can't be used; the message says why and is shown to the visitor."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A file without its notes.
+    """An image file without its metadata.
 
     Attributes:
         format: Pillow's name of it.
-        content: the file's bytes, as the decoder shall see them.
-        orientation: EXIF number from 1 (upright) to 8, which the decoder does not know; None for
+        content: the bytes for the decoder.
+        orientation: EXIF number from 1 (upright) to 8, which the decoder does not get; None for
             AVIF, where the decoder finds it.
         bit_depth: significant bits of a sample as the file's tags say; None if they don't.
     """
@@ -71,10 +69,10 @@ class Picture:
 
 
 def picture_of(content: bytes) -> Picture:
-    """Return what a decoder needs of a file.
+    """Return the data that a decoder needs from a file.
 
     Raises:
-        ImageError: not an image of a known kind, or one that no camera or program writes.
+        ImageError: the format is not supported, or no camera or program writes such a file.
     """
     if not content:
         raise ImageError("The file is empty.")
@@ -129,8 +127,8 @@ def _exif_orientation(exif: bytes, xmp: bytes = b"") -> int:
 
 
 def _jpeg(content: bytes) -> Picture:
-    """Keep tables, frame and the scans of the first picture; note its orientation."""
-    kept, exif, xmp, at = [content[:2]], b"", b"", 2
+    """Copy tables, frame and scans of the first picture; read its orientation."""
+    copied, exif, xmp, at = [content[:2]], b"", b"", 2
     for _ in range(MAX_BLOCKS):
         at = content.find(b"\xff", at)
         if at < 0:
@@ -155,9 +153,9 @@ def _jpeg(content: bytes) -> Picture:
             check_size(width, height)
             if bits != 8:
                 raise ImageError(f"JPEG of {bits} bits can't be read. Save it as PNG or TIFF.")
-        # JFIF and Adobe segments say how colors are stored; the others are notes.
+        # JFIF and Adobe segments define how colors are stored; the others are metadata.
         if marker in (0xE0, 0xEE) or marker < 0xE0:
-            kept.append(segment)
+            copied.append(segment)
     else:
         _refuse("has too many segments")
     # Inside a scan, 0xFF is followed by nothing but 0 and the numbers of restarts.
@@ -165,11 +163,11 @@ def _jpeg(content: bytes) -> Picture:
     scans = content[at : len(content) if end < 0 else end + 2]
     if scans.count(b"\xff\xda") > MAX_JPEG_SCANS:
         _refuse("paints its picture in too many passes")
-    return Picture("JPEG", b"".join([*kept, scans]), _exif_orientation(exif, xmp))
+    return Picture("JPEG", b"".join([*copied, scans]), _exif_orientation(exif, xmp))
 
 
 def _png(content: bytes) -> Picture:
-    """Keep header, palette, transparency and pixels."""
+    """Copy header, palette, transparency and pixels."""
     check_size(*struct.unpack_from(">II", content, 16))
     head, pixels, exif, xmp = [content[:8]], [], b"", b""
     for name, start, end in _png_chunks(content):
@@ -212,17 +210,17 @@ def _hex_exif(name: bytes, text: bytes) -> bytes:
         if name == b"zTXt":
             text = zlib.decompressobj().decompress(text[1:], MAX_TEXT_BYTES)
         return bytes.fromhex(b"".join(text.split(b"\n")[3:]).decode("ascii"))
-    # Notes that can't be read say nothing on how the picture lies.
+    # Metadata that can't be read gives no orientation.
     except (zlib.error, ValueError):
         return b""
 
 
 def _gif(content: bytes) -> Picture:
-    """Keep screen, palette and the first image with its transparency."""
+    """Copy screen, palette and the first image with its transparency."""
     check_size(*struct.unpack_from("<HH", content, 6))
     palette = 3 << ((content[10] & 7) + 1) if content[10] & 0x80 else 0
     at = 13 + palette
-    kept, control, images, blocks = [content[:at]], b"", 0, 0
+    copied, control, images, blocks = [content[:at]], b"", 0, 0
 
     def skip_blocks(at: int) -> int:
         nonlocal blocks
@@ -242,7 +240,7 @@ def _gif(content: bytes) -> Picture:
         elif kind == 0x2C:
             flags = content[at + 9]
             at = skip_blocks(at + 11 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0))
-            kept += [control, content[start:at]]
+            copied += [control, content[start:at]]
             images += 1
             if images > 1:
                 raise ImageError(SEVERAL_FRAMES)
@@ -253,7 +251,7 @@ def _gif(content: bytes) -> Picture:
         blocks += 1
         if blocks > MAX_BLOCKS:
             _refuse("has too many blocks")
-    return Picture("GIF", b"".join([*kept, b";"]))
+    return Picture("GIF", b"".join([*copied, b";"]))
 
 
 def _bmp(content: bytes) -> Picture:
@@ -265,7 +263,7 @@ def _bmp(content: bytes) -> Picture:
         if compression in (1, 2) and work > MAX_RLE_PIXELS:
             raise ImageError(
                 f"A run-length coded BMP may have at most {MAX_RLE_PIXELS // 1_000_000} megapixels "
-                "and as many megabytes. Save the image as PNG."
+                "and megabytes. Save the image as PNG."
             )
     return Picture("BMP", content)
 
@@ -296,7 +294,7 @@ def _webp(content: bytes) -> Picture:
 
 
 def _heif(content: bytes) -> Picture:
-    """Tell AVIF, which Pillow can read, from HEIC, which it can't; hide EXIF data from Pillow."""
+    """Accept AVIF, which Pillow can read, and refuse HEIC; hide EXIF data from Pillow."""
     (length,) = struct.unpack_from(">I", content)
     brands = {content[at : at + 4] for at in (8, *range(16, min(length, 256), 4))}
     if content[8:12] not in (b"avif", b"avis") and (brands & HEIC_BRANDS or b"avif" not in brands):
@@ -309,7 +307,7 @@ def _heif(content: bytes) -> Picture:
     if start < 0:
         raise ImageError("The image is damaged or incomplete: it has no picture.")
     (meta_bytes,) = struct.unpack_from(">I", content, start)
-    # An item of a kind that libavif does not know is passed over.
+    # libavif skips items of an unknown type.
     meta = content[start : start + meta_bytes].replace(b"Exif", b"skip")
     return Picture("AVIF", content[:start] + meta + content[start + meta_bytes :], None)
 
@@ -337,18 +335,18 @@ def _jpeg2000(content: bytes) -> Picture:
 
 
 def _check_blocks(content: bytes, at: int, *, in_tile: bool) -> int:
-    """Check the sizes of blocks in a header of JPEG 2000; return where the header ends."""
+    """Check the block sizes in a JPEG 2000 header; return the end of the header."""
     for _ in range(MAX_BLOCKS):
         marker, length = struct.unpack_from(">HH", content, at)
         if marker in (0xFF90, 0xFF93):
             return at
         if marker in (0xFF52, 0xFF53):
-            # Behind length and style: 4 bytes for all components, or the number of one.
+            # After length and style: 4 bytes for all components, or the number of one.
             style = at + 4 if marker == 0xFF52 else at + 5
             levels = style + 5 if marker == 0xFF52 else style + 1
             block_bits = 4 + (content[levels + 1] & 15) + (content[levels + 2] & 15)
             precincts = content[levels + 5 : at + 2 + length] if content[style] & 1 else b""
-            # Each level has half the sides of the next one.
+            # Each level has half the side lengths of the next one.
             smallest = min(
                 (
                     min(size & 15, size >> 4) + below
@@ -363,7 +361,7 @@ def _check_blocks(content: bytes, at: int, *, in_tile: bool) -> int:
 
 
 def _tiff(content: bytes) -> Picture:
-    """Keep the tags of the first page that say where and how its pixels are stored."""
+    """Copy the tags of the first page that locate and describe its pixels."""
     directory = TiffDirectory.read(content, MAX_TIFF_ENTRIES)
     if directory is None:
         raise ImageError(
@@ -374,7 +372,7 @@ def _tiff(content: bytes) -> Picture:
     width, height = directory.number("width") or 0, directory.number("height") or 0
     check_size(width, height)
     if directory.number("plane layout") == 2 and (directory.number("bits") or 1) > 8:
-        # Pillow takes such planes for 8-bit ones.
+        # Pillow reads such planes as 8-bit.
         raise ImageError(
             "The TIFF stores colors of more than 8 bits in separate planes. Save it with "
             "interleaved colors, or as PNG."

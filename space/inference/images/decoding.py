@@ -1,4 +1,4 @@
-"""Decode images in processes of their own, which a hostile file can't harm anybody from.
+"""Decode images in separate processes, which contain the effects of a hostile file.
 
 `Decoder` keeps a few of them. Each has a limit on its memory; one that takes too long is ended, and
 another one is started in its place. A child gets the bytes of a file on its input and answers with
@@ -21,7 +21,7 @@ from typing import IO, Any, cast
 
 from PIL import Image
 
-# Windows has no such module, and macOS does not hold to a limit on the address space.
+# Windows has no such module, and macOS does not enforce a limit on the address space.
 if sys.platform == "linux":
     import resource
 
@@ -35,14 +35,14 @@ from .reader import (
 )
 
 DECODE_LIMIT_S = 10.0
-# A visitor waits no longer than this for others' images.
+# Longest wait of a visitor for other images, in seconds.
 WAIT_LIMIT_S = 60.0
 # Address space of a child: 50 megapixels of any kind need 1.2 GB of it.
 MEMORY_LIMIT_BYTES = 2 * 2**30
-# The child ends itself that much later, if nobody is left to end it.
+# The child ends itself this much later if its parent is gone.
 GRACE_S = 5
 REQUEST = struct.Struct(">BQ")  # bit depth, bytes of the file
-ANSWER = struct.Struct(">?IQ")  # whether it is an image, bytes of the facts, bytes of the pixels
+ANSWER = struct.Struct(">?IQ")  # whether it is an image, bytes of properties, bytes of pixels
 MAX_FACTS_BYTES = 2**16
 PIPE_BYTES = 2**20
 INHERITED = (
@@ -53,13 +53,13 @@ INHERITED = (
 
 @dataclass(frozen=True)
 class ImageProperties:
-    """What a file is.
+    """Properties of an image file.
 
     Attributes:
         size_px: width and height, upright.
-        mode: how samples are stored, in Pillow's words.
+        mode: Pillow's mode of the stored samples.
         orientation: EXIF number from 1 (upright) to 8.
-        transparent: whether some pixels may be.
+        transparent: whether pixels may be transparent.
         brightest: the largest sample of more than 8 bits; None if samples have 8.
         bit_depth: the smallest usual depth that holds all samples; None if they have 8.
         tagged_depth: significant bits as the file's tags say; None if they don't.
@@ -78,8 +78,8 @@ class Decoder:
     """Processes that decode images, for any number of threads.
 
     Args:
-        workers: how many images are decoded at the same time.
-        limit_s: how long one image may take.
+        workers: number of images decoded at the same time.
+        limit_s: time limit for one image, in seconds.
         memory_bytes: address space of a process; systems without `resource` have no such limit.
     """
 
@@ -90,7 +90,7 @@ class Decoder:
         memory_bytes: int = MEMORY_LIMIT_BYTES,
     ) -> None:
         self.limit_s, self.memory_bytes = limit_s, memory_bytes
-        # None stands for a process that has to be started first.
+        # None is a process that is not started yet.
         self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
         self._closed = False
         for _ in range(workers):
@@ -106,14 +106,14 @@ class Decoder:
         """Return the 8-bit RGB picture of a file, as `images.read_image` does.
 
         Raises:
-            ImageError: as there, or decoding takes too long or too much memory.
+            ImageError: as there, or decoding exceeds the time or memory limit.
         """
         return self.examine(source, bit_depth)[0]
 
     def examine(
         self, source: str | Path | IO[bytes], bit_depth: int | None = None
     ) -> tuple[Image.Image, ImageProperties]:
-        """Return the 8-bit RGB picture of a file, and what the file is.
+        """Return the 8-bit RGB picture of a file, and the properties of the file.
 
         Args:
             source: a path, or an open file.
@@ -126,7 +126,7 @@ class Decoder:
         try:
             worker = self._idle.get(timeout=WAIT_LIMIT_S)
         except queue.Empty:
-            raise ImageError("Too many images wait to be decoded. Try again later.") from None
+            raise ImageError("The server is decoding too many images. Try again later.") from None
         healthy = False
         try:
             worker = worker or self._start()
@@ -175,11 +175,11 @@ class _Worker:
         self.limit_s = limit_s
         self.process = subprocess.Popen(
             [sys.executable, "-m", __name__, str(memory_bytes), str(limit_s + GRACE_S)],
-            # From where this module's packages are found, in a Space on the Hub too.
+            # The root of this module's package, also in a Space on the Hub.
             cwd=Path(__file__).parents[__name__.count(".")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # Decoders in C complain there of each damaged file; the answer says what is wrong.
+            # C decoders print errors there for each damaged file; the answer holds the error.
             stderr=subprocess.DEVNULL,
             env=_environment(),
             bufsize=0,
@@ -190,8 +190,8 @@ class _Worker:
         """Send a file to a child and read its answer.
 
         Raises:
-            _RefusalError: the child is fine, and the file is not.
-            ImageError: the child is not fine.
+            _RefusalError: the file can't be used; the child can.
+            ImageError: the child failed.
         """
         late = threading.Event()
         to, answers = cast("IO[bytes]", self.process.stdin), cast("IO[bytes]", self.process.stdout)
@@ -222,7 +222,7 @@ class _Worker:
                     "again as PNG or JPEG, or scale it down."
                 ) from error
             raise ImageError(
-                "The image makes the decoder fail, or takes too much memory. Save it again as PNG."
+                "The decoder failed on this image or ran out of memory. Save it again as PNG."
             ) from error
         finally:
             timer.cancel()
@@ -230,7 +230,7 @@ class _Worker:
         return Image.frombytes("RGB", facts.size_px, pixels), facts
 
     def end(self) -> None:
-        """End the process, whatever it does."""
+        """Kill the process."""
         self.process.kill()
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
@@ -239,14 +239,14 @@ class _Worker:
 
 
 def _environment() -> dict[str, str]:
-    """Return what a child needs to start: no tokens, which a hostile file could be after."""
+    """Return the environment of a child: without tokens, which a hostile file could read."""
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    # One thread: a child decodes one image, and its address space is limited.
+    # One thread: a child decodes one image in a limited address space.
     return inherited | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 class _RefusalError(ValueError):
-    """A child says why a file can't be used."""
+    """A child reports why a file can't be used."""
 
 
 def _write(pipe: IO[bytes], content: bytes) -> None:
@@ -299,7 +299,7 @@ def _serve(requests: IO[bytes], answers: IO[bytes], limit_s: float) -> None:
 
 
 def _decoded(content: bytes, bit_depth: int) -> tuple[dict[str, Any], bytes]:
-    """Return the facts and the pixels of a file."""
+    """Return the properties and the pixels of a file."""
     decoded = decode_image(content)
     image = decoded.to_rgb(bit_depth or decoded.bit_depth or 16)
     facts = ImageProperties(
@@ -321,12 +321,12 @@ def _limit_memory(limit_bytes: int) -> None:
 
 
 def main() -> None:
-    """Decode what comes on the standard input until it ends."""
+    """Decode files from the standard input until it ends."""
     memory_bytes, limit_s = int(sys.argv[1]), float(sys.argv[2])
-    # The terminal sends Ctrl-C to all; the parent closes the input when it is done.
+    # The terminal sends Ctrl-C to all processes; the parent closes the input when it ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests, answers = os.fdopen(os.dup(0), "rb", 0), os.fdopen(os.dup(1), "wb", 0)
-    # Nothing else that a decoder prints may come between the answers.
+    # The output of a decoder must not mix with the answers.
     os.dup2(2, 1)
     _limit_memory(memory_bytes)
     _serve(requests, answers, limit_s)

@@ -1,4 +1,4 @@
-"""Read a file as the picture that a person sees, or say why that can't be done."""
+"""Read a file as the picture that a person sees, or report why it can't be read."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Pillow keeps the upper byte of 16-bit color. Read in the other byte order, it keeps the lower one.
+# Pillow returns the upper byte of 16-bit color; in the other byte order it returns the lower one.
 OTHER_BYTE = {
     "RGB;16B": "RGB;16L",
     "RGB;16L": "RGB;16B",
@@ -125,14 +125,14 @@ class DecodedImage:
         largest, brightest = 2**bit_depth - 1, int(samples.max())
         if brightest > largest:
             raise ImageError(
-                f"The image has samples up to {brightest}, but the model knows images of "
-                f"{bit_depth} bits, which reach {largest}. Send images as the camera stored those "
-                "that it was trained on, or save this one with 8 bits."
+                f"The image has samples up to {brightest}, but the model was trained on images of "
+                f"{bit_depth} bits, whose maximum is {largest}. Use images stored like the "
+                "training images, or save this one with 8 bits."
             )
         levels = (samples >> (bit_depth - 8)).astype(np.uint8)
         if self.alpha is None:
             return Image.fromarray(levels[:, :, 0] if levels.shape[2] == 1 else levels)
-        # Some programs scale opacity to 16 bits even where the samples have fewer.
+        # Some programs scale opacity to 16 bits even if the samples have fewer.
         shift = bit_depth - 8 if self.alpha.max() <= largest else 8
         opacity = (self.alpha >> shift).astype(np.uint8)
         rgb = np.broadcast_to(levels, (*levels.shape[:2], 3))
@@ -140,7 +140,7 @@ class DecodedImage:
 
 
 def read_image(source: str | Path | IO[bytes], bit_depth: int = 16) -> Image.Image:
-    """Decode a file of any common kind into the 8-bit RGB picture that a person sees.
+    """Decode a file of any common format into the 8-bit RGB picture that a person sees.
 
     EXIF rotation is applied; 16-bit samples are scaled to 8 bits; transparent pixels become white.
 
@@ -149,7 +149,7 @@ def read_image(source: str | Path | IO[bytes], bit_depth: int = 16) -> Image.Ima
         bit_depth: significant bits of 16-bit samples; see `BIT_DEPTHS`.
 
     Raises:
-        ImageError: no image, damaged, too large, animated, or of a depth that can't be scaled.
+        ImageError: not an image, damaged, too large, animated, or the depth can't be scaled.
     """
     return decode_image(read_content(source)).to_rgb(bit_depth)
 
@@ -169,13 +169,13 @@ def read_content(source: str | Path | IO[bytes], first: int = MAX_FILE_BYTES + 1
     """Return the bytes of an image file, or its first ones.
 
     Raises:
-        ImageError: it can't be opened, is no file, or holds more than `MAX_FILE_BYTES`.
+        ImageError: it can't be opened, is not a file, or has more than `MAX_FILE_BYTES`.
     """
     if not isinstance(source, str | Path):
         source.seek(0)
         return _bounded(source.read(first))
     try:
-        # Before it is opened, which would wait for the other end of a pipe.
+        # Checked before opening, which would block on a pipe.
         kind = FILE_KINDS.get(stat.S_IFMT(Path(source).stat().st_mode))
         if kind:
             raise ImageError(f"The file can't be opened: it is {kind}, not a file.")
@@ -202,7 +202,7 @@ def decode_image(content: bytes) -> DecodedImage:
     """Decode a file as it is stored.
 
     Raises:
-        ImageError: no image, damaged, too large, animated, or of a depth that can't be scaled.
+        ImageError: not an image, damaged, too large, animated, or the depth can't be scaled.
     """
     picture = picture_of(content)
     try:
@@ -210,7 +210,7 @@ def decode_image(content: bytes) -> DecodedImage:
             check_size(*image.size)
             if getattr(image, "is_animated", False):
                 raise ImageError(
-                    "The file holds several frames or pages. Save the one to be judged as PNG."
+                    "The file holds several frames or pages. Save the one to classify as PNG."
                 )
             rawmode = _rawmode(image)
             image.load()
@@ -223,23 +223,23 @@ def decode_image(content: bytes) -> DecodedImage:
         raise ImageError("The image has far too many pixels. Crop it or scale it down.") from error
     except UnidentifiedImageError as error:
         raise ImageError(
-            f"The image is damaged or incomplete, or a kind of {picture.format} that can't be "
+            f"The image is damaged or incomplete, or a variant of {picture.format} that can't be "
             "read here. Save it again as PNG."
         ) from error
     except MemoryError as error:
         raise ImageError("Decoding the image takes too much memory. Save it as PNG.") from error
-    # Decoders meet damaged data in many ways: OSError, SyntaxError, ValueError, struct.error, …
+    # Decoders raise many errors on damaged data: OSError, SyntaxError, ValueError, struct.error, …
     except Exception as error:
         raise ImageError(f"The image is damaged or incomplete: {error}") from error
 
 
 def _opened(picture: Picture) -> ImageFile.ImageFile:
-    """Open a picture with the one decoder that its first bytes ask for."""
+    """Open a picture with the decoder of its format only."""
     return Image.open(io.BytesIO(picture.content), formats=[picture.format])
 
 
 def _rawmode(image: ImageFile.ImageFile) -> str:
-    """Return how the samples are stored, in Pillow's words."""
+    """Return Pillow's raw mode of the samples."""
     args = image.tile[0].args if image.tile else None
     return str(args[0]) if isinstance(args, tuple) and args else str(args)
 
@@ -247,7 +247,7 @@ def _rawmode(image: ImageFile.ImageFile) -> str:
 def _deep_samples(
     image: ImageFile.ImageFile, rawmode: str, picture: Picture
 ) -> tuple[Samples | None, Samples | None]:
-    """Return samples of more than 8 bits with their opacity; None for what there is not."""
+    """Return samples of more than 8 bits and their opacity; None for each that is absent."""
     if image.mode == "F":
         raise ImageError("The image has floating-point pixels. Save it with 8 or 16 bits.")
     if image.mode == "I" or image.mode.startswith("I;16"):
@@ -268,14 +268,14 @@ def _deep_samples(
             return levels, stored[:, :, 3]
     else:
         return None, None
-    key = image.info.get("transparency")  # one 16-bit color that stands for “nothing here”
+    key = image.info.get("transparency")  # the 16-bit color of transparent pixels
     if key is None:
         return levels, None
     return levels, np.where((levels == key).all(axis=2), 0, 65535).astype(np.uint16)
 
 
 def _decoded_as(rawmode: str, picture: Picture) -> Image.Image:
-    """Decode a picture as if its samples were stored in another way."""
+    """Decode a picture with another raw mode."""
     with _opened(picture) as image:
         first = image.tile[0].args
         args = (rawmode, *first[1:]) if isinstance(first, tuple) else rawmode

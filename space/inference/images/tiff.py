@@ -1,11 +1,11 @@
-"""Tags of a TIFF file, or of EXIF data, which are stored alike: read with bounds, rewritten."""
+"""Tags of a TIFF file or of EXIF data, which have the same format: read with bounds, rewritten."""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
 
-# Tags that are needed to decode pixels, and those that are read here. No others are kept.
+# Tags that are needed to decode pixels, and those that are read here; all others are dropped.
 KEPT_TAGS = frozenset(
     {*range(256, 260), 262, 266, 273, *range(277, 280), 284, 292, 293, 317, 320}
     | {*range(322, 326), 332, 338, 339, 347, *range(512, 522), *range(529, 533), 50674}
@@ -27,13 +27,13 @@ NUMBERS = {
 TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 TYPE_BYTES |= {16: 8, 17: 8, 18: 8}
 UNSIGNED = {1: "B", 3: "H", 4: "L", 13: "L", 16: "Q", 18: "Q"}
-# Pixels are stored in at most that many strips or tiles; palettes have 196,608 levels.
+# Largest number of strips or tiles; palettes have 196,608 levels.
 MAX_VALUES = 2**20
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One tag: its type, how many values it has, and the bytes where they or their place lie."""
+    """One tag: type, number of values, and the bytes of the values or of their offset."""
 
     kind: int
     values: int
@@ -46,11 +46,11 @@ class TiffDirectory:
 
     Attributes:
         order: struct's sign of the byte order.
-        big: whether it is a BigTIFF, of 64-bit offsets.
-        offset: where the directory lies.
-        next_page: where the next page's directory lies; 0 if there is none.
-        entries: by tag; of a tag that is there twice, the first.
-        values: for each entry, the bytes of its values if they are all there.
+        big: whether it is a BigTIFF, with 64-bit offsets.
+        offset: of the directory.
+        next_page: offset of the next page's directory; 0 if there is none.
+        entries: by tag; the first one of a repeated tag.
+        values: for each entry, the bytes of its values if complete.
     """
 
     order: str
@@ -92,7 +92,7 @@ class TiffDirectory:
         return directory
 
     def _value_bytes(self, content: bytes, entry: Entry) -> bytes | None:
-        """Return the values of an entry as they are stored; None if they aren't all there."""
+        """Return the stored values of an entry; None if they are incomplete."""
         size = entry.values * TYPE_BYTES.get(entry.kind, 0)
         if not 0 < entry.values <= MAX_VALUES or not size:
             return None
@@ -103,7 +103,7 @@ class TiffDirectory:
         return found if len(found) == size else None
 
     def number(self, name: str) -> int | None:
-        """Return the first value of a tag; None if it is missing or no whole number."""
+        """Return the first value of a tag; None if it is missing or not a whole number."""
         tag = NUMBERS[name]
         code = UNSIGNED.get(self.entries[tag].kind) if tag in self.values else None
         if code is None:
@@ -111,15 +111,14 @@ class TiffDirectory:
         return int(struct.unpack_from(self.order + code, self.values[tag])[0])
 
     def count(self, name: str) -> int:
-        """Return how many values a tag claims to have."""
+        """Return the number of values that a tag declares."""
         entry = self.entries.get(NUMBERS[name])
         return entry.values if entry else 0
 
     def bit_depth(self) -> int | None:
-        """Return the significant bits of a sample; None where the tags say no more than 16.
+        """Return the significant bits of a sample; None if the tags give no more than 16.
 
-        A largest sample of 65,535 is what the standard assumes where the tag is missing, so that
-        it says nothing.
+        A largest sample of 65,535 is the standard's default and carries no information.
         """
         stored, largest = self.number("bits"), self.number("largest sample")
         if stored is not None and 8 < stored < 16:
@@ -129,11 +128,11 @@ class TiffDirectory:
         return None
 
     def rewritten(self, content: bytes) -> bytes:
-        """Return the file with a directory, behind its end, that holds the kept tags alone."""
+        """Return the file with a new directory at its end that holds only `KEPT_TAGS`."""
         padded = content + bytes(len(content) % 2)
-        kept = sorted(tag for tag in self.values if tag in KEPT_TAGS)
-        directory = struct.pack(self.order + ("Q" if self.big else "H"), len(kept))
-        for tag in kept:
+        tags = sorted(tag for tag in self.values if tag in KEPT_TAGS)
+        directory = struct.pack(self.order + ("Q" if self.big else "H"), len(tags))
+        for tag in tags:
             entry = self.entries[tag]
             directory += struct.pack(
                 self.order + ("HHQ8s" if self.big else "HHL4s"),
