@@ -31,7 +31,7 @@ ADVICE = {
 
 @dataclass(frozen=True)
 class Background:
-    """Facts about a model that the panel states with every prediction.
+    """Schema about a model that the panel states with every prediction.
 
     Attributes:
         rules: its decision rules; None if it was published without.

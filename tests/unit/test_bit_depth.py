@@ -216,9 +216,7 @@ def test_dark_images_are_no_mixture() -> None:
 
 def test_a_sample_beyond_the_models_depth_is_refused_in_words() -> None:
     file = encoded(np.array([[0, 1024]], np.uint16), "PNG")
-    with pytest.raises(
-        ImageError, match=r"up to 1024, but the model was trained on .* 10 bits"
-    ):
+    with pytest.raises(ImageError, match=r"up to 1024, but the model was trained on .* 10 bits"):
         read_image(file, 10)
     assert read_image(file, 12).getpixel((1, 0)) == (64, 64, 64)
 
