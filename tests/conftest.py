@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -72,9 +73,9 @@ def _fresh_accelerator() -> Iterator[None]:
     AcceleratorState._reset_state(reset_partial_state=True)
 
 
-@pytest.fixture
-def hub() -> Iterator[LoopbackHub]:
-    """An empty hub with users: ada (of the organisation mill), bob, and eve, who pays nothing."""
+@contextmanager
+def clean_hub() -> Iterator[LoopbackHub]:
+    """Empty the hub; users are ada (of the organisation mill), bob, and eve, who pays nothing."""
     HUB.reset()
     for cache in HF_HOME.iterdir():
         shutil.rmtree(cache) if cache.is_dir() else cache.unlink()
@@ -84,6 +85,13 @@ def hub() -> Iterator[LoopbackHub]:
     yield HUB
     assert HUB.defects == []
     assert not HUB.faults_pending, "an ordered fault never happened: the test tests nothing"
+
+
+@pytest.fixture
+def hub() -> Iterator[LoopbackHub]:
+    """A hub for one test; see `clean_hub`."""
+    with clean_hub() as hub:
+        yield hub
 
 
 @pytest.fixture

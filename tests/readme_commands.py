@@ -1,4 +1,4 @@
-"""README's commands, and how a test runs one: as a user types it, on fewer, smaller images."""
+"""The commands of README and docs, and how a test runs one: on fewer, smaller images."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.drawn_boxes import write_boxes
 from trainer.synthetic.samples import write_samples
 
 REPOSITORY = Path(__file__).parents[1]
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+# These build on the model that README's commands train and publish, in this order.
+FIRST_MODEL = ("README.md", "docs/guides/publish.md", "docs/guides/operate.md")
+# Where the pages tell readers to put photographs and weights: beside the clone.
+BESIDE = ("../data", "../weights")
 # Later flags win over earlier ones: the same commands, only cheaper.
 CHEAP = ["--image-size", "32", "--epochs", "2", "--mixed-precision", "no"]
 CHEAP += ["--robustness-images", "6"]
@@ -36,15 +40,51 @@ SMALL_BENCHMARKS = {
 PROGRAM = Path(sys.executable).parent
 
 
-def blocks(language: str) -> list[str]:
-    """Return README's code blocks of a language."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+@dataclass(frozen=True)
+class Step:
+    """A command or a program that a page shows.
+
+    Attributes:
+        page: path of the page in the repository.
+        language: bash, of which each command is a step, or python, of which each block is.
+        text: what a reader types, in one line if it is a command.
+    """
+
+    page: str
+    language: str
+    text: str
+
+    @property
+    def group(self) -> str:
+        """The steps that share a checkout: those of a page, or of pages that build on another."""
+        return FIRST_MODEL[0] if self.page in FIRST_MODEL else self.page
+
+    @property
+    def needs_photographs(self) -> bool:
+        return any(place in self.text for place in BESIDE)
+
+    @property
+    def is_of_several_hosts(self) -> bool:
+        return "--num_machines" in self.text
 
 
-def commands() -> list[str]:
-    """Return README's shell commands, a line each."""
-    joined = "\n".join(blocks("bash")).replace("\\\n", " ")
-    return [line.strip() for line in joined.splitlines() if line.strip()]
+def pages() -> dict[str, str]:
+    """Return the text of README and of each page of docs/ by path, README's followers after it."""
+    names = [str(file.relative_to(REPOSITORY)) for file in (REPOSITORY / "docs").rglob("*.md")]
+    others = sorted(set(names) - set(FIRST_MODEL))
+    return {
+        name: (REPOSITORY / name).read_text(encoding="utf-8") for name in (*FIRST_MODEL, *others)
+    }
+
+
+def steps() -> list[Step]:
+    """Return what all pages show, in a reader's order."""
+    found = []
+    for page, text in pages().items():
+        for language, block in re.findall(r"```(bash|python)\n(.*?)```", text, re.DOTALL):
+            lines = block.replace("\\\n", " ").splitlines() if language == "bash" else [block]
+            found += [Step(page, language, line.strip()) for line in lines if line.strip()]
+    return found
 
 
 def run(words: list[str], cwd: Path) -> None:
@@ -80,5 +120,7 @@ def lay_out_checkout(folder: Path) -> None:
     """Make an empty folder look like a checkout with drawn images and boxes."""
     for name in ("trainer", "space", "benchmarks", "tests"):
         (folder / name).symlink_to(REPOSITORY / name, target_is_directory=True)
-    write_samples(folder / "custom_dateset", train_per_class=10, test_per_class=3)
-    write_boxes(folder / "boxes", folder / "custom_dateset")
+    images = folder / "custom_dataset"
+    write_samples(images, train_per_class=10, test_per_class=3)
+    write_boxes(folder / "boxes", images)
+    (folder / "photo.jpg").write_bytes(next((images / "test").glob("*/*")).read_bytes())

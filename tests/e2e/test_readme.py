@@ -1,6 +1,7 @@
-"""Every command of README.md runs, in its order, on small images and with a small model.
+"""Every command of README and docs runs, on small images and with a small model.
 
-Those on photographs run in `test_readme_measured.py`.
+Those on photographs run in `test_readme_measured.py`. The commands of a page build on each other:
+choose a page with `-k`, not a command.
 """
 
 from __future__ import annotations
@@ -10,66 +11,88 @@ import shlex
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from model_card.schema.report import Report
-from tests.loopback_hub import LoopbackHub
-from tests.readme_commands import (
-    REPOSITORY,
-    SMALL,
-    SMALL_BENCHMARKS,
-    blocks,
-    commands,
-    lay_out_checkout,
-    run,
-)
+from tests.conftest import clean_hub
+from tests.readme_commands import REPOSITORY, SMALL, Step, lay_out_checkout, run, steps
 from tests.running_space import running_space
 
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A folder like a checkout, where runs and images do no harm."""
-    lay_out_checkout(tmp_path)
-    return tmp_path
+HERE = [step for step in steps() if not step.needs_photographs and not step.is_of_several_hosts]
+MODEL = "local-dir:runs/first/published"
 
 
-# Three dozen commands, most of which load torch and train.
-@pytest.mark.timeout(2400)
-def test_readme_commands_run(checkout: Path, hub: LoopbackHub, token: str) -> None:
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder like a checkout for the pages of one group, with a hub and ada's token."""
+    folder = tmp_path_factory.mktemp("checkout")
+    lay_out_checkout(folder)
+    with clean_hub() as hub, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("HF_TOKEN", hub.add_token("ada"))
+        yield folder
+
+
+def _named(step: Step) -> str:
+    return f"{step.page}: {step.text.splitlines()[0][:60]}"
+
+
+@pytest.mark.parametrize(
+    ("checkout", "step"),
+    [pytest.param(s.group, s, marks=pytest.mark.xdist_group(s.group), id=_named(s)) for s in HERE],
+    indirect=["checkout"],
+    scope="module",
+)
+def test_command_runs(step: Step, checkout: Path) -> None:
     """What starts nothing new is checked in place; all else runs as a user would type it."""
-    ran = []
-    for line in commands():
-        words = shlex.split(line.replace("USER", "ada"))
-        if words[0] == "make":
-            check_make_target(words[1])
-        elif words[0] == ".":
-            assert words[1:] == [".venv/bin/activate"]
-        elif words[0].startswith("MODEL_ID="):
-            check_space_starts(words[0].removeprefix("MODEL_ID="), words[1:], checkout)
-        elif "--num_machines" in words:
-            continue  # for test_readme_commands_for_several_hosts
-        elif "../shared" in line:
-            continue  # for test_readme_measured.py
-        elif words[:2] == ["python", "-m"]:
-            assert words[2].removeprefix("benchmarks.") in SMALL_BENCHMARKS
-            run(words, checkout)
-        else:
-            run(words, checkout)
-        ran.append(words[0])
-    assert {"make", "python", "accelerate", "MODEL_ID=hf-hub:ada/strip-defects"} <= set(ran)
-    for code in blocks("python"):
-        run(["python", "-c", code.replace("USER", "ada")], checkout)
+    text = step.text.replace("USER/NAME", "ada/steel").replace("USER", "ada")
+    if step.language == "python":
+        check_program(text, checkout)
+        return
+    words = shlex.split(text)
+    if words[0] == "make":
+        check_make_target(words[1])
+    elif words[0] == ".":
+        assert words[1:] == [".venv/bin/activate"]
+    elif words[0].startswith("MODEL_ID="):
+        assert words[1:] == ["python", "space/app.py"]
+        with served(words[0].removeprefix("MODEL_ID="), checkout) as url:
+            assert url.startswith("http://127.0.0.1:")
+    else:
+        run(words, checkout)
 
 
-def test_readme_commands_for_several_hosts(checkout: Path) -> None:
+def test_the_pages_show_commands_of_all_kinds() -> None:
+    """If the pages were read wrongly, the test above would test nothing."""
+    readme = [step for step in steps() if step.page == "README.md"]
+    begins = {step.text.split()[0] for step in readme if step.language == "bash"}
+    assert begins == {
+        "make",
+        ".",
+        "python",
+        "MODEL_ID=hf-hub:USER/strip-defects",
+        f"MODEL_ID={MODEL}",
+    }
+    assert sum(step.language == "python" for step in readme) == 3
+    scripts = {word for step in HERE for word in step.text.split() if word.endswith(".py")}
+    assert {f"trainer/{name}.py" for name in ("train", "push", "inspect_data")} < scripts
+    assert any(step.text.startswith("accelerate launch") for step in HERE)
+    assert sum(step.text.startswith("python -m benchmarks.") for step in HERE) >= 8
+    assert sum(step.is_of_several_hosts for step in steps()) == 2
+
+
+def test_commands_for_several_hosts(tmp_path: Path) -> None:
     """Each host is a launcher on this machine, with one process in the place of its GPUs.
 
     It is torchrun, which accelerate calls for GPUs; on processors accelerate would ask for MPI.
     """
-    hosts = [shlex.split(line) for line in commands() if "--num_machines" in line]
+    lay_out_checkout(tmp_path)
+    hosts = [shlex.split(step.text) for step in steps() if step.is_of_several_hosts]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -85,17 +108,18 @@ def test_readme_commands_for_several_hosts(checkout: Path) -> None:
         started.append(
             subprocess.Popen(
                 [sys.executable, *launcher, *training, *SMALL],
-                cwd=checkout,
+                cwd=tmp_path,
                 env=os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
             )
         )
-    told = [process.communicate(timeout=500) for process in started]
-    assert [process.returncode for process in started] == [0, 0], told
-    assert [out for out, _ in told] == ["runs/hosts/published\n", ""], "one process speaks for all"
-    report = Report.read(checkout / "runs/hosts/published")
+    output = [process.communicate(timeout=500) for process in started]
+    assert [process.returncode for process in started] == [0, 0], output
+    printed = [out for out, _ in output]
+    assert printed == ["runs/hosts/published\n", ""], "only the first process prints"
+    report = Report.read(tmp_path / "runs/hosts/published")
     assert report.machine.processes == len(hosts)
 
 
@@ -105,12 +129,21 @@ def check_make_target(target: str) -> None:
     assert done.returncode == 0, done.stderr.decode()
 
 
-def check_space_starts(model_id: str, words: list[str], checkout: Path) -> None:
-    """The web page comes up; it is given a port of its own, since 7860 may be taken."""
-    assert words == ["python", "space/app.py"]
+def check_program(code: str, checkout: Path) -> None:
+    """Run a program in Python; one that calls the API gets a page to call."""
+    if "gradio_client" not in code:
+        run(["python", "-c", code], checkout)
+        return
+    with served(MODEL, checkout) as url:
+        assert "http://127.0.0.1:7860" in code
+        run(["python", "-c", code.replace("http://127.0.0.1:7860", url)], checkout)
+
+
+@contextmanager
+def served(model_id: str, checkout: Path) -> Iterator[str]:
+    """Serve a model until the block ends, on a free port, since 7860 may be taken."""
     kind, _, place = model_id.partition(":")
     absolute = f"{kind}:{checkout / place}" if kind == "local-dir" else model_id
-    folder = checkout / f"serve-{kind}"
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(dir=checkout))
     with running_space(REPOSITORY / "space" / "app.py", absolute, folder) as url:
-        assert url.startswith("http://127.0.0.1:")
+        yield url

@@ -1,7 +1,8 @@
-"""The commands behind README's tables of results: on a tenth of the photographs, made small."""
+"""The commands behind the tables of results: on a tenth of the photographs, made small."""
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 from tests.readme_commands import (
     REPOSITORY,
     SMALL_BENCHMARKS,
-    commands,
+    Step,
     lay_out_checkout,
+    pages,
     run,
+    steps,
 )
 from trainer import train
 from trainer.cli.command import read_train_config
@@ -21,39 +24,56 @@ SHARED = REPOSITORY.parent / "shared"
 PHOTOGRAPHS = SHARED / "data" / "neu" / "images"
 # One photograph in this many is enough to try a command.
 SHARE = 10
-MEASURED = [line for line in commands() if "../shared" in line]
+MEASURED = [step for step in steps() if step.needs_photographs]
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder like a checkout, with some of the photographs."""
-    folder = tmp_path_factory.mktemp("checkout")
+    """A folder like a checkout, with some of the photographs beside it."""
+    beside = tmp_path_factory.mktemp("beside")
+    folder = beside / "clone"
+    folder.mkdir()
     lay_out_checkout(folder)
+    (beside / "weights").symlink_to(SHARED / "weights")
+    images = beside / "data" / "neu" / "images"
     for photographs in PHOTOGRAPHS.iterdir():
-        (folder / "some" / photographs.name).mkdir(parents=True)
+        (images / photographs.name).mkdir(parents=True)
         for file in sorted(photographs.iterdir())[::SHARE]:
-            (folder / "some" / photographs.name / file.name).symlink_to(file)
+            (images / photographs.name / file.name).symlink_to(file)
+    (beside / "data" / "neu" / "boxes").symlink_to(SHARED / "data" / "neu" / "boxes")
+    other = beside / "data" / "other-surfaces"
+    other.symlink_to(SHARED / "data" / "other-surfaces")
     return folder
 
 
-@pytest.mark.parametrize("line", MEASURED)
-def test_measured_command_has_options_that_fit_together(line: str) -> None:
+def test_commands_on_photographs_are_found() -> None:
+    assert len(MEASURED) >= 11
+    assert {step.page.split("/")[1] for step in MEASURED} == {"results"}
+
+
+@pytest.mark.parametrize("step", MEASURED, ids=lambda step: f"{step.page}: {step.text[:60]}")
+def test_measured_command_has_options_that_fit_together(step: Step) -> None:
     """Where the photographs are missing, too."""
-    program, script, *options = shlex.split(line)
+    program, script, *options = shlex.split(step.text)
     assert program == "python"
     if script == "-m":
         assert options[0].removeprefix("benchmarks.") in SMALL_BENCHMARKS
         return
     assert script in ("trainer/train.py", "trainer/compare_splits.py")
     config = read_train_config(options, train.COMMAND)
-    assert config.data.data_dir == "../shared/data/neu/images"
+    assert config.data.data_dir == "../data/neu/images"
+
+
+@pytest.mark.parametrize("step", MEASURED, ids=lambda step: f"{step.page}: {step.text[:60]}")
+def test_files_of_a_measured_command_are_explained(step: Step) -> None:
+    """The pages say where to get each folder and file beside the clone."""
+    explained = pages()["docs/results/data.md"]
+    for path in re.findall(r"\.\./(?:data|weights)[^\s\"]*", step.text):
+        assert f"`{path}" in explained, path
 
 
 @pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason="the photographs do not lie beside this clone")
-@pytest.mark.parametrize("line", MEASURED)
-def test_measured_command_runs(line: str, checkout: Path) -> None:
-    words = [
-        word.replace("../shared/data/neu/images", "some").replace("../shared", str(SHARED))
-        for word in shlex.split(line)
-    ]
-    run(words, checkout)
+@pytest.mark.parametrize("step", MEASURED, ids=lambda step: f"{step.page}: {step.text[:60]}")
+def test_measured_command_runs(step: Step, checkout: Path) -> None:
+    # The shell sets it to the clone, and so does this.
+    run(shlex.split(step.text.replace("$PWD", str(checkout))), checkout)

@@ -20,9 +20,9 @@ from trainer.config.settings import RecipeConfig
 FUSED_ON = ("cpu", "cuda", "mps", "xpu")
 
 
-# The first as measured on tf_efficientnet_lite0 (README, recipes). Without batch normalisation so
-# high a rate may destroy what pretrained weights know: the second is the reference work's, made for
-# ConvNeXt.
+# The first was measured on tf_efficientnet_lite0 (docs/results/recipes.md). Without batch
+# normalization a rate this high may destroy pretrained weights: the second is the reference
+# work's, made for ConvNeXt.
 RATE_WITH_BATCH_NORM, RATE_WITHOUT, RATE_OF_HEAD = 1e-3, 1e-4, 1e-3
 
 
