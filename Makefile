@@ -55,7 +55,7 @@ test-fast: setup ## the quick unit tests; about a minute on two cores
 
 .PHONY: docs
 docs: setup ## the site of docs/, into site/; fails at a dead link
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # A file of tests to a core, the longest first; were each to use all cores, they would mostly wait
 # for each other. Hypothesis draws the same examples each time; plain pytest draws new ones.

@@ -66,7 +66,7 @@ DECLARED = names(PROJECT["dependencies"])
     [
         (PRODUCT, DECLARED | TRACKERS),
         (("benchmarks",), DECLARED),
-        (("tests", "docs"), DECLARED | names(EXTRAS["dev"]) | TRACKERS),
+        (("tests", "docs"), DECLARED | names([*EXTRAS["dev"], *EXTRAS["docs"]]) | TRACKERS),
         (("space",), names(requirements_of_the_space())),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

@@ -1,8 +1,12 @@
-"""The house rules that a machine can check: imports, names, nothing pickled, nothing heavy."""
+"""The house rules that a machine can check: imports, names, nothing pickled, nothing heavy.
+
+`python -m tests.unit.test_layout` writes the rooms and their docstrings into docs/architecture.md.
+"""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
@@ -66,6 +70,8 @@ ROOMS = {
 MOST_MODULES_IN_A_ROOM = 9
 COMMANDS = ("train", "push", "inspect_data", "compare_splits")
 LARGEST_FILE_BYTES = 2_000_000
+PAGE = ROOT / "docs" / "architecture.md"
+WRITTEN = re.compile(r"(?<=test_layout` -->\n).*?(?=<!-- end of rooms -->)", re.DOTALL)
 
 
 def imports(file: Path) -> set[str]:
@@ -128,6 +134,32 @@ def test_no_import_runs_up(file: Path) -> None:
         room = room_of(name) if name.partition(".")[0] == package else None
         if room is not None:
             assert order.index(room) <= order.index(own), f"{module} imports {name}"
+
+
+def described(path: str) -> str:
+    """Return a row of a table: a room or a module, and the first line of its docstring."""
+    file = ROOT / path / "__init__.py" if path.endswith("/") else ROOT / path
+    text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+    assert text, file
+    return f"| [`{path}`](../{path}) | {text.partition(chr(10))[0]} |"
+
+
+def described_rooms() -> str:
+    """Return a table of rooms for each package, commands and the highest room first."""
+    tables = []
+    for package, rooms in ROOMS.items():
+        names = [room.replace(".", "/") for room in reversed(rooms) if room != package]
+        paths = [f"{n}/" if (ROOT / n).is_dir() else f"{n}.py" for n in names]
+        if package == "trainer":
+            paths = [f"trainer/{name}.py" for name in COMMANDS] + paths
+        rows = "\n".join(map(described, paths))
+        tables.append(f"\n### {package}/\n\n| Room | What is in it |\n| --- | --- |\n{rows}\n")
+    return "".join(tables) + "\n"
+
+
+def test_rooms_are_described_by_their_docstrings() -> None:
+    [written] = WRITTEN.findall(PAGE.read_text(encoding="utf-8"))
+    assert written == described_rooms(), "Run `python -m tests.unit.test_layout` and commit."
 
 
 def test_rooms_are_small() -> None:
@@ -213,3 +245,8 @@ def test_readme_names_every_room_and_nothing_else() -> None:
         and not whole & {*file.parents}
     ]
     assert missing == []
+
+
+if __name__ == "__main__":
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(WRITTEN.sub(lambda _: described_rooms(), page), encoding="utf-8")
