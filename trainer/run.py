@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import textwrap
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import torch
@@ -19,11 +18,15 @@ from accelerate.utils import DataLoaderConfiguration, broadcast_object_list
 from model_card.formatting import shortlist
 from trainer.config.run_folder import (
     PUBLISHED_DIR,
+    RunContext,
     State,
     check_entries,
     check_start,
     finished_folder,
     not_writable,
+    note_resume,
+    note_start,
+    read_start,
     remove_leftovers,
     state_of,
 )
@@ -48,7 +51,7 @@ from trainer.monitoring.phases import PHASES
 from trainer.monitoring.tracking import check_tracker, tracking
 from trainer.publishing import folds as published_folds
 from trainer.publishing.facts import correct_facts
-from trainer.publishing.package import finish
+from trainer.publishing.package import build_package
 from trainer.publishing.published import check_published
 from trainer.run_lock import explained_failures, only_training_in
 from trainer.runtime import system
@@ -146,7 +149,7 @@ def _train_in(
                 prepared[0].surfaces.write(run_dir)
         else:
             prepared = prepare_images(config, run_dir)
-    started = _started(run_dir)
+    context = RunContext(run_dir, read_start(run_dir), accelerator)
     sizes = [size for part in prepared[0].parts.values() for size in part["size_px"][:]]
     report_shapes(sizes, tile=config.model.tile)
     if config.run.find_batch_size:
@@ -154,17 +157,15 @@ def _train_in(
         config = resolve_batch_size(config, len(prepared[0].labels), most_tiles, accelerator)
         if accelerator.is_main_process:
             _write_settings(config, run_dir)
-            os.utime(run_dir / CONFIG_FILE, (started.timestamp(),) * 2)
     if config.data.folds:
-        _cross_validate(config, prepared, run_dir, started, accelerator)
+        _cross_validate(config, prepared, context)
     else:
-        _train_on(prepared[0], config, run_dir, started, accelerator)
+        _train_on(prepared[0], config, context)
 
 
-def _train_on(
-    images: Images, config: TrainConfig, run_dir: Path, started: datetime, accelerator: Accelerator
-) -> None:
+def _train_on(images: Images, config: TrainConfig, context: RunContext) -> None:
     """Train on one division of the images and write the published folder."""
+    run_dir, accelerator = context.run_dir, context.accelerator
     PHASES.start("train")
     torch.manual_seed(config.run.seed)
     with accelerator.main_process_first():
@@ -186,9 +187,9 @@ def _train_on(
     else:
         task = image_task(built, images, config, run_dir, accelerator)
     if config.model.tune == "head" and config.recipe.search_decay and config.recipe.weight_decay:
-        fit, config = fit_heads(task, images, config, run_dir, started, accelerator)
+        fit, config = fit_heads(task, images, config, context)
     else:
-        with tracking(accelerator, config, run_dir, started):
+        with tracking(config, context):
             fit = TrainingLoop(
                 task, images, config, run_dir, accelerator, trainings_after=PHASES.left("train")
             ).run()
@@ -201,18 +202,13 @@ def _train_on(
         # float32.
         accelerator.unwrap_model(task.model, keep_fp32_wrapper=False)
         task.model.load_state_dict(weights)
-        finish(config, images, built, fit, run_dir, started, accelerator)
+        build_package(config, images, built, fit, context)
     accelerator.wait_for_everyone()
 
 
-def _cross_validate(
-    config: TrainConfig,
-    folds: list[Images],
-    run_dir: Path,
-    started: datetime,
-    accelerator: Accelerator,
-) -> None:
+def _cross_validate(config: TrainConfig, folds: list[Images], context: RunContext) -> None:
     """Train once a fold, each in a folder of its own, and publish the first with what all say."""
+    run_dir, accelerator = context.run_dir, context.accelerator
     fold_dirs = [run_dir / f"fold-{number}" for number in range(1, len(folds) + 1)]
     for images, fold_dir in zip(folds, fold_dirs, strict=True):
         if (finished := finished_folder(fold_dir)) is not None:
@@ -220,7 +216,7 @@ def _cross_validate(
             PHASES.skip("train", "test", "card")
             continue
         fold_dir.mkdir(exist_ok=True)
-        _train_on(images, config, fold_dir, started, accelerator)
+        _train_on(images, config, replace(context, run_dir=fold_dir))
         # Otherwise accelerate would keep the models of all folds.
         accelerator.free_memory()
     if accelerator.is_main_process:
@@ -253,6 +249,7 @@ def _open_run(
         ConfigError: it can't be written, or another training is, or was, at work there.
     """
     if going_on:
+        note_resume(run_dir)
         correct_facts(config, run_dir)
         return
     try:
@@ -262,14 +259,10 @@ def _open_run(
             check_start(run_dir)
         remove_leftovers(run_dir)
         _write_settings(config, run_dir)
+        note_start(run_dir)
     except OSError as error:
         raise not_writable(run_dir, error) from error
 
 
 def _write_settings(config: TrainConfig, run_dir: Path) -> None:
     replace(config, run=replace(config.run, run_dir=run_dir, resume=False)).write(run_dir)
-
-
-def _started(run_dir: Path) -> datetime:
-    """Return when the run began: the time of its settings is never changed."""
-    return datetime.fromtimestamp((run_dir / CONFIG_FILE).stat().st_mtime, UTC)

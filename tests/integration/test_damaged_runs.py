@@ -31,6 +31,7 @@ from trainer import train as train_command
 from trainer.cli.command import run_command
 from trainer.cli.flags import Command
 from trainer.cli.flags import read_flags as parse_options
+from trainer.config.run_folder import STARTED_FILE
 from trainer.data.splits.dataset import Images
 from trainer.errors import ConfigError
 from trainer.evaluation import scores
@@ -41,6 +42,7 @@ from trainer.synthetic.samples import write_samples
 
 RUN_FILES = [
     *("config.json", "images.json", "overlaps.json", "metrics.jsonl", "run.lock"),
+    STARTED_FILE,
     *(LAST, BEST),
 ]
 PUBLISHED_FILES = [
@@ -55,7 +57,7 @@ NEEDED = {"config.json", LAST, BEST}
 @pytest.fixture(autouse=True)
 def _quick_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the tests of the finished model: weights are what is compared."""
-    monkeypatch.setattr("trainer.run.finish", lambda *_: None)
+    monkeypatch.setattr("trainer.run.build_package", lambda *_: None)
     monkeypatch.setattr("trainer.cli.summary.summary", lambda *_, **__: "")
 
 
@@ -92,7 +94,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     write_samples(folder / "strips", train_per_class=4, test_per_class=2)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("trainer.run.finish", lambda *_: None)
+        patched.setattr("trainer.run.build_package", lambda *_: None)
         # At this rate the first epoch stays the best.
         recipe: dict[str, Any] = {"epochs": 2, "lr": 1e-30, "ema_decay": 0.9}
         train(small_config(folder / "strips", folder / "whole", **recipe))
@@ -378,14 +380,14 @@ def test_a_disk_that_fills_up_after_training(
             raise error
         return opened(path, *args, **kwargs)
 
-    def finish(config: object, images: Images, *_: object) -> None:
+    def build_package(config: object, images: Images, *_: object) -> None:
         partial = run_dir / "published.partial"
         partial.mkdir()
         scores.write_predictions(images.parts["test"].select([]), [], run_dir)
         example_report().write(partial)
         write_card(partial)
 
-    monkeypatch.setattr("trainer.run.finish", finish)
+    monkeypatch.setattr("trainer.run.build_package", build_package)
     with monkeypatch.context() as patched:
         patched.setattr(Path, "open", full)
         flags = ["--run-dir", str(run_dir), "--resume"]

@@ -10,8 +10,8 @@ from huggingface_hub import ModelCard
 from model_card.schema.report import Report
 from tests.conftest import Run
 from tests.loopback_hub import LoopbackHub
-from trainer.config.run_folder import State, state_of
-from trainer.config.settings import CONFIG_FILE, TrainConfig
+from trainer.config.run_folder import State, read_start, state_of
+from trainer.config.settings import TrainConfig
 from trainer.synthetic.samples import write_samples
 
 SETTINGS = (
@@ -69,7 +69,8 @@ def test_from_a_refused_start_to_a_corrected_license(
     assert code == 2
     assert "run holds a finished run" in err
 
-    started = (run_dir / CONFIG_FILE).stat().st_mtime_ns
+    started = Report.read(published).machine.started
+    assert read_start(run_dir).isoformat(timespec="seconds") == started
     for words in (
         ("--repo-id", "ada/steel", "--license", "apache-2.0", "--publish-images"),
         ("--repo-id", "ada/strips", "--license", "mit"),
@@ -80,9 +81,9 @@ def test_from_a_refused_start_to_a_corrected_license(
         assert "Publish it" not in err
     assert ModelCard.load("ada/steel").data.license == "apache-2.0"
     assert ModelCard.load("ada/strips").data.license == "mit"
-    assert (run_dir / CONFIG_FILE).stat().st_mtime_ns == started
     config, report = TrainConfig.read(run_dir), Report.read(published)
     assert (config.model.license, config.data.publish_images) == ("mit", True)
+    assert report.machine.started == started
     assert (report.model.license, report.data.images_shared) == ("mit", True)
     settings = {setting.flag: setting.value for setting in report.training.settings}
     assert (settings["--license"], settings["--publish-images"]) == ("mit", "yes")
@@ -101,7 +102,7 @@ def test_from_a_refused_start_to_a_corrected_license(
 
 def _withdraw_images(command: Run, run_dir: Path) -> None:
     published = run_dir / "published"
-    code, _, err = command("push.py", "--run-dir", "run", "--no-share-images")
+    code, _, err = command("push.py", "--run-dir", "run", "--no-publish-images")
     assert code == 0, err
     report = Report.read(published)
     assert not report.data.images_shared

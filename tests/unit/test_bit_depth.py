@@ -14,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import timm
+import torch
 from datasets import DatasetDict
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,14 +29,17 @@ from space.server.uploads import UploadFolder
 from tests.bit_depth_images import picture, stored, write_set
 from tests.published_folder import write_published_folder
 from tests.unit.test_imagefolder import load
-from trainer.config.settings import DataConfig, DecisionConfig, TrainConfig
+from trainer.config.settings import DataConfig, DecisionConfig
 from trainer.data.bit_depth import BitDepth, Samples, _fewer_bits, find_bit_depth, with_bit_depth
 from trainer.data.image_record import image_digest
 from trainer.data.sources import Collection, collect_images, open_image
+from trainer.data.splits.dataset import Images
+from trainer.evaluation import ood_images
 from trainer.evaluation.ood_images import images_of_folder
 from trainer.inspection.findings import list_findings
 from trainer.inspection.inspector import inspect
-from trainer.publishing.package import _observe_ood
+from trainer.publishing import package
+from trainer.publishing.package import ExportedModel, collect
 
 
 def pixels_of_training(root: Path) -> dict[str, bytes]:
@@ -268,11 +272,17 @@ def test_a_run_shows_its_model_foreign_images_of_the_depth_of_the_set(
     folder = tmp_path / "wood"
     folder.mkdir()
     Image.fromarray(np.full((9, 9), 2048, np.uint16)).save(folder / "a.png")
-    monkeypatch.setattr("trainer.publishing.package.ood_images.drawn_images", lambda _: {})
-    monkeypatch.setattr("trainer.publishing.package.observe_images", lambda _, images: list(images))
-    config = TrainConfig(decision=DecisionConfig(ood_dir=folder))
-    predictor = cast(Predictor, SimpleNamespace(bit_depth=12))
-    [image] = cast(dict[str, Any], _observe_ood(predictor, config))["folder wood"]
+    reference = SimpleNamespace(stages=[2], detector="a detector")
+    monkeypatch.setattr(package, "fit_reference", lambda *_: reference)
+    monkeypatch.setattr(package, "observe_part", lambda *_: SimpleNamespace(logits=[0]))
+    monkeypatch.setattr(package, "observe_images", lambda _, images, stages: (list(images), stages))
+    monkeypatch.setattr(ood_images, "drawn_images", lambda _: {})
+    exported = cast(ExportedModel, SimpleNamespace(predictor=SimpleNamespace(bit_depth=12)))
+    images = cast(Images, SimpleNamespace(parts={"test": []}))
+    settings = DecisionConfig(ood_dir=folder)
+    outputs = cast(Any, collect(exported, images, settings, 0, torch.device("cpu")))
+    [image], stages = outputs.ood["folder wood"]
+    assert stages == [2]
     assert image.getpixel((0, 0)) == (128, 128, 128)
 
 

@@ -189,7 +189,7 @@ def test_the_augmentation_figure_shows_the_recipe(
         config=config,
         images=SimpleNamespace(parts={"train": train}),
         backbone=SimpleNamespace(data_config=data_config),
-        extra=SimpleNamespace(explained=[]),
+        checks=SimpleNamespace(explained=[]),
     )
     shown: list[Image.Image] = []
     monkeypatch.setattr(report, "draw_samples", lambda *_: None)

@@ -5,22 +5,35 @@ Nothing heavy is imported, so that a wrong folder is reported at once.
 
 from __future__ import annotations
 
+import logging
+import os
 import shutil
 from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trainer.config.paths import nearest_folder, shown, why_not_writable
 from trainer.config.settings import CONFIG_FILE, TrainConfig
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, DataError
+from trainer.runtime.files import replaced_whole
 from trainer.text.names import printable
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+logger = logging.getLogger(__name__)
+
 PUBLISHED_DIR = "published"
+STARTED_FILE = "started.txt"
 LOCK_FILE = "run.lock"
 # What a start leaves before its first checkpoint.
 LEFTOVERS = (
     f"{CONFIG_FILE}*",
+    f"{STARTED_FILE}*",
     "overlaps.json*",
     "images.json*",
     "metrics.jsonl*",
@@ -32,8 +45,23 @@ LEFTOVERS = (
 )
 # What a run writes.
 FOLDERS = ("published", "published.partial", "figures", "heads", "fold-*", "pixels.partial")
-FILES = ("*.json", "*.jsonl", "*.safetensors", "*.csv", "*.partial", LOCK_FILE)
+FILES = ("*.json", "*.jsonl", "*.safetensors", "*.csv", "*.partial", LOCK_FILE, STARTED_FILE)
 LISTED_STRAYS = 3
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What every stage of a run shares.
+
+    Attributes:
+        run_dir: folder of this training; with folds, that of the fold.
+        started: time of the first start, which a resumed run keeps.
+        accelerator: device, precision and processes.
+    """
+
+    run_dir: Path
+    started: datetime
+    accelerator: Accelerator
 
 
 class State(Enum):
@@ -134,6 +162,42 @@ def remove_leftovers(run_dir: Path) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
+
+
+def note_start(run_dir: Path) -> None:
+    """Write the current time into the folder of a run that starts."""
+    with replaced_whole(run_dir / STARTED_FILE) as partial:
+        partial.write_text(datetime.now(UTC).isoformat() + "\n", encoding="utf-8")
+
+
+def note_resume(run_dir: Path) -> None:
+    """Make sure that the folder of a resumed run says when it started."""
+    file = run_dir / STARTED_FILE
+    # A link that leads nowhere is reported by `read_start`.
+    if not os.path.lexists(file):
+        logger.warning("There is no %s: the report will say that the run started now.", file)
+        note_start(run_dir)
+
+
+def read_start(run_dir: Path) -> datetime:
+    """Return when a run started, with its time zone.
+
+    Raises:
+        DataError: the file is damaged, missing or can't be read.
+    """
+    file = run_dir / STARTED_FILE
+    try:
+        started = datetime.fromisoformat(file.read_text(encoding="utf-8").strip())
+        if started.tzinfo is None:
+            raise ValueError("no time zone")
+        return started
+    except (OSError, ValueError) as error:
+        # What a damaged file holds is not shown: a link can lead anywhere.
+        reason = error.strerror if isinstance(error, OSError) else "it holds no time"
+        raise DataError(
+            f"{file} does not say when the run started: {reason}. Remove it and resume the run: "
+            "the report will then name the time of the resume."
+        ) from error
 
 
 def not_writable(run_dir: Path, error: OSError) -> ConfigError:

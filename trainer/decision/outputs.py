@@ -192,7 +192,7 @@ def _leave_classes_out(
 
 
 def observe_part(
-    predictor: Predictor, part: datasets.Dataset, stages: Sequence[int] | None, title: str
+    predictor: Predictor, part: datasets.Dataset, stages: Sequence[int], title: str
 ) -> Observation:
     """Send all images of a part through the network; `stages` as for `Predictor.observe`."""
     seen = []
@@ -204,11 +204,13 @@ def observe_part(
     return _joined(seen)
 
 
-def observe_images(predictor: Predictor, images: Iterable[Image.Image]) -> Observation:
-    """Send images through the network, a batch at a time."""
+def observe_images(
+    predictor: Predictor, images: Iterable[Image.Image], stages: Sequence[int]
+) -> Observation:
+    """Send images through the network, a batch at a time; `stages` as for `Predictor.observe`."""
     left = iter(images)
     batches = iter(lambda: list(islice(left, BATCH_SIZE)), [])
-    return _joined([predictor.observe(batch) for batch in batches])
+    return _joined([predictor.observe(batch, stages) for batch in batches])
 
 
 def _joined(parts: Sequence[Observation]) -> Observation:

@@ -14,7 +14,7 @@ from model_card.schema.localization import Localization
 from model_card.schema.robustness import Robustness
 from space.inference.attribution import Explainer, colored, make_explainer
 from space.inference.predictor import Prediction, Predictor
-from trainer.config.settings import TrainConfig
+from trainer.config.settings import ChecksConfig
 from trainer.data.sources import open_image
 from trainer.evaluation.localization import measure_localization
 from trainer.evaluation.robustness import measure_robustness
@@ -38,7 +38,8 @@ def run_checks(
     predictor: Predictor,
     test: datasets.Dataset,
     predictions: Sequence[Prediction],
-    config: TrainConfig,
+    settings: ChecksConfig,
+    seed: int,
     boxes: Mapping[str, Path],
 ) -> PostTrainingChecks:
     """Explain some test images, score heatmaps where there are boxes, corrupt images.
@@ -47,7 +48,8 @@ def run_checks(
         predictor: the model.
         test: images with the columns of `trainer.data.sources`.
         predictions: of `test`.
-        config: which tests are wanted.
+        settings: which checks are wanted.
+        seed: chooses and corrupts images.
         boxes: folders of boxes, as `trainer.data.voc_boxes.read_boxes` takes them.
 
     Raises:
@@ -56,8 +58,7 @@ def run_checks(
     explainer = make_explainer(predictor)
     if explainer is None:
         logger.warning("This network does not show its stages, so that there are no heatmaps.")
-    most = config.checks.robustness_images
-    seed = config.run.seed
+    most = settings.robustness_images
     return PostTrainingChecks(
         explained=_explain_some(explainer, test, predictions) if explainer else [],
         localization=measure_localization(explainer, test, boxes) if explainer and boxes else None,

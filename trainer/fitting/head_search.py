@@ -6,11 +6,9 @@ import copy
 import logging
 import shutil
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
-from accelerate import Accelerator
-
+from trainer.config.run_folder import RunContext
 from trainer.config.settings import TrainConfig
 from trainer.data.splits.dataset import Images
 from trainer.fitting.inputs import Task
@@ -28,20 +26,16 @@ FACTORS = (1, 100, 1000)
 
 
 def fit_heads(
-    task: Task,
-    images: Images,
-    config: TrainConfig,
-    run_dir: Path,
-    started: datetime,
-    accelerator: Accelerator,
+    task: Task, images: Images, config: TrainConfig, context: RunContext
 ) -> tuple[TrainingResult, TrainConfig]:
-    """Fit a head for each weight decay; put the best one's checkpoints into `run_dir`.
+    """Fit a head for each weight decay; put the best one's checkpoints into the run folder.
 
     Each has a folder of its own, with which it goes on after a stop.
 
     Returns:
         the fit that was kept, and the settings that lead to it alone.
     """
+    run_dir, accelerator = context.run_dir, context.accelerator
     tried: list[tuple[EpochResult, TrainingResult, TrainConfig, Path]] = []
     for factor in FACTORS:
         decay = factor * config.recipe.weight_decay
@@ -50,7 +44,7 @@ def fit_heads(
         folder = run_dir / HEADS_DIR / f"{decay:g}"
         folder.mkdir(parents=True, exist_ok=True)
         logger.info("Weight decay %g", decay)
-        with tracking(accelerator, alone, folder, started):
+        with tracking(alone, replace(context, run_dir=folder)):
             fit = TrainingLoop(
                 replace(task, model=copy.deepcopy(task.model)),
                 images,

@@ -7,13 +7,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import fields
-from datetime import datetime
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
 
+from trainer.config.run_folder import RunContext
 from trainer.config.settings import RunConfig, TrainConfig
 from trainer.errors import ConfigError
 from trainer.monitoring.epoch_log import EpochResult
@@ -46,28 +45,25 @@ def check_tracker(config: RunConfig) -> None:
 
 
 @contextmanager
-def tracking(
-    accelerator: Accelerator, config: TrainConfig, run_dir: Path, started: datetime
-) -> Iterator[None]:
+def tracking(config: TrainConfig, context: RunContext) -> Iterator[None]:
     """Keep the curves of one training, inside a `with` block; a resumed one goes on with them.
 
     Args:
-        accelerator: whose trackers are used.
-        config: told to them, too.
-        run_dir: of this training.
-        started: when the whole run was; with the folder, it names this training for trackio.
+        config: its settings are logged, too.
+        context: its folder and start name this training for trackio.
     """
     chosen = config.run.log_with
     if chosen == "none":
         yield
         return
+    accelerator, run_dir = context.accelerator, context.run_dir
     accelerator.log_with = [chosen]
     accelerator.project_configuration.logging_dir = str(run_dir)
     # TensorBoard would list the settings of a resumed run twice.
     told = chosen == "trackio" or not (run_dir / TENSORBOARD_DIR).exists()
     place = "/".join(run_dir.resolve().parts[-2:])
     kept_local = {
-        "name": f"{place} {started:%Y-%m-%d %H:%M:%S}",
+        "name": f"{place} {context.started:%Y-%m-%d %H:%M:%S}",
         "resume": "allow",
         "embed": False,
         "auto_log_cpu": False,

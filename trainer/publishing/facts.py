@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from model_card.card import write_card
 from model_card.schema.report import Report
 from trainer.config.run_folder import finished_folder
-from trainer.config.settings import CONFIG_FILE, FACTS, TrainConfig
+from trainer.config.settings import FACTS, TrainConfig
 from trainer.publishing.published import check_published
 from trainer.publishing.shared_images import publish_images, withdraw_images
 from trainer.runtime.files import disk_errors_explained
@@ -39,10 +38,7 @@ def correct_facts(config: TrainConfig, run_dir: Path) -> None:
             published = finished_folder(folder)
             if published:
                 _correct(published, folder, wanted, saved)
-        # The time of this file is when the run began.
-        written_ns = (run_dir / CONFIG_FILE).stat().st_mtime_ns
         wanted.write(run_dir)
-        os.utime(run_dir / CONFIG_FILE, ns=(written_ns, written_ns))
     for now, before in zip(wanted.settings(), saved.settings(), strict=True):
         if now.value != before.value:
             logger.info("Corrected: %s is %s, was %s.", now.flag, now, before)

@@ -1,4 +1,4 @@
-"""Turn kept weights into the published folder: export, decide, score, describe."""
+"""Build the published folder in stages: export, outputs, decision, evaluation, checks, report."""
 
 from __future__ import annotations
 
@@ -6,19 +6,27 @@ import logging
 import shutil
 import time
 from collections.abc import Iterable
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
 
-from accelerate import Accelerator
+import torch
 from PIL import Image
 
 from model_card import card
+from model_card.schema.report import Export
+from space.inference.decision import Decision
 from space.inference.predictor import Observation, Predictor
-from trainer.config.run_folder import PUBLISHED_DIR
-from trainer.config.settings import TrainConfig
+from trainer.config.run_folder import PUBLISHED_DIR, RunContext
+from trainer.config.settings import DecisionConfig, TrainConfig
 from trainer.data.sources import open_image
 from trainer.data.splits.dataset import Images
-from trainer.decision.outputs import collect_outputs, fit_reference, observe_images, observe_part
+from trainer.decision.outputs import (
+    ReferenceSet,
+    collect_outputs,
+    fit_reference,
+    observe_images,
+    observe_part,
+)
 from trainer.decision.rules import fit_rules
 from trainer.evaluation import ood_images, scores
 from trainer.evaluation.explanations import run_checks
@@ -28,87 +36,192 @@ from trainer.model import export
 from trainer.model.backbone import Backbone
 from trainer.monitoring.phases import PHASES
 from trainer.publishing import report
+from trainer.publishing.report import Evaluation
 
 logger = logging.getLogger(__name__)
 
 COMPARED_IMAGES = 16
 
 
-def finish(
+@dataclass(frozen=True)
+class ExportedModel:
+    """The folder, the model as loaded from it, and the proof that it is the trained one."""
+
+    folder: Path
+    predictor: Predictor
+    proof: Export
+
+
+@dataclass(frozen=True)
+class CollectedOutputs:
+    """What the exported model computes for every image that matters, before any decision.
+
+    Attributes:
+        reference: of validation images, and of training images that show known surfaces.
+        test: of the test images, in their order.
+        ood: of images that show none of the classes, by kind; empty if no surface is unknown.
+        images_per_second: of the test images.
+    """
+
+    reference: ReferenceSet
+    test: Observation
+    ood: dict[str, Observation]
+    images_per_second: float
+
+
+def build_package(
     config: TrainConfig,
     images: Images,
-    built: Backbone,
+    backbone: Backbone,
     fit: TrainingResult,
-    run_dir: Path,
-    started: datetime,
-    accelerator: Accelerator,
+    context: RunContext,
 ) -> None:
-    """Export the kept weights, score what was exported, describe it, and only then name it."""
+    """Write the published folder, which gets its name once it is complete."""
     PHASES.start("test")
-    partial = run_dir / (PUBLISHED_DIR + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    test = images.parts["test"]
-    export.write_model(
-        built.model,
-        built.data_config,
-        images.labels,
-        partial,
-        bit_depth=images.bit_depth,
-        tile=config.model.tile,
-    )
-    compared = [open_image(row) for row in test.select(range(min(COMPARED_IMAGES, len(test))))]
-    plain = export.load_exported(partial, accelerator.device)
-    known = fit_reference(plain, images, config.decision.reference_images, config.run.seed)
-    decision = fit_rules(
-        images.labels,
-        known.validation_logits,
-        known.validation_truth,
-        known.detector,
-        known.novelty,
+    folder = context.run_dir / (PUBLISHED_DIR + ".partial")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    seed = config.run.seed
+    exported = export_model(backbone, images, folder, tile=config.model.tile)
+    outputs = collect(exported, images, config.decision, seed, context.accelerator.device)
+    decision = fit_decision(outputs.reference, images.labels, config.decision)
+    decision.write(folder)
+    evaluation = evaluate(
+        decision,
+        outputs,
+        images,
         config.decision,
+        context.run_dir,
+        network_saw_left_out=config.model.tune == "all",
     )
-    decision.write(partial)
-    predictor, proof = export.prove_equal(built.model, built.data_config, partial, compared)
+    served, test = export.load_exported(folder), images.parts["test"]
+    checks = run_checks(served, test, evaluation.predictions, config.checks, seed, images.boxes)
+    PHASES.start("card")
+    report.write_report(
+        report.FinishedRun(
+            config=config,
+            images=images,
+            backbone=backbone,
+            fit=fit,
+            export=exported.proof,
+            evaluation=evaluation,
+            checks=checks,
+            context=context,
+        ),
+        folder,
+    )
+    card.write_card(folder)
+    folder.replace(context.run_dir / PUBLISHED_DIR)
+
+
+def export_model(backbone: Backbone, images: Images, folder: Path, *, tile: bool) -> ExportedModel:
+    """Write the model, load it as its users will, and compare it with the trained one.
+
+    Raises:
+        UserError: what was written is not what was trained.
+    """
+    export.write_model(
+        backbone.model,
+        backbone.data_config,
+        images.labels,
+        folder,
+        bit_depth=images.bit_depth,
+        tile=tile,
+    )
+    test = images.parts["test"]
+    compared = [open_image(row) for row in test.select(range(min(COMPARED_IMAGES, len(test))))]
+    predictor, proof = export.prove_equal(backbone.model, backbone.data_config, folder, compared)
+    return ExportedModel(folder, predictor, proof)
+
+
+def collect(
+    exported: ExportedModel,
+    images: Images,
+    settings: DecisionConfig,
+    seed: int,
+    device: torch.device,
+) -> CollectedOutputs:
+    """Send validation, training, test and OOD images through the exported model.
+
+    Args:
+        exported: computes the test on the processor, as most users will.
+        images: all splits.
+        settings: how many reference images, and the user's own OOD images.
+        seed: chooses reference images and draws OOD images.
+        device: computes what is not measured.
+    """
+    predictor = exported.predictor
+    fast = predictor if device.type == "cpu" else export.load_exported(exported.folder, device)
+    reference = fit_reference(fast, images, settings.reference_images, seed)
+    stages = reference.stages if reference.detector else []
     start = time.monotonic()
-    observed = observe_part(predictor, test, None, "testing")
-    images_per_second = len(test) / (time.monotonic() - start)
-    strangers = _observe_ood(predictor, config) if decision.detector else {}
-    outputs = collect_outputs(known, decision.detector, images.labels, test, observed, strangers)
+    test = observe_part(predictor, images.parts["test"], stages, "testing")
+    images_per_second = len(test.logits) / (time.monotonic() - start)
+    ood = {}
+    if reference.detector:
+        kinds = ood_sources(settings.ood_dir, seed, predictor.bit_depth)
+        ood = {kind: observe_images(predictor, shown, stages) for kind, shown in kinds.items()}
+    return CollectedOutputs(reference, test, ood, images_per_second)
+
+
+def ood_sources(folder: Path | None, seed: int, bit_depth: int) -> dict[str, Iterable[Image.Image]]:
+    """Return images that show none of the classes, by kind; the user's own come last."""
+    kinds: dict[str, Iterable[Image.Image]] = dict(ood_images.drawn_images(seed))
+    if folder is not None:
+        shown = ood_images.images_of_folder(folder, bit_depth)
+        kinds[f"folder {folder.resolve().name}"] = shown
+    return kinds
+
+
+def fit_decision(reference: ReferenceSet, labels: list[str], settings: DecisionConfig) -> Decision:
+    """Fit temperature, prediction sets and the limit of novelty to images kept from the test."""
+    return fit_rules(
+        labels,
+        reference.validation_logits,
+        reference.validation_truth,
+        reference.detector,
+        reference.novelty,
+        settings,
+    )
+
+
+def evaluate(
+    decision: Decision,
+    collected: CollectedOutputs,
+    images: Images,
+    settings: DecisionConfig,
+    run_dir: Path,
+    *,
+    network_saw_left_out: bool,
+) -> Evaluation:
+    """Score the decision on the test images.
+
+    Args:
+        decision: fitted to the reference.
+        collected: by the exported model.
+        images: all splits.
+        settings: what was asked of the decision.
+        run_dir: where `predictions.csv` and the outputs go, which a cross-validation joins.
+        network_saw_left_out: whether the classes left out were part of the network's training.
+    """
+    test, reference = images.parts["test"], collected.reference
+    outputs = collect_outputs(
+        reference, decision.detector, images.labels, test, collected.test, collected.ood
+    )
     outputs.save(run_dir)
     predictions, outcomes = apply_decision(decision, outputs)
     scores.write_predictions(test, predictions, run_dir)
-    result = scores.score(test, predictions, images_per_second)
-    run = report.FinishedRun(
-        config=config,
-        images=images,
-        backbone=built,
-        fit=fit,
-        test=result,
-        reliability=measure(
-            decision,
-            outcomes,
-            config.decision,
-            fitted_on="validation",
-            fitted_images=len(known.validation_truth),
-            reference_images=len(known.novelty),
-            network_saw_left_out=config.model.tune == "all",
-        ),
-        extra=run_checks(predictor, test, predictions, config, images.boxes),
-        export=proof,
-        machine=report.machine_facts(accelerator, started, fit),
+    reliability = measure(
+        decision,
+        outcomes,
+        settings,
+        fitted_on="validation",
+        fitted_images=len(reference.validation_truth),
+        reference_images=len(reference.novelty),
+        network_saw_left_out=network_saw_left_out,
     )
-    PHASES.start("card")
-    report.write_report(run, predictions, partial, run_dir)
-    card.write_card(partial)
-    partial.replace(run_dir / PUBLISHED_DIR)
-
-
-def _observe_ood(predictor: Predictor, config: TrainConfig) -> dict[str, Observation]:
-    """Look at images that show none of the classes; the user's own come last."""
-    kinds: dict[str, Iterable[Image.Image]] = dict(ood_images.drawn_images(config.run.seed))
-    if config.decision.ood_dir is not None:
-        folder = config.decision.ood_dir
-        shown = ood_images.images_of_folder(folder, predictor.bit_depth)
-        kinds[f"folder {folder.resolve().name}"] = shown
-    return {kind: observe_images(predictor, shown) for kind, shown in kinds.items()}
+    return Evaluation(
+        predictions=predictions,
+        test=scores.score(test, predictions, collected.images_per_second),
+        reliability=reliability,
+    )

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from torchvision.transforms import v2
 
 from model_card.figures import results
@@ -17,6 +15,7 @@ from model_card.figures.reliability import write_reliability_figures
 from model_card.schema import report
 from model_card.schema.reliability import Reliability
 from space.inference.predictor import Prediction
+from trainer.config.run_folder import RunContext
 from trainer.config.settings import TrainConfig
 from trainer.data.sources import open_image
 from trainer.data.splits.dataset import Images
@@ -38,18 +37,32 @@ AUGMENTED = 11
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    """How good the published model is on the test images.
+
+    Attributes:
+        predictions: of the test images, in their order.
+        test: scores of the predicted classes.
+        reliability: calibration, prediction sets, OOD detection and costs.
+    """
+
+    predictions: list[Prediction]
+    test: report.TestResult
+    reliability: Reliability
+
+
+@dataclass(frozen=True)
 class FinishedRun:
-    """What the parts of a run found out, before it is put in words."""
+    """What the stages of a run found out, before it is put in words."""
 
     config: TrainConfig
     images: Images
     backbone: Backbone
     fit: TrainingResult
-    test: report.TestResult
-    reliability: Reliability
-    extra: PostTrainingChecks
     export: report.Export
-    machine: report.Machine
+    evaluation: Evaluation
+    checks: PostTrainingChecks
+    context: RunContext
 
     @property
     def images_shared(self) -> bool:
@@ -57,10 +70,9 @@ class FinishedRun:
         return self.config.data.publish_images or self.images.kind == "drawn"
 
 
-def machine_facts(
-    accelerator: Accelerator, started: datetime, fit: TrainingResult
-) -> report.Machine:
+def _machine_facts(context: RunContext, fit: TrainingResult) -> report.Machine:
     """Return what the run ran on."""
+    accelerator = context.accelerator
     precision = accelerator.mixed_precision
     return report.Machine(
         processor=system.processor_name(),
@@ -68,25 +80,24 @@ def machine_facts(
         accelerator=system.accelerator_name(accelerator.device),
         processes=accelerator.num_processes,
         precision="float32" if precision == "no" else f"{precision} mixed precision",
-        started=started.isoformat(timespec="seconds"),
+        started=context.started.isoformat(timespec="seconds"),
         training_seconds=sum(epoch.seconds for epoch in fit.epochs),
         versions=system.versions(),
     )
 
 
-def write_report(
-    run: FinishedRun, predictions: list[Prediction], folder: Path, run_dir: Path
-) -> None:
+def write_report(run: FinishedRun, folder: Path) -> None:
     """Write `report.json`, figures and example images.
 
-    `predictions` are those of the test part, in its order. Examples, and figures that show images,
-    go into `run_dir` instead of the published `folder` where images may not be shared.
+    Examples, and figures that show images, go into the run folder instead of the published `folder`
+    where images may not be shared.
     """
+    predictions, run_dir = run.evaluation.predictions, run.context.run_dir
     epochs = _epochs(run.fit)
-    drawn = results.write_report_figures(epochs, run.test, folder)
-    drawn += write_reliability_figures(run.reliability, folder)
-    if run.extra.robustness:
-        drawn.append(write_robustness(run.extra.robustness, folder))
+    drawn = results.write_report_figures(epochs, run.evaluation.test, folder)
+    drawn += write_reliability_figures(run.evaluation.reliability, folder)
+    if run.checks.robustness:
+        drawn.append(write_robustness(run.checks.robustness, folder))
     place = folder if run.images_shared else run_dir
     with_images = _write_image_figures(run, predictions, place)
     note_figures(with_images, run_dir)
@@ -97,14 +108,14 @@ def write_report(
         model=_model_facts(run),
         data=_data_facts(run),
         training=_training_facts(run, epochs),
-        machine=run.machine,
+        machine=_machine_facts(run.context, run.fit),
         export=run.export,
-        test=run.test,
+        test=run.evaluation.test,
         unseen_test=_unseen_test(run.images, predictions),
         cross_validation=None,
-        reliability=run.reliability,
-        localization=run.extra.localization,
-        robustness=run.extra.robustness,
+        reliability=run.evaluation.reliability,
+        localization=run.checks.localization,
+        robustness=run.checks.robustness,
         figures=drawn,
     ).write(folder)
 
@@ -246,8 +257,8 @@ def _write_image_figures(
         draw_samples(run.images, predictions, folder),
         results.write_augmentations(original, changed, folder),
     ]
-    if run.extra.explained:
-        drawn.append(write_heatmaps(run.extra.explained, folder))
+    if run.checks.explained:
+        drawn.append(write_heatmaps(run.checks.explained, folder))
     return drawn
 
 
