@@ -1,4 +1,4 @@
-"""Make README's picture from a finished run: `.venv/bin/python -m docs.overview runs/demo`."""
+"""Make README's picture from a finished run: `python -m docs.overview runs/demo`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from markdown_it import MarkdownIt
 from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import Page
 
+from model_card.card import render_card
+from model_card.schema.report import Report
 from tests.browser import open_page
 from tests.running_space import SPACE_FOLDER, running_space
 from trainer.synthetic.samples import CLASSES, draw_image
@@ -58,13 +60,16 @@ def _folders() -> Image.Image:
 
 
 def _card(published: Path, folder: Path) -> Image.Image:
-    body = (published / "README.md").read_text(encoding="utf-8").split("---\n", 2)[2]
+    # Rendered again, so that a run of an earlier version shows the card of this one.
+    body = render_card(Report.read(published)).split("---\n", 2)[2]
     html = MarkdownIt("commonmark", {"html": True}).enable("table").render(body)
     file = published / "overview.html"
     file.write_text(f"<meta charset=utf-8><style>{CARD_STYLE}</style>{html}", encoding="utf-8")
     try:
         with open_page(file.resolve().as_uri(), (760, HEIGHT_PX)) as page:
-            page.get_by_role("heading", name="How good is it?").evaluate("e => e.scrollIntoView()")
+            # The section that holds the scores.
+            heading = page.locator("xpath=(//table)[1]/preceding-sibling::h2[1]")
+            heading.evaluate("element => element.scrollIntoView()")
             return _screenshot(page, folder)
     finally:
         file.unlink()
@@ -78,8 +83,9 @@ def _space(published: Path, folder: Path) -> Image.Image:
         open_page(url, (1000, HEIGHT_PX)) as page,
     ):
         page.locator("#examples button").last.click()
-        page.locator("#answer .verdict span").wait_for()
+        page.locator("#answer .bar").first.wait_for()
         page.wait_for_load_state("networkidle")
+        page.evaluate("window.scrollTo(0, 0)")
         return _screenshot(page, folder)
 
 

@@ -1,4 +1,4 @@
-"""Find images that show the same piece of surface: shifted, turned, mirrored, or stored anew."""
+"""Find images that show the same piece of surface: shifted, turned, mirrored, or stored again."""
 
 from trainer.data.overlap_search.search import find_overlaps, group_images
 from trainer.data.overlap_search.verify import SMALLEST_SHARED_AREA, Overlap
