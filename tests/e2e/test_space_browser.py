@@ -23,6 +23,7 @@ from tests.published_folder import noise, write_decision, write_published_folder
 from tests.reports import LABELS, example_report
 from tests.running_space import SPACE_FOLDER, copy_space, running_space
 
+pytestmark = pytest.mark.browser
 # What Gradio's own page writes to the console, whatever the app does.
 HARMLESS = {"Method not implemented."}
 

@@ -73,6 +73,7 @@ def pushed(hub: LoopbackHub, token: str, tmp_path: Path) -> Pushed:
     return Pushed(hub, tmp_path / "run", folder, output, base_weights, token)
 
 
+@pytest.mark.browser
 def test_from_folder_to_browser(pushed: Pushed, tmp_path: Path) -> None:
     """One long test, since each station starts from what the one before left."""
     check_output(pushed)

@@ -196,6 +196,7 @@ def test_mistakes_are_explained(
     assert (tmp_path / "site/index.html").read_text() == "mine"
 
 
+@pytest.mark.browser
 def test_the_page_opens_from_its_file(command: Command, leaking: Path, tmp_path: Path) -> None:
     lines = ["file,label,prediction,confidence,Crazing,Rolled"]
     for file in sorted(leaking.rglob("*.png")):

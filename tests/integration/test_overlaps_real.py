@@ -16,10 +16,13 @@ from trainer.data.overlap_search import Overlap, find_overlaps
 NEU = Path(__file__).parents[3] / "shared" / "data" / "neu"
 IMAGES_PER_CLASS = 40
 
-pytestmark = pytest.mark.skipif(
-    not NEU.is_dir(),
-    reason="the real photographs are research data that lie beside the project, not in it",
-)
+pytestmark = [
+    pytest.mark.real_data,
+    pytest.mark.skipif(
+        not NEU.is_dir(),
+        reason="the real photographs are research data that lie beside the project, not in it",
+    ),
+]
 
 
 def photographs(*classes: str) -> dict[str, Pixels]:

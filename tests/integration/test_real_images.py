@@ -18,6 +18,7 @@ WEIGHTS = SHARED / "weights" / "tf_efficientnet_lite0.safetensors"
 IMAGES_PER_CLASS = 60
 
 
+@pytest.mark.real_data
 @pytest.mark.skipif(
     not (IMAGES.is_dir() and WEIGHTS.is_file()),
     reason="the real photographs are research data that lie beside the project, not in it",

@@ -57,6 +57,7 @@ def _config(**recipe: Any) -> TrainConfig:
 @pytest.mark.parametrize(
     ("holds", "tried"), [(99, [12]), (5, [12, 6, 4]), (1, [12, 6, 4, 3, 2, 1])]
 )
+@pytest.mark.slow
 def test_sizes_are_tried_from_the_largest(holds: int, tried: list[int]) -> None:
     model, accelerator, config = SmallMemory(holds), Accelerator(cpu=True), _config(ema_decay=0.9)
     before = model.layer.weight.clone()
@@ -67,6 +68,7 @@ def test_sizes_are_tried_from_the_largest(holds: int, tried: list[int]) -> None:
     assert torch.equal(model.layer.weight, before)
 
 
+@pytest.mark.slow
 def test_nothing_fits() -> None:
     def attempt(size: int) -> None:
         raise TOO_LARGE
@@ -97,6 +99,7 @@ def test_batches_make_a_whole_step_on_each_process(share: int, processes: int) -
     assert all(images % size == 0 and size % processes == 0 for size in sizes)
 
 
+@pytest.mark.slow
 def test_a_step_takes_as_many_images_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     def attempt(model: nn.Module, images: int, config: Any, accelerator: Any) -> None:
         assert model.get_parameter("head.fc.weight").shape[0] == 3

@@ -24,6 +24,7 @@ _VALUES = st.recursive(
 
 @settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=3), _VALUES, max_size=3))
+@pytest.mark.slow
 def test_what_is_sealed_comes_out_again(facts: dict[str, object]) -> None:
     assert unseal(seal(json.dumps(facts))) == facts
 

@@ -175,6 +175,7 @@ configs = st.builds(
 # Reading all flags takes longer than hypothesis allows, on a busy machine.
 @settings(deadline=None)
 @given(config=configs)
+@pytest.mark.slow
 def test_the_printed_command_gives_the_same_settings(config: TrainConfig) -> None:
     words = shlex.split(config.command())
     assert words[:2] == ["python", "trainer/train.py"]

@@ -173,6 +173,7 @@ def test_a_file_above_the_limit_is_refused_before_it_is_read(tmp_path: Path) -> 
         read_image(large)
 
 
+@pytest.mark.slow
 def test_hostile_files_are_refused_in_words_or_read_within_bounds() -> None:
     """Each meets bounds before a decoder; none meets the limits, which are for the unforeseen."""
     seen: set[str] = set()

@@ -55,6 +55,7 @@ def test_pixels_are_those_of_every_other_machine() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(label=st.sampled_from(CLASSES), seed=st.integers(min_value=0, max_value=2**80))
+@pytest.mark.slow
 def test_any_seed_gives_a_picture_with_something_on_it(label: str, seed: int) -> None:
     image = draw_image(label, seed)
     assert image.mode == "L"
@@ -66,12 +67,14 @@ def test_any_seed_gives_a_picture_with_something_on_it(label: str, seed: int) ->
     assert image.tobytes() == draw_image(label, seed).tobytes()
 
 
+@pytest.mark.slow
 def test_labels_and_seeds_all_differ() -> None:
     seeds = [0, 1, 2, 100_000, 2**32, 2**32 + 1]
     pictures = {draw_image(label, seed).tobytes() for label in CLASSES for seed in seeds}
     assert len(pictures) == len(CLASSES) * len(seeds)
 
 
+@pytest.mark.slow
 def test_brightness_and_contrast_alone_do_not_tell_the_classes() -> None:
     # Half of the images stand for their classes, the other half are judged by the nearest five.
     features, labels = [], []
@@ -118,6 +121,7 @@ def test_folder_layout_and_contents(tmp_path: Path) -> None:
         assert image.tobytes() == draw_image("Rolled", 0).tobytes()
 
 
+@pytest.mark.slow
 def test_no_image_is_written_twice_not_even_under_another_seed(tmp_path: Path) -> None:
     for seed in (0, 1):
         write_samples(tmp_path / str(seed), train_per_class=2, test_per_class=2, seed=seed)
@@ -157,6 +161,7 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
         write_samples(file, train_per_class=1, test_per_class=1)
 
 
+@pytest.mark.slow
 def test_command_writes_the_folder_and_refuses_to_write_it_again(tmp_path: Path) -> None:
     folder = tmp_path / "samples"
     arguments = ["--output-dir", str(folder), "--train-per-class", "1", "--test-per-class", "1"]

@@ -120,6 +120,7 @@ def test_roc_curves_of_many_classes_tell_ten_apart() -> None:
 @given(labels=st.lists(st.text(st.characters(max_codepoint=0x17F), min_size=1), min_size=2,
                        max_size=2, unique=True))  # fmt: skip
 @settings(max_examples=10, deadline=None)
+@pytest.mark.slow
 def test_any_label_can_be_drawn(
     labels: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -165,6 +166,7 @@ def test_augmentations_show_original_and_variants() -> None:
     assert np.array_equal(np.asarray(shown), np.asarray(original.convert("RGB")))
 
 
+@pytest.mark.slow
 def test_written_figures_are_small_opaque_and_repeatable(tmp_path: Path) -> None:
     epochs, test = example_epochs(), example_test()
     entries = results.write_report_figures(epochs, test, tmp_path / "a")
@@ -190,6 +192,7 @@ def test_style_stays_inside(tmp_path: Path) -> None:
     assert mpl.rcParams == before
 
 
+@pytest.mark.slow
 def test_alternative_texts_hold_the_numbers(tmp_path: Path) -> None:
     entries = results.write_report_figures(example_epochs(8, kept=7), example_test(), tmp_path)
     learning, confusion, curves = (entry.alt.replace("\u00a0", " ") for entry in entries)
@@ -201,6 +204,7 @@ def test_alternative_texts_hold_the_numbers(tmp_path: Path) -> None:
     assert "mean 0.998" in curves
 
 
+@pytest.mark.slow
 def test_alternative_texts_of_extreme_results(tmp_path: Path) -> None:
     entries = results.write_report_figures(example_epochs(1, 1), example_test(FLAWLESS), tmp_path)
     learning, confusion, curves = (entry.alt for entry in entries)
@@ -235,6 +239,7 @@ def many_classes(count: int) -> list[list[int]]:
     return confusion
 
 
+@pytest.mark.slow
 def test_a_thousand_classes_make_bounded_figures(tmp_path: Path) -> None:
     test = example_test(many_classes(1000), [f"Kind {i}" for i in range(1000)])
     drawn = results.write_report_figures(example_epochs(3, kept=2), test, tmp_path)
@@ -255,6 +260,7 @@ def test_a_thousand_classes_make_bounded_figures(tmp_path: Path) -> None:
     assert chart.axes[0].get_title(loc="left") == "Most frequent confusions, the first 20 of 61"
 
 
+@pytest.mark.slow
 def test_forty_classes_are_still_a_matrix(tmp_path: Path) -> None:
     for count, name in ((40, "confusion_matrix"), (41, "top_confusions")):
         test = example_test(many_classes(count), [f"Kind {i}" for i in range(count)])

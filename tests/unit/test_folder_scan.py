@@ -612,6 +612,7 @@ def test_every_folder_is_listed_once(
     assert set(listings.values()) == {1}
 
 
+@pytest.mark.slow
 def test_a_tree_deeper_than_pythons_stack(tmp_path: Path) -> None:
     write_tree(tmp_path, ["B/1.png", "A/1.png"])
     with pytest.MonkeyPatch.context() as patch:

@@ -181,6 +181,7 @@ LEGITIMATE = {
 }
 
 
+@pytest.mark.slow
 def test_a_changed_value_of_a_json_file_is_refused_or_has_no_effect(
     sound: Path, expected: Prediction, tmp_path: Path
 ) -> None:

@@ -89,6 +89,7 @@ def test_class_folders_alone_are_cut_80_to_20(tmp_path: Path) -> None:
 
 @settings(max_examples=10, deadline=None)
 @given(counts=st.tuples(st.integers(10, 40), st.integers(10, 40)), seed=st.integers(0, 99))
+@pytest.mark.slow
 def test_parts_are_disjoint_complete_seeded_and_stratified(
     counts: tuple[int, int], seed: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -119,6 +120,7 @@ def test_default_folder_is_that_of_the_reference_work(
     assert prepare(DataConfig()).source == "custom_dateset"
 
 
+@pytest.mark.slow
 def test_without_any_folder_images_are_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

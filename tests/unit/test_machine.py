@@ -35,6 +35,7 @@ print(resident_mb() - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="this C library decides by itself")
 @pytest.mark.parametrize(("word", "kept"), [("keep", True), ("leave", False)])
+@pytest.mark.slow
 def test_freed_memory_stays_with_the_process_only_where_asked_for(word: str, kept: bool) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, word], capture_output=True, text=True, check=True

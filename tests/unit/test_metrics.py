@@ -76,6 +76,7 @@ def test_auc_of_ties_is_a_half(modules: dict[str, Any]) -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(classes=st.integers(2, 5), more=st.integers(0, 40), seed=st.integers(0, 2**32 - 1))
+@pytest.mark.slow
 def test_agrees_with_scikit_learn(
     modules: dict[str, Any], classes: int, more: int, seed: int
 ) -> None:
@@ -114,6 +115,7 @@ def test_agrees_with_scikit_learn(
             assert 0 <= part["low"] <= part["value"] <= part["high"] <= 1, name
 
 
+@pytest.mark.slow
 def test_loads_without_a_network(tmp_path: Path) -> None:
     script = """
 import json, socket, sys

@@ -279,6 +279,7 @@ def with_another_fact(report: Report, path: tuple[str | int, ...]) -> Iterator[R
             yield changed
 
 
+@pytest.mark.slow
 def test_each_fact_of_the_report_reaches_the_card() -> None:
     odd: dict[str, Any] = {"skipped": [{"file": "a.jpg", "reason": "empty"}], "bit_depth": 12}
     report = example_report(data=example_data(**odd))
@@ -580,6 +581,7 @@ def test_nothing_is_said_of_what_was_not_tested() -> None:
     assert "What does it bear?" not in card
 
 
+@pytest.mark.slow
 def test_the_card_of_a_thousand_classes_stays_readable() -> None:
     labels = [f"Kind {i}" for i in range(1000)]
     confusion = [[3 if i == j else 0 for j in range(1000)] for i in range(1000)]

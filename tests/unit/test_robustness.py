@@ -14,15 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from model_card.card import render_card
 from model_card.figures import explanations
 from model_card.schema.robustness import Robustness
 from space.inference.predictor import Prediction, Predictor
 from tests.extra_facts import example_robustness, share
 from tests.published_folder import write_published_folder
+from tests.reports import example_report
 from trainer.config.settings import DataConfig
 from trainer.data.sources import find_images
 from trainer.evaluation.robustness import choose_rows, join, measure_robustness
-from trainer.inputs.corruptions import CORRUPTIONS
+from trainer.inputs.corruptions import COMBINED, CORRUPTIONS, Corruption
 from trainer.synthetic.samples import write_samples
 
 
@@ -63,6 +65,7 @@ def test_part(tmp_path_factory: pytest.TempPathFactory) -> datasets.Dataset:
     return find_images(DataConfig(data_dir=str(folder))).parts["test"]
 
 
+@pytest.mark.slow
 def test_everything_is_judged_once_as_it_is_and_once_degraded(
     test_part: datasets.Dataset, tmp_path: Path
 ) -> None:
@@ -86,6 +89,22 @@ def test_everything_is_judged_once_as_it_is_and_once_degraded(
         assert len(pictures) == 1 + 5 * len(CORRUPTIONS)
     again = measure_robustness(Blind(tmp_path / "model"), test_part, most_images=6, seed=3)
     assert again == found
+
+
+def test_a_further_corruption_takes_its_row_alone(
+    test_part: datasets.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What docs/architecture.md says: one file, and report, card and figure have it."""
+    haze = Corruption("Haze", "% white", (10, 20, 30, 40, 50), lambda x, white, _: x + white / 100)
+    monkeypatch.setattr("trainer.evaluation.robustness.CORRUPTIONS", (haze, COMBINED))
+    write_published_folder(tmp_path / "model")
+    found = measure_robustness(Blind(tmp_path / "model"), test_part, most_images=2, seed=3)
+    assert [step.severity for step in found.kinds[0].steps] == list(haze.severities)
+    figure = explanations.write_robustness(found, tmp_path)
+    assert "Haze" in figure.alt
+    report = example_report(robustness=found)
+    card = render_card(report.model_copy(update={"figures": [*report.figures, figure]}))
+    assert "| **Haze**<br>% white |" in card
 
 
 class Counting(Predictor):

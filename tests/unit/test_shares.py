@@ -80,6 +80,7 @@ def follow(message: str) -> list[Surface]:
     random_split=st.booleans(),
     seed=st.integers(0, 5),
 )
+@pytest.mark.slow
 def test_each_class_is_trained_and_tested_or_the_advice_works(
     collection: tuple[list[Surface], int],
     fractions: tuple[float, float],

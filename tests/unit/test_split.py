@@ -47,6 +47,7 @@ group_sizes = st.lists(st.integers(1, 9), min_size=12, max_size=30)
 
 @settings(max_examples=60, deadline=None)
 @given(crazing=group_sizes, pitted=group_sizes, seed=st.integers(0, 99))
+@pytest.mark.slow
 def test_no_group_is_in_two_parts(crazing: list[int], pitted: list[int], seed: int) -> None:
     whole = halves({"Crazing": crazing, "Pitted": pitted})
     config = DataConfig(test_fraction=0.25, validation_fraction=0.25)
@@ -124,6 +125,7 @@ def test_given_parts_stay_unless_regrouped() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(crazing=group_sizes, pitted=group_sizes, folds=st.integers(2, 5))
+@pytest.mark.slow
 def test_each_image_is_tested_once_and_no_group_twice(
     crazing: list[int], pitted: list[int], folds: int
 ) -> None:

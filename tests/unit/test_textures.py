@@ -133,6 +133,7 @@ def test_false_positive_rate_at_95_percent_recall() -> None:
 # Images that show no known surface.
 
 
+@pytest.mark.slow
 def test_foreign_images_are_of_six_kinds_and_the_same_every_time() -> None:
     first, second, other = (ood_images.drawn_images(seed) for seed in (3, 3, 4))
     assert len(first) == 6

@@ -81,6 +81,7 @@ def test_where_nothing_is_automatic_there_is_no_point() -> None:
         (example_reliability(LABELS, ood_detection=None), ["reliability", "risk_coverage"]),
     ],
 )
+@pytest.mark.slow
 def test_figures_are_written_with_words_that_hold_their_numbers(
     tmp_path: Path, reliability: Reliability, names: list[str]
 ) -> None:
