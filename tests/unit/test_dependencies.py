@@ -7,6 +7,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import get_args, get_type_hints
@@ -19,6 +20,8 @@ from trainer.config.settings import RunConfig
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+# Installed distributions by the packages that they hold; a second to find out.
+DISTRIBUTIONS = packages_distributions()
 EXTRAS = PROJECT["optional-dependencies"]
 PRODUCT = ("trainer", "model_card", "space")
 OWN = {*PRODUCT, "tests", "benchmarks", "docs"}
@@ -37,9 +40,11 @@ def requirements_of_the_space() -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
+@cache
 def imported(*folders: str) -> dict[str, str]:
     """Return the distributions that folders import, each with a file that does."""
-    distributions = packages_distributions()
+    if len(folders) > 1:
+        return {name: file for folder in folders for name, file in imported(folder).items()}
     found: dict[str, str] = {}
     for file in (file for folder in folders for file in sorted((ROOT / folder).rglob("*.py"))):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -52,7 +57,7 @@ def imported(*folders: str) -> dict[str, str]:
                 if name in OWN | sys.stdlib_module_names | SIBLINGS:
                     continue
                 # What is not installed is an optional package, which goes by its own name.
-                for distribution in distributions.get(name, [name]):
+                for distribution in DISTRIBUTIONS.get(name, [name]):
                     found[canonicalize_name(distribution)] = str(file.relative_to(ROOT))
     return found
 
