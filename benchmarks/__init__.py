@@ -1,1 +1,1 @@
-"""Measurements of speed and memory, run by hand."""
+"""Benchmarks of speed, memory and accuracy, run by hand."""

@@ -1,11 +1,11 @@
-"""How near training comes to the arithmetic floor: the network's multiplications and nothing else.
+"""Training speed compared with the arithmetic floor: the network's multiplications alone.
 
 The floor is the number of operations divided by the rate of a large matrix product, measured in the
-same session and in the precision that training uses. An image's operations are counted in the
-forward pass and taken three times: forward, gradient by inputs, gradient by weights. No training
-reaches the floor: depthwise convolutions, normalisation and activations wait for memory, and the
-optimiser, augmentation and validation come on top. What is measured is the whole of `train.py`, by
-the clock of `benchmarks.training_speed`.
+same session and in the precision of training. The operations of an image are those of the forward
+pass times three: forward, gradient by inputs, gradient by weights. No training reaches the floor:
+depthwise convolutions, normalization and activations are limited by memory, and the optimizer,
+augmentation and validation come on top. The whole of `train.py` is measured, with the clock of
+`benchmarks.training_speed`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Settings:
     image_size: int = 224
     """Side in pixels."""
     matrix_side: int = 4096
-    """Of the matrices whose product tells the rate; a large GPU needs 8192."""
+    """Of the matrices whose product measures the rate; a large GPU needs 8192."""
 
 
 def main(settings: Settings) -> None:
@@ -86,18 +86,18 @@ def main(settings: Settings) -> None:
         result = measure(ours(job, output)[0], job, output)
     floor_s = settings.epochs * settings.train_images * operations / rate
     floor, reached = rate / operations, result.images_per_second
-    print(head("", "floor", "ours", "ours of the floor"))
-    print(row("images a second", f"{floor:,.1f}", f"{reached:,.1f}", f"{reached / floor:.0%}"))
+    print(head("", "floor", "ours", "share of the floor"))
+    print(row("images per second", f"{floor:,.1f}", f"{reached:,.1f}", f"{reached / floor:.0%}"))
     share = f"{floor_s / result.training_s:.0%}"
-    print(row("seconds in all", f"{floor_s:,.1f}", f"{result.training_s:,.1f}", share))
+    print(row("seconds in total", f"{floor_s:,.1f}", f"{result.training_s:,.1f}", share))
     print(
-        f"\n{operations / 1e9:,.2f} billion operations an image; "
-        f"{rate / 1e12:,.2f} trillion a second; {result.memory_gb:.2f} GB."
+        f"\n{operations / 1e9:,.2f} billion operations per image; "
+        f"{rate / 1e12:,.2f} trillion per second; {result.memory_gb:.2f} GB."
     )
 
 
 def forward_operations(model: str, image_size: int) -> int:
-    """Return the operations of one image's forward pass: two for a multiplication and addition."""
+    """Return the operations of one image's forward pass; a multiply-add counts as two."""
     with torch.device("meta"):
         network = timm.create_model(model, num_classes=len(CLASSES)).eval()
         counter = FlopCounterMode(display=False)
@@ -107,7 +107,7 @@ def forward_operations(model: str, image_size: int) -> int:
 
 
 def matrix_rate(side: int, dtype: torch.dtype) -> float:
-    """Return the operations a second of the fastest of a few products of square matrices."""
+    """Return the operations per second of the fastest of a few products of square matrices."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     seconds = []
@@ -117,7 +117,7 @@ def matrix_rate(side: int, dtype: torch.dtype) -> float:
         if device.type == "cuda":
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
-    # The first warms up; the fastest counts, since other programs only make it slower.
+    # The first warms up; the fastest counts, since other programs can only slow it down.
     return 2 * side**3 / min(seconds)
 
 

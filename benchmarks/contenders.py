@@ -23,13 +23,13 @@ from trainer.synthetic.samples import CLASSES
 OURS = "ours"
 TIMM_SCRIPT = Path("train.py")
 TRANSFORMERS_SCRIPT = Path("examples/pytorch/image-classification/run_image_classification.py")
-# Its script loads this metric from the Hub, if there is no such folder where it runs.
-ACCURACY = ROOT / "trainer" / "metrics" / "accuracy"
+# transformers' script loads this metric from the Hub unless its working folder contains it.
+ACCURACY = ROOT / "trainer" / "evaluation" / "metrics" / "accuracy"
 
 
 @dataclass(frozen=True)
 class Job:
-    """What all of them do.
+    """The training that all programs do.
 
     Attributes:
         images: folder with train/, validation/ and test/.
@@ -44,10 +44,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Contender:
-    """A program, and how it is started.
+    """A program and its command line.
 
     Attributes:
-        flags: those that make it differ from its defaults, for the table.
+        program: its name, for the table.
+        flags: those that differ from its defaults, for the table.
         command: the Python to use, script, all flags.
     """
 
@@ -71,10 +72,10 @@ def ours(job: Job, output: Path) -> list[Contender]:
 
 
 def timms(job: Job, output: Path, checkout: Path, device: str) -> list[Contender]:
-    """Return timm's own script at its defaults, and by all flags that may make it faster.
+    """Return timm's own script at its defaults, and with all flags that may make it faster.
 
-    These leave out its colour jitter, too: then it does as much to an image as the others do, one
-    random resampling and flips.
+    These also switch off its color jitter, so that it augments like the others: one random
+    resampling and flips.
     """
     command: list[str | Path] = [
         *(
@@ -106,7 +107,7 @@ def timms(job: Job, output: Path, checkout: Path, device: str) -> list[Contender
 def transformers(
     job: Job, output: Path, checkout: Path, python: Path, device: str
 ) -> list[Contender]:
-    """Return transformers' example at its defaults, and by all flags that may make it faster."""
+    """Return transformers' example at its defaults, and with all flags that may make it faster."""
     model = write_model(job, output)
     command: list[str | Path] = [
         *(python.absolute(), checkout.absolute() / TRANSFORMERS_SCRIPT, "--do_train"),
@@ -132,9 +133,9 @@ def transformers(
 def _contenders(
     program: str, command: list[str | Path], variants: Sequence[str]
 ) -> list[Contender]:
-    """Return a program with each of these flags; without bf16 where it would only be emulated.
+    """Return a program with each of these flags; without bf16 where it would be emulated.
 
-    There it takes more than ten times as long as float32.
+    Emulated bf16 is more than ten times slower than float32.
     """
     native = choose_precision(RunConfig()) == "bf16"
     return [
@@ -145,10 +146,9 @@ def _contenders(
 
 
 def write_model(job: Job, output: Path) -> Path:
-    """Write the model for transformers to read, with random weights: timm's network, wrapped.
+    """Write the model for transformers: timm's network with random weights, wrapped.
 
-    Its image processor goes beside it: the one that makes the script resample and flip, and nothing
-    more.
+    Its image processor makes the script resample and flip, and nothing else.
     """
     folder, processor = output / "model", output / "model" / "processor"
     processor.mkdir(parents=True, exist_ok=True)
@@ -157,7 +157,7 @@ def write_model(job: Job, output: Path) -> Path:
     data_config = resolve_model_data_config(network)
     save_for_hf(network, folder, safe_serialization=True)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    # transformers passes the number of classes itself, and fails where it stands here, too.
+    # transformers passes the number of classes itself, and fails if it is here, too.
     config["model_args"].pop("num_classes")
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     facts = {

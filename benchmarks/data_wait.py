@@ -1,9 +1,9 @@
-"""The share of a training step that the processor or GPU spends waiting for data.
+"""The share of a training step that the CPU or GPU spends waiting for data.
 
-Real steps are taken by the program's own parts; only the loop around them is this benchmark's, so
-that it can look at the clock between loading and learning. Augmentation is part of the step and
-made by whatever computes it, but its share is told too. On a GPU the clock waits for it before each
-look: nothing is loaded while it computes, so the true share is smaller.
+The steps are those of the program; only the loop around them is this benchmark's, which reads the
+clock between loading and training. Augmentation is part of the step, and its share is printed, too.
+On a GPU each clock reading waits for the device, so nothing is loaded while it computes: the true
+share is smaller.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from accelerate import Accelerator
 from benchmarks.table import head, heading, row
 from trainer.config.settings import DataConfig, ModelConfig, RecipeConfig, RunConfig, TrainConfig
 from trainer.data.splits.dataset import prepare_images
-from trainer.fitting.inputs import image_task
+from trainer.fitting.inputs import image_inputs
 from trainer.fitting.loop import TrainingLoop
 from trainer.fitting.precision import choose_precision
 from trainer.model import backbone
@@ -44,14 +44,14 @@ class Settings:
     image_size: int = 224
     """Side in pixels."""
     steps: int = 12
-    """Timed, after two that warm up."""
+    """Timed, after two warm-up steps."""
     workers: int = 0
     """Processes that load images."""
 
 
 @dataclass(frozen=True)
 class StepSeconds:
-    """A mean step: all of it, waiting for its batch, and augmenting that."""
+    """Mean seconds of a step: in total, waiting for its batch, augmenting the batch."""
 
     whole: float
     waiting: float
@@ -65,13 +65,13 @@ def main(settings: Settings) -> None:
     if accelerator.device.type == "cpu":
         system.keep_freed_memory()
     print(heading(f"batches of {settings.batch_size} at {settings.image_size} px"))
-    print(head("model", "ms a step", "waiting for data", "augmenting"), flush=True)
+    print(head("model", "ms per step", "waiting for data", "augmenting"), flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         batches = WARM_UP_STEPS + settings.steps
         write_samples(
             folder / "images",
-            # A tenth validates; one batch more makes up for it.
+            # A tenth is for validation; one more batch compensates for it.
             train_per_class=-(-(batches + batches // 8 + 1) * settings.batch_size // len(CLASSES)),
             test_per_class=OTHERS_PER_CLASS,
         )
@@ -79,34 +79,36 @@ def main(settings: Settings) -> None:
             print(f"{name} …", file=sys.stderr)
             (folder / name).mkdir()
             step = step_seconds(name, settings, folder, accelerator)
-            shares = (f"{part / step.whole:.1%}" for part in (step.waiting, step.augmenting))
+            shares = (f"{share / step.whole:.1%}" for share in (step.waiting, step.augmenting))
             print(row(name, f"{1000 * step.whole:.0f}", *shares), flush=True)
 
 
 def step_seconds(
     name: str, settings: Settings, folder: Path, accelerator: Accelerator
 ) -> StepSeconds:
-    """Take steps, and look at the clock."""
-    fitting = build_fitting(name, settings, folder, accelerator)
-    batches = iter(fitting.train_batches)
+    """Take training steps and time them."""
+    loop = build_loop(name, settings, folder, accelerator)
+    batches = iter(loop.train_batches)
     whole, waiting, augmenting = [], [], []
     for number in range(WARM_UP_STEPS + settings.steps):
         start = time.perf_counter()
         batch = next(batches)
         arrived = time.perf_counter()
-        fitting.learner.step([batch], number)
+        loop.training_step.step([batch], number)
         whole.append(_now(accelerator) - start)
         waiting.append(arrived - start)
-        # Once more, by itself.
+        # Augment the batch again, to time it separately.
         start = time.perf_counter()
-        fitting.learner.augment(batch[0])
+        loop.training_step.augment(batch[0])
         augmenting.append(_now(accelerator) - start)
     accelerator.free_memory()
-    means = (sum(part[WARM_UP_STEPS:]) / settings.steps for part in (whole, waiting, augmenting))
+    means = (
+        sum(seconds[WARM_UP_STEPS:]) / settings.steps for seconds in (whole, waiting, augmenting)
+    )
     return StepSeconds(*means)
 
 
-def build_fitting(
+def build_loop(
     name: str, settings: Settings, folder: Path, accelerator: Accelerator
 ) -> TrainingLoop:
     """Prepare a training as `trainer/run.py` does."""
@@ -118,8 +120,8 @@ def build_fitting(
     )
     [images] = prepare_images(config, folder / name)
     built = backbone.build(config.model, len(images.labels))
-    task = image_task(built, images, config, folder / name, accelerator)
-    return TrainingLoop(task, images, config, folder / name, accelerator)
+    inputs = image_inputs(built, images, config, folder / name, accelerator)
+    return TrainingLoop(inputs, images, config, folder / name, accelerator)
 
 
 def _now(accelerator: Accelerator) -> float:

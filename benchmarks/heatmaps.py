@@ -1,7 +1,7 @@
-"""Which heatmap lies best in the boxes: methods of captum and the one that is published.
+"""Localization of heatmaps: methods of captum compared with the published one.
 
-Each method explains the true class of the same test images of a finished run; lift is energy inside
-the boxes by the boxes' share of the area, so that 1 is chance. Random choices follow from a seed.
+Each method explains the true class of the same test images of a finished run. Lift is the energy
+inside the boxes divided by the boxes' share of the area, so that 1 is chance.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from space.inference.attribution import Explainer, above_mean, stage_names
 from space.inference.predictor import Predictor, read_image
 from trainer.config.run_folder import PUBLISHED_DIR
 from trainer.data.voc_boxes import mask, match_class, read_boxes
-from trainer.evaluation.localization import Found, compare, summarise
+from trainer.evaluation.localization import HeatmapFit, compare, summarize
 from trainer.runtime import system
 
-# From a batch of one image and its class to a map of any size, [1, 1, row, column].
+# Maps a batch of one image and its class to a heatmap of any size, [1, 1, row, column].
 Method = Callable[[torch.Tensor, int], Any]
 
 
@@ -48,7 +48,7 @@ class Settings:
     boxes: Path
     """Pascal VOC files."""
     images_per_class: int = 12
-    """Test images that have a box of their own class, chosen by chance."""
+    """Random test images that have a box of their own class."""
     seed: int = 0
     """Of the choice."""
 
@@ -64,7 +64,7 @@ def main(settings: Settings) -> None:
         f"{time.strftime('%d %B %Y')}; {model.pretrained_cfg['architecture']}, "
         f"{len(chosen)} images.\n"
     )
-    print("| method | ms an image | " + " | ".join(predictor.labels) + " | mean |")
+    print("| method | ms per image | " + " | ".join(predictor.labels) + " | mean |")
     print("| --- | --: |" + " --: |" * (len(predictor.labels) + 1))
     for name, method in methods(explainer.model).items():
         score(name, captum_map(method, predictor), chosen, settings, predictor.labels)
@@ -101,10 +101,10 @@ def methods(model: Any) -> dict[str, Method]:
         explain = LayerGradientXActivation(model, list(layers))
 
         def explained(batch: torch.Tensor, label: int) -> Any:
-            parts = explain.attribute(batch, label)
-            places = [part.sum(1, keepdim=True).relu() for part in parts]
-            sized = [interpolate(part, batch.shape[2:], mode="bilinear") for part in places]
-            return torch.stack([above_mean(part) for part in sized]).prod(0)
+            layers_relevance = explain.attribute(batch, label)
+            heat = [layer.sum(1, keepdim=True).relu() for layer in layers_relevance]
+            sized = [interpolate(layer, batch.shape[2:], mode="bilinear") for layer in heat]
+            return torch.stack([above_mean(layer) for layer in sized]).prod(0)
 
         return explained
 
@@ -142,7 +142,7 @@ def methods(model: Any) -> dict[str, Method]:
 
 
 def captum_map(method: Method, predictor: Predictor) -> Callable[[Any, int], Any]:
-    """Return a function from image and class to a map of the size of the network's input."""
+    """Return a function from image and class to a heatmap of the size of the network's input."""
 
     def explain(image: Any, label: int) -> Any:
         batch = predictor.transform(image).unsqueeze(0)
@@ -159,15 +159,15 @@ def score(
     settings: Settings,
     labels: list[str],
 ) -> None:
-    """Print a row: lift of the energy, and of pointing in brackets."""
+    """Print a row: lift of the energy, and of the pointing game in brackets."""
     start = time.perf_counter()
     maps = [explain(read_image(settings.data_dir / file), label) for file, label, _ in chosen]
     milliseconds = 1000 * (time.perf_counter() - start) / len(chosen)
-    found: list[Found] = [
+    found: list[HeatmapFit] = [
         compare(labels[label], heatmap, mask(own, *heatmap.shape))
         for heatmap, (_, label, own) in zip(maps, chosen, strict=True)
     ]
-    classes = {facts.label: facts for facts in summarise(found, labels).classes}
+    classes = {facts.label: facts for facts in summarize(found, labels).classes}
     cells = [
         f"{classes[label].energy_lift:.2f} ({classes[label].pointing_lift:.1f})"
         for label in labels

@@ -1,9 +1,8 @@
-"""How many photographs a class needs: one training for each number, always the same test images.
+"""Accuracy over the number of photographs per class, always on the same test images.
 
-The images are divided once, in groups of shared surface. The test split stays; from the rest, N
-images of each class are drawn at random. Each training is `trainer/train.py` itself, in a process
-of its own; its flags go into `--train-flags="…"`. `--json` writes the rows, from which the table
-follows.
+The images are split once, in groups of shared surface. The test split is fixed; from the rest, N
+images of each class are sampled. Each training is `trainer/train.py` in its own process, with the
+flags in `--train-flags="…"`. `--json` writes the rows of the table to a file.
 """
 
 from __future__ import annotations
@@ -38,14 +37,14 @@ class Settings:
     counts: tuple[int, ...] = (5, 10, 20, 40, 80, 160)
     """Photographs of each class, for training and validation together."""
     repeats: int = 3
-    """Trainings for each count, each with other photographs."""
+    """Trainings for each count, each with another sample."""
     epochs: int = 20
     """For the largest count. Fewer photographs get more epochs: every training takes as many
     steps."""
     train_flags: str = "--tune head"
     """Flags of trainer/train.py, in quotes."""
     json: Path | None = None
-    """Where the rows are written, too."""
+    """A file to write the rows to, too."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,7 @@ class Row:
 
     Attributes:
         images_per_class: for training and validation together.
-        surfaces_per_class: separate pieces of surface that they show, mean over classes and
-            repeats.
+        surfaces_per_class: distinct pieces of surface, mean over classes and repeats.
         accuracies: of each repeat, on the test images, as fractions of 1.
         worst_recalls: of the class found least often, of each repeat.
     """
@@ -72,11 +70,11 @@ def main(settings: Settings) -> None:
         folder = Path(temporary)
         config = TrainConfig(data=DataConfig(data_dir=str(settings.data_dir)))
         [images] = prepare_images(config, None)
-        tested = len(images.parts["test"])
+        tested = len(images.splits["test"])
         print(heading(f"{tested} test images; trainer/train.py {settings.train_flags}"))
         print(
             head(
-                *("Photographs of a class", "Pieces of surface of a class"),
+                *("Photographs per class", "Pieces of surface per class"),
                 *("Accuracy, lowest–highest", "Worst class, mean recall"),
                 texts=0,
             )
@@ -114,10 +112,10 @@ def train_on(count: int, images: Images, settings: Settings, folder: Path) -> Ro
 
 
 def link_images(images: Images, count: int, seed: int, source: Path, data: Path) -> float:
-    """Lay a data folder out: all test images, `count` of each class to train on.
+    """Create a data folder: all test images, and `count` training images per class.
 
     Returns:
-        pieces of surface that those of a class show, mean over the classes.
+        distinct pieces of surface per class, mean over the classes.
 
     Raises:
         SystemExit: a class has fewer.
@@ -125,8 +123,8 @@ def link_images(images: Images, count: int, seed: int, source: Path, data: Path)
     rng = np.random.default_rng(seed)
     files: dict[int, list[tuple[int, str]]] = defaultdict(list)
     for name in TRAINING:
-        part = images.parts[name]
-        for file, label, group in zip(part["file"], part["label"], part["group"], strict=True):
+        split = images.splits[name]
+        for file, label, group in zip(split["file"], split["label"], split["group"], strict=True):
             files[label].append((group, file))
     shown = []
     for label, found in sorted(files.items()):
@@ -136,7 +134,7 @@ def link_images(images: Images, count: int, seed: int, source: Path, data: Path)
         shown.append(len({group for group, _ in chosen}))
         for _, file in chosen:
             link(source, file, data / "train" / images.labels[label])
-    test = images.parts["test"]
+    test = images.splits["test"]
     for file, label in zip(test["file"], test["label"], strict=True):
         link(source, file, data / "test" / images.labels[label])
     return float(np.mean(shown))

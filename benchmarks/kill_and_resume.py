@@ -1,10 +1,10 @@
-"""Training that is killed again and again ends with the weights of an undisturbed run.
+"""Runs that are killed and resumed repeatedly end with the weights of an uninterrupted run.
 
-`python -m benchmarks.kill_and_resume` starts a real run, kills it by SIGKILL at a random moment,
-goes on with it, kills it again, until it comes to its end; then the next run, until so many kills
-have struck. Each run's weights (last, best, published) are compared bit for bit with those of a run
-that nobody disturbed. A moment lies anywhere between a command's first words and the time that the
-undisturbed run took, so that some strike while it looks at the images or writes what it publishes.
+`python -m benchmarks.kill_and_resume` starts a real run, kills it with SIGKILL at a random moment,
+resumes it and kills it again, until it finishes; then it starts the next run, until the given
+number of kills is reached. The weights of each run (last, best, published) are compared bit for bit
+with those of an uninterrupted run. Moments are uniform over the duration of the uninterrupted run,
+so some kills happen while images are checked or the published folder is written.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from trainer.synthetic.samples import write_samples
 
 @dataclass(frozen=True)
 class Settings:
-    """Training that is killed again and again ends with the weights of an undisturbed run."""
+    """Runs that are killed and resumed repeatedly end with the weights of an uninterrupted run."""
 
     kills: int = 20
-    """That struck a run at work, in all."""
+    """In total; only kills of a running process count."""
     epochs: int = 100
     """Of each run."""
     seed: int = 0
-    """Of the moments."""
+    """Of the random moments."""
 
 
 def main(settings: Settings) -> None:
-    """Print the table; a weight that differs ends it with an error."""
+    """Print the table; fail if a weight differs."""
     print(heading(f"runs of {settings.epochs} epochs"))
     print(head("run", "kills", "finished epochs at each", "weights"), flush=True)
     chance = random.Random(settings.seed)  # noqa: S311 -- moments need not be secret
@@ -44,16 +44,16 @@ def main(settings: Settings) -> None:
         data_dir, whole = folder / "strips", folder / "whole"
         write_samples(data_dir, train_per_class=8, test_per_class=2)
         seconds = finish(data_dir, whole, epochs=settings.epochs)
-        struck = number = 0
-        while struck < settings.kills:
+        killed = number = 0
+        while killed < settings.kills:
             number += 1
             run_dir, epochs = folder / f"run-{number}", []
-            while struck < settings.kills:
-                print(f"run {number}, kill {struck + 1} of {settings.kills} …", file=sys.stderr)
+            while killed < settings.kills:
+                print(f"run {number}, kill {killed + 1} of {settings.kills} …", file=sys.stderr)
                 moment = chance.uniform(0, seconds)
                 if not start_and_kill(data_dir, run_dir, moment, epochs=settings.epochs):
                     break
-                struck += 1
+                killed += 1
                 epochs.append(str(finished_epochs(run_dir)))
             finish(data_dir, run_dir, epochs=settings.epochs)
             assert_same_weights(run_dir, whole)

@@ -1,4 +1,4 @@
-"""Time and memory of the overlap search on drawn surfaces, by the number of images."""
+"""Time and memory of the overlap search on drawn surfaces, over the number of images."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from tests.drawn_strips import SURFACES, Shot
 from trainer.data.overlap_search import find_overlaps
 
 SIDE_PX = 200
-# Six crops of each such piece, which makes two thirds of the images share surface with another.
+# With six crops of each piece, two thirds of the images share surface with another one.
 PIECE_PX, CROPS_PER_PIECE = (400, 1000), 6
-# Pairs that share less need not be found, those that share less than the lower one must not be.
+# Pairs that share less area need not be found; below the lower bound they must not be found.
 MUST_BE_FOUND, MAY_BE_FOUND = 0.15, 0.10
 BRUTE_FORCE_IMAGES = 64
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a search took and found.
+    """Time, memory and results of a search.
 
     Attributes:
-        images: searched.
-        seconds: of the search alone, without the drawing.
+        images: number of images.
+        seconds: of the search, without drawing.
         pairs: that share at least 15 % of the area.
-        found: of those, as a fraction of 1.
-        false_pairs: found, but do not share surface.
-        memory_gb: the process's peak, all images (uint8) included.
+        found: fraction of them that was found.
+        false_pairs: found pairs that do not share surface.
+        memory_gb: peak of the process, including all images (uint8).
     """
 
     images: int
@@ -50,7 +50,7 @@ class Measurement:
 
 
 def draw_piece(number: int) -> tuple[list[Shot], list[npt.NDArray[np.uint8]]]:
-    """Return crops of a piece of surface, and how they were taken; the same for each number."""
+    """Return crops of a piece of surface and their parameters, determined by the number."""
     rng = np.random.default_rng(number)
     names = sorted(SURFACES)
     surface = SURFACES[names[number % len(names)]](rng, PIECE_PX, rng.uniform(3, 6))
@@ -68,7 +68,7 @@ def draw_piece(number: int) -> tuple[list[Shot], list[npt.NDArray[np.uint8]]]:
 
 
 def draw(count: int) -> tuple[npt.NDArray[np.uint8], dict[tuple[int, int], float]]:
-    """Return images [image, y, x], and the shared area of each pair that shares some."""
+    """Return images [image, y, x], and the shared area of each pair that overlaps."""
     images = np.empty((count, SIDE_PX, SIDE_PX), np.uint8)
     areas: dict[tuple[int, int], float] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -86,7 +86,7 @@ def draw(count: int) -> tuple[npt.NDArray[np.uint8], dict[tuple[int, int], float
 
 
 def measure(count: int) -> Measurement:
-    """Draw images and search them."""
+    """Draw images and time the search."""
     images, areas = draw(count)
     start = time.perf_counter()
     overlaps = find_overlaps(np.full((count, 2), SIDE_PX), images.__getitem__)
@@ -107,33 +107,31 @@ def measure(count: int) -> Measurement:
 
 
 def measure_brute_force() -> float:
-    """Return the seconds that a pair takes when compared at every shift, at half resolution."""
+    """Return the seconds per pair of a comparison at every shift, at half resolution."""
     images, _ = draw(BRUTE_FORCE_IMAGES)
     start = time.perf_counter()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        # The threads get equal parts, which stand for the pairs of a whole.
-        parts = np.array_split(images, os.cpu_count() or 1)
-        list(pool.map(lambda part: list(best_places(list(part))), parts))
-    pairs = sum(len(part) * (len(part) - 1) // 2 for part in parts)
+        # Each thread compares the pairs within an equal share of the images.
+        shares = np.array_split(images, os.cpu_count() or 1)
+        list(pool.map(lambda share: list(best_places(list(share))), shares))
+    pairs = sum(len(share) * (len(share) - 1) // 2 for share in shares)
     return (time.perf_counter() - start) / pairs
 
 
-def in_own_process(task: Any, *arguments: Any) -> Any:
-    """Run a task in a process of its own, so that its peak of memory is its own."""
+def in_own_process(function: Any, *arguments: Any) -> Any:
+    """Call a function in its own process, so that its peak memory is measured separately."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(task, *arguments).result()
+        return pool.submit(function, *arguments).result()
 
 
 def main(sizes: tuple[int, ...] = (1800, 7200, 18000)) -> None:
-    """Print time, memory and finds of the overlap search.
+    """Print time, memory and results of the overlap search.
 
     Args:
         sizes: numbers of images to search.
     """
     print(f"{os.cpu_count()} cores; images of {SIDE_PX} px, {CROPS_PER_PIECE} of each surface.\n")
-    print(
-        "| images | seconds | seconds per 1,000 | of the first row | pairs | found | false | GB |"
-    )
+    print("| images | seconds | seconds per 1,000 | relative | pairs | found | false | GB |")
     print("| --: | --: | --: | --: | --: | --: | --: | --: |")
     first = 0.0
     for size in sizes:

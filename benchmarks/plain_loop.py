@@ -1,7 +1,7 @@
-"""A head on a frozen backbone, fitted the plain way: what an image takes, as JSON on stdout.
+"""A plain training loop for a head on a frozen backbone; prints seconds per image as JSON.
 
-Each image is decoded in each epoch, augmented by itself, and goes through the whole frozen network
-in float32, in PyTorch's own memory layout. `benchmarks/frozen_backbone.py` starts it.
+Each image is decoded and augmented in each epoch, and passes through the whole frozen network in
+float32, in PyTorch's default memory layout. `benchmarks/frozen_backbone.py` runs it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torchvision.transforms import v2
 
 @dataclass(frozen=True)
 class Settings:
-    """A few batches of training, and as many to judge, the plain way."""
+    """A few batches of training and of prediction, in a plain loop."""
 
     images: Path
     """Folder with a folder of images for each class."""
@@ -35,11 +35,11 @@ class Settings:
     batch_size: int
     """Images in a step."""
     batches: int
-    """Timed, of training and of judging each, after one that warms up."""
+    """Timed batches of training and of prediction, after one warm-up batch."""
 
 
 def main(settings: Settings) -> None:
-    """Print the seconds of an image in training, and of one that is only judged."""
+    """Print the seconds per image of training and of prediction."""
     torch.manual_seed(0)
     changed, plain = (
         ImageFolder(settings.images, transform(settings.image_size, augment=augment))
@@ -51,13 +51,13 @@ def main(settings: Settings) -> None:
     optimizer = torch.optim.AdamW(head.parameters(), lr=1e-4, weight_decay=1e-2)
     seconds = {
         "training": train(model, optimizer, changed, settings),
-        "judging": judge(model, plain, settings),
+        "prediction": predict(model, plain, settings),
     }
     sys.stdout.write(json.dumps(seconds) + "\n")
 
 
 def transform(image_size: int, *, augment: bool) -> Any:
-    """Return what happens to an image: the reference recipe's changes, or none."""
+    """Return the preprocessing of an image, with the reference recipe's augmentation or without."""
     changes = [
         v2.RandomAffine(45, translate=(0.1, 0.1), shear=[-5, 5, -5, 5]),
         v2.RandomHorizontalFlip(),
@@ -77,7 +77,7 @@ def transform(image_size: int, *, augment: bool) -> Any:
 def train(
     model: nn.Module, optimizer: torch.optim.Optimizer, images: ImageFolder, settings: Settings
 ) -> float:
-    """Return the seconds of an image in a training step."""
+    """Return the seconds per image of a training step."""
     model.train()
     batches = iter(DataLoader(images, settings.batch_size, shuffle=True))
     for number in range(1 + settings.batches):
@@ -92,8 +92,8 @@ def train(
 
 
 @torch.no_grad()
-def judge(model: nn.Module, images: ImageFolder, settings: Settings) -> float:
-    """Return the seconds of an image that is only judged."""
+def predict(model: nn.Module, images: ImageFolder, settings: Settings) -> float:
+    """Return the seconds per image of a prediction."""
     model.eval()
     batches = iter(DataLoader(images, settings.batch_size))
     for number in range(1 + settings.batches):

@@ -1,4 +1,4 @@
-"""A program in a process of its own: what it said, how long it took, how much memory it held."""
+"""Run a program in its own process; measure its time and peak memory."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ import psutil
 from trainer.runtime import system
 
 ROOT = Path(__file__).parent.parent
-LOOK_EVERY_S = 0.5
-# Of what a program said before it failed.
+POLL_EVERY_S = 0.5
+# The lines of output in an error message.
 LAST_LINES = 15
 
 
 class ProgramError(Exception):
-    """A program failed; the message holds what it said last."""
+    """A program failed; the message contains its last output."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A program that came to its end.
+    """A program that ended without error.
 
     Attributes:
-        output: what it wrote to stdout.
-        memory_gb: peak of its own process, and of what its workers held beside it.
+        output: of stdout.
+        seconds: of the whole process.
+        memory_gb: peak of its process plus the unshared memory of its workers.
     """
 
     output: str
@@ -41,13 +42,13 @@ class Finished:
 
 
 def run(command: Sequence[str | Path], folder: Path) -> Finished:
-    """Run a program to its end, in `folder`, without a network, on all cores.
+    """Run a program in `folder`, without network access, on all cores.
 
     Raises:
         ProgramError: it failed.
     """
     environment = {
-        # A setting of the caller's counts, and for all programs alike.
+        # A setting of the caller takes precedence, for all programs alike.
         "OMP_NUM_THREADS": str(system.core_count()),
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -64,8 +65,8 @@ def run(command: Sequence[str | Path], folder: Path) -> Finished:
         output.seek(0)
         errors.seek(0)
         if process.returncode:
-            said = f"{output.read()}{errors.read()}".splitlines()[-LAST_LINES:]
-            raise ProgramError("\n".join([" ".join(map(str, command)), *said]))
+            last = f"{output.read()}{errors.read()}".splitlines()[-LAST_LINES:]
+            raise ProgramError("\n".join([" ".join(map(str, command)), *last]))
         return Finished(output.read(), seconds, memory_bytes / 1e9)
 
 
@@ -74,25 +75,25 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
     own = workers = 0
     while process.poll() is None:
         with suppress(psutil.Error, OSError):
-            # It may end while it is looked at.
-            seen = psutil.Process(process.pid)
-            own = max(own, _peak(seen))
+            # It may end during the measurement.
+            running = psutil.Process(process.pid)
+            own = max(own, _peak(running))
             workers = max(
                 workers,
-                # What they share with it is counted there.
-                sum(worker.memory_full_info().uss for worker in seen.children(recursive=True)),
+                # Memory that they share with it is counted there.
+                sum(worker.memory_full_info().uss for worker in running.children(recursive=True)),
             )
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(POLL_EVERY_S)
     return own + workers
 
 
 def _peak(process: psutil.Process) -> int:
-    """Return the most memory that a process has held so far, in bytes."""
-    # Not `resource.getrusage`: on Linux it counts what this process held when it started that one.
+    """Return the peak memory of a process so far, in bytes."""
+    # Not `resource.getrusage`: on Linux it includes the memory of the parent at the fork.
     status = Path(f"/proc/{process.pid}/status")
     if status.exists():
         found = re.search(r"^VmHWM:\s*(\d+) kB", status.read_text(), re.MULTILINE)
-        # A process that is just ending has let go of its memory, and has no such line.
+        # A process that is ending has released its memory and has no such line.
         return 1024 * int(found[1]) if found else 0
-    held: int = process.memory_info().rss
-    return held
+    resident: int = process.memory_info().rss
+    return resident

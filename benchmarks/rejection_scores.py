@@ -1,9 +1,9 @@
-"""Which score tells unknown surfaces best: eight, on a frozen backbone, with the same folds.
+"""OOD scores compared: eight scores on a frozen backbone, with the same folds.
 
-The images are divided into folds that cut through no shared surface. In each, every score learns
-from the other folds and judges the images of this one, foreign images and, learned without a class
-in turn, that class. The backbone has seen none of them, so each class left out is truly new. Scores
-of the last layer's outputs need a head: a logistic regression on the pooled features.
+The folds do not cut through a shared surface. In each fold, every score is fitted to the other
+folds and evaluated on the images of this fold, on OOD images, and on each class after fitting
+without it. The backbone was trained on none of the images, so each left-out class is new to it.
+Scores on logits need a head: a logistic regression on the pooled features.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ from trainer.model import backbone
 
 Array = npt.NDArray[np.float64]
 BATCH_SIZE = 16
-# What a score learns from known images: a function that says how strange others are.
-Judge = Callable[["Seen"], Array]
+# A score fitted to reference images: maps observations to OOD scores, [image].
+OodScore = Callable[["Observed"], Array]
 
 
 @dataclass(frozen=True)
@@ -57,24 +57,24 @@ class Settings:
     image_size: int = 224
     """Side in pixels."""
     ood_dir: Path | None = None
-    """Folder of images that show none of the classes, beside the drawn ones."""
+    """Folder of images that show none of the classes, in addition to the drawn ones."""
     folds: int = 5
-    """Into which the images are divided."""
+    """Number of folds."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the backbone makes of some images: pooled features, and detector by stage."""
+class Observed:
+    """Outputs of the backbone for some images: pooled features, and channel statistics by stage."""
 
     pooled: Array
     statistics: list[torch.Tensor]
 
-    def __getitem__(self, rows: npt.NDArray[Any]) -> Seen:
-        return Seen(self.pooled[rows], [values[rows] for values in self.statistics])
+    def __getitem__(self, rows: npt.NDArray[Any]) -> Observed:
+        return Observed(self.pooled[rows], [values[rows] for values in self.statistics])
 
 
 class Frozen:
-    """A frozen network, prepared as for a training."""
+    """A frozen network, prepared as in training."""
 
     def __init__(self, config: ModelConfig) -> None:
         built = backbone.build(config, classes=2)
@@ -83,84 +83,89 @@ class Frozen:
         self.stages = feature_stages(self.model)
 
     @torch.inference_mode()
-    def look(self, images: list[Image.Image]) -> Seen:
-        """Send images through the network, once."""
+    def observe(self, images: list[Image.Image]) -> Observed:
+        """Pass images through the network."""
         batch = torch.stack([self.transform(image) for image in images])
         features, maps = self.model.forward_intermediates(batch, indices=self.stages)
         pooled = self.model.forward_head(features, pre_logits=True)
-        return Seen(pooled.double().numpy(), [channel_statistics(seen) for seen in maps])
+        return Observed(pooled.double().numpy(), [channel_statistics(stage) for stage in maps])
 
-    def look_at_part(self, part: datasets.Dataset) -> Seen:
-        """Send all images of a part through the network."""
-        firsts = tqdm(range(0, len(part), BATCH_SIZE), "looking", leave=False, disable=None)
-        rows = [range(first, min(first + BATCH_SIZE, len(part))) for first in firsts]
-        return joined([self.look([open_image(r) for r in part.select(batch)]) for batch in rows])
+    def observe_split(self, split: datasets.Dataset) -> Observed:
+        """Pass all images of a split through the network."""
+        firsts = tqdm(range(0, len(split), BATCH_SIZE), "observing", leave=False, disable=None)
+        rows = [range(first, min(first + BATCH_SIZE, len(split))) for first in firsts]
+        return joined(
+            [self.observe([open_image(r) for r in split.select(batch)]) for batch in rows]
+        )
 
 
-def joined(parts: list[Seen]) -> Seen:
-    """Put what was seen one after the other together."""
-    return Seen(
-        np.concatenate([part.pooled for part in parts]),
-        [torch.cat(maps) for maps in zip(*(part.statistics for part in parts), strict=True)],
+def joined(batches: list[Observed]) -> Observed:
+    """Concatenate observations."""
+    return Observed(
+        np.concatenate([batch.pooled for batch in batches]),
+        [torch.cat(maps) for maps in zip(*(batch.statistics for batch in batches), strict=True)],
     )
 
 
-def learn_scores(known: Seen, truth: npt.NDArray[np.int64], stages: list[int]) -> dict[str, Judge]:
-    """Let each score learn from known images."""
-    scaler = StandardScaler().fit(known.pooled)
-    fitted = LogisticRegression(max_iter=1000).fit(scaler.transform(known.pooled), truth)
-    ceiling = np.quantile(known.pooled, 0.9)
-    neighbours = NearestNeighbors(n_neighbors=5).fit(normalize(known.pooled))
+def fit_scores(
+    reference: Observed, truth: npt.NDArray[np.int64], stages: list[int]
+) -> dict[str, OodScore]:
+    """Fit each score to reference images."""
+    scaler = StandardScaler().fit(reference.pooled)
+    fitted = LogisticRegression(max_iter=1000).fit(scaler.transform(reference.pooled), truth)
+    ceiling = np.quantile(reference.pooled, 0.9)
+    neighbors = NearestNeighbors(n_neighbors=5).fit(normalize(reference.pooled))
 
     def logits(pooled: Array) -> Array:
         outputs: Array = fitted.decision_function(scaler.transform(pooled))
-        # Of two classes scikit-learn gives the second one's log odds alone.
+        # With two classes, scikit-learn returns only the log odds of the second one.
         return np.stack([-outputs / 2, outputs / 2], axis=1) if outputs.ndim == 1 else outputs
 
-    def mahalanobis(chosen: list[int]) -> Judge:
-        def of(seen: Seen) -> list[torch.Tensor]:
-            return [seen.statistics[place] for place in chosen]
+    def mahalanobis(chosen: list[int]) -> OodScore:
+        def chosen_statistics(observed: Observed) -> list[torch.Tensor]:
+            return [observed.statistics[place] for place in chosen]
 
-        detector = fit_detector([stages[place] for place in chosen], of(known), truth)
-        return lambda seen: detector.novelty(of(seen)).double().numpy()
+        detector = fit_detector(
+            [stages[place] for place in chosen], chosen_statistics(reference), truth
+        )
+        return lambda observed: detector.novelty(chosen_statistics(observed)).double().numpy()
 
-    pooled = fit_detector([0], [torch.from_numpy(known.pooled)], truth)
+    pooled = fit_detector([0], [torch.from_numpy(reference.pooled)], truth)
     last = len(stages) - 1
     return {
         "least softmax probability": lambda s: -softmax(logits(s.pooled), axis=1).max(axis=1),
         "energy": lambda s: -logsumexp(logits(s.pooled), axis=1),
         "ReAct, then energy": lambda s: -logsumexp(logits(np.minimum(s.pooled, ceiling)), axis=1),
-        "5th neighbour, pooled features": lambda s: neighbours.kneighbors(normalize(s.pooled))[0][
+        "5th neighbor, pooled features": lambda s: neighbors.kneighbors(normalize(s.pooled))[0][
             :, -1
         ],
         "Mahalanobis, pooled features": lambda s: (
             pooled.novelty([torch.from_numpy(s.pooled).float()]).double().numpy()
         ),
-        "Mahalanobis, texture of the first stage": mahalanobis([0]),
-        "Mahalanobis, texture of the last stage": mahalanobis([last]),
-        "Mahalanobis, texture of all stages (published)": mahalanobis(list(range(last + 1))),
+        "Mahalanobis, statistics of the first stage": mahalanobis([0]),
+        "Mahalanobis, statistics of the last stage": mahalanobis([last]),
+        "Mahalanobis, statistics of all stages (published)": mahalanobis(list(range(last + 1))),
     }
 
 
-def judge_fold(
-    known: tuple[Seen, npt.NDArray[np.int64]],
-    test: tuple[Seen, npt.NDArray[np.int64]],
-    strangers: Mapping[str, Seen],
+def evaluate_fold(
+    reference: tuple[Observed, npt.NDArray[np.int64]],
+    test: tuple[Observed, npt.NDArray[np.int64]],
+    ood: Mapping[str, Observed],
     stages: list[int],
 ) -> dict[str, tuple[list[float], list[float]]]:
-    """Return the AUROC of each ood kind and of each class left out, by score."""
-    (seen, truth), (tested, tested_truth) = known, test
-    found: dict[str, tuple[list[float], list[float]]] = {}
-    for name, judge in learn_scores(seen, truth, stages).items():
-        scores = judge(tested)
-        kinds = [detection_auroc(scores, judge(stranger)) for stranger in strangers.values()]
-        found[name] = kinds, []
+    """Return the AUROC of each OOD kind and of each class left out, by score."""
+    (fitted, truth), (tested, tested_truth) = reference, test
+    aurocs: dict[str, tuple[list[float], list[float]]] = {}
+    for name, score in fit_scores(fitted, truth, stages).items():
+        test_scores = score(tested)
+        aurocs[name] = [detection_auroc(test_scores, score(kind)) for kind in ood.values()], []
     for label in np.unique(truth):
         rest = truth != label
-        for name, judge in learn_scores(seen[rest], truth[rest], stages).items():
-            scores, new = judge(tested), tested_truth == label
-            found[name][1].append(detection_auroc(scores[~new], scores[new]))
-    return found
+        for name, score in fit_scores(fitted[rest], truth[rest], stages).items():
+            test_scores, new = score(tested), tested_truth == label
+            aurocs[name][1].append(detection_auroc(test_scores[~new], test_scores[new]))
+    return aurocs
 
 
 def main(settings: Settings) -> None:
@@ -172,32 +177,32 @@ def main(settings: Settings) -> None:
     with TemporaryDirectory() as run_dir:
         data = DataConfig(data_dir=settings.data_dir, folds=settings.folds)
         config = TrainConfig(data=data, model=model)
-        tested = [images.parts["test"] for images in prepare_images(config, Path(run_dir))]
-        parts = [frozen.look_at_part(part) for part in tested]
-    truths = [np.asarray(part["label"]) for part in tested]
-    kinds = {kind: frozen.look(images) for kind, images in ood_images.drawn_images(0).items()}
+        tested = [images.splits["test"] for images in prepare_images(config, Path(run_dir))]
+        folds = [frozen.observe_split(split) for split in tested]
+    truths = [np.asarray(split["label"]) for split in tested]
+    kinds = {kind: frozen.observe(images) for kind, images in ood_images.drawn_images(0).items()}
     if settings.ood_dir is not None:
         shown = [
-            frozen.look([image])
+            frozen.observe([image])
             for image in ood_images.images_of_folder(settings.ood_dir, FULL_DEPTH)
         ]
         kinds["folder"] = joined(shown)
     results = []
-    for fold in tqdm(range(len(parts)), "judging", leave=False, disable=None):
-        others = [place for place in range(len(parts)) if place != fold]
-        known = joined([parts[o] for o in others]), np.concatenate([truths[o] for o in others])
-        results.append(judge_fold(known, (parts[fold], truths[fold]), kinds, frozen.stages))
+    for fold in tqdm(range(len(folds)), "evaluating", leave=False, disable=None):
+        others = [place for place in range(len(folds)) if place != fold]
+        reference = joined([folds[o] for o in others]), np.concatenate([truths[o] for o in others])
+        results.append(evaluate_fold(reference, (folds[fold], truths[fold]), kinds, frozen.stages))
     print(
         heading(
             f"{settings.model} at {settings.image_size} px, frozen; {sum(map(len, truths))} images "
-            f"in {len(parts)} folds; ood kinds: {', '.join(kinds)}; AUROC in per cent"
+            f"in {len(folds)} folds; OOD kinds: {', '.join(kinds)}; AUROC in percent"
         )
     )
-    print(head("Score", "ood, mean", "ood, worst kind", "class left out, mean", "worst"))
+    print(head("Score", "OOD, mean", "OOD, worst kind", "class left out, mean", "worst"))
     for name in results[0]:
-        aliens = np.mean([result[name][0] for result in results], axis=0)
+        ood = np.mean([result[name][0] for result in results], axis=0)
         classes = np.mean([result[name][1] for result in results], axis=0)
-        numbers = (aliens.mean(), aliens.min(), classes.mean(), classes.min())
+        numbers = (ood.mean(), ood.min(), classes.mean(), classes.min())
         print(row(name, *(f"{100 * number:.1f}" for number in numbers)))
 
 

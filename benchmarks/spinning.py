@@ -1,6 +1,6 @@
-"""How long OpenMP's threads should spin: training steps alone, and beside one busy process.
+"""The spin count of OpenMP's threads: training speed alone, and beside one busy process.
 
-`python -m benchmarks.spinning` prints images a second for each count of spins, in turns.
+`python -m benchmarks.spinning` prints images per second for each spin count.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ VARIABLE = "GOMP_SPINCOUNT"
 
 @dataclass(frozen=True)
 class Settings:
-    """How long OpenMP's threads should spin, by training steps alone and beside a busy process."""
+    """The spin count of OpenMP's threads: training speed alone, and beside a busy process."""
 
     model: str = "tf_efficientnet_lite0"
     """timm's name."""
@@ -37,11 +37,11 @@ class Settings:
     image_size: int = 160
     """Side in pixels."""
     seconds: float = 10.0
-    """Each measurement's length."""
+    """Duration of each measurement."""
     rounds: int = 3
-    """Measurements of each count, one after the other in turns; their median counts."""
+    """Measurements of each count, interleaved; the table shows their median."""
     spins: tuple[int, ...] = (0, 10_000)
-    """Counts to compare with OpenMP's own."""
+    """Counts to compare with OpenMP's default."""
 
 
 def main(settings: Settings) -> None:
@@ -68,7 +68,7 @@ def main(settings: Settings) -> None:
 
 
 def _measured(count: int | None, settings: Settings, *, busy: bool) -> float:
-    """Return images a second of a process of its own: OpenMP reads the variable when it loads."""
+    """Return images per second of a new process, since OpenMP reads the variable when it loads."""
     os.environ.pop(VARIABLE, None)
     if count is not None:
         os.environ[VARIABLE] = str(count)
@@ -91,7 +91,7 @@ def _spin() -> None:
 
 
 def images_per_second(settings: Settings) -> float:
-    """Return the rate over all steps that fit into the time."""
+    """Return the rate over all steps within the duration."""
     torch.manual_seed(0)
     model = timm.create_model(settings.model, num_classes=6)
     model = model.to(memory_format=torch.channels_last)

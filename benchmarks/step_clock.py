@@ -1,7 +1,7 @@
-"""Run a training script and note the time of each optimiser step: the same clock for any program.
+"""Run a training script and record the time of each optimizer step, the same clock for any script.
 
-`python step_clock.py FILE SCRIPT [ARGUMENT ...]` writes a line of seconds a step to FILE, when the
-script ends. It imports nothing but torch, so that a script sees the packages that it brings along.
+`python step_clock.py FILE SCRIPT [ARGUMENT ...]` writes one line of seconds per step to FILE when
+the script ends. It imports nothing but torch, so that the script finds its own packages.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main(file: str, *command: str) -> None:
     register_optimizer_step_post_hook(note)
     script = command[0]
     sys.argv = list(command)
-    # As Python does for a script: its neighbours come first.
+    # As Python does for a script: its own folder comes first.
     sys.path[0] = str(Path(script).resolve().parent)
     try:
         runpy.run_path(script, run_name="__main__")

@@ -1,6 +1,6 @@
-"""What each choice of precision, layout and memory brings to a training step.
+"""The effect of precision, memory layout and memory allocation on the speed of a training step.
 
-`python -m benchmarks.steps` prints images a second, and each as a ratio to the plain way.
+`python -m benchmarks.steps` prints images per second, and the ratio to the first row.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from torch import nn
 
 from benchmarks.table import head, heading, row, times
 from trainer.config.settings import RecipeConfig, RunConfig
-from trainer.fitting.compilation import compiled
 from trainer.fitting.optimizer import build_optimizer
 from trainer.fitting.precision import choose_precision, spare_slow_convolutions
+from trainer.model.compilation import compiled
 from trainer.runtime import system
 
 WARM_UP_STEPS = 2
@@ -34,13 +34,13 @@ class Way:
     name: str
     precision: str = "bf16"
     layout: torch.memory_format = torch.channels_last
-    slow_layers_spared: bool = False
-    freed_memory_kept: bool = False
+    depthwise_in_float32: bool = False
+    freed_memory_reused: bool = False
     compiled: bool = False
 
 
 def ways(precision: str) -> tuple[Way, ...]:
-    """Return the rows, each with what stands above it; bf16 only where it is native."""
+    """Return the rows, each of which adds to the one above; bf16 only where it is native."""
     plain = (
         Way("float32, contiguous", precision="no", layout=torch.contiguous_format),
         Way("float32, channels_last", precision="no"),
@@ -48,22 +48,22 @@ def ways(precision: str) -> tuple[Way, ...]:
     if precision == "no":
         return (
             *plain,
-            Way("… and freed memory kept", precision="no", freed_memory_kept=True),
-            Way("… and compiled", precision="no", freed_memory_kept=True, compiled=True),
+            Way("… and freed memory reused", precision="no", freed_memory_reused=True),
+            Way("… and compiled", precision="no", freed_memory_reused=True, compiled=True),
         )
     return (
         *plain,
         Way("bf16, contiguous", layout=torch.contiguous_format),
         Way("bf16, channels_last"),
-        Way("… depthwise layers in float32", slow_layers_spared=True),
-        Way("… and freed memory kept", slow_layers_spared=True, freed_memory_kept=True),
-        Way("… and compiled", slow_layers_spared=True, freed_memory_kept=True, compiled=True),
+        Way("… depthwise layers in float32", depthwise_in_float32=True),
+        Way("… and freed memory reused", depthwise_in_float32=True, freed_memory_reused=True),
+        Way("… and compiled", depthwise_in_float32=True, freed_memory_reused=True, compiled=True),
     )
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What each choice of precision, layout and memory brings to a training step."""
+    """The effect of precision, memory layout and memory allocation on a training step."""
 
     models: tuple[str, ...] = ("tf_efficientnet_lite0", "convnext_atto", "convnext_tiny")
     """timm's names."""
@@ -72,7 +72,7 @@ class Settings:
     image_size: int = 224
     """Side in pixels."""
     steps: int = 6
-    """Timed for each row; the fastest counts, since other programs only make it slower."""
+    """Timed for each row; the fastest counts, since other programs can only slow it down."""
 
 
 def main(settings: Settings) -> None:
@@ -82,12 +82,12 @@ def main(settings: Settings) -> None:
             f"batches of {settings.batch_size} at {settings.image_size} px, whole steps with AdamW"
         )
     )
-    print(head("model", "step", "images a second", "of the first row", texts=2))
+    print(head("model", "step", "images per second", "relative", texts=2))
     for name in settings.models:
         first = None
         for way in ways(choose_precision(RunConfig())):
             print(f"{name}, {way.name} …", file=sys.stderr)
-            # A process for each: what one has told its C library, it can't take back.
+            # A new process for each row: settings of the C library can't be undone.
             context = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(1, context) as process:
                 rate = process.submit(images_per_second, name, way, settings).result()
@@ -98,11 +98,11 @@ def main(settings: Settings) -> None:
 def images_per_second(name: str, way: Way, settings: Settings) -> float:
     """Return the rate of the fastest step."""
     accelerator = Accelerator(mixed_precision=way.precision)
-    if way.freed_memory_kept:
+    if way.freed_memory_reused:
         system.keep_freed_memory()
     torch.manual_seed(0)
     model = timm.create_model(name, num_classes=6).to(memory_format=way.layout)
-    if way.slow_layers_spared:
+    if way.depthwise_in_float32:
         spare_slow_convolutions(model, accelerator)
     optimizer = build_optimizer(model, RecipeConfig(), accelerator.device)
     model, optimizer = accelerator.prepare(model, optimizer)

@@ -61,9 +61,9 @@ class Settings:
     test_per_class: int = 40
     """Strips of each class to test on."""
     seed: int = 0
-    """Of the drawings and of training."""
+    """Of drawing and of training."""
     json: Path | None = None
-    """Write the figures into this file, too."""
+    """A file to write the numbers to, too."""
 
 
 def surface(rng: Rng) -> Array:
@@ -131,7 +131,7 @@ def write_strips(folder: Path, train_per_class: int, test_per_class: int, seed: 
 
 
 def config_for(settings: Settings, data_dir: Path, run_dir: Path, *, tile: bool) -> TrainConfig:
-    """Return the settings of one of the two trainings; nothing but --tile differs."""
+    """Return the settings of one of the two trainings; only --tile differs."""
     recipe = RecipeConfig(epochs=settings.epochs, lr=settings.lr)
     return TrainConfig(
         data=DataConfig(data_dir=str(data_dir), validation_fraction=0.2),
@@ -152,7 +152,7 @@ def config_for(settings: Settings, data_dir: Path, run_dir: Path, *, tile: bool)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one of the two trainings reached; shares are fractions of 1."""
+    """Results of one of the two trainings, as fractions of 1."""
 
     images: int
     accuracy: float

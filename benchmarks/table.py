@@ -1,4 +1,4 @@
-"""What every benchmark prints: on which machine, with which versions, when; then a table."""
+"""The output of benchmarks: a heading with machine, versions and date, and a table."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def heading(what: str, others: Mapping[str, str] = NOTHING) -> str:
-    """Return the line above a table; `others` are versions beside those that always count."""
-    known = system.versions()
+    """Return the line above a table; `others` are versions of further packages."""
+    versions = system.versions()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    named = {name: known[name] for name in ("python", "torch", "timm")} | dict(others)
+    named = {name: versions[name] for name in ("python", "torch", "timm")} | dict(others)
     return (
         f"{system.accelerator_name(device) or system.processor_name()}, "
         f"{system.core_count()} cores, {time.strftime('%d %B %Y')}; "
@@ -26,7 +26,7 @@ def heading(what: str, others: Mapping[str, str] = NOTHING) -> str:
 
 
 def head(*columns: str, texts: int = 1) -> str:
-    """Return the first two lines of a table; all columns but the first `texts` hold numbers."""
+    """Return the first two lines of a table; all columns after the first `texts` hold numbers."""
     marks = ["---"] * texts + ["--:"] * (len(columns) - texts)
     return f"{row(*columns)}\n{row(*marks)}"
 
@@ -37,6 +37,6 @@ def row(*cells: str) -> str:
 
 
 def times(ratio: float) -> str:
-    """Return a ratio as people say it, with three digits: 1.15 ×, 12.3 ×, 104 ×."""
+    """Return a ratio with three digits: 1.15 ×, 12.3 ×, 104 ×."""
     digits = 2 if ratio < 10 else 1 if ratio < 100 else 0
     return f"{ratio:,.{digits}f} ×"

@@ -1,15 +1,15 @@
-"""Training images a second: this program beside timm's `train.py` and transformers' example.
+"""Training images per second: this program, timm's `train.py` and transformers' example.
 
 All three train the same network from random weights on the same drawn images, with the same batch
-and size, each from its own command line: at its defaults, and by every flag that may make it
-faster. One clock counts for all (`benchmarks/step_clock.py`): it notes when each optimiser step is
-done. An epoch's rate is its images after the first step, by the seconds from the first step to the
-last; so everything counts that happens to an image in training (reading, decoding, augmenting,
-waiting, learning), and neither start-up nor validation nor what is saved. The first epoch warms up
-(and compiles); of the others the fastest counts, since other programs only make it slower.
+and image size, each from its own command line: at its defaults, and with every flag that may make
+it faster. The same clock measures all of them (`benchmarks/step_clock.py`): it records the end of
+each optimizer step. The rate of an epoch is the number of its images after the first step, divided
+by the seconds from the first step to the last. It includes reading, decoding, augmenting, waiting
+and training, but not start-up, validation or saving. The first epoch warms up (and compiles); the
+fastest of the others counts, since other programs can only slow it down.
 
 At their defaults, ours rotates, shears, shifts and flips in one resampling; timm crops, resizes,
-flips and jitters colours; transformers crops, resizes and flips. At its best, timm does without the
+flips and jitters colors; transformers crops, resizes and flips. At its best, timm runs without the
 jitter.
 
 Needs checkouts of https://github.com/huggingface/pytorch-image-models and
@@ -40,7 +40,7 @@ OTHERS_PER_CLASS = 2
 
 @dataclass(frozen=True)
 class Settings:
-    """Training images a second, beside timm's and transformers' own scripts."""
+    """Training images per second, compared with timm's and transformers' own scripts."""
 
     timm_checkout: Path
     """Folder of a checkout of pytorch-image-models."""
@@ -62,7 +62,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a program reached; `training_s` is the time from the first step to the last."""
+    """Results of a program; `training_s` is the time from the first step to the last."""
 
     contender: Contender
     images_per_second: float
@@ -85,7 +85,9 @@ def main(settings: Settings) -> None:
                 versions_of_scripts(settings),
             )
         )
-        print(head("model", "program", "flags", "images a second", "ours is", "GB", texts=3))
+        print(
+            head("model", "program", "flags", "images per second", "speedup of ours", "GB", texts=3)
+        )
         summary = []
         for model in settings.models:
             job = Job(model, images, settings.image_size, settings.batch_size, settings.epochs)
@@ -101,7 +103,7 @@ def versions_of_scripts(settings: Settings) -> dict[str, str]:
     """Return the version of timm in its checkout, and of transformers in its Python."""
     ask = "import {0}; print({0}.__version__)"
     places: dict[str, tuple[str | Path, Path]] = {
-        # Where a module is looked for first.
+        # The folder that Python searches first.
         "timm": (sys.executable, settings.timm_checkout),
         "transformers": (settings.transformers_python.absolute(), Path.cwd()),
     }
@@ -112,10 +114,10 @@ def versions_of_scripts(settings: Settings) -> dict[str, str]:
 
 
 def measure_all(job: Job, settings: Settings, output: Path) -> list[Measured]:
-    """Print a row for ours, and for each of the others at its defaults and by other flags.
+    """Print a row for each program and its flags.
 
     Raises:
-        ProgramError: one of them fails at its defaults.
+        ProgramError: a program fails at its defaults.
     """
     output.mkdir()
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -135,7 +137,7 @@ def measure_all(job: Job, settings: Settings, output: Path) -> list[Measured]:
         except ProgramError as error:
             if not contender.flags:
                 raise
-            # Some flags need what not every machine has, a compiler of C++ for one.
+            # Some flags need more than every machine has, such as a C++ compiler.
             print(error, file=sys.stderr)
             print(f"| {name} | failed | | |", flush=True)
             continue
@@ -147,23 +149,23 @@ def measure_all(job: Job, settings: Settings, output: Path) -> list[Measured]:
 
 
 def measure(contender: Contender, job: Job, output: Path) -> Measured:
-    """Train once; look at the clock.
+    """Train once and read the clock.
 
     Raises:
-        ProgramError: the program failed, or took another number of steps.
+        ProgramError: the program failed, or its steps do not make equal epochs.
     """
-    noted = output / "steps.txt"
+    times_file = output / "steps.txt"
     python, *command = contender.command
-    done = run([python, CLOCK, noted, *command], output)
-    moments = [float(line) for line in noted.read_text(encoding="utf-8").split()]
+    done = run([python, CLOCK, times_file, *command], output)
+    moments = [float(line) for line in times_file.read_text(encoding="utf-8").split()]
     if len(moments) % job.epochs or len(moments) < 2 * job.epochs:
-        raise ProgramError(f"{len(moments)} steps are no {job.epochs} equal epochs.")
+        raise ProgramError(f"{len(moments)} steps do not make {job.epochs} equal epochs.")
     rate = images_per_second(moments, job.epochs, job.batch_size)
     return Measured(contender, rate, moments[-1] - moments[0], done.memory_gb)
 
 
 def images_per_second(moments: Sequence[float], epochs: int, batch_size: int) -> float:
-    """Return the rate of the fastest epoch but the first, from the moments when steps ended."""
+    """Return the rate of the fastest epoch after the first, from the end times of steps."""
     steps = len(moments) // epochs
     seconds = [
         moments[first + steps - 1] - moments[first] for first in range(steps, len(moments), steps)
@@ -172,11 +174,10 @@ def images_per_second(moments: Sequence[float], epochs: int, batch_size: int) ->
 
 
 def ratios(results: Sequence[Measured], program: str) -> tuple[float, float, float]:
-    """Return how many times as fast ours is as another program.
+    """Return the speedup of our program over another one.
 
     Returns:
-        ours at its defaults by the other's defaults, ours at its defaults by the other's best, and
-        ours at its best by the other's best.
+        our defaults over its defaults, our defaults over its best, our best over its best.
     """
 
     def rates(name: str) -> list[float]:

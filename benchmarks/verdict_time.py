@@ -1,4 +1,4 @@
-"""What the verdict costs: one image through a published model, with and without its decision."""
+"""The cost of the decision: one image through a published model, with and without it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from trainer.synthetic.samples import draw_image
 
 @dataclass(frozen=True)
 class Settings:
-    """Time the answers of a published folder, one image at a time."""
+    """Time the predictions of a published folder, one image at a time."""
 
     folder: Path
     """The published folder of a finished run."""
     images: int = 60
-    """How often each way is timed; the two take turns."""
+    """Number of timed predictions of each kind, interleaved."""
 
 
 def main(settings: Settings) -> None:
@@ -38,19 +38,19 @@ def main(settings: Settings) -> None:
     def verdict() -> None:
         predictor.predict([image])
 
-    ways: dict[str, Callable[[], None]] = {"class by plain softmax": plain, "verdict": verdict}
+    ways: dict[str, Callable[[], None]] = {"plain softmax": plain, "decision": verdict}
     taken_ms: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(settings.images + 3):
         for name, way in ways.items():
             start = time.perf_counter()
             way()
-            # The first ones warm up.
+            # The first three warm up.
             if turn >= 3:
                 taken_ms[name].append(1000 * (time.perf_counter() - start))
-    least = median(taken_ms["class by plain softmax"])
+    least = median(taken_ms["plain softmax"])
     architecture = predictor.model.pretrained_cfg["architecture"]  # type: ignore[index]
-    print(heading(f"{architecture}, pre-processing included, {torch.get_num_threads()} threads"))
-    print(head("Way", "ms an image, median", "more"))
+    print(heading(f"{architecture}, including preprocessing, {torch.get_num_threads()} threads"))
+    print(head("prediction", "ms per image, median", "overhead"))
     for name, times_ms in taken_ms.items():
         more = median(times_ms) / least - 1
         print(row(name, f"{median(times_ms):.1f}", f"{100 * more:+.1f} %"))

@@ -19,21 +19,21 @@ from trainer.monitoring.phases import PHASES, run_phases
 
 COMMAND = Command(
     "compare_splits.py",
-    "Train on a random and on a grouped split, and print how far they differ.",
+    "Train on a random and on a grouped split, and print how much they differ.",
     "--data-dir my_images --folds 5",
 )
 SPLITS = ("random", "grouped")
 
 
 def main(arguments: list[str]) -> None:
-    """Train twice with the options of `train.py`; print a table of what each split promises.
+    """Train twice with the options of `train.py`; print a table of both results.
 
-    The data's own splits are joined first. A stopped comparison is resumed by the same command.
+    The data's own splits are joined first. The same command resumes an interrupted comparison.
     """
     config = read_train_config(arguments, COMMAND)
     folder = config.run.run_dir or Path("runs") / f"splits-{config.model.model.replace('/', '_')}"
     run_folder.check_only(folder, SPLITS)
-    # Both before the first one trains: the second may be refused.
+    # Check both before the first one trains: the second may be refused.
     settings = {split: _on_split(config, split, folder / split) for split in SPLITS}
     for given in settings.values():
         check_settings(given)
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> None:
         [phase for split in SPLITS for phase in run_phases(settings[split], f"{split} split")]
     )
     folders = {split: trained_folder(settings[split]) for split in SPLITS}
-    # These draw and render; --help and wrong options need not wait for them.
+    # Imported late: --help and wrong options need not wait for them.
     from model_card.schema.report import Report
     from model_card.split_table import split_table
 
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _on_split(config: TrainConfig, split: str, run_dir: Path) -> TrainConfig:
-    """Return the settings of one of the two runs, which is resumed if training has begun."""
+    """Return the settings of one of the two runs, which resumes if its training has started."""
     data = replace(config.data, resplit=not config.data.folds, random_split=split == "random")
     given = replace(config, data=data, run=replace(config.run, run_dir=run_dir, resume=False))
     if run_folder.state_of(run_dir) in (State.BEGUN, State.FINISHED):

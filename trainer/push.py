@@ -21,7 +21,7 @@ UPLOAD, UPLOAD_SPACE = Phase("upload"), Phase("upload the Space")
 
 
 def main(arguments: list[str]) -> None:
-    """Train if there is no finished run, upload what was trained; print where it is."""
+    """Train if there is no finished run; upload its folder; print the address."""
     config = read_push_config(arguments, COMMAND)
     hub = config.hub
     check_settings(config.train)
@@ -29,13 +29,13 @@ def main(arguments: list[str]) -> None:
     after = next_phase()
     PHASES.plan([*run_phases(config.train), *uploads, *after])
     if hub.repo_id:
-        # The Hub's client takes a second to load; --help and wrong options need not wait for it.
+        # Imported late: the Hub's client takes a second, which --help need not wait for.
         from trainer.publishing.hub.preflight import check_can_push
 
-        # A wrong name or token should not be found out after hours of training.
+        # Check name and token before hours of training.
         check_can_push(hub.repo_id, hub.space_id, private=hub.private)
     folder = trained_folder(config.train)
-    # Under `accelerate launch`, all train and one uploads.
+    # Under `accelerate launch`, all processes train and one uploads.
     if not is_main_process():
         return
     from trainer.cli.summary import summary

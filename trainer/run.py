@@ -1,4 +1,4 @@
-"""Carry one run from its images to the published folder, or on from where it was stopped."""
+"""One run, from its images to the published folder, or resumed after an interruption."""
 
 from __future__ import annotations
 
@@ -38,15 +38,16 @@ from trainer.decision.rules import check_no_defect
 from trainer.errors import ConfigError
 from trainer.evaluation import ood_images
 from trainer.fitting.batch_size import check_gpu, resolve_batch_size
-from trainer.fitting.compilation import check_compiler
 from trainer.fitting.head_search import fit_heads
-from trainer.fitting.inputs import PIXELS_DIR, head_task, image_task
-from trainer.fitting.loop import TrainingLoop, read_best
+from trainer.fitting.inputs import PIXELS_DIR, head_inputs, image_inputs
+from trainer.fitting.loop import TrainingLoop
 from trainer.fitting.optimizer import resolve_rate
 from trainer.fitting.precision import choose_precision
+from trainer.fitting.state import read_best
 from trainer.inputs.shapes import report_shapes, tile_counts
 from trainer.model import backbone
-from trainer.model.backbone import choose_trained
+from trainer.model.backbone import freeze_layers
+from trainer.model.compilation import check_compiler
 from trainer.monitoring.phases import PHASES
 from trainer.monitoring.tracking import check_tracker, tracking
 from trainer.publishing import folds as published_folds
@@ -64,7 +65,7 @@ def train(config: TrainConfig) -> Path:
     """Train, export, score and describe a model; return the folder that is ready to publish.
 
     Raises:
-        UserError: the data, the settings or the Hub stand in the way.
+        UserError: the data, the settings or the Hub can't be used.
     """
     accelerator = Accelerator(
         mixed_precision=choose_precision(config.run),
@@ -73,7 +74,7 @@ def train(config: TrainConfig) -> Path:
     _check_machine(config, accelerator)
     if accelerator.device.type == "cpu":
         system.keep_freed_memory()
-    # Under `accelerate launch` one process speaks, and writes, for all.
+    # Under `accelerate launch` one process logs and writes for all.
     if not accelerator.is_main_process:
         logging.getLogger("trainer").setLevel(logging.ERROR)
     run_dir = _run_dir(config)
@@ -81,11 +82,11 @@ def train(config: TrainConfig) -> Path:
         check_start(run_dir)
     accelerator.wait_for_everyone()
     with ExitStack() as held:
-        # A folder that is not there yet is made, and locked, once the images are known to be good.
+        # A new folder is created and locked after the images are checked.
         locked = (run_dir / CONFIG_FILE).exists()
         if accelerator.is_main_process and locked:
             held.enter_context(only_training_in(run_dir))
-        # Another training may have finished it while this one waited; one process looks for all.
+        # Another training may have finished the run meanwhile; one process checks for all.
         [finished] = broadcast_object_list([finished_folder(run_dir)])
         if finished:
             check_published(finished)
@@ -99,7 +100,7 @@ def train(config: TrainConfig) -> Path:
 
 @contextmanager
 def _stop_explained(run_dir: Path, accelerator: Accelerator) -> Iterator[None]:
-    """Say how to resume a run that a signal stopped, wherever that was."""
+    """Log how to resume a run that a signal stopped at any point."""
     try:
         yield
     except KeyboardInterrupt:
@@ -107,7 +108,7 @@ def _stop_explained(run_dir: Path, accelerator: Accelerator) -> Iterator[None]:
             logger.warning("\nStopped before anything was written.")
             raise
         logger.warning(
-            "\nStopped; what was done is saved. Resume with:\n  %s --run-dir %s --resume",
+            "\nStopped; the progress is saved. Resume with:\n  %s --run-dir %s --resume",
             command_line("train.py", accelerator.num_processes),
             run_dir,
         )
@@ -115,7 +116,7 @@ def _stop_explained(run_dir: Path, accelerator: Accelerator) -> Iterator[None]:
 
 
 def _check_machine(config: TrainConfig, accelerator: Accelerator) -> None:
-    """Make sure, before anything is written, that this machine can do what is asked."""
+    """Check, before anything is written, that this machine supports the settings."""
     batch_size, processes = config.recipe.batch_size, accelerator.num_processes
     if batch_size % processes:
         raise ConfigError(
@@ -134,23 +135,23 @@ def _train_in(
 ) -> None:
     """Split the images and train on each split; before that, nothing is written.
 
-    `locks` takes the lock of the folder, once it is made; None if that is held already.
+    `locks` receives the lock of a new folder; None if the folder is locked already.
     """
     check_entries(run_dir)
-    going_on = state_of(run_dir) is State.BEGUN
+    resuming = state_of(run_dir) is State.BEGUN
     with accelerator.main_process_first():
         if accelerator.is_main_process:
-            prepared = prepare_images(config, run_dir if going_on else None)
+            prepared = prepare_images(config, run_dir if resuming else None)
             _check_images(config, prepared)
-            _open_run(run_dir, config, locks, going_on=going_on)
-            if not going_on:
+            _open_run(run_dir, config, locks, resuming=resuming)
+            if not resuming:
                 note_images(run_dir, prepared[0].contents)
             if prepared[0].surfaces:
                 prepared[0].surfaces.write(run_dir)
         else:
             prepared = prepare_images(config, run_dir)
     context = RunContext(run_dir, read_start(run_dir), accelerator)
-    sizes = [size for part in prepared[0].parts.values() for size in part["size_px"][:]]
+    sizes = [size for split in prepared[0].splits.values() for size in split["size_px"][:]]
     report_shapes(sizes, tile=config.model.tile)
     if config.run.find_batch_size:
         most_tiles = max(tile_counts(sizes, tile=config.model.tile))
@@ -164,7 +165,7 @@ def _train_in(
 
 
 def _train_on(images: Images, config: TrainConfig, context: RunContext) -> None:
-    """Train on one division of the images and write the published folder."""
+    """Train on one split of the images and write the published folder."""
     run_dir, accelerator = context.run_dir, context.accelerator
     PHASES.start("train")
     torch.manual_seed(config.run.seed)
@@ -175,39 +176,39 @@ def _train_on(images: Images, config: TrainConfig, context: RunContext) -> None:
     facts = (
         f"{config.model.model}, {len(images.labels)} classes ({shortlist(images.labels, 12)}); "
         "images: "
-        f"{', '.join(f'{len(part)} {name}' for name, part in images.parts.items())}; on "
+        f"{', '.join(f'{len(split)} {name}' for name, split in images.splits.items())}; on "
         f"{system.accelerator_name(accelerator.device) or system.processor_name()}, "
         f"{'float32' if accelerator.mixed_precision == 'no' else accelerator.mixed_precision}; "
         f"run folder {run_dir}"
     )
     logger.info("%s", textwrap.fill(facts, 80, break_long_words=False, break_on_hyphens=False))
-    choose_trained(built.model, config.model.tune)
+    freeze_layers(built.model, config.model.tune)
     if config.model.tune == "head":
-        task = head_task(built, images, config, accelerator)
+        inputs = head_inputs(built, images, config, accelerator)
     else:
-        task = image_task(built, images, config, run_dir, accelerator)
+        inputs = image_inputs(built, images, config, run_dir, accelerator)
     if config.model.tune == "head" and config.recipe.search_decay and config.recipe.weight_decay:
-        fit, config = fit_heads(task, images, config, context)
+        fit, config = fit_heads(inputs, images, config, context)
     else:
         with tracking(config, context):
             fit = TrainingLoop(
-                task, images, config, run_dir, accelerator, trainings_after=PHASES.left("train")
+                inputs, images, config, run_dir, accelerator, trainings_after=PHASES.left("train")
             ).run()
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         shutil.rmtree(run_dir / PIXELS_DIR, ignore_errors=True)
-        write_split(images.parts, run_dir)
+        write_split(images.splits, run_dir)
         weights = read_best(run_dir, fit.best_epoch)
-        # Accelerate wrapped the forward pass in mixed precision; what is published computes in
+        # Accelerate wrapped the forward pass in mixed precision; the published model computes in
         # float32.
-        accelerator.unwrap_model(task.model, keep_fp32_wrapper=False)
-        task.model.load_state_dict(weights)
+        accelerator.unwrap_model(inputs.model, keep_fp32_wrapper=False)
+        inputs.model.load_state_dict(weights)
         build_package(config, images, built, fit, context)
     accelerator.wait_for_everyone()
 
 
 def _cross_validate(config: TrainConfig, folds: list[Images], context: RunContext) -> None:
-    """Train once a fold, each in a folder of its own, and publish the first with what all say."""
+    """Train each fold in its own folder; publish the first one with the results of all."""
     run_dir, accelerator = context.run_dir, context.accelerator
     fold_dirs = [run_dir / f"fold-{number}" for number in range(1, len(folds) + 1)]
     for images, fold_dir in zip(folds, fold_dirs, strict=True):
@@ -217,7 +218,7 @@ def _cross_validate(config: TrainConfig, folds: list[Images], context: RunContex
             continue
         fold_dir.mkdir(exist_ok=True)
         _train_on(images, config, replace(context, run_dir=fold_dir))
-        # Otherwise accelerate would keep the models of all folds.
+        # Otherwise accelerate would hold references to the models of all folds.
         accelerator.free_memory()
     if accelerator.is_main_process:
         published_folds.publish(folds, fold_dirs, run_dir, config)
@@ -225,30 +226,30 @@ def _cross_validate(config: TrainConfig, folds: list[Images], context: RunContex
 
 
 def _check_images(config: TrainConfig, prepared: list[Images]) -> None:
-    """Make sure that all that is to be done with the images can be done."""
+    """Check the settings and folders that depend on the images."""
     check_no_defect(config.decision, prepared[0].labels)
     if config.decision.ood_dir is not None:
         ood_images.check_folder(config.decision.ood_dir, prepared[0].bit_depth)
 
 
 def _run_dir(config: TrainConfig) -> Path:
-    """Return the folder of the run, the same one for all processes."""
+    """Return the run folder, the same for all processes."""
     name = f"{config.model.model.replace('/', '_')}-{datetime.now():%Y%m%d-%H%M%S}"
-    # The clocks of several processes may differ; all take the first one's name.
+    # The clocks of several machines may differ: all processes use the first one's name.
     run_dir: Path
     [run_dir] = broadcast_object_list([config.run.run_dir or Path("runs") / name])
     return run_dir
 
 
 def _open_run(
-    run_dir: Path, config: TrainConfig, locks: ExitStack | None, *, going_on: bool
+    run_dir: Path, config: TrainConfig, locks: ExitStack | None, *, resuming: bool
 ) -> None:
-    """Make the folder of the run and its `config.json`, or correct the facts of a run in it.
+    """Create the run folder and its `config.json`, or correct the facts of a resumed run.
 
     Raises:
-        ConfigError: it can't be written, or another training is, or was, at work there.
+        ConfigError: it is not writable, or another training is, or was, running there.
     """
-    if going_on:
+    if resuming:
         note_resume(run_dir)
         correct_facts(config, run_dir)
         return

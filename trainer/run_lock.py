@@ -1,4 +1,4 @@
-"""What a long training must survive: a full disk, no memory, a second start in the same folder."""
+"""Protection of a run folder: one training at a time, and explained disk and memory errors."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from trainer.config.run_folder import LOCK_FILE
 from trainer.errors import ConfigError, UserError
 from trainer.runtime.files import disk_errors_explained
 
-# What torch and the operating system say when memory on a processor runs out.
+# Messages of torch and the operating system when CPU memory runs out.
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "cannot allocate memory")
-# Of a killed training, processes that load images live on for up to five seconds.
+# The data loading processes of a killed training run for up to five more seconds.
 _LONGEST_WAIT_S = 10
 
 
 @contextmanager
 def only_training_in(run_dir: Path, wait_s: float = _LONGEST_WAIT_S) -> Iterator[None]:
-    """Keep a run's folder to one training at a time; however that ends, the folder is free then.
+    """Lock a run folder for one training; the lock is released however the training ends.
 
     Args:
         run_dir: an existing folder.
-        wait_s: how long to wait for another training to leave it.
+        wait_s: how long to wait for another training to end.
 
     Raises:
-        ConfigError: another training is at work there, or the folder can't be written.
+        ConfigError: another training is running there, or the folder is not writable.
     """
     file = run_dir / LOCK_FILE
     lock = FileLock(file)
@@ -36,13 +36,13 @@ def only_training_in(run_dir: Path, wait_s: float = _LONGEST_WAIT_S) -> Iterator
         lock.acquire(timeout=wait_s)
     except Timeout as error:
         raise ConfigError(
-            f"Another training is at work in {run_dir}. Wait for its end or stop it, or name "
+            f"Another training is running in {run_dir}. Wait for its end or stop it, or name "
             "another folder with --run-dir."
         ) from error
     except OSError as error:
         raise ConfigError(
-            f"{file}, which keeps other trainings out, can't be written: {error.strerror}. Remove "
-            "it, or name another folder with --run-dir."
+            f"The lock file {file} can't be written: {error.strerror}. Remove it, or name "
+            "another folder with --run-dir."
         ) from error
     try:
         yield
@@ -52,12 +52,12 @@ def only_training_in(run_dir: Path, wait_s: float = _LONGEST_WAIT_S) -> Iterator
 
 @contextmanager
 def explained_failures(run_dir: Path) -> Iterator[None]:
-    """Turn what a disk refuses, and a lack of memory, into advice.
+    """Explain errors of the disk and of memory.
 
     Raises:
-        UserError: what failed or ran out, and how to continue.
+        UserError: the disk failed or is full, or memory ran out.
     """
-    advice = f"What was saved is whole: continue with --run-dir {run_dir} --resume."
+    advice = f"All saved files are complete: continue with --run-dir {run_dir} --resume."
     try:
         with disk_errors_explained(run_dir, advice):
             yield

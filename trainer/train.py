@@ -20,7 +20,7 @@ COMMAND = Command(
 
 
 def main(arguments: list[str]) -> None:
-    """Train as the options say; print the folder that is ready to publish."""
+    """Train with the given options; print the folder that is ready to publish."""
     config = read_train_config(arguments, COMMAND)
     check_settings(config)
     PHASES.plan(run_phases(config))

@@ -1,9 +1,10 @@
-"""Novelty score: the distance of an image's texture from the training images.
+"""Out-of-distribution detection: the distance of an image from the training images.
 
 The early and middle stages of a network respond to grain, edges and patterns at growing scales.
-Mean and spread of each channel over the image describe its texture. The novelty score is the
-Mahalanobis distance from the nearest class (Lee et al. 2018, arXiv:1807.03888), summed over the
-stages. The last layer is less useful: it ignores features that do not separate the classes.
+Each stage is described by the mean and standard deviation of its channels over the image. The
+novelty score is the Mahalanobis distance to the nearest class (Lee et al. 2018, arXiv:1807.03888),
+summed over the stages. The last layer would be less suitable: it was trained to ignore everything
+that does not separate the classes.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ from typing import Any
 
 import torch
 
-# From image to feature map: coarser maps describe objects, finer ones single pixels.
+# Ratio of image size to map size: coarser maps describe objects, finer ones single pixels.
 FINEST, COARSEST = 4, 16
 MOST_STAGES = 3
 SMALLEST_SPREAD = 1e-4
-# Matrix products would lose a small distance to rounding.
+# By matrix products, small distances would be lost in rounding.
 EXACT = "donot_use_mm_for_euclid_dist"
 ARRAYS = ("centre", "whiten", "classes")
 
 
 def feature_stages(model: Any) -> list[int]:
-    """Return the stages of a timm model that describe texture; none if timm lists no stages.
+    """Return the stages of a timm model to observe; none if it does not expose them.
 
-    One for each scale between a quarter and a sixteenth of the image. If all stages have the same
-    scale, as in vision transformers, a few evenly spaced ones.
+    These are the last stage of each scale between a quarter and a sixteenth of the image. If all
+    stages have the same scale, as in vision transformers, a few evenly spaced ones.
     """
     if not hasattr(model, "forward_intermediates"):
         return []
@@ -54,12 +55,13 @@ def channel_statistics(feature_map: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class StageStatistics:
-    """Statistics of the training images in one stage.
+    """Channel statistics of the training images in one stage.
 
     Attributes:
         centre: mean of all images, [statistic].
-        whiten: transform to axes on which the classes' common spread is 1, [statistic, axis].
-        classes: the mean of each class there, [class, axis].
+        whiten: linear map that makes the common within-class covariance the identity,
+            [statistic, axis].
+        classes: mean of each class after this map, [class, axis].
     """
 
     centre: torch.Tensor
@@ -80,26 +82,26 @@ class StageStatistics:
         if self.whiten.shape != (len(self.centre), self.classes.shape[1]):
             raise ValueError(f"the shapes of the arrays of {name} do not match")
 
-    def distances(self, described: torch.Tensor) -> torch.Tensor:
+    def distances(self, statistics: torch.Tensor) -> torch.Tensor:
         """Return the mean squared deviation from each class, 1 if typical: [image, class]."""
-        placed = (described - self.centre) @ self.whiten
+        placed = (statistics - self.centre) @ self.whiten
         return torch.cdist(placed, self.classes, compute_mode=EXACT).square() / placed.shape[1]
 
 
 @dataclass(frozen=True)
 class MahalanobisDetector:
-    """Statistics of the training images, by stage of the network."""
+    """Novelty detector: channel statistics of the training images, by stage of the network."""
 
     stages: Mapping[int, StageStatistics]
 
-    def novelty(self, described: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return the distance of each image from the nearest class, [image].
+    def novelty(self, statistics: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return the distance of each image to the nearest class, [image].
 
         Args:
-            described: the output of `channel_statistics` for each stage, in order.
+            statistics: `channel_statistics` of each stage, in order.
         """
-        pairs = zip(self.stages.values(), described, strict=True)
-        distances = torch.stack([stage.distances(statistics) for stage, statistics in pairs])
+        pairs = zip(self.stages.values(), statistics, strict=True)
+        distances = torch.stack([stage.distances(values) for stage, values in pairs])
         return distances.sum(dim=0).amin(dim=1)
 
     def tensors(self) -> dict[str, torch.Tensor]:

@@ -113,7 +113,7 @@ def test_pretrained_weights_out_of_reach(
         "The Hub does not answer; trying again (3 of 3).",
     ]
     what, advice = err.splitlines()
-    assert what.startswith("Error: The pretrained weights of convnext_atto.d2_in1k can't be had")
+    assert what.startswith("Error: The pretrained weights of convnext_atto.d2_in1k can't be")
     assert "--weights FILE" in advice
     assert "--no-pretrained" in advice
     assert list(tmp_path.iterdir()) == []

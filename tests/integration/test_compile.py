@@ -15,27 +15,27 @@ from accelerate import Accelerator
 from torch import nn
 
 from trainer.config.settings import RecipeConfig
-from trainer.fitting.inputs import Task
+from trainer.fitting.inputs import FitInputs
 from trainer.fitting.step import TrainingStep
 from trainer.inputs.loading import Batch
 
 TRAIN = Path(__file__).parents[2] / "trainer" / "train.py"
 
 
-def _learner(accelerator: Accelerator, *, compile_network: bool) -> TrainingStep:
+def _training_step(accelerator: Accelerator, *, compile_network: bool) -> TrainingStep:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.Flatten(), nn.Linear(144, 3))
     unused: Any = None
-    task = Task(model, unused, unused, augment=nn.Identity(), prepare=nn.Identity())
-    images: Any = SimpleNamespace(labels=["a", "b", "c"], parts={"train": {"label": [0, 1, 2]}})
+    inputs = FitInputs(model, unused, unused, augment=nn.Identity(), prepare=nn.Identity())
+    images: Any = SimpleNamespace(labels=["a", "b", "c"], splits={"train": {"label": [0, 1, 2]}})
     recipe = RecipeConfig(lr=1e-2, ema_decay=0.5)
-    return TrainingStep(task, images, recipe, 2, accelerator, compile_network=compile_network)
+    return TrainingStep(inputs, images, recipe, 2, accelerator, compile_network=compile_network)
 
 
 def test_compiled_steps_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     accelerator = Accelerator(cpu=True)
-    plain, compiled = (_learner(accelerator, compile_network=c) for c in (False, True))
+    plain, compiled = (_training_step(accelerator, compile_network=c) for c in (False, True))
     generator = torch.Generator().manual_seed(1)
     for number, size in enumerate([4, 2]):
         inputs = torch.randn(size, 3, 8, 8, generator=generator)

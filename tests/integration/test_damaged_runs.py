@@ -383,7 +383,7 @@ def test_a_disk_that_fills_up_after_training(
     def build_package(config: object, images: Images, *_: object) -> None:
         partial = run_dir / "published.partial"
         partial.mkdir()
-        scores.write_predictions(images.parts["test"].select([]), [], run_dir)
+        scores.write_predictions(images.splits["test"].select([]), [], run_dir)
         example_report().write(partial)
         write_card(partial)
 
@@ -393,7 +393,7 @@ def test_a_disk_that_fills_up_after_training(
         flags = ["--run-dir", str(run_dir), "--resume"]
         code, words = _run(train_command.main, flags, monkeypatch, capsys)
     assert code == 2
-    assert words.startswith(f"There is no room left to write in {run_dir}. Make some.")
+    assert words.startswith(f"The disk is full: {run_dir} can't be written. Free some space.")
     assert f"--run-dir {run_dir} --resume" in words
     assert not (run_dir / "published").exists()
     assert written.startswith(("report", "README")) or not list(run_dir.glob("*.csv.partial"))

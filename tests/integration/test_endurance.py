@@ -61,7 +61,7 @@ def test_ctrl_c_saves_the_step_and_says_how_to_go_on(
     process = start(data_dir, run_dir)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
-    assert f"Going on after epoch {done} and " in errors
+    assert f"Resuming after epoch {done} and " in errors
     assert_same_weights(run_dir, whole)
 
 
@@ -79,7 +79,7 @@ def test_a_full_disk_is_told_and_what_was_saved_stays_whole(
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 2, errors
     assert "Traceback" not in errors
-    assert f"There is no room left to write in {run_dir}." in errors
+    assert f"The disk is full: {run_dir} can't be written." in errors
     assert f"--run-dir {run_dir} --resume" in errors
     assert len((run_dir / "metrics.jsonl").read_text().splitlines()) >= done
     process = start(data_dir, run_dir)
@@ -104,7 +104,7 @@ def test_a_folder_holds_one_training_at_a_time(data_dir: Path, whole: Path, tmp_
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 2, errors
     assert "Traceback" not in errors
-    assert f"Another training is at work in {run_dir}." in errors
+    assert f"Another training is running in {run_dir}." in errors
     finish(data_dir, run_dir)
     assert_same_weights(run_dir, whole)
 
@@ -115,8 +115,8 @@ def test_a_folder_holds_one_training_at_a_time(data_dir: Path, whole: Path, tmp_
         (torch.OutOfMemoryError("CUDA out of memory."), "GPU's memory is too small"),
         (MemoryError(), "memory is too small .* smaller --batch-size"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "memory is too"),
-        (OSError(errno.ENOSPC, "No space left on device"), "no room left .* runs/a --resume"),
-        (SafetensorError("Error while serializing: No space left on device"), "no room left"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk is full.* runs/a --resume"),
+        (SafetensorError("Error while serializing: No space left on device"), "disk is full"),
         (
             OSError(errno.EROFS, "Read-only file system", "runs/a/split.csv.partial"),
             "runs/a/split.csv.partial can't be read or written: Read-only .* runs/a --resume",

@@ -19,7 +19,7 @@ from trainer.config.settings import TrainConfig
 from trainer.data.sources import open_image
 from trainer.data.splits.dataset import Images, prepare_images
 from trainer.errors import ConfigError
-from trainer.inputs.augment import Normalise, plain_transform
+from trainer.inputs.augment import Normalize, plain_transform
 from trainer.model import backbone
 from trainer.model.feature_cache import FeatureStore, FeatureViews
 from trainer.monitoring.epoch_log import BEST, METRICS, EpochResult, History
@@ -73,14 +73,14 @@ def test_features_lead_to_the_models_own_logits(
     data_dir: Path, tmp_path: Path, images: Images
 ) -> None:
     store, built, _ = store_of(head_config(data_dir, tmp_path, tmp_path, views=2))
-    part = images.parts["train"]
-    features = torch.cat(store.of(part, 2, "features"))
+    part = images.splits["train"]
+    features = torch.cat(store.features(part, 2, "features"))
     model: Any = built.model
     assert features.shape == (len(part), 3, model.num_features)
     transform = plain_transform(built.data_config)
     pixels = torch.stack([transform(open_image(row)) for row in part])
     with torch.inference_mode():
-        expected = model(Normalise(built.data_config)(pixels))
+        expected = model(Normalize(built.data_config)(pixels))
         found = model.get_classifier()(features[:, 0])
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     # The augmented views differ from the image and from each other.
@@ -94,8 +94,8 @@ def test_a_cache_that_cannot_be_written_is_done_without(
 ) -> None:
     (tmp_path / "file").write_text("no folder")
     store, _, passes = store_of(head_config(data_dir, tmp_path, tmp_path / cache))
-    part = images.parts["train"]
-    assert len(store.of(part, 1, "features")) == len(part)
+    part = images.splits["train"]
+    assert len(store.features(part, 1, "features")) == len(part)
     assert sum(passes) == 2 * len(part)
     [message] = caplog.messages
     assert str(tmp_path / cache) in message
@@ -106,26 +106,26 @@ def test_what_is_on_disk_is_not_computed_again(
     data_dir: Path, tmp_path: Path, images: Images
 ) -> None:
     config = head_config(data_dir, tmp_path, tmp_path / "cache")
-    part: Dataset = images.parts["train"]
+    part: Dataset = images.splits["train"]
     first, _, passes = store_of(config)
-    some = torch.cat(first.of(part.select(range(5)), 1, "features"))
+    some = torch.cat(first.features(part.select(range(5)), 1, "features"))
     assert sum(passes) == 10
     # Another head, another learning rate: the same backbone.
     torch.manual_seed(1)
     second, _, passes = store_of(replace(config, recipe=replace(config.recipe, lr=1.0)))
-    everything = torch.cat(second.of(part, 1, "features"))
+    everything = torch.cat(second.features(part, 1, "features"))
     assert sum(passes) == 2 * (len(part) - 5)
     torch.testing.assert_close(everything[:5], some)
     third, _, passes = store_of(config)
     # In another order, as in another split; for validation, without views.
     order = list(range(len(part)))[::-1]
     torch.testing.assert_close(
-        torch.cat(third.of(part.select(order), 1, "features")), everything.flip(0)
+        torch.cat(third.features(part.select(order), 1, "features")), everything.flip(0)
     )
-    torch.testing.assert_close(torch.cat(third.of(part, 0, "features")), everything[:, :1])
+    torch.testing.assert_close(torch.cat(third.features(part, 0, "features")), everything[:, :1])
     assert passes == []
     # One view more is one pass more.
-    more = torch.cat(third.of(part, 2, "features"))
+    more = torch.cat(third.features(part, 2, "features"))
     assert sum(passes) == len(part)
     torch.testing.assert_close(more[:, :2], everything)
 

@@ -1,4 +1,4 @@
-"""Real training on a tiny drawn data set: the loop, its checkpoints, going on after a stop."""
+"""Real training on a tiny drawn data set: the loop, its checkpoints, resuming after a stop."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from trainer.config.settings import TrainConfig
 from trainer.data.image_record import RECORD_FILE
 from trainer.errors import ConfigError, DataError, UserError
 from trainer.fitting.loop import TrainingLoop
+from trainer.fitting.state import TrainingState
 from trainer.monitoring.epoch_log import BEST, LAST, METRICS
 from trainer.run import train
 from trainer.runtime import checkpoint
@@ -192,7 +193,7 @@ def test_changed_images_are_named(
     assert str(refused.value).count("train/") == 1
     # Without the list of files the change is still noticed.
     (tmp_path / "run" / RECORD_FILE).unlink()
-    with pytest.raises(ConfigError, match=r"images are not those that the run in .* began with\."):
+    with pytest.raises(ConfigError, match=r"images have changed since the run in .* started\."):
         train(going_on(config))
     assert not (tmp_path / "run" / RECORD_FILE).exists(), "they are not the images of this run"
 
@@ -230,14 +231,16 @@ def test_a_signal_during_validation_is_not_forgotten(
     monkeypatch.setattr("trainer.run.finish", lambda *_: None)
     train(whole)
     with monkeypatch.context() as patched, pytest.raises(Stopped):
-        method = "_validate" if moment == "in validation" else "_save"
-        original = getattr(TrainingLoop, method)
+        owner, method = (
+            (TrainingLoop, "_validate") if moment == "in validation" else (TrainingState, "save")
+        )
+        original = getattr(owner, method)
 
-        def interrupted(fitting: TrainingLoop) -> Any:
+        def interrupted(owner_instance: Any) -> Any:
             os.kill(os.getpid(), signal.SIGTERM)
-            return original(fitting)
+            return original(owner_instance)
 
-        patched.setattr(TrainingLoop, method, interrupted)
+        patched.setattr(owner, method, interrupted)
         train(halted)
     done = checkpoint.load(tmp_path / "halted" / LAST)[1]
     assert len(done["epochs"]) == (0 if moment == "in validation" else 1)

@@ -247,12 +247,12 @@ def test_training_and_inspection_agree(
         assert " not usable:\n" in strict
     bad = {entry.file: entry.reason for entry in report.unusable}
     assert {entry.file: entry.reason for entry in lenient.skipped} == bad
-    used = {name: sorted(part["file"]) for name, part in lenient.parts.items()}
+    used = {name: sorted(part["file"]) for name, part in lenient.splits.items()}
     assert report.images == sum(map(len, used.values()))
     for part in report.parts:
         labels = [
-            lenient.parts[part.name].features["label"].names[n]
-            for n in lenient.parts[part.name]["label"]
+            lenient.splits[part.name].features["label"].names[n]
+            for n in lenient.splits[part.name]["label"]
         ]
         assert {k: n for k, n in part.images_by_class.items() if n} == {
             label: labels.count(label) for label in labels
@@ -276,7 +276,7 @@ def test_class_folders_are_what_the_imagefolder_of_datasets_makes_of_them(tmp_pa
     theirs = datasets.load_dataset(
         "imagefolder", data_dir=str(tmp_path / "data"), cache_dir=str(tmp_path / "cache")
     )
-    ours = collect_images(DataConfig(data_dir=str(tmp_path / "data"))).parts
+    ours = collect_images(DataConfig(data_dir=str(tmp_path / "data"))).splits
     assert set(theirs) == set(ours)
     for split, part in theirs.items():
         assert part.features["label"] == ours[split].features["label"]

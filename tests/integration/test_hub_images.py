@@ -210,7 +210,7 @@ def test_rows_without_an_image_are_named_and_skippable(hub: LoopbackHub, streame
     with pytest.raises(DataError, match=r"2 files are not usable:\n.*the row holds no image"):
         find_images(config)
     found = find_images(replace(config, skip_bad_images=True))
-    names = [file.split("_", 1)[1:] for file in found.parts["train"]["file"]]
+    names = [file.split("_", 1)[1:] for file in found.splits["train"]["file"]]
     assert sorted(names) == [[], [r"a\x00b\n.png"]]
     assert [each.reason for each in found.skipped] == ["the row holds no image"] * 2
 
@@ -220,8 +220,8 @@ def test_training_and_inspection_take_the_same_images(
 ) -> None:
     config = DataConfig(data_dir="ada/steel", stream_images=4)
     found = find_images(config)
-    inspected = collect_images(config).parts
-    assert {name: list(part["file"]) for name, part in found.parts.items()} == {
+    inspected = collect_images(config).splits
+    assert {name: list(part["file"]) for name, part in found.splits.items()} == {
         name: list(part["file"]) for name, part in inspected.items()
     }
 

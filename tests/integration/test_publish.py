@@ -250,7 +250,7 @@ def test_wrong_token(
 @pytest.mark.parametrize(
     ("user", "role", "repo_id", "early"),
     [
-        ("ada", "read", "ada/steel", "The token of ada can only read"),
+        ("ada", "read", "ada/steel", "The token of ada is read-only"),
         ("ada", "write", "bob/steel", r"would belong to bob.*can write to: ada, mill"),
     ],
 )
@@ -362,7 +362,7 @@ def test_a_read_only_folder(
 
 
 def _other_push(hub: LoopbackHub, folder: Path) -> None:
-    """Push as somebody else: the same files but for the weights."""
+    """Push as another user: the same files except the weights."""
     files = {name: (folder / name).read_bytes() for name in _files(folder)}
     hub.put("model", MODEL, files | {"model.safetensors": b"theirs"})
 
@@ -405,7 +405,7 @@ def test_somebody_who_pushes_all_the_time(hub: LoopbackHub, token: str, folder: 
     data = report.data.model_copy(update={"source": "other-photographs"})
     report.model_copy(update={"data": data}).write(folder)
     hub.before_next("POST /commit/", lambda: _other_push(hub, folder), times=3)
-    with pytest.raises(HubError, match=r"changed by somebody else during each of 3 attempts"):
+    with pytest.raises(HubError, match=r"Another user changed .* during each of 3 attempts"):
         publish_model(folder, MODEL, private=False)
     titles = [commit.title for commit in hub.repo("model", MODEL).pushes]
     assert titles[1:] == ["Put by a test"] * 3
@@ -441,7 +441,7 @@ def test_answers_that_make_no_sense(
 
 def test_nonsense_is_named(hub: LoopbackHub, token: str, folder: Path) -> None:
     hub.answer_next("GET /api/whoami", b"null")
-    with pytest.raises(HubError, match=rf"(?s)answer of {hub.url} makes no sense.*HF_ENDPOINT"):
+    with pytest.raises(HubError, match=rf"(?s)response of {hub.url} can't be read.*HF_ENDPOINT"):
         check_can_push(MODEL, private=False)
     hub.answer_next("POST /api/repos/create", b"<html>" + b"x" * 99_999, status=200)
     with pytest.raises(HubError) as refused:
@@ -504,7 +504,7 @@ def test_a_connection_that_breaks_and_comes_back(
     order(hub)
     with pytest.raises(HubError, match=f"connection to the Hub at {hub.url} failed.*same command"):
         publish_model(folder, MODEL, private=False)
-    # The network is back; the same command goes on.
+    # The network is back; the same command continues.
     hub.clear_faults()
     publish_model(folder, MODEL, private=False)
     repo = hub.repo("model", MODEL)
@@ -547,8 +547,8 @@ def test_offline(
     [
         (429, {"Retry-After": "120"}, "Wait 120 seconds.*run the same command"),
         (429, {}, "Wait a few minutes"),
-        (500, {}, "problem of its own"),
-        (503, {}, "problem of its own.*503.*status.huggingface.co.*run the same command"),
+        (500, {}, "The Hub failed"),
+        (503, {}, "The Hub failed.*503.*status.huggingface.co.*run the same command"),
         (413, {}, "refused ada/steel.*413.*too busy"),
     ],
 )

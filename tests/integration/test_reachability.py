@@ -39,7 +39,7 @@ def test_cached_weights_need_no_hub(
 
 
 def test_no_answer(hub: LoopbackHub, out_of_reach: None) -> None:
-    with pytest.raises(HubError, match=f"of {MODEL} can't be had from the Hub at http"):
+    with pytest.raises(HubError, match=f"of {MODEL} can't be downloaded from the Hub at http"):
         check_reachable(MODEL)
     assert hub.requests == []
 
@@ -58,7 +58,7 @@ def test_weights_that_the_hub_does_not_have(hub: LoopbackHub, name: str) -> None
 
 
 def test_a_name_that_cannot_be(hub: LoopbackHub) -> None:
-    with pytest.raises(HubError, match="can't be had"):
+    with pytest.raises(HubError, match="can't be downloaded"):
         check_reachable("hf-hub:a/b/c")
 
 

@@ -72,7 +72,7 @@ def test_crops_of_a_surface_are_one_group(crops: Path, tmp_path: Path) -> None:
     assert turned.turn_in_words == "turned by 90° clockwise"
     assert (turned.shift_y, turned.shift_x) == (50, 20)
     sides = {
-        name: {surface_of(file) for file in part["file"]} for name, part in images.parts.items()
+        name: {surface_of(file) for file in part["file"]} for name, part in images.splits.items()
     }
     assert not sides["train"] & sides["test"]
     assert not sides["train"] & sides["validation"]
@@ -82,7 +82,7 @@ def test_crops_of_a_surface_are_one_group(crops: Path, tmp_path: Path) -> None:
 def test_what_was_found_is_not_sought_again(crops: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     [images] = prepare(on(crops, tmp_path), run_dir)
-    names = [file for part in images.parts.values() for file in part["file"]]
+    names = [file for part in images.splits.values() for file in part["file"]]
     assert images.surfaces is not None
     # As a run does when it begins.
     images.surfaces.write(run_dir)
@@ -236,7 +236,7 @@ def test_regroup_makes_the_split_honest(
     assert images.division == "grouped"
     sides = [
         {surface_of(file.split("/", 1)[1]) for file in part["file"]}
-        for part in images.parts.values()
+        for part in images.splits.values()
     ]
     assert sum(map(len, sides)) == len(set.union(*sides))
 
@@ -305,5 +305,5 @@ def test_drawings_are_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("trainer.data.sources.DRAWN_TEST_PER_CLASS", 2)
     [images] = prepare(TrainConfig(data=DataConfig()), tmp_path / "run")
     assert images.surfaces is None
-    groups = [group for part in images.parts.values() for group in part["group"]]
+    groups = [group for part in images.splits.values() for group in part["group"]]
     assert len(set(groups)) == len(groups) == 72

@@ -13,7 +13,7 @@ from timm.data import create_transform
 from torchvision.transforms import v2
 
 from trainer.config.settings import RecipeConfig
-from trainer.inputs.augment import Augment, Normalise, changes, draw, plain_transform
+from trainer.inputs.augment import Augment, Normalize, changes, draw, plain_transform
 
 
 def recipe(**changes: float) -> RecipeConfig:
@@ -25,7 +25,7 @@ def recipe(**changes: float) -> RecipeConfig:
 def changed(pixels: torch.Tensor, recipe: RecipeConfig, draws: torch.Tensor) -> torch.Tensor:
     """Return the 8-bit image [3, height, width] that `Augment` makes of one."""
     augment = Augment(recipe, data_config(pixels.shape[-1]))
-    return augment.normalise.undo(augment((pixels.unsqueeze(0), draws.unsqueeze(0))))[0]
+    return augment.normalize.undo(augment((pixels.unsqueeze(0), draws.unsqueeze(0))))[0]
 
 
 def data_config(size: int = 64, interpolation: str = "bicubic") -> dict[str, Any]:
@@ -49,14 +49,14 @@ def noise(width: int, height: int) -> Image.Image:
 def test_plain_images_are_those_of_timm(size: tuple[int, int], interpolation: str) -> None:
     config = data_config(interpolation=interpolation)
     image = noise(*size)
-    ours = Normalise(config)(plain_transform(config)(image).unsqueeze(0))
+    ours = Normalize(config)(plain_transform(config)(image).unsqueeze(0))
     theirs = create_transform(**config, is_training=False)(image)
     torch.testing.assert_close(ours[0], theirs, rtol=0, atol=2e-6)
 
 
 def test_undo_gives_the_pixels_back() -> None:
     pixels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16).expand(1, 3, 16, 16)
-    normalise = Normalise(data_config(16))
+    normalise = Normalize(data_config(16))
     assert torch.equal(normalise.undo(normalise(pixels)), pixels)
 
 

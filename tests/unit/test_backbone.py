@@ -17,8 +17,8 @@ from trainer.model.backbone import (
     Backbone,
     build,
     check_network,
-    choose_trained,
     count_parameters,
+    freeze_layers,
 )
 
 BATCH_NORM = "test_efficientnet"
@@ -39,7 +39,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _step(model: Any, tune: Any) -> tuple[set[str], float]:
     """Take a large step; return which tensors changed, and the classifier's gradient norm."""
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    choose_trained(model, tune)
+    freeze_layers(model, tune)
     model.train(tune == "all")
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     model(torch.rand(4, 3, 64, 64)).square().mean().backward()
@@ -103,9 +103,9 @@ def test_model_of_fixed_size_is_built_in_the_size_asked_for() -> None:
 @pytest.mark.parametrize(
     ("of", "model", "reason"),
     [
-        ("test_efficientnet", "test_convnext", "it holds no tensor classifier.weight, so it is"),
+        ("test_efficientnet", "test_convnext", "it has no tensor classifier.weight, so it belongs"),
         ("test_convnext", "convnext_atto", "Error.s. in loading state_dict"),
-        ("test_convnext", "test_vit", "it holds nothing for cls_token and 26 more tensors"),
+        ("test_convnext", "test_vit", "it lacks cls_token and 26 more tensors"),
     ],
 )
 def test_weights_of_another_model(tmp_path: Path, of: str, model: str, reason: str) -> None:
@@ -149,9 +149,7 @@ def test_weights_that_lack_a_layer(weights: Path, tmp_path: Path) -> None:
     tensors = load_file(weights)
     del tensors["stages.1.downsample.1.weight"]
     save_file(tensors, tmp_path / "part.safetensors")
-    with pytest.raises(
-        ConfigError, match=r"it holds nothing for stages\.1\.downsample\.1\.weight\."
-    ):
+    with pytest.raises(ConfigError, match=r"it lacks stages\.1\.downsample\.1\.weight\."):
         build(ModelConfig(model="test_convnext", weights=tmp_path / "part.safetensors"), 6)
 
 

@@ -46,7 +46,7 @@ def pixels_of_training(root: Path) -> dict[str, bytes]:
     """Return what training sees of each image, by name without suffix."""
     return {
         row["file"].partition(".")[0]: open_image(row).tobytes()
-        for part in load(root).parts.values()
+        for part in load(root).splits.values()
         for row in part
     }
 
@@ -179,7 +179,7 @@ def test_one_bright_image_sets_the_depth_of_all(tmp_path: Path) -> None:
     Image.fromarray(dark).save(root / "Pitted" / "dark.tif")
     images = load(root)
     assert images.bit_depth == 12
-    [row] = [row for part in images.parts.values() for row in part if "dark" in row["file"]]
+    [row] = [row for part in images.splits.values() for row in part if "dark" in row["file"]]
     assert np.asarray(open_image(row)).max() == 800 >> 4
 
 
@@ -187,9 +187,9 @@ def test_8_bit_images_among_others_are_left_as_they_are(tmp_path: Path) -> None:
     root = write_set(tmp_path / "set", 12)
     Image.fromarray(picture(7)).save(root / "Pitted" / "plain.png")
     images = load(root)
-    [row] = [row for part in images.parts.values() for row in part if "plain" in row["file"]]
+    [row] = [row for part in images.splits.values() for row in part if "plain" in row["file"]]
     assert (np.asarray(open_image(row)) == picture(7)[:, :, None]).all()
-    assert find_bit_depth(images.parts) == BitDepth(bits=12, images=12, fewer={})
+    assert find_bit_depth(images.splits) == BitDepth(bits=12, images=12, fewer={})
 
 
 @pytest.mark.parametrize(("few", "many"), [(12, 16), (10, 14), (10, 12), (14, 16)])
@@ -253,11 +253,11 @@ def test_the_depth_of_a_published_folder_is_checked(
 def test_caches_and_resume_depend_on_the_depth(tmp_path: Path) -> None:
     root = write_set(tmp_path / "set", 10)
     ten = load(root)
-    row = ten.parts["train"][0]
+    row = ten.splits["train"][0]
     assert image_digest(row) != image_digest(row | {"bit_depth": 12})
-    plain = DatasetDict({n: part.remove_columns("bit_depth") for n, part in ten.parts.items()})
+    plain = DatasetDict({n: part.remove_columns("bit_depth") for n, part in ten.splits.items()})
     deeper = with_bit_depth(plain, BitDepth(bits=12, images=12, fewer={}))
-    assert replace(ten, parts=deeper).digest() != ten.digest()
+    assert replace(ten, splits=deeper).digest() != ten.digest()
 
 
 def test_foreign_images_are_read_with_the_depth_of_the_set(tmp_path: Path) -> None:
@@ -274,11 +274,11 @@ def test_a_run_shows_its_model_foreign_images_of_the_depth_of_the_set(
     Image.fromarray(np.full((9, 9), 2048, np.uint16)).save(folder / "a.png")
     reference = SimpleNamespace(stages=[2], detector="a detector")
     monkeypatch.setattr(package, "fit_reference", lambda *_: reference)
-    monkeypatch.setattr(package, "observe_part", lambda *_: SimpleNamespace(logits=[0]))
+    monkeypatch.setattr(package, "observe_split", lambda *_: SimpleNamespace(logits=[0]))
     monkeypatch.setattr(package, "observe_images", lambda _, images, stages: (list(images), stages))
     monkeypatch.setattr(ood_images, "drawn_images", lambda _: {})
     exported = cast(ExportedModel, SimpleNamespace(predictor=SimpleNamespace(bit_depth=12)))
-    images = cast(Images, SimpleNamespace(parts={"test": []}))
+    images = cast(Images, SimpleNamespace(splits={"test": []}))
     settings = DecisionConfig(ood_dir=folder)
     outputs = cast(Any, collect(exported, images, settings, 0, torch.device("cpu")))
     [image], stages = outputs.ood["folder wood"]

@@ -131,7 +131,7 @@ def test_the_checksum_covers_more_than_bytes(tmp_path: Path, change: Any) -> Non
     with safe_open(file, framework="pt") as opened:
         metadata = opened.metadata()
     save_file(change(load_file(file)), file, metadata=metadata)
-    with pytest.raises(DataError, match="its checksum differs"):
+    with pytest.raises(DataError, match="its checksum is wrong"):
         checkpoint.load(file)
 
 
@@ -141,5 +141,5 @@ def test_the_checksum_covers_the_facts(tmp_path: Path) -> None:
     content = file.read_bytes()
     assert content.count(b'epoch\\": 1') == 1
     file.write_bytes(content.replace(b'epoch\\": 1', b'epoch\\": 2'))
-    with pytest.raises(DataError, match="its checksum differs"):
+    with pytest.raises(DataError, match="its checksum is wrong"):
         checkpoint.load(file)

@@ -120,7 +120,7 @@ def write_one_of_each(labels: list[str], folder: Path) -> dict[str, int]:
         {"image": files, "label": list(range(len(labels)))},
         features=Features({"image": ImageColumn(decode=False), "label": ClassLabel(names=labels)}),
     )
-    images = cast(Images, SimpleNamespace(parts={"test": test}, labels=labels))
+    images = cast(Images, SimpleNamespace(splits={"test": test}, labels=labels))
     write_examples(images, [Prediction({label: 1.0}, verdict="class") for label in labels], folder)
     return {
         file.stem: cast(int, Image.open(file).convert("L").getpixel((0, 0)))
@@ -155,7 +155,7 @@ def test_the_chosen_images_are_written_under_the_names_of_their_classes(tmp_path
         {"image": files, "label": [true for true, _, _ in rows]},
         features=Features({"image": ImageColumn(decode=False), "label": ClassLabel(names=labels)}),
     )
-    images = cast(Images, SimpleNamespace(parts={"test": test}, labels=labels))
+    images = cast(Images, SimpleNamespace(splits={"test": test}, labels=labels))
     predictions = [
         Prediction(
             {label: 0.8 if index == named else 0.1 for index, label in enumerate(labels)},
@@ -187,7 +187,7 @@ def test_the_augmentation_figure_shows_the_recipe(
     data_config |= {"crop_mode": "squash", "mean": (0.5,) * 3, "std": (0.2,) * 3}
     finished = SimpleNamespace(
         config=config,
-        images=SimpleNamespace(parts={"train": train}),
+        images=SimpleNamespace(splits={"train": train}),
         backbone=SimpleNamespace(data_config=data_config),
         checks=SimpleNamespace(explained=[]),
     )

@@ -14,14 +14,14 @@ from tests.published_folder import write_published_folder
 from trainer.config.settings import ModelConfig
 from trainer.errors import UserError
 from trainer.model.backbone import build
-from trainer.model.export import prove_equal, write_model
+from trainer.model.export import verify_export, write_model
 
 IMAGES = [Image.effect_noise((64, 48), 60 + 20 * n).convert("RGB") for n in range(3)]
 
 
 def test_exported_folder_is_equal(tmp_path: Path) -> None:
     model = write_published_folder(tmp_path / "published")
-    predictor, proof = prove_equal(
+    predictor, proof = verify_export(
         model, resolve_model_data_config(model), tmp_path / "published", IMAGES
     )
     assert proof.compared_images == 3
@@ -33,7 +33,7 @@ def test_exported_folder_is_equal(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("poison", "words"),
     [
-        (0.01, "is not the trained one: logits differ by"),
+        (0.01, "does not equal the trained model: logits differ by"),
         (float("nan"), "can't be used: .* not finite numbers, in head.fc.bias"),
     ],
 )
@@ -44,7 +44,7 @@ def test_tampered_folder_is_refused(tmp_path: Path, poison: float, words: str) -
     tensors["head.fc.bias"] = tensors["head.fc.bias"] + torch.tensor([0, 0, poison, 0, 0, 0])
     save_file(tensors, file)
     with pytest.raises(UserError, match=words):
-        prove_equal(model, resolve_model_data_config(model), tmp_path / "published", IMAGES)
+        verify_export(model, resolve_model_data_config(model), tmp_path / "published", IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -60,5 +60,5 @@ def test_options_that_training_sets_are_served(tmp_path: Path, config: ModelConf
     """The Space builds the network from `config.json` alone, by a strict schema."""
     built = build(config, 6)
     write_model(built.model, built.data_config, list("abcdef"), tmp_path)
-    _, proof = prove_equal(built.model, built.data_config, tmp_path, IMAGES)
+    _, proof = verify_export(built.model, built.data_config, tmp_path, IMAGES)
     assert proof.largest_logit_difference <= 1e-5

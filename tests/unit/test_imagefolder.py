@@ -48,7 +48,7 @@ def prepare(data: DataConfig, seed: int = 0) -> Images:
 
 
 def files(images: Images, part: str) -> list[str]:
-    return list(images.parts[part]["file"])
+    return list(images.splits[part]["file"])
 
 
 def test_train_and_test_folders(tmp_path: Path) -> None:
@@ -59,11 +59,11 @@ def test_train_and_test_folders(tmp_path: Path) -> None:
     assert files(images, "test") == [
         f"test/{label}/{i:03}.png" for label in LABELS for i in range(3)
     ]
-    assert list(images.parts["test"]["label"]) == [0] * 3 + [1] * 3
-    assert Counter(images.parts["validation"]["label"]) == {0: 2, 1: 2}
-    assert len(images.parts["train"]) == 36
+    assert list(images.splits["test"]["label"]) == [0] * 3 + [1] * 3
+    assert Counter(images.splits["validation"]["label"]) == {0: 2, 1: 2}
+    assert len(images.splits["train"]) == 36
     assert images.kind == "folder"
-    sizes = [size for part in images.parts.values() for size in part["size_px"]]
+    sizes = [size for part in images.splits.values() for size in part["size_px"]]
     assert sizes == [[10, 12]] * 46
 
 
@@ -73,12 +73,12 @@ def test_validation_folder_is_taken_as_it_is(tmp_path: Path, name: str) -> None:
         write_classes(tmp_path / part, 2)
     images = load(tmp_path)
     assert all(file.startswith(f"{name}/") for file in files(images, "validation"))
-    assert [len(images.parts[p]) for p in ("train", "validation", "test")] == [4, 4, 4]
+    assert [len(images.splits[p]) for p in ("train", "validation", "test")] == [4, 4, 4]
 
 
 def test_class_folders_alone_are_cut_80_to_20(tmp_path: Path) -> None:
     images = load(write_classes(tmp_path, 50))
-    counts = {name: Counter(part["label"]) for name, part in images.parts.items()}
+    counts = {name: Counter(part["label"]) for name, part in images.splits.items()}
     assert counts == {
         "test": {0: 10, 1: 10},
         "validation": {0: 4, 1: 4},
@@ -99,10 +99,10 @@ def test_parts_are_disjoint_complete_seeded_and_stratified(
             write_image(root / label / f"{index}.bmp", 1000 * number + index)
     images, again = load(root, seed=seed), load(root, seed=seed)
     assert images.digest() == again.digest()
-    everything = [file for part in images.parts for file in files(images, part)]
+    everything = [file for part in images.splits for file in files(images, part)]
     assert len(everything) == len(set(everything)) == sum(counts)
     for index, count in enumerate(counts):
-        tested = list(images.parts["test"]["label"]).count(index)
+        tested = list(images.splits["test"]["label"]).count(index)
         assert abs(tested - 0.2 * count) <= 1
 
 
@@ -130,7 +130,7 @@ def test_without_any_folder_images_are_drawn(
     images = prepare(DataConfig())
     assert images.kind == "drawn"
     assert len(images.labels) == 6
-    assert [len(images.parts[p]) for p in ("train", "validation", "test")] == [54, 6, 12]
+    assert [len(images.splits[p]) for p in ("train", "validation", "test")] == [54, 6, 12]
 
 
 def test_odd_names_and_formats(tmp_path: Path) -> None:
@@ -142,14 +142,14 @@ def test_odd_names_and_formats(tmp_path: Path) -> None:
     (tmp_path / "A b" / ".hidden").write_bytes(b"x")
     images = load(tmp_path)
     assert images.labels == ["A b", "C[1]"]
-    assert sum(len(part) for part in images.parts.values()) == 20
+    assert sum(len(part) for part in images.splits.values()) == 20
 
 
 def test_images_are_read_as_the_published_model_reads_them(tmp_path: Path) -> None:
     write_classes(tmp_path, 10)
     deep = np.full((4, 4), 0x8000, dtype=np.uint16)
     Image.fromarray(deep).save(tmp_path / "Crazing" / "000.png")
-    for part in load(tmp_path).parts.values():
+    for part in load(tmp_path).splits.values():
         for row in part:
             if row["file"] == "Crazing/000.png":
                 assert np.asarray(open_image(row)).tolist() == [[[128] * 3] * 4] * 4
@@ -257,7 +257,7 @@ def test_unusable_files_are_named_and_left_out_only_on_demand(tmp_path: Path) ->
     refused(root, "4 files are not usable", "--skip-bad-images", *bad)
     images = load(root, skip=True)
     assert {image.file for image in images.skipped} == bad
-    assert sum(len(part) for part in images.parts.values()) == 40
+    assert sum(len(part) for part in images.splits.values()) == 40
 
 
 def test_class_with_no_readable_image(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def collect(folder: Path) -> Collection:
 
 def conversions(folder: Path) -> dict[str, str]:
     """Check the images of a class folder; return how each is converted."""
-    _, _, bad, converted = checks.check_images(collect(folder).parts["train"], "train")
+    _, _, bad, converted = checks.check_images(collect(folder).splits["train"], "train")
     assert bad == []
     return {each.file: each.conversion for each in converted}
 
@@ -70,7 +70,7 @@ def test_duplicates_are_found_across_formats(tmp_path: Path) -> None:
     save(other, tmp_path / "A/other.png")
     # The same numbers in another shape are another picture.
     save(Image.fromarray(np.asarray(other).reshape(24, 20)), tmp_path / "A/reshaped.png")
-    part = collect(tmp_path).parts["train"]
+    part = collect(tmp_path).splits["train"]
     _, facts, _, _ = checks.check_images(part, "train")
     labels = [part.features["label"].names[number] for number in part["label"]]
     found = checks.find_duplicates(part["file"], labels, facts)
@@ -82,7 +82,7 @@ def test_duplicates_are_found_across_formats(tmp_path: Path) -> None:
 def test_grey_levels_of_a_class_are_those_of_all_its_pixels(tmp_path: Path) -> None:
     save(Image.fromarray(np.full((10, 10), 100, np.uint8)), tmp_path / "A/a.png")
     save(Image.fromarray(np.full((10, 30), 180, np.uint8)), tmp_path / "A/b.png")
-    _, facts, _, _ = checks.check_images(collect(tmp_path).parts["train"], "train")
+    _, facts, _, _ = checks.check_images(collect(tmp_path).splits["train"], "train")
     found = checks.describe_class("A", facts, surfaces=2)
     assert found.grey is not None
     # A quarter of the pixels at 100, the rest at 180: mean 160, deviation √(¼·60² + ¾·20²).

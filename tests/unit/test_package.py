@@ -68,7 +68,7 @@ def test_each_stage_uses_what_the_one_before_it_handed_on(
     assert report.export.weights_bytes == (folder / "model.safetensors").stat().st_size
 
     # Outputs: those of the exported model for the test images, in their order.
-    test, validation = images.parts["test"], images.parts["validation"]
+    test, validation = images.splits["test"], images.splits["validation"]
     outputs = HeldOutOutputs.load(tmp_path)
     logits = plain.logits([open_image(row) for row in test])
     assert torch.allclose(outputs.logits, logits, atol=1e-4)
@@ -89,7 +89,7 @@ def test_each_stage_uses_what_the_one_before_it_handed_on(
     assert report.reliability is not None
     assert report.reliability.calibration.temperature == decision.rules.temperature
     assert report.reliability.calibration.fitted_images == len(validation)
-    assert len(outputs.reference_novelty) == len(validation) + len(images.parts["train"])
+    assert len(outputs.reference_novelty) == len(validation) + len(images.splits["train"])
     assert outputs.novelty is not None
     assert report.reliability.ood_detection is not None
     assert set(outputs.ood) == {kind.kind for kind in report.reliability.ood_detection.kinds}

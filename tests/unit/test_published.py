@@ -122,7 +122,7 @@ def test_links_of_whole_folders_are_not_followed(folder: Path, tmp_path: Path) -
         check_published(folder)
     link = tmp_path / "link"
     link.symlink_to(folder)
-    with pytest.raises(DataError, match="is no folder, or a link to one"):
+    with pytest.raises(DataError, match="is not a folder, or a link to one"):
         check_published(link)
 
 

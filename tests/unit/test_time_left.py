@@ -117,12 +117,12 @@ def test_only_what_helps_is_advised() -> None:
 
 
 def test_all_passes_of_the_tests_are_counted() -> None:
-    parts = {"train": range(100), "validation": range(20), "test": range(30)}
-    images = cast(Images, SimpleNamespace(parts=parts))
+    splits = {"train": range(100), "validation": range(20), "test": range(30)}
+    images = cast(Images, SimpleNamespace(splits=splits))
     config = TrainConfig(
         decision=DecisionConfig(reference_images=60), checks=ChecksConfig(robustness_images=10)
     )
-    # Ten images as they are, and in 11 ways of 5 strengths.
+    # Ten images without corruption, and with 11 kinds of 5 severities.
     assert time_left.tested_images(config, images) == 60 + 20 + 30 + 10 * (1 + 55)
     config = TrainConfig(
         decision=DecisionConfig(reference_images=200), checks=ChecksConfig(robustness_images=0)

@@ -61,7 +61,7 @@ class Collection:
     Attributes:
         source: name of the folder, or the Hub id.
         folder: None for a dataset of the Hub.
-        parts: the splits; all in `train` where there are none.
+        splits: as the data have them; all in `train` where there are none.
         depth: bits of the samples of all splits.
         unusable: files that can't be used, and why.
         problems: sentences on what keeps the images from being trained on.
@@ -72,7 +72,7 @@ class Collection:
     source: str
     kind: SourceKind
     folder: Path | None
-    parts: DatasetDict
+    splits: DatasetDict
     depth: BitDepth
     unusable: list[SkippedImage] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Collection:
     @property
     def labels(self) -> list[str]:
         """Class names of all splits."""
-        return list(next(iter(self.parts.values())).features["label"].names)
+        return list(next(iter(self.splits.values())).features["label"].names)
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,13 @@ class FoundImages:
     """Images that can be trained on, each of them decoded once.
 
     Attributes:
-        parts: `train`, and `validation` and `test` where the data have them.
+        splits: `train`, and `validation` and `test` where the data have them.
         source: name of the folder, or the Hub id.
         skipped: files that were left out, and why.
         boxes: as in `Collection`.
     """
 
-    parts: DatasetDict
+    splits: DatasetDict
     source: str
     kind: SourceKind
     skipped: list[SkippedImage]
@@ -160,7 +160,7 @@ def collect_images(config: DataConfig) -> Collection:
         source=as_text(root.name),
         kind=kind,
         folder=root,
-        parts=parts,
+        splits=parts,
         depth=depth,
         unusable=scan.unusable,
         problems=scan.problems,
@@ -286,7 +286,7 @@ def _decoded(found: Collection, *, skip: bool) -> tuple[DatasetDict, list[Skippe
     """Decode every image once; stop at those that can't be read, or leave them out."""
     bad = list(found.unusable)
     parts = DatasetDict()
-    for name, part in found.parts.items():
+    for name, part in found.splits.items():
         parts[name], _, unread = decode_each(part, f"checking {name}", lambda decoded, image: None)
         bad += unread
     if bad:

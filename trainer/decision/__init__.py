@@ -1,1 +1,1 @@
-"""What is fitted after training: temperature, prediction sets, novelty, rules."""
+"""The decision, fitted after training: temperature, prediction sets, novelty detector, rules."""

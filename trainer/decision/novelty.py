@@ -1,4 +1,7 @@
-"""Learn from known images what they look like, and from how strange on an image is unknown."""
+"""Fit the novelty detector to reference images, and score each of them by the others.
+
+The detector is described in `space.inference.novelty`.
+"""
 
 from __future__ import annotations
 
@@ -12,29 +15,29 @@ from space.inference.novelty import MahalanobisDetector, StageStatistics
 from trainer.data.splits.pieces import Pieces
 from trainer.decision.temperature import Array, Labels
 
-# Of the known images, so that each is judged by what the others look like.
-PARTS = 5
+# Folds of the reference images: each fold is scored by a detector fitted to the others.
+FOLDS = 5
 
 
 def fit_detector(
-    stages: Sequence[int], described: Sequence[torch.Tensor], truth: Labels
+    stages: Sequence[int], statistics: Sequence[torch.Tensor], truth: Labels
 ) -> MahalanobisDetector:
-    """Learn class means and the common covariance, which is shrunk (Ledoit and Wolf 2004).
+    """Fit class means and their common covariance, which is shrunk (Ledoit and Wolf 2004).
 
     Args:
         stages: of the network.
-        described: by stage, what `channel_statistics` returns for the known images.
-        truth: their classes.
+        statistics: by stage, `channel_statistics` of the reference images.
+        truth: class index of each image.
     """
-    pairs = zip(stages, described, strict=True)
+    pairs = zip(stages, statistics, strict=True)
     return MahalanobisDetector(
-        {index: _learn_stage(values.double(), truth) for index, values in pairs}
+        {index: _fit_stage(values.double(), truth) for index, values in pairs}
     )
 
 
-def _learn_stage(values: torch.Tensor, truth: Labels) -> StageStatistics:
+def _fit_stage(values: torch.Tensor, truth: Labels) -> StageStatistics:
     centre = values.mean(dim=0)
-    # Statistics of all sizes, brought to one scale before the covariance is shrunk towards it.
+    # Standardize the statistics: shrinkage pulls the covariance towards a multiple of the identity.
     scale = values.std(dim=0, correction=0).clamp_min(1e-9)
     scaled = ((values - centre) / scale).numpy()
     means = np.stack([scaled[truth == label].mean(axis=0) for label in np.unique(truth)])
@@ -51,30 +54,30 @@ def _learn_stage(values: torch.Tensor, truth: Labels) -> StageStatistics:
 
 def held_out_novelty(
     stages: Sequence[int],
-    described: Sequence[torch.Tensor],
+    statistics: Sequence[torch.Tensor],
     truth: Labels,
     groups: Sequence[int],
     seed: int,
 ) -> Array:
-    """Return how strange each known image is to the others, without those of its surface.
+    """Return the novelty score of each reference image, by detectors fitted to the other folds.
 
-    Nothing is returned where that can't be said: without stages, or of a single surface. An image
-    whose class no other image shows is left out: to them, its class is an unknown one.
-    Every image counts, not just the few of the validation split, so that the limit is steadier.
+    Folds do not cut through a shared surface. The result is empty without stages or with a single
+    surface. An image whose class is missing in the other folds is left out, since its class is
+    unknown to them. All reference images are scored, not only those of the small validation split,
+    so that the limit varies less.
     """
     counts = np.bincount(truth)
-    often = counts[counts > 1]
-    parts = min(PARTS, int(often.min()) if len(often) else 0, len(set(groups)))
-    if parts < 2 or not stages:
+    repeated = counts[counts > 1]
+    folds = min(FOLDS, int(repeated.min()) if len(repeated) else 0, len(set(groups)))
+    if folds < 2 or not stages:
         return np.zeros(0)
     novelty = np.full(len(truth), np.nan)
     pieces = Pieces(truth.tolist(), groups, len(counts))
-    fold = pieces.dealt(parts, seed)[pieces.of_image]
-    for number in range(parts):
+    fold = pieces.dealt(folds, seed)[pieces.of_image]
+    for number in range(folds):
         others, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        known = fit_detector(stages, [values[others] for values in described], truth[others])
-        counted = held_out[np.isin(truth[held_out], truth[others])]
-        found = known.novelty([values[counted] for values in described])
-        novelty[counted] = found.numpy()
-    measured: Array = novelty[~np.isnan(novelty)]
-    return measured
+        detector = fit_detector(stages, [values[others] for values in statistics], truth[others])
+        scored = held_out[np.isin(truth[held_out], truth[others])]
+        novelty[scored] = detector.novelty([values[scored] for values in statistics]).numpy()
+    scores: Array = novelty[~np.isnan(novelty)]
+    return scores

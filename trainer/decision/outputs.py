@@ -1,4 +1,4 @@
-"""What a finished network makes of known and foreign images: all that a decision is based on."""
+"""Outputs of the trained network for reference, test and OOD images: the basis of the decision."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ MOST_LEFT_OUT = 20
 
 @dataclass(frozen=True)
 class ReferenceSet:
-    """What is learned from training and validation images.
+    """Training and validation images as the reference of the decision.
 
     Attributes:
-        stages: of the network, whose detector are compared; none if it can't show them.
-        described: detector of the images, by stage.
-        truth: their classes.
-        detector: what the images look like; None without stages.
-        novelty: of each image to the others, without those that share its surface.
-        validation_logits: [image, class], of the validation part.
-        validation_truth: its classes.
+        stages: of the network, whose channel statistics are compared; empty if it has none.
+        statistics: channel statistics of the images, by stage.
+        truth: class index of each image.
+        detector: fitted to the images; None without stages.
+        novelty: score of each image, by the images that do not share its surface.
+        validation_logits: [image, class], of the validation split.
+        validation_truth: class index of each image of the validation split.
     """
 
     stages: list[int]
-    described: list[torch.Tensor]
+    statistics: list[torch.Tensor]
     truth: Labels
     detector: MahalanobisDetector | None
     novelty: Array
@@ -56,16 +56,16 @@ class ReferenceSet:
 
 @dataclass(frozen=True)
 class HeldOutOutputs:
-    """Outputs for images that the network did not learn from.
+    """Outputs for images that the network was not trained on.
 
     Attributes:
-        logits: of the test part, [image, class].
-        truth: its classes.
-        novelty: of each test image, as `MahalanobisDetector` measures it; None without detector.
-        reference_novelty: of the images that the detector were learned from; see `ReferenceSet`.
-        ood: novelty of foreign images, by kind.
-        left_out: for each class, novelty of the other classes' test images and of its own,
-            where the detector were learned without the class.
+        logits: of the test split, [image, class].
+        truth: class index of each test image.
+        novelty: score of each test image; None without a detector.
+        reference_novelty: scores of the reference images, see `ReferenceSet`.
+        ood: scores of out-of-distribution images, by kind.
+        left_out: for each class, scores of the other classes' test images and of its own, by a
+            detector that was fitted without the class.
     """
 
     logits: torch.Tensor
@@ -76,7 +76,7 @@ class HeldOutOutputs:
     left_out: Mapping[str, tuple[Array, Array]]
 
     def save(self, run_dir: Path) -> None:
-        """Keep the outputs in a run folder, for a cross-validation to join."""
+        """Save the outputs in a run folder, for a cross-validation to join."""
         tensors = {"logits": self.logits, "truth": torch.from_numpy(self.truth)}
         tensors["known"] = torch.from_numpy(self.reference_novelty)
         if self.novelty is not None:
@@ -91,7 +91,7 @@ class HeldOutOutputs:
 
     @classmethod
     def load(cls, run_dir: Path) -> HeldOutOutputs:
-        """Read what `save` wrote.
+        """Load the outputs from a run folder.
 
         Raises:
             DataError: the file is damaged or missing.
@@ -99,8 +99,8 @@ class HeldOutOutputs:
         file = run_dir / OUTPUTS_FILE
         if not file.is_file():
             raise DataError(
-                f"There is no {file}: an earlier version of this program made {run_dir}. "
-                "Remove that folder, and it is made anew."
+                f"{file} is missing: an earlier version of this program wrote {run_dir}. "
+                "Remove that folder; it is then trained again."
             )
         tensors, facts = checkpoint.load(file)
         return cls(
@@ -117,119 +117,121 @@ class HeldOutOutputs:
 
 
 def fit_reference(predictor: Predictor, images: Images, most: int, seed: int) -> ReferenceSet:
-    """Look at validation images, and `most` training images, with a network without a decision."""
+    """Fit the reference set to validation images and at most `most` training images."""
     stages = _checked_stages(predictor) if most else []
-    validation, train = images.parts["validation"], images.parts["train"]
-    seen = observe_part(predictor, validation, stages, "looking at validation images")
-    known, described = validation, seen.statistics
+    validation, train = images.splits["validation"], images.splits["train"]
+    observed = observe_split(predictor, validation, stages, "validation images")
+    reference, statistics = validation, observed.statistics
     if stages:
         sample = _sample(train, most, seed)
-        more = observe_part(predictor, sample, stages, "looking at training images")
-        known = datasets.concatenate_datasets([validation, sample])
-        described = [torch.cat(pair) for pair in zip(described, more.statistics, strict=True)]
-    truth = np.asarray(known["label"][:])
-    novelty = held_out_novelty(stages, described, truth, known["group"][:], seed)
+        more = observe_split(predictor, sample, stages, "training images")
+        reference = datasets.concatenate_datasets([validation, sample])
+        statistics = [torch.cat(pair) for pair in zip(statistics, more.statistics, strict=True)]
+    truth = np.asarray(reference["label"][:])
+    novelty = held_out_novelty(stages, statistics, truth, reference["group"][:], seed)
     return ReferenceSet(
         stages=stages,
-        described=described,
+        statistics=statistics,
         truth=truth,
-        detector=fit_detector(stages, described, truth) if len(novelty) else None,
+        detector=fit_detector(stages, statistics, truth) if len(novelty) else None,
         novelty=novelty,
-        validation_logits=seen.logits.double().numpy(),
+        validation_logits=observed.logits.double().numpy(),
         validation_truth=np.asarray(validation["label"][:]),
     )
 
 
 def collect_outputs(
-    known: ReferenceSet,
+    reference: ReferenceSet,
     detector: MahalanobisDetector | None,
     labels: Sequence[str],
     test: datasets.Dataset,
     observed: Observation,
     ood: Mapping[str, Observation],
 ) -> HeldOutOutputs:
-    """Say how strange test images and foreign ones are, also where a class was left out.
+    """Collect logits and novelty scores of test and OOD images, and of each class left out.
 
     Args:
-        known: what was learned from training and validation images.
-        detector: those of the decision; None if it rejects nothing.
-        labels: of the classes.
-        test: the test part.
-        observed: what the published network makes of it.
-        ood: and of foreign images, by kind.
+        reference: of the decision.
+        detector: of the decision; None if it rejects nothing.
+        labels: class names.
+        test: the test split.
+        observed: outputs of the published network for `test`.
+        ood: outputs for out-of-distribution images, by kind.
     """
     truth = np.asarray(test["label"][:])
     return HeldOutOutputs(
         logits=observed.logits,
         truth=truth,
         novelty=detector.novelty(observed.statistics) if detector else None,
-        reference_novelty=known.novelty,
-        ood={kind: detector.novelty(seen.statistics).numpy() for kind, seen in ood.items()}
+        reference_novelty=reference.novelty,
+        ood={kind: detector.novelty(images.statistics).numpy() for kind, images in ood.items()}
         if detector
         else {},
-        left_out=_leave_classes_out(known, labels, truth, observed.statistics) if detector else {},
+        left_out=_leave_classes_out(reference, labels, truth, observed.statistics)
+        if detector
+        else {},
     )
 
 
 def _leave_classes_out(
-    known: ReferenceSet, labels: Sequence[str], truth: Labels, described: list[torch.Tensor]
+    reference: ReferenceSet, labels: Sequence[str], truth: Labels, statistics: list[torch.Tensor]
 ) -> dict[str, tuple[Array, Array]]:
-    """Fit the detector without each class in turn, and score all test images by them.
+    """Fit the detector without each class in turn, and score all test images with it.
 
-    Each class costs a fit: of many classes, MOST_LEFT_OUT evenly spaced ones are left out.
+    Each class costs a fit: with many classes, only MOST_LEFT_OUT evenly spaced ones are left out.
     """
     if len(labels) < 3:
         return {}
-    found = {}
+    scores = {}
     for index in range(0, len(labels), -(-len(labels) // MOST_LEFT_OUT)):
         label = labels[index]
-        rest = known.truth != index
-        seen = [values[torch.from_numpy(rest)] for values in known.described]
-        detector = fit_detector(known.stages, seen, known.truth[rest])
-        novelty = detector.novelty(described).numpy()
-        found[label] = novelty[truth != index], novelty[truth == index]
-    return found
+        rest = reference.truth != index
+        rest_statistics = [values[torch.from_numpy(rest)] for values in reference.statistics]
+        detector = fit_detector(reference.stages, rest_statistics, reference.truth[rest])
+        novelty = detector.novelty(statistics).numpy()
+        scores[label] = novelty[truth != index], novelty[truth == index]
+    return scores
 
 
-def observe_part(
-    predictor: Predictor, part: datasets.Dataset, stages: Sequence[int], title: str
+def observe_split(
+    predictor: Predictor, split: datasets.Dataset, stages: Sequence[int], title: str
 ) -> Observation:
-    """Send all images of a part through the network; `stages` as for `Predictor.observe`."""
-    seen = []
-    with tqdm(total=len(part), desc=title, unit="image", leave=False, disable=None) as bar:
-        for first in range(0, len(part), BATCH_SIZE):
-            rows = part.select(range(first, min(first + BATCH_SIZE, len(part))))
-            seen.append(predictor.observe([open_image(row) for row in rows], stages))
+    """Pass all images of a split through the network; `stages` as in `Predictor.observe`."""
+    observed = []
+    with tqdm(total=len(split), desc=title, unit="image", leave=False, disable=None) as bar:
+        for first in range(0, len(split), BATCH_SIZE):
+            rows = split.select(range(first, min(first + BATCH_SIZE, len(split))))
+            observed.append(predictor.observe([open_image(row) for row in rows], stages))
             bar.update(len(rows))
-    return _joined(seen)
+    return _joined(observed)
 
 
 def observe_images(
     predictor: Predictor, images: Iterable[Image.Image], stages: Sequence[int]
 ) -> Observation:
-    """Send images through the network, a batch at a time; `stages` as for `Predictor.observe`."""
+    """Pass images through the network in batches; `stages` as in `Predictor.observe`."""
     left = iter(images)
     batches = iter(lambda: list(islice(left, BATCH_SIZE)), [])
     return _joined([predictor.observe(batch, stages) for batch in batches])
 
 
-def _joined(parts: Sequence[Observation]) -> Observation:
+def _joined(batches: Sequence[Observation]) -> Observation:
     return Observation(
-        logits=torch.cat([part.logits for part in parts]),
-        statistics=[torch.cat(maps) for maps in zip(*(p.statistics for p in parts), strict=True)],
+        logits=torch.cat([batch.logits for batch in batches]),
+        statistics=[torch.cat(maps) for maps in zip(*(b.statistics for b in batches), strict=True)],
     )
 
 
-def _sample(part: datasets.Dataset, most: int, seed: int) -> datasets.Dataset:
-    """Return so many rows at most, chosen by chance."""
-    if len(part) <= most:
-        return part
-    rows = np.random.default_rng(seed).choice(len(part), most, replace=False)
-    return part.select(np.sort(rows))
+def _sample(split: datasets.Dataset, most: int, seed: int) -> datasets.Dataset:
+    """Return at most `most` random rows."""
+    if len(split) <= most:
+        return split
+    rows = np.random.default_rng(seed).choice(len(split), most, replace=False)
+    return split.select(np.sort(rows))
 
 
 def _checked_stages(predictor: Predictor) -> list[int]:
-    """Return the stages to look at; none, and a word about it, if that changes the outputs."""
+    """Return the stages to observe; none, with a warning, if observing them changes the logits."""
     stages = feature_stages(predictor.model)
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     image = Image.fromarray(noise)
@@ -239,6 +241,6 @@ def _checked_stages(predictor: Predictor) -> list[int]:
         if (plain - staged).abs().max() <= LARGEST_DIFFERENCE:
             return stages
     logger.warning(
-        "This network does not show its stages, so that unknown surfaces can't be recognised."
+        "The stages of this network can't be observed, so it can't recognize unknown surfaces."
     )
     return []

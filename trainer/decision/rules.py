@@ -1,4 +1,4 @@
-"""Set the rules of a decision from evidence: temperature, set threshold, costs, limit."""
+"""Fit the rules of a decision: temperature, set threshold, costs, novelty limit."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from trainer.errors import ConfigError
 
 
 def check_no_defect(config: DecisionConfig, labels: Sequence[str]) -> None:
-    """Make sure that the class without defect is one of the classes.
+    """Check that the class without defect is one of the classes.
 
     Raises:
         ConfigError: it is not.
     """
     if config.no_defect is not None and config.no_defect not in labels:
         raise ConfigError(
-            f"--no-defect {config.no_defect}: there is no such class; there are "
+            f"--no-defect {config.no_defect}: there is no such class. The classes are "
             f"{', '.join(labels)}."
         )
 
@@ -36,19 +36,19 @@ def fit_rules(
     reference_novelty: Array,
     config: DecisionConfig,
 ) -> Decision:
-    """Return the decision that suits images which the network did not learn from.
+    """Fit a decision to images that the network was not trained on.
 
     Args:
-        labels: of the classes, in the order of the outputs.
+        labels: class names, in the order of the outputs.
         logits: of the images, [image, class].
-        truth: their classes.
-        detector: what known surfaces look like, if the network can tell.
-        reference_novelty: of known images, of which hardly any may be rejected.
-        config: coverage, costs and share of known images that may be rejected.
+        truth: class index of each image.
+        detector: the novelty detector, if the network has one.
+        reference_novelty: scores of the reference images.
+        config: coverage, costs and the share of reference images that may be rejected.
     """
     temperature = fit_temperature(logits, truth)
     probabilities = softmax(logits / temperature, axis=1)
-    # With few known images no limit can keep the promise, and none is set.
+    # With too few reference images no limit can guarantee this share, and none is set.
     limit = conformal_quantile(reference_novelty, config.max_rejected)
     missed, false_alarm, review = config.costs
     rules = Rules(

@@ -1,4 +1,4 @@
-"""How well probabilities agree with what comes true, and the temperature that makes them."""
+"""Calibration: temperature scaling, and measures of how well probabilities match outcomes."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
 BINS = 15
-# Of the logarithm of the temperature. What lies outside is a fault of the fit, not of the model.
+# Bounds of the temperature. A value outside is a fault of the fit, not of the model.
 HARDEST, SOFTEST = 1 / 20, 20.0
-# Of that logarithm: two of three networks are held to need a factor of at most 1.4, either way. On
-# eight networks, right on 91 to 100 % of their validation images, 0.5 and 0.7 did no better.
+# Of the normal prior of the log temperature: two of three networks need a factor of at most 1.4. On
+# eight networks with 91 to 100 % validation accuracy, 0.5 and 0.7 were no better.
 PRIOR_DEVIATION = 0.35
 
 
 def fit_temperature(logits: Array, truth: Labels) -> float:
-    """Return the temperature whose probabilities suit the truth best (Guo et al. 2017).
+    """Fit the temperature to held-out images (Guo et al. 2017), with a prior around 1.
 
-    Images that are all named rightly would ask for a temperature of 0, that is for certainty, and a
-    hundred images can be so by luck. So it is held to lie near 1 until images tell otherwise: the
-    logarithm has a normal prior around 0, and what is returned is most probable after all images.
+    If all images are classified correctly, maximum likelihood would give a temperature of 0, that
+    is certainty, and a hundred correct images can be luck. So the log temperature has a normal
+    prior around 0, and the maximum a posteriori is returned.
 
     Args:
-        logits: of images that the network did not learn from, [image, class].
+        logits: of images that the network was not trained on, [image, class].
         truth: the true classes.
     """
     images = np.arange(len(truth))
@@ -43,7 +43,7 @@ def fit_temperature(logits: Array, truth: Labels) -> float:
 
 @dataclass(frozen=True)
 class Bin:
-    """Images of similar confidence; `confidence` and `accuracy` are means."""
+    """A bin of images with similar confidence; `confidence` and `accuracy` are means."""
 
     low: float
     high: float
@@ -53,9 +53,9 @@ class Bin:
 
 
 def reliability_bins(confidence: Array, right: npt.NDArray[np.bool_]) -> list[Bin]:
-    """Sort images into 15 equally wide bins of confidence; empty ones are left out."""
+    """Sort images into 15 equally wide bins of confidence; drop empty ones."""
     edges = np.linspace(0, 1, BINS + 1)
-    # Right-closed, as in Guo et al.: a confidence of exactly 1 falls into the last one.
+    # Right-closed, as in Guo et al.: a confidence of exactly 1 falls into the last bin.
     places = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     return [
         Bin(
@@ -77,7 +77,7 @@ def calibration_error(confidence: Array, right: npt.NDArray[np.bool_]) -> float:
 
 
 def adaptive_calibration_error(confidence: Array, right: npt.NDArray[np.bool_]) -> float:
-    """Return the same over 15 bins of equally many images (Nguyen and O'Connor 2015)."""
+    """Return the ECE over 15 bins of equally many images (Nguyen and O'Connor 2015)."""
     order = np.argsort(confidence, kind="stable")
     gaps = [
         abs(float(right[rows].sum()) - float(confidence[rows].sum()))
@@ -88,10 +88,10 @@ def adaptive_calibration_error(confidence: Array, right: npt.NDArray[np.bool_]) 
 
 
 def chance_calibration_error(confidence: Array, *, seed: int = 0, draws: int = 200) -> float:
-    """Return the ECE that perfectly calibrated confidences would show on as few images.
+    """Return the expected ECE of perfectly calibrated confidences on the same number of images.
 
-    Each image is right or wrong by chance, with its confidence as the probability; the mean over
-    many draws. A measured error of this size is no sign of bad calibration.
+    In each draw, each image is correct with its confidence as the probability. A measured error of
+    this size is no sign of bad calibration.
     """
     rng = np.random.default_rng(seed)
     right = rng.random((draws, len(confidence))) < confidence
@@ -105,7 +105,7 @@ def brier_score(probabilities: Array, truth: Labels) -> float:
 
 
 def negative_log_likelihood(probabilities: Array, truth: Labels) -> float:
-    """Return the mean surprise at the true class, in nats."""
+    """Return the mean negative log probability of the true class, in nats."""
     smallest = np.finfo(np.float64).tiny
     found = probabilities[np.arange(len(truth)), truth]
     return float(-np.log(np.maximum(found, smallest)).mean())

@@ -1,1 +1,1 @@
-"""What is measured: scores, reliability, robustness, heatmaps, folds."""
+"""Evaluation of the published model: scores, reliability, robustness, heatmaps, folds."""

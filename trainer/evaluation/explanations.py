@@ -1,4 +1,4 @@
-"""Look where a finished model looks, and test what it bears."""
+"""Checks after training: heatmaps, their localization, robustness against corruptions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST_EXPLAINED = 12
 
 @dataclass(frozen=True)
 class PostTrainingChecks:
-    """What came out; None, or nothing, where it was not wanted or can't be."""
+    """Results of the checks; None or empty for a check that is disabled or not possible."""
 
     explained: list[Explained]
     localization: Localization | None
@@ -42,22 +42,22 @@ def run_checks(
     seed: int,
     boxes: Mapping[str, Path],
 ) -> PostTrainingChecks:
-    """Explain some test images, score heatmaps where there are boxes, corrupt images.
+    """Explain some test images, score heatmaps if there are boxes, test on corrupted images.
 
     Args:
         predictor: the model.
         test: images with the columns of `trainer.data.sources`.
         predictions: of `test`.
-        settings: which checks are wanted.
-        seed: chooses and corrupts images.
-        boxes: folders of boxes, as `trainer.data.voc_boxes.read_boxes` takes them.
+        settings: which checks to run.
+        seed: of the sample and of the corruptions.
+        boxes: folders of boxes, for `trainer.data.voc_boxes.read_boxes`.
 
     Raises:
         DataError: the boxes can't be used.
     """
     explainer = make_explainer(predictor)
     if explainer is None:
-        logger.warning("This network does not show its stages, so that there are no heatmaps.")
+        logger.warning("The stages of this network can't be observed, so there are no heatmaps.")
     most = settings.robustness_images
     return PostTrainingChecks(
         explained=_explain_some(explainer, test, predictions) if explainer else [],
@@ -69,7 +69,7 @@ def run_checks(
 def _explain_some(
     explainer: Explainer, test: datasets.Dataset, predictions: Sequence[Prediction]
 ) -> list[Explained]:
-    """Explain what the model named: the worst mistakes, a third, then each class in turn."""
+    """Explain predicted classes: of the worst mistakes, a third, then of each class in turn."""
     labels = test.features["label"].names
     truth = test["label"][:]
     most = min(MOST_EXPLAINED, 2 * len(set(truth)))

@@ -1,4 +1,4 @@
-"""Judge each fold of a cross-validation by rules that follow from the other folds."""
+"""Evaluate each fold of a cross-validation with rules that are fitted to the other folds."""
 
 from __future__ import annotations
 
@@ -19,12 +19,19 @@ from trainer.evaluation.reliability import TestOutcomes, apply_decision, join, m
 
 @dataclass(frozen=True)
 class FoldOutcomes:
-    """A fold's new decision, what it says of the test images, and how many rules follow from."""
+    """The decision of a fold, fitted to the other folds, and its predictions of the test images.
+
+    Attributes:
+        decision: with the new rules.
+        predictions: of the fold's test images.
+        outcomes: of the same images.
+        fitted_images: number of images that the rules are fitted to.
+    """
 
     decision: Decision
     predictions: list[Prediction]
     outcomes: TestOutcomes
-    others: int
+    fitted_images: int
 
 
 def fold_outcomes(
@@ -33,35 +40,34 @@ def fold_outcomes(
     """Return all folds, in order.
 
     Raises:
-        DataError: a fold's outputs is damaged or missing.
+        DataError: the outputs of a fold are damaged or missing.
     """
     outputs = [HeldOutOutputs.load(fold_dir) for fold_dir in fold_dirs]
     published = [Decision.read(fold_dir / PUBLISHED_DIR, labels) for fold_dir in fold_dirs]
     decisions = [decision for decision in published if decision is not None]
-    relative = [
-        _relative(decision, found) for decision, found in zip(decisions, outputs, strict=True)
-    ]
+    relative = [_relative(decision, own) for decision, own in zip(decisions, outputs, strict=True)]
     folds = []
-    for index, (decision, found) in enumerate(zip(decisions, outputs, strict=True)):
+    for index, (decision, own) in enumerate(zip(decisions, outputs, strict=True)):
         others = [other for place, other in enumerate(outputs) if place != index]
         novelty = [other for place, other in enumerate(relative) if place != index]
         limit = decision.rules.novelty_limit or 1.0
-        anew = fit_rules(
+        refitted = fit_rules(
             labels,
             np.concatenate([other.logits.double().numpy() for other in others]),
             np.concatenate([other.truth for other in others]),
             decision.detector,
-            # The other folds measure in units of their own limits.
+            # The scores of the other folds are in units of their own limits.
             np.concatenate(novelty) * limit,
             config,
         )
-        predictions, outcomes = apply_decision(anew, found)
-        folds.append(FoldOutcomes(anew, predictions, outcomes, sum(len(o.truth) for o in others)))
+        predictions, outcomes = apply_decision(refitted, own)
+        fitted_images = sum(len(other.truth) for other in others)
+        folds.append(FoldOutcomes(refitted, predictions, outcomes, fitted_images))
     return folds
 
 
 def _relative(decision: Decision, outputs: HeldOutOutputs) -> np.ndarray:
-    """Return how strange a fold's test images are, in units of its own limit."""
+    """Return the novelty scores of a fold's test images, in units of its own limit."""
     limit = decision.rules.novelty_limit
     if outputs.novelty is None or limit is None:
         return np.zeros(0)
@@ -69,13 +75,13 @@ def _relative(decision: Decision, outputs: HeldOutOutputs) -> np.ndarray:
 
 
 def measure_folds(folds: Sequence[FoldOutcomes], config: TrainConfig) -> Reliability:
-    """Return the facts of some folds together; the rules told are those of the first."""
+    """Measure the reliability of several folds together; the first fold's rules are reported."""
     return measure(
         folds[0].decision,
         join([fold.outcomes for fold in folds]),
         config.decision,
         fitted_on="other folds",
-        fitted_images=folds[0].others,
-        reference_images=folds[0].others,
+        fitted_images=folds[0].fitted_images,
+        reference_images=folds[0].fitted_images,
         network_saw_left_out=config.model.tune == "all",
     )

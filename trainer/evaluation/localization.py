@@ -2,7 +2,7 @@
 
 Pointing game: Zhang et al., IJCV 126 (2018) 1084, without their tolerance. Energy inside the box:
 Wang et al., CVPR Workshops 2020 (Score-CAM). Boxes that cover much of an image are hit by chance,
-so both are told as lift over the share that the boxes cover.
+so both are reported as lift over the share that the boxes cover.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Found:
-    """How a heatmap fits the boxes of its image.
+class HeatmapFit:
+    """The fit of a heatmap to the boxes of its image.
 
     Attributes:
-        label: the class that was explained.
+        label: the explained class.
         area: share of the image that the boxes cover.
-        energy: share of the heatmap that lies in them.
-        pointing: whether its maximum does.
+        energy: share of the heatmap inside the boxes.
+        pointing: whether the maximum of the heatmap is inside.
     """
 
     label: str
@@ -45,18 +45,18 @@ class Found:
     pointing: bool
 
 
-def compare(label: str, heatmap: Array, inside: npt.NDArray[np.bool_]) -> Found:
-    """Return how a heatmap fits; one that is zero everywhere points nowhere.
+def compare(label: str, heatmap: Array, inside: npt.NDArray[np.bool_]) -> HeatmapFit:
+    """Return the fit of a heatmap; one that is zero everywhere is a miss.
 
     Args:
-        label: the class that it explains.
-        heatmap: nowhere below 0, [row, column].
-        inside: which pixels the boxes cover, likewise.
+        label: the explained class.
+        heatmap: without negative values, [row, column].
+        inside: the pixels that the boxes cover, [row, column].
     """
     total = float(heatmap.sum())
     if total == 0:
-        return Found(label, float(inside.mean()), 0.0, False)
-    return Found(
+        return HeatmapFit(label, float(inside.mean()), 0.0, False)
+    return HeatmapFit(
         label=label,
         area=float(inside.mean()),
         energy=float(heatmap[inside].sum()) / total,
@@ -74,21 +74,21 @@ def measure_localization(
     """
     labels = test.features["label"].names
     wanted = own_boxes(read_boxes(folders, test["file"][:]), test, labels)
-    found = []
+    fits = []
     for row, file in enumerate(test["file"][:]):
         if file not in wanted:
             continue
         label = test[row]["label"]
         heatmap = explainer.explain(open_image(test[row]), label)
-        found.append(compare(labels[label], heatmap, mask(wanted[file], *heatmap.shape)))
-    return summarise(found, labels)
+        fits.append(compare(labels[label], heatmap, mask(wanted[file], *heatmap.shape)))
+    return summarize(fits, labels)
 
 
-def summarise(found: Sequence[Found], labels: Sequence[str]) -> Localization:
-    """Return the facts by class, for classes that have images."""
+def summarize(fits: Sequence[HeatmapFit], labels: Sequence[str]) -> Localization:
+    """Return the results by class, for classes that have images."""
     classes = []
     for label in labels:
-        own = [one for one in found if one.label == label]
+        own = [one for one in fits if one.label == label]
         if not own:
             continue
         area = float(np.mean([one.area for one in own]))
@@ -105,29 +105,29 @@ def summarise(found: Sequence[Found], labels: Sequence[str]) -> Localization:
                 pointing_lift=pointing.value / area,
             )
         )
-    return Localization(method=METHOD, images=len(found), classes=classes)
+    return Localization(method=METHOD, images=len(fits), classes=classes)
 
 
-def join(parts: Sequence[Localization]) -> Localization | None:
-    """Return what the folds of a cross-validation come to together; None without any."""
-    if not parts:
+def join(folds: Sequence[Localization]) -> Localization | None:
+    """Pool the folds of a cross-validation; None without any."""
+    if not folds:
         return None
     by_label: dict[str, list[ClassLocalization]] = {}
-    for part in parts:
-        for facts in part.classes:
+    for fold in folds:
+        for facts in fold.classes:
             by_label.setdefault(facts.label, []).append(facts)
     return Localization(
-        method=parts[0].method,
-        images=sum(part.images for part in parts),
+        method=folds[0].method,
+        images=sum(fold.images for fold in folds),
         classes=[_pooled(label, same) for label, same in by_label.items()],
     )
 
 
-def _pooled(label: str, parts: Sequence[ClassLocalization]) -> ClassLocalization:
-    images = [part.images for part in parts]
-    area = float(np.average([part.area for part in parts], weights=images))
-    energy = float(np.average([part.energy for part in parts], weights=images))
-    hits = sum(round(part.pointing.value * part.images) for part in parts)
+def _pooled(label: str, folds: Sequence[ClassLocalization]) -> ClassLocalization:
+    images = [fold.images for fold in folds]
+    area = float(np.average([fold.area for fold in folds], weights=images))
+    energy = float(np.average([fold.energy for fold in folds], weights=images))
+    hits = sum(round(fold.pointing.value * fold.images) for fold in folds)
     pointing = proportion(hits, sum(images))
     return ClassLocalization(
         label=label,

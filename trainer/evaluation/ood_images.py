@@ -1,4 +1,4 @@
-"""Images that show no known surface: drawn, taken from scikit-learn, or a folder of the user's."""
+"""Out-of-distribution images: drawn, from scikit-learn, or from a folder of the user."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Rng = np.random.Generator
 
 
 def drawn_images(seed: int) -> dict[str, list[Image.Image]]:
-    """Return images of each kind that everybody has, grey like most inspection cameras' images.
+    """Return images of each built-in kind, mostly gray like the images of inspection cameras.
 
     The photographs are crops of the two that come with scikit-learn: a flower and a palace.
     """
@@ -43,11 +43,11 @@ def drawn_images(seed: int) -> dict[str, list[Image.Image]]:
 
 
 def images_of_folder(folder: Path, bit_depth: int) -> Iterator[Image.Image]:
-    """Read all images in a folder and the folders in it, one after the other.
+    """Yield all images in a folder and its subfolders.
 
     Args:
-        folder: of the user's.
-        bit_depth: of the data set, see `space.inference.images.reader`.
+        folder: of the user.
+        bit_depth: of the dataset, see `space.inference.images.reader`.
 
     Raises:
         DataError: there are none, or one can't be read.
@@ -67,7 +67,7 @@ def images_of_folder(folder: Path, bit_depth: int) -> Iterator[Image.Image]:
 
 
 def check_folder(folder: Path, bit_depth: int) -> None:
-    """Make sure, before a long training, that its images can be read after it.
+    """Check before training that all images in the folder can be read.
 
     Raises:
         DataError: there are none, or one can't be read.
@@ -82,7 +82,7 @@ def _grey(levels: np.ndarray) -> Image.Image:
 
 
 def _noise(rng: Rng) -> Image.Image:
-    """Gaussian noise of any grain, strength and brightness."""
+    """Gaussian noise of random grain, contrast and brightness."""
     side = SIDE_PX // int(rng.integers(1, 5))
     noise = rng.uniform(0.2, 0.8) + rng.uniform(0.03, 0.3) * rng.standard_normal((side, side))
     return _grey(noise).resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC)
@@ -113,7 +113,7 @@ def _text(rng: Rng) -> Image.Image:
 
 
 def _pattern(rng: Rng) -> Image.Image:
-    """Bars, weave, checks or rings, turned and with a little noise: other people's products."""
+    """Bars, weave, checks or rings, rotated and with a little noise: other products."""
     angle, period = rng.uniform(0, np.pi), rng.uniform(6, 48)
     rows, columns = np.mgrid[0:SIDE_PX, 0:SIDE_PX].astype(np.float64)
     along = (np.cos(angle) * columns + np.sin(angle) * rows) * 2 * np.pi / period
@@ -137,7 +137,7 @@ def _photographs() -> list[Image.Image]:
 
 
 def _photograph(rng: Rng) -> Image.Image:
-    """A piece of one of scikit-learn's photographs, in colour or grey."""
+    """A crop of one of scikit-learn's photographs, in color or gray."""
     photograph = _photographs()[int(rng.integers(2))]
     side = int(rng.integers(100, 420))
     left = int(rng.integers(photograph.width - side))

@@ -1,4 +1,4 @@
-"""Measure on test images what a decision is worth: the facts of the report."""
+"""Reliability of a decision on test images: calibration, sets, OOD detection, operating point."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from trainer.evaluation.metrics.intervals import proportion
 
 @dataclass(frozen=True)
 class TestOutcomes:
-    """Test images and what a decision said of them; novelty is relative to the limit."""
+    """Test images and the results of a decision on them; novelty is relative to the limit."""
 
     truth: Labels
     raw: Array
@@ -51,7 +51,7 @@ class TestOutcomes:
 def apply_decision(
     decision: Decision, outputs: HeldOutOutputs
 ) -> tuple[list[Prediction], TestOutcomes]:
-    """Apply a decision to the test images, by the code that serves it."""
+    """Apply a decision to the test images, with the code that serves it."""
     labels = decision.rules.labels
     limit = decision.rules.novelty_limit
     predictions = decision.conclude(outputs.logits, outputs.novelty)
@@ -73,26 +73,26 @@ def _held(labels: Sequence[str], candidates: Set[str]) -> list[bool]:
     return [name in candidates for name in labels]
 
 
-def join(parts: Sequence[TestOutcomes]) -> TestOutcomes:
-    """Put the folds of a cross-validation together."""
-    first = parts[0]
+def join(folds: Sequence[TestOutcomes]) -> TestOutcomes:
+    """Concatenate the folds of a cross-validation."""
+    first = folds[0]
 
     def joined(name: str) -> Any:
-        return np.concatenate([getattr(part, name) for part in parts])
+        return np.concatenate([getattr(fold, name) for fold in folds])
 
     arrays = ("truth", "raw", "probabilities", "candidates", "verdicts", "novelty")
-    # A fold with too few images rejects none: then nothing can be said of all folds together.
-    all_reject = all(part.ood for part in parts)
+    # A fold with too few images has no limit: then the folds have no common result.
+    all_reject = all(fold.ood for fold in folds)
     return TestOutcomes(
         **{name: joined(name) for name in arrays},
         ood={
-            kind: np.concatenate([part.ood[kind] for part in parts])
+            kind: np.concatenate([fold.ood[kind] for fold in folds])
             for kind in (first.ood if all_reject else ())
         },
         left_out={
             label: (
-                np.concatenate([part.left_out[label][0] for part in parts]),
-                np.concatenate([part.left_out[label][1] for part in parts]),
+                np.concatenate([fold.left_out[label][0] for fold in folds]),
+                np.concatenate([fold.left_out[label][1] for fold in folds]),
             )
             for label in (first.left_out if all_reject else ())
         },
@@ -109,16 +109,16 @@ def measure(
     reference_images: int,
     network_saw_left_out: bool,
 ) -> Reliability:
-    """Return all facts.
+    """Return all measures of the report.
 
     Args:
-        decision: its rules are told; of several folds, the published one's.
-        outcomes: the test images.
-        config: what was asked for.
-        fitted_on: which images temperature and sets follow from.
-        fitted_images: how many.
-        reference_images: how many the limit of novelty follows from.
-        network_saw_left_out: whether the classes left out were part of the network's training.
+        decision: whose rules are reported; with several folds, the published one.
+        outcomes: of the test images.
+        config: the settings of the decision.
+        fitted_on: the images that temperature and sets are fitted to.
+        fitted_images: their number.
+        reference_images: number of images that the novelty limit is fitted to.
+        network_saw_left_out: whether the network was trained on the classes left out.
     """
     rules = decision.rules
     return Reliability(
@@ -130,7 +130,9 @@ def measure(
             after=_agreement(outcomes.probabilities, outcomes.truth),
         ),
         sets=_sets(decision, outcomes),
-        ood_detection=_unknown(decision, outcomes, config, reference_images, network_saw_left_out),
+        ood_detection=_ood_detection(
+            decision, outcomes, config, reference_images, network_saw_left_out
+        ),
         operating_point=_operating_point(decision, outcomes),
     )
 
@@ -172,7 +174,7 @@ def _sets(decision: Decision, outcomes: TestOutcomes) -> PredictionSets:
     )
 
 
-def _unknown(
+def _ood_detection(
     decision: Decision,
     outcomes: TestOutcomes,
     config: DecisionConfig,
@@ -182,20 +184,20 @@ def _unknown(
     limit = decision.rules.novelty_limit
     if decision.detector is None or limit is None or not outcomes.ood:
         return None
-    known = outcomes.novelty
+    reference = outcomes.novelty
     return OodDetection(
         stages=list(decision.detector.stages),
         limit=limit,
         allowed=config.max_rejected,
         reference_images=reference_images,
-        test_rejected=_share(known > 1),
-        reference_novelty=_spread(known),
+        test_rejected=_share(reference > 1),
+        reference_novelty=_spread(reference),
         kinds=[
             OodKind(
                 kind=kind,
                 images=len(novelty),
-                auroc=rejection.detection_auroc(known, novelty),
-                false_positive_rate=rejection.false_positive_rate(known, novelty),
+                auroc=rejection.detection_auroc(reference, novelty),
+                false_positive_rate=rejection.false_positive_rate(reference, novelty),
                 rejected=_share(novelty > 1),
                 novelty=_spread(novelty),
             )
@@ -216,9 +218,9 @@ def _unknown(
 
 def _operating_point(decision: Decision, outcomes: TestOutcomes) -> OperatingPoint:
     costs = decision.rules.costs
-    named = outcomes.probabilities.argmax(axis=1)
-    right = named == outcomes.truth
-    paid = costs.matrix(decision.rules.labels).numpy()[outcomes.truth, named]
+    predicted = outcomes.probabilities.argmax(axis=1)
+    right = predicted == outcomes.truth
+    paid = costs.matrix(decision.rules.labels).numpy()[outcomes.truth, predicted]
     automatic = outcomes.verdicts == "class"
     coverage, risk = rejection.risk_coverage(outcomes.probabilities.max(axis=1), right)
     limit = rejection.confidence_limit(costs.missed, costs.false_alarm, costs.review)
@@ -231,7 +233,7 @@ def _operating_point(decision: Decision, outcomes: TestOutcomes) -> OperatingPoi
         unsure=_share(outcomes.verdicts == "unsure"),
         unknown=_share(outcomes.verdicts == "unknown"),
         automatic_accuracy=_share(right[automatic]) if automatic.any() else None,
-        # What is called unknown goes to a person, too.
+        # Images with the verdict unknown are reviewed by a person, too.
         mean_cost=float(np.where(automatic, paid, costs.review).mean()),
         mean_cost_automatic=float(paid.mean()),
         mean_cost_manual=costs.review,

@@ -1,4 +1,4 @@
-"""Test a published model on images corrupted as an imaging line does."""
+"""Robustness: the published model on corrupted test images (`trainer.inputs.corruptions`)."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ from trainer.inputs.loading import mixed_seed
 def measure_robustness(
     predictor: Predictor, test: datasets.Dataset, most_images: int, seed: int
 ) -> Robustness:
-    """Judge the same images as they are and corrupted, each kind and severity.
+    """Predict the same images without corruption and with each kind and severity.
 
     Args:
         predictor: the published model.
-        test: the test part.
-        most_images: how many are taken at most, as many of each class as can be.
-        seed: of the choice and of chance in corruptions.
+        test: the test split.
+        most_images: the largest number of images, balanced over the classes.
+        seed: of the sample and of the corruptions.
     """
     rows = choose_rows(test["label"][:], most_images, seed)
-    part = test.select(rows)
-    labels = part.features["label"].names
-    truth = [labels[label] for label in part["label"][:]]
+    sample = test.select(rows)
+    labels = sample.features["label"].names
+    truth = [labels[label] for label in sample["label"][:]]
     data_config = resolve_model_data_config(predictor.model)
     tile = predictor.tile
-    pixels = [_scaled(open_image(row), data_config, tile=tile) for row in part]
+    pixels = [_scaled(open_image(row), data_config, tile=tile) for row in sample]
     places = range(1, len(CORRUPTIONS[0].severities) + 1)
-    clean = _judge(predictor, iter(pixels), truth)
+    clean = _score(predictor, iter(pixels), truth)
     kinds = []
     total = len(CORRUPTIONS) * len(places) * len(pixels)
     with tqdm(total=total, desc="corrupted images", unit="image", leave=False, disable=None) as bar:
@@ -54,7 +54,7 @@ def measure_robustness(
             for place in places:
                 seeds = [mixed_seed(seed, number, place, row) for row in rows]
                 corrupted = _corrupted(pixels, corruption, place, seeds)
-                accuracy, unnoticed = _judge(predictor, corrupted, truth)
+                accuracy, unnoticed = _score(predictor, corrupted, truth)
                 severity = corruption.severities[place - 1]
                 steps.append(Step(severity=severity, accuracy=accuracy, unnoticed=unnoticed))
                 bar.update(len(pixels))
@@ -71,9 +71,9 @@ def measure_robustness(
 
 
 def _scaled(image: Image.Image, data_config: dict[str, Any], *, tile: bool) -> torch.Tensor:
-    """Return an image at the scale at which the network sees it: 8-bit, [3, height, width].
+    """Return an image at the scale of the network's input: 8-bit, [3, height, width].
 
-    A long image that is cut into tiles stays whole: a camera, too, takes it at once.
+    A long image is corrupted before it is cut into tiles, as a camera would corrupt it.
     """
     channels, side, _ = data_config["input_size"]
     width, height = scaled_size(*image.size, side) if tile else (side, side)
@@ -84,14 +84,14 @@ def _scaled(image: Image.Image, data_config: dict[str, Any], *, tile: bool) -> t
 
 
 def choose_rows(truth: Sequence[int], most: int, seed: int) -> list[int]:
-    """Return so many rows at most, by chance, of each class as many as of any other if it has."""
+    """Return at most `most` random rows, balanced over the classes as far as possible."""
     order = np.random.default_rng(seed).permutation(len(truth)).tolist()
     rank: dict[int, int] = {}
     ranked = []
     for row in order:
         rank[truth[row]] = rank.get(truth[row], 0) + 1
         ranked.append((rank[truth[row]], row))
-    # The first of each class, then the second of each, and so on.
+    # Take the first row of each class, then the second of each, and so on.
     return sorted(row for _, row in sorted(ranked)[:most])
 
 
@@ -103,10 +103,10 @@ def _corrupted(
         yield to_bytes(corruption.apply(image / 255, severity, seed))
 
 
-def _judge(
+def _score(
     predictor: Predictor, pixels: Iterator[torch.Tensor], truth: Sequence[str]
 ) -> tuple[Score, Score]:
-    """Return accuracy, and the share of images that got a wrong class without a word of doubt."""
+    """Return accuracy, and the share of errors that the decision accepted automatically."""
     predictions = []
     batch: list[Image.Image] = []
     for number, image in enumerate(pixels, 1):
@@ -114,22 +114,22 @@ def _judge(
         if len(batch) == BATCH_SIZE or number == len(truth):
             predictions += predictor.predict(batch)
             batch = []
-    right = [p.label == label for p, label in zip(predictions, truth, strict=True)]
+    correct = [p.label == label for p, label in zip(predictions, truth, strict=True)]
     unnoticed = [
-        not hit and p.verdict == "class" for p, hit in zip(predictions, right, strict=True)
+        not hit and p.verdict == "class" for p, hit in zip(predictions, correct, strict=True)
     ]
-    return _share(sum(right), len(truth)), _share(sum(unnoticed), len(truth))
+    return _share(sum(correct), len(truth)), _share(sum(unnoticed), len(truth))
 
 
-def join(parts: Sequence[Robustness]) -> Robustness | None:
-    """Return what the folds of a cross-validation bear together; None without any."""
-    if not parts:
+def join(folds: Sequence[Robustness]) -> Robustness | None:
+    """Pool the folds of a cross-validation; None without any."""
+    if not folds:
         return None
-    images = sum(part.images for part in parts)
+    images = sum(fold.images for fold in folds)
 
     def pooled(scores: Sequence[Score]) -> Score:
-        pairs = zip(scores, parts, strict=True)
-        return _share(sum(round(score.value * part.images) for score, part in pairs), images)
+        pairs = zip(scores, folds, strict=True)
+        return _share(sum(round(score.value * fold.images) for score, fold in pairs), images)
 
     kinds = [
         CorruptionResult(
@@ -144,15 +144,15 @@ def join(parts: Sequence[Robustness]) -> Robustness | None:
                 for steps in zip(*(kind.steps for kind in same), strict=True)
             ],
         )
-        for same in zip(*(part.kinds for part in parts), strict=True)
+        for same in zip(*(fold.kinds for fold in folds), strict=True)
     ]
     return Robustness(
         images=images,
-        of=sum(part.of for part in parts),
-        side_px=parts[0].side_px,
-        seed=parts[0].seed,
-        clean=pooled([part.clean for part in parts]),
-        clean_unnoticed=pooled([part.clean_unnoticed for part in parts]),
+        of=sum(fold.of for fold in folds),
+        side_px=folds[0].side_px,
+        seed=folds[0].seed,
+        clean=pooled([fold.clean for fold in folds]),
+        clean_unnoticed=pooled([fold.clean_unnoticed for fold in folds]),
         kinds=kinds,
     )
 

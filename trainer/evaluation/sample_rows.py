@@ -1,4 +1,4 @@
-"""Which test images a figure shows: the worst mistakes, the largest confusions, each class."""
+"""The choice of test images for a figure: worst mistakes, largest confusions, each class."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def choose_samples(
     """Return the rows to show: the worst mistakes, at most half, then each class in turn.
 
     Args:
-        truth: the class of each test image.
-        labels: of the classes.
+        truth: class index of each test image.
+        labels: class names.
         predictions: of the same images.
-        most: rows to return, fewer where there are fewer images.
+        most: the largest number of rows.
     """
     chosen = worst_mistakes(truth, labels, predictions, most // 2)
     right = [row for row, p in enumerate(predictions) if p.label == labels[truth[row]]]
@@ -28,10 +28,9 @@ def choose_samples(
 def worst_mistakes(
     truth: Sequence[int], labels: Sequence[str], predictions: Sequence[Prediction], most: int
 ) -> list[int]:
-    """Return the most confident mistakes, half of them for the largest confusions' sake.
+    """Return the most confident mistakes; half of them represent the largest confusions.
 
-    A confusion is a true class and another that it was taken for; its most confident mistake
-    stands for it.
+    A confusion is a pair of true and predicted class, represented by its most confident mistake.
 
     Returns:
         rows, the most confident first.

@@ -1,4 +1,4 @@
-"""Score the published folder on the test images, through the code that serves it."""
+"""Scores of the test split, by the `evaluate` modules in `metrics/`."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ PREDICTIONS_FILE = "predictions.csv"
 
 
 def score(
-    part: datasets.Dataset, predictions: Sequence[Prediction], images_per_second: float
+    split: datasets.Dataset, predictions: Sequence[Prediction], images_per_second: float
 ) -> TestResult:
-    """Compute every measure of the report.
+    """Compute all scores of the report.
 
     Args:
-        part: the test images, with the column `group` (see `trainer.data.splits.dataset`).
+        split: the test images, with the column `group` (see `trainer.data.splits.dataset`).
         predictions: in the same order.
         images_per_second: of the test.
     """
-    labels: list[str] = part.features["label"].names
-    truth = np.asarray(part["label"][:])
+    labels: list[str] = split.features["label"].names
+    truth = np.asarray(split["label"][:])
     probabilities = np.asarray([[p.probabilities[name] for name in labels] for p in predictions])
     predicted = probabilities.argmax(axis=1)
-    overall, by_class = _scores(truth, probabilities, part["group"][:])
+    overall, by_class = _scores(truth, probabilities, split["group"][:])
     confusion = confusion_matrix(truth, predicted, labels=range(len(labels)))
     classes = []
     for index, name in enumerate(labels):
@@ -54,7 +54,7 @@ def score(
         scores=overall,
         classes=classes,
         confusion=confusion.tolist(),
-        mistakes=_mistakes(part["file"][:], [labels[t] for t in truth], predictions),
+        mistakes=_mistakes(split["file"][:], [labels[t] for t in truth], predictions),
         images_per_second=images_per_second,
     )
 
@@ -62,7 +62,7 @@ def score(
 def _scores(
     truth: np.ndarray, probabilities: np.ndarray, groups: Sequence[int]
 ) -> tuple[Scores, list[Scores]]:
-    """Run the project's `evaluate` modules; return the scores of all and of each class."""
+    """Run the project's `evaluate` modules; return overall scores and scores by class."""
     classes = probabilities.shape[1]
     overall: dict[str, Score] = {}
     by_class: list[dict[str, Score]] = [{} for _ in range(classes)]
@@ -93,12 +93,12 @@ def _mistakes(
 
 
 def write_predictions(
-    part: datasets.Dataset, predictions: Sequence[Prediction], folder: Path
+    split: datasets.Dataset, predictions: Sequence[Prediction], folder: Path
 ) -> None:
-    """Write `predictions.csv`: a row for each image, with the probability of each class."""
-    names: list[str] = part.features["label"].names
+    """Write `predictions.csv`: one row per image, with the probability of each class."""
+    names: list[str] = split.features["label"].names
     rows = [["file", "label", "prediction", "confidence", *names]]
-    for file, label, p in zip(part["file"][:], part["label"][:], predictions, strict=True):
+    for file, label, p in zip(split["file"][:], split["label"][:], predictions, strict=True):
         probabilities = [f"{p.probabilities[name]:.6f}" for name in names]
         rows.append([file, names[label], p.label, f"{p.confidence:.6f}", *probabilities])
     write_table(folder / PREDICTIONS_FILE, rows)

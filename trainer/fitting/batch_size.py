@@ -1,4 +1,4 @@
-"""The largest batch that a GPU's memory holds, found before training starts."""
+"""Search for the largest batch that fits into GPU memory, before training starts."""
 
 from __future__ import annotations
 
@@ -20,49 +20,49 @@ from trainer.model import backbone
 
 logger = logging.getLogger(__name__)
 
-# What several processes exchange, and gaps between blocks of memory, need the rest.
+# The rest is for communication between processes and for fragmentation.
 MEMORY_SHARE = 0.9
 
 
 def check_gpu(device: torch.device) -> None:
-    """Make sure that there is a memory to fit into.
+    """Check that training runs on a GPU.
 
     Raises:
-        ConfigError: training runs on a processor.
+        ConfigError: it runs on a CPU.
     """
     if device.type == "cpu":
         raise ConfigError(
-            "--find-batch-size is for GPUs. This training runs on a processor, where larger "
-            "batches are no faster: leave it out."
+            "--find-batch-size is for GPUs. This training runs on a CPU, where larger batches are "
+            "no faster: leave it out."
         )
 
 
 def resolve_batch_size(
     config: TrainConfig, classes: int, most_tiles: int, accelerator: Accelerator
 ) -> TrainConfig:
-    """Return settings with as many images a step, in batches that fit into the GPU's memory.
+    """Return settings with the same number of images per step, in batches that fit into memory.
 
-    A network of the same kind, with random weights, tries them out and is thrown away.
+    The trials use a copy of the network with random weights.
 
     Args:
         config: the settings.
-        classes: outputs of the network.
-        most_tiles: pictures that the network sees of one image, at most.
-        accelerator: where it runs.
+        classes: number of classes.
+        most_tiles: the largest number of tiles of an image.
+        accelerator: the device.
 
     Raises:
         ConfigError: not even the smallest batch fits.
     """
     recipe, processes = config.recipe, accelerator.num_processes
     images = recipe.batch_size * recipe.accumulate
-    anew = replace(config.model, pretrained=False, weights=None)
-    model = backbone.build(anew, classes).model
+    untrained = replace(config.model, pretrained=False, weights=None)
+    model = backbone.build(untrained, classes).model
     with _memory_to_spare(accelerator.device):
         found = largest_that_fits(
             lambda size: try_step(model, size // processes * most_tiles, config, accelerator),
             batch_sizes(images, processes),
         )
-    # The GPUs of several processes may differ; all take what the smallest holds.
+    # The GPUs of several processes may differ: use what fits into the smallest.
     found = min(gather_object([found]))
     logger.info(
         "The GPU's memory holds batches of %d images: %d to a step.", found, images // found
@@ -75,16 +75,16 @@ def resolve_batch_size(
 
 
 def batch_sizes(images: int, processes: int) -> list[int]:
-    """Return the batches, of all processes together, that make a step; the largest first."""
-    sizes = [images // parts for parts in range(1, images + 1) if images % parts == 0]
+    """Return the possible batch sizes over all processes, the largest first."""
+    sizes = [images // count for count in range(1, images + 1) if images % count == 0]
     return [size for size in sizes if size % processes == 0]
 
 
 def largest_that_fits(attempt: Callable[[int], None], sizes: Sequence[int]) -> int:
-    """Return the first size that `attempt` does without running out of memory.
+    """Return the first size with which `attempt` does not run out of memory.
 
     Raises:
-        ConfigError: it ran out with each of them.
+        ConfigError: every size runs out of memory.
     """
     smaller = iter(sizes[1:])
 
@@ -108,7 +108,7 @@ def largest_that_fits(attempt: Callable[[int], None], sizes: Sequence[int]) -> i
 
 
 def try_step(model: nn.Module, images: int, config: TrainConfig, accelerator: Accelerator) -> None:
-    """Take one step of training with a copy of the model, on images without content."""
+    """Take one training step with a copy of the model on blank images."""
     recipe, device, side = config.recipe, accelerator.device, config.model.image_size
     network = deepcopy(model).to(device).to(memory_format=torch.channels_last)
     average = deepcopy(network) if recipe.ema_decay else None

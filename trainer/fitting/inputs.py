@@ -1,4 +1,4 @@
-"""What is fitted to what: a whole model to images, or its head to features."""
+"""The model to fit and the data to fit it to: images for a whole model, features for a head."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from torch.utils.data import Dataset
 
 from trainer.config.settings import TrainConfig
 from trainer.data.splits.dataset import Images
-from trainer.inputs.augment import Augment, Normalise
+from trainer.inputs.augment import Augment, Normalize
 from trainer.inputs.loading import PlainImages, TrainingImages, decode
 from trainer.model.backbone import Backbone
 from trainer.model.feature_cache import FeatureStore, FeatureViews, PlainFeatures
 
-# In a run folder, while it trains: pixels that memory does not hold.
+# In the run folder during training: pixels that do not fit into memory.
 PIXELS_DIR = "pixels.partial"
 
 
 @dataclass(frozen=True)
-class Task:
-    """What is fitted to what: a whole model to images, or a head to features.
+class FitInputs:
+    """The model to fit and its data: a whole model and images, or a head and features.
 
     Attributes:
         model: trained in place.
-        train: gives (inputs of all tiles, label) for a key (epoch, index).
-        validation: gives (inputs of all tiles, label) for an index.
-        augment: turns the tiles of a training batch into what the model takes.
-        prepare: does so with validation inputs.
-        image_s: seconds that a pass of an image through the whole network takes, where training
-            does not show it.
+        train: maps a key (epoch, index) to (inputs of all tiles, label).
+        validation: maps an index to (inputs of all tiles, label).
+        augment: converts the tiles of a training batch to the input of the model.
+        prepare: does the same with validation batches.
+        image_s: seconds of one pass of an image through the whole network, if training does not
+            measure it.
     """
 
     model: nn.Module
@@ -43,23 +43,23 @@ class Task:
     image_s: float | None = None
 
 
-def image_task(
+def image_inputs(
     backbone: Backbone,
     images: Images,
     config: TrainConfig,
     run_dir: Path,
     accelerator: Accelerator,
-) -> Task:
-    """Fit the whole model to images, augmented anew in each epoch."""
+) -> FitInputs:
+    """Return the inputs to fit the whole model to images, augmented differently in each epoch."""
     data_config = backbone.data_config
 
     def decoded(name: str) -> PlainImages:
-        part = images.parts[name]
+        split = images.splits[name]
         file = run_dir / PIXELS_DIR / f"{name}-{accelerator.process_index}.arrow"
-        pixels = decode(part, data_config, file, tile=config.model.tile)
-        return PlainImages(pixels, part["label"][:], data_config)
+        pixels = decode(split, data_config, file, tile=config.model.tile)
+        return PlainImages(pixels, split["label"][:], data_config)
 
-    return Task(
+    return FitInputs(
         model=backbone.model,
         train=TrainingImages(
             decoded("train"),
@@ -68,26 +68,26 @@ def image_task(
         ),
         validation=decoded("validation"),
         augment=Augment(config.recipe, data_config),
-        prepare=Normalise(data_config),
+        prepare=Normalize(data_config),
     )
 
 
-def head_task(
+def head_inputs(
     backbone: Backbone, images: Images, config: TrainConfig, accelerator: Accelerator
-) -> Task:
-    """Fit the last linear layer to features that the frozen backbone computes once.
+) -> FitInputs:
+    """Return the inputs to fit the last linear layer to features of the frozen backbone.
 
     Raises:
-        ConfigError: the model's head can't be told from its backbone.
+        ConfigError: the model's head is more than one linear layer.
     """
     store = FeatureStore(backbone, config, accelerator)
-    train, validation = images.parts["train"], images.parts["validation"]
-    # The others read what the first process wrote.
+    train, validation = images.splits["train"], images.splits["validation"]
+    # The first process writes the cache, the others read it.
     with accelerator.main_process_first():
-        views = store.of(train, config.recipe.views, "features of training images")
-        plain = store.of(validation, 0, "features of validation images")
+        views = store.features(train, config.recipe.views, "features of training images")
+        plain = store.features(validation, 0, "features of validation images")
     model: Any = backbone.model
-    return Task(
+    return FitInputs(
         model=model.get_classifier(),
         train=FeatureViews(views, train["label"][:], config.run.seed),
         validation=PlainFeatures(plain, validation["label"][:]),

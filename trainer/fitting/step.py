@@ -1,4 +1,4 @@
-"""A model that learns: one step on one batch, and everything that a step changes."""
+"""One training step, and everything that it changes: weights, optimizer, schedule, EMA."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from timm.utils import ModelEmaV3
 from space.inference.tiling import pool
 from trainer.config.settings import RecipeConfig
 from trainer.data.splits.dataset import Images
-from trainer.fitting.compilation import compiled
-from trainer.fitting.inputs import Task
+from trainer.fitting.inputs import FitInputs
 from trainer.fitting.optimizer import (
     build_loss,
     build_mixing,
@@ -24,30 +23,31 @@ from trainer.fitting.optimizer import (
 )
 from trainer.fitting.precision import spare_slow_convolutions
 from trainer.inputs.loading import Batch
+from trainer.model.compilation import compiled
 from trainer.runtime import checkpoint
 from trainer.runtime.checkpoint import Tensors
 
 
 class TrainingStep:
-    """A model, its optimiser and schedule, and the average of its weights.
+    """A model, its optimizer and schedule, and the moving average of its weights.
 
     Args:
-        task: the model, and what turns inputs into what it takes.
+        inputs: the model and its augmentation.
         images: for the number of classes and their frequencies.
-        recipe: how it learns.
-        steps_per_epoch: how long the schedule is.
-        accelerator: where it learns, and in which precision.
-        compile_network: whether its passes are compiled.
+        recipe: of the training.
+        steps_per_epoch: for the schedule.
+        accelerator: the device and the precision.
+        compile_network: whether to compile the network.
 
     Attributes:
         network: the bare model, to read weights from.
-        model: the same, as accelerate wraps it.
-        passes: the same, compiled if that is wanted.
+        model: the same model, wrapped by accelerate.
+        passes: the same model, compiled if `compile_network` is set.
     """
 
     def __init__(
         self,
-        task: Task,
+        inputs: FitInputs,
         images: Images,
         recipe: RecipeConfig,
         steps_per_epoch: int,
@@ -56,10 +56,10 @@ class TrainingStep:
         compile_network: bool = False,
     ) -> None:
         self.recipe, self.accelerator = recipe, accelerator
-        # Convolutions of most processors and GPUs run fastest in this memory layout.
-        self.network = task.model.to(memory_format=torch.channels_last)
+        # Convolutions run fastest in this memory layout on most CPUs and GPUs.
+        self.network = inputs.model.to(memory_format=torch.channels_last)
         spare_slow_convolutions(self.network, accelerator)
-        # Copied before accelerate wraps the model: a copy must not share the wrapper's ties.
+        # Copy before accelerate wraps the model: a copy must not share the wrapper's state.
         self.average = (
             ModelEmaV3(
                 self.network, decay=recipe.ema_decay, use_warmup=True, device=accelerator.device
@@ -69,34 +69,34 @@ class TrainingStep:
         )
         optimizer = build_optimizer(self.network, recipe, accelerator.device)
         self.model, self.optimizer = accelerator.prepare(self.network, optimizer)
-        # Only for steps: validation is a small part, and would have to be compiled by itself.
+        # For training steps only: validation is short, and would need its own compilation.
         self.passes = compiled(self.model) if compile_network else self.model
         self.schedule = build_schedule(self.optimizer, recipe, steps_per_epoch)
-        self.augment = task.augment.to(accelerator.device)
+        self.augment = inputs.augment.to(accelerator.device)
         self.mix = build_mixing(recipe, len(images.labels))
-        self.loss = build_loss(recipe, images.parts["train"]["label"][:]).to(accelerator.device)
+        self.loss = build_loss(recipe, images.splits["train"]["label"][:]).to(accelerator.device)
 
     @property
-    def judged(self) -> Any:
-        """The model that validation judges: the average, if there is one."""
+    def eval_model(self) -> Any:
+        """The model to evaluate: the moving average if there is one."""
         return self.model if self.average is None else self.average.module
 
     @property
     def eval_weights(self) -> Tensors:
-        """The weights that validation judges."""
+        """The weights of the model to evaluate."""
         network = self.network if self.average is None else self.average.module
         return network.state_dict()
 
     def step(self, batches: Sequence[Batch], number: int) -> torch.Tensor:
-        """Take one step on batches that memory holds one after another.
+        """Take one step on one or several batches, whose gradients are accumulated.
 
         Args:
-            batches: their gradients add up.
+            batches: of this step.
             number: of the step, counted from the start of the training.
 
         Returns:
-            sum of losses, correct answers, images; where the model is, since reading a number at
-            every step would make a GPU wait.
+            sum of losses, correct predictions, images; on the model's device, since reading a
+            number at every step would make a GPU wait.
         """
         self.schedule.step_update(number)
         self.model.train()
@@ -105,7 +105,7 @@ class TrainingStep:
         for place, batch in enumerate(batches, 1):
             last = place == len(batches)
             with nullcontext() if last else self.accelerator.no_sync(self.model):
-                totals += self._learn(batch, images)
+                totals += self._backward(batch, images)
         if self.recipe.clip_grad:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip_grad)
         self.optimizer.step()
@@ -114,39 +114,39 @@ class TrainingStep:
             self.average.update(self.network, number)
         return totals
 
-    def _learn(self, batch: Batch, images: int) -> torch.Tensor:
-        """Add up the gradients of one batch, as its share of the mean over all images."""
+    def _backward(self, batch: Batch, images: int) -> torch.Tensor:
+        """Accumulate the gradients of one batch, as its share of the mean over all images."""
         inputs, targets = self.augment(batch.inputs), batch.targets
         if self.mix is not None:
             inputs, targets = self.mix(inputs, targets)
         outputs = pool(self.passes(inputs), batch.counts)
         loss = self.loss(outputs, targets).sum()
         self.accelerator.backward(loss / images)
-        right = (outputs.argmax(1) == likeliest(targets)).sum()
-        return torch.stack([loss.detach(), right, loss.new_tensor(len(targets))]).to(
+        correct = (outputs.argmax(1) == likeliest(targets)).sum()
+        return torch.stack([loss.detach(), correct, loss.new_tensor(len(targets))]).to(
             self._total_dtype
         )
 
     @property
     def _total_dtype(self) -> torch.dtype:
-        # Apple's GPUs know no double precision.
+        # Apple's GPUs have no double precision.
         return torch.float32 if self.accelerator.device.type == "mps" else torch.float64
 
     def states(self) -> dict[str, Tensors]:
-        """Return state dicts by name, for a checkpoint; `restore` takes them back."""
+        """Return state dicts by name, for a checkpoint."""
         states = {
             "model": self.network.state_dict(),
             "optimizer": checkpoint.optimizer_state(self.optimizer.optimizer),
         }
         if self.average is not None:
             states["average"] = self.average.module.state_dict()
-        # In fp16, losses are scaled so that no gradient vanishes; the steps find out by how much.
+        # In fp16, losses are scaled so that no gradient vanishes; the steps adapt the factor.
         if self.accelerator.scaler is not None:
             states["scaler"] = checkpoint.scaler_state(self.accelerator.scaler)
         return states
 
     def restore(self, tensors: Tensors) -> None:
-        """Put back what `states` returned, packed."""
+        """Restore the packed state dicts of `states`."""
         self.network.load_state_dict(checkpoint.unpack(tensors, "model"))
         checkpoint.restore_optimizer(
             self.optimizer.optimizer, checkpoint.unpack(tensors, "optimizer")
@@ -154,6 +154,6 @@ class TrainingStep:
         if self.average is not None:
             self.average.module.load_state_dict(checkpoint.unpack(tensors, "average"))
         scaler = checkpoint.unpack(tensors, "scaler")
-        # What began in bf16 or float32 may go on where fp16 is best, and the other way round.
+        # A run that started in bf16 or float32 may resume in fp16, and vice versa.
         if self.accelerator.scaler is not None and scaler:
             checkpoint.restore_scaler(self.accelerator.scaler, scaler)

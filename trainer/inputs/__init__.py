@@ -1,1 +1,1 @@
-"""What the network sees: decoded images, augmentation, corruptions."""
+"""The inputs of the network: decoded images, augmentation, corruptions."""

@@ -1,9 +1,10 @@
-"""What an imaging line does to a picture: noise, blur, bad light and more, in five severities each.
+"""Image corruptions of an inspection line: noise, blur, bad light and more, five severities each.
 
-The table below is all there is to it: kinds, units and severities are published in every report and
-never adapted to a result. A pixel is one of those that the network sees, after scaling, so that one
-table serves images of any size. All is computed image by image from a seed, so that neither the
-batch nor the device has an influence.
+The same idea as ImageNet-C (Hendrycks and Dietterich 2019, arXiv:1903.12261), with the faults of
+line cameras. Kinds, units and severities stand in the table below and in every report; they are
+never adapted to a result. Pixels are counted after scaling to the network's input, so one table
+serves images of any size. Each image is corrupted from its own seed, independently of batch and
+device.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ Draw = torch.Generator
 
 
 def add_noise(levels: Levels, snr_db: float, draw: Draw) -> Levels:
-    """Add Gaussian noise, the same to all colours: cameras of such lines are mostly grey.
+    """Add Gaussian noise, the same to all channels: most line cameras are grayscale.
 
-    The ratio is that of mean squares, levels to noise.
+    The signal-to-noise ratio is that of mean squares.
     """
     deviation = levels.square().mean().sqrt() * 10 ** (-snr_db / 20)
     noise = torch.randn(levels.shape[1:], generator=draw).to(levels.device)
@@ -34,19 +35,19 @@ def add_noise(levels: Levels, snr_db: float, draw: Draw) -> Levels:
 
 
 def blur_by_motion(levels: Levels, length_px: float, draw: Draw) -> Levels:
-    """Smear along a line of any direction: the strip moves while the shutter is open."""
+    """Blur along a line of random direction: the strip moves during the exposure."""
     angle = math.pi * _uniform(draw)
     return _filtered(levels, line_kernel(round(length_px), angle))
 
 
 def line_kernel(length_px: int, angle: float) -> torch.Tensor:
-    """Return a line that adds up to 1, one pixel wide; each of its points is shared by four."""
+    """Return a one-pixel-wide line that sums to 1; each point is split over four pixels."""
     radius = (length_px + 1) // 2
     kernel = torch.zeros(2 * radius + 1, 2 * radius + 1)
     for step in range(length_px):
         along = step - (length_px - 1) / 2
         x, y = radius + along * math.cos(angle), radius + along * math.sin(angle)
-        # Rounding in cos and sin must not put a share beyond the edge.
+        # Rounding in cos and sin must not put weight beyond the edge.
         left, top = math.floor(x + 1e-9), math.floor(y + 1e-9)
         right_share, lower_share = max(0.0, x - left), max(0.0, y - top)
         for column, share in ((left, 1 - right_share), (left + 1, right_share)):
@@ -57,7 +58,7 @@ def line_kernel(length_px: int, angle: float) -> torch.Tensor:
 
 
 def defocus(levels: Levels, radius_px: float, draw: Draw) -> Levels:
-    """Spread each point over a disc, as a lens does that is not in focus."""
+    """Spread each point over a disc, as a lens out of focus does."""
     reach = math.ceil(radius_px)
     steps = torch.arange(-reach, reach + 1, dtype=torch.float32)
     distance = torch.hypot(steps[:, None], steps[None, :])
@@ -66,7 +67,7 @@ def defocus(levels: Levels, radius_px: float, draw: Draw) -> Levels:
 
 
 def light_unevenly(levels: Levels, gradient: float, draw: Draw) -> Levels:
-    """Multiply by a slope of any direction; its ends, `gradient` apart, lie around 1."""
+    """Multiply by a linear slope of random direction, from 1 - gradient/2 to 1 + gradient/2."""
     angle = 2 * math.pi * _uniform(draw)
     height, width = levels.shape[1:]
     rows = torch.linspace(-1, 1, height, device=levels.device)[:, None]
@@ -76,12 +77,12 @@ def light_unevenly(levels: Levels, gradient: float, draw: Draw) -> Levels:
 
 
 def underexpose(levels: Levels, stops: float, draw: Draw) -> Levels:
-    """Halve the light once a stop."""
+    """Halve the light per stop."""
     return levels * 2**-stops
 
 
 def overexpose(levels: Levels, stops: float, draw: Draw) -> Levels:
-    """Double the light once a stop; what is brighter than white is white."""
+    """Double the light per stop; levels above white are clipped."""
     return levels * 2**stops
 
 
@@ -95,7 +96,7 @@ def compress(levels: Levels, quality: float, draw: Draw) -> Levels:
 
 
 def lower_resolution(levels: Levels, factor: float, draw: Draw) -> Levels:
-    """Scale down by a factor, and up again."""
+    """Scale down by a factor, then up again."""
     height, width = levels.shape[1:]
     size = [max(1, round(side / factor)) for side in (height, width)]
     small = interpolate(levels[None], size, mode="bilinear", antialias=True)
@@ -103,7 +104,7 @@ def lower_resolution(levels: Levels, factor: float, draw: Draw) -> Levels:
 
 
 def rotate(levels: Levels, degrees: float, draw: Draw) -> Levels:
-    """Turn, one way or the other; beyond the edges the image is mirrored."""
+    """Rotate in a random direction; beyond the edges the image is mirrored."""
     angle = math.radians(degrees) * (1 if _uniform(draw) < 0.5 else -1)
     height, width = levels.shape[1:]
     cos, sin = math.cos(angle), math.sin(angle)
@@ -115,19 +116,19 @@ def rotate(levels: Levels, degrees: float, draw: Draw) -> Levels:
 
 
 def kill_pixels(levels: Levels, percent: float, draw: Draw) -> Levels:
-    """Set pixels, chosen by chance, to black or white, half of them each."""
+    """Set random pixels to black or white, half of them each."""
     chance = torch.rand(levels.shape[1:], generator=draw).to(levels.device)
     share = percent / 100
     return levels.masked_fill(chance < share / 2, 0).masked_fill(chance >= 1 - share / 2, 1)
 
 
 def combine(levels: Levels, place: float, draw: Draw) -> Levels:
-    """Light, then motion, then noise: the order in which they reach an image.
+    """Apply uneven light, then motion blur, then noise: the order in which an image suffers them.
 
     Args:
         levels: the image.
-        place: in the table, counted from 1: the severity that each of the three has there.
-        draw: for chance.
+        place: index into each kind's severities, counted from 1.
+        draw: random number generator.
     """
     for name in ("Uneven light", "Motion blur", "Noise"):
         corruption = BY_NAME[name]
@@ -137,13 +138,13 @@ def combine(levels: Levels, place: float, draw: Draw) -> Levels:
 
 @dataclass(frozen=True)
 class Corruption:
-    """One kind, and how strong it comes.
+    """One kind of corruption and its severities.
 
     Attributes:
-        name: as people call it.
+        name: for people.
         unit: of the severities.
         severities: five, the weakest first.
-        change: what it does to levels.
+        change: the function of levels, severity and random number generator.
     """
 
     name: str
@@ -152,13 +153,13 @@ class Corruption:
     change: Callable[[Levels, float, Draw], Levels]
 
     def severity(self, place: float) -> float:
-        """Return the severity at a place between 1, the weakest, and 5, or between two of them."""
+        """Return the severity at a place from 1, the weakest, to 5; between places, interpolate."""
         below = min(int(place), len(self.severities) - 1)
         share = place - below
         return (1 - share) * self.severities[below - 1] + share * self.severities[below]
 
     def apply(self, levels: Levels, severity: float, seed: int) -> Levels:
-        """Return the corrupted image; the same seed gives the same."""
+        """Return the corrupted image; the same seed gives the same image."""
         draw = torch.Generator().manual_seed(seed)
         return self.change(levels, severity, draw).clamp(0, 1)
 
@@ -178,8 +179,8 @@ CORRUPTIONS = (
 )
 BY_NAME = {corruption.name: corruption for corruption in CORRUPTIONS}
 COMBINED = CORRUPTIONS[-1]
-# Where an image suffers on its way, in order: in the light, in the lens, in the grid of pixels, in
-# the sensor. JPEG works on no GPU, and rotation is part of augmentation anyway.
+# The stages of imaging, in order: light, lens, pixel grid, sensor. JPEG does not run on a GPU, and
+# rotation is part of the augmentation anyway.
 STAGES = (
     ("Uneven light", "Under-exposure", "Over-exposure"),
     ("Motion blur", "Defocus"),
@@ -189,11 +190,11 @@ STAGES = (
 MOST_AT_ONCE = 3
 
 
-def corrupt_by_chance(levels: Levels, seed: int) -> Levels:
-    """Return an image for training: corrupted at one to three stages, by one kind each.
+def corrupt_randomly(levels: Levels, seed: int) -> Levels:
+    """Return an image for training, corrupted at one to three stages by one kind each.
 
-    A kind that comes alone has any severity between weakest and strongest; of two or three at once,
-    each goes only so far that the surface can still be recognised.
+    A single kind may have any severity; of two or three at once, each is limited so that the
+    surface can still be recognized.
     """
     draw = torch.Generator().manual_seed(seed)
     count = 1 + int(MOST_AT_ONCE * _uniform(draw))
@@ -215,7 +216,7 @@ def _uniform(draw: Draw) -> float:
 
 
 def _filtered(levels: Levels, kernel: torch.Tensor) -> Levels:
-    """Convolve each colour; beyond the edges the image is mirrored."""
+    """Convolve each channel; beyond the edges the image is mirrored."""
     # A kernel may be wider than a tiny image, which can be mirrored only once.
     reach = min(kernel.shape[0] // 2, *(side - 1 for side in levels.shape[1:]))
     centre = kernel.shape[0] // 2

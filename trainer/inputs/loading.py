@@ -1,4 +1,4 @@
-"""Images, decoded once, and their order: a resumed run repeats an undisturbed one."""
+"""Data loading: images decoded once, and an order that a resumed run repeats exactly."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ from trainer.data.sources import open_image
 from trainer.inputs.augment import draw, plain_transform
 from trainer.inputs.shapes import tile_counts
 
-# Of the memory that is free, what decoded images may take.
+# The share of free memory that decoded images may take.
 MEMORY_SHARE = 0.25
-# Written to disk at a time.
+# The size of a write to disk.
 CHUNK_BYTES = 2**26
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
     """Yield (epoch, index) of every image, in an order that depends on seed and epoch alone.
 
-    A last batch of one image is left out, another image in each epoch: batch normalisation has no
-    variance to divide by there.
+    If the last batch had one image, it is dropped, another one in each epoch: batch normalization
+    needs a variance.
 
     Args:
-        images: how many there are.
-        batch_size: images in a step.
+        images: their number.
+        batch_size: images per batch.
+        seed: of the run.
 
     Attributes:
-        epoch: which order comes next.
-        first: how many images of it are left out, because they were seen before a stop.
+        epoch: of the next order.
+        first: how many of its images to skip, because they were used before a stop.
     """
 
     def __init__(self, images: int, batch_size: int, seed: int) -> None:
@@ -54,43 +55,43 @@ class EpochSampler(Sampler[tuple[int, int]]):
             yield self.epoch, index
 
 
-def seen_tiles(row: dict[str, Any], data_config: dict[str, Any], *, tile: bool) -> torch.Tensor:
+def scaled_tiles(row: dict[str, Any], data_config: dict[str, Any], *, tile: bool) -> torch.Tensor:
     """Decode an image and scale its tiles: 8-bit, [tile, 3, height, width]."""
     transform, image = plain_transform(data_config), open_image(row)
     return torch.stack([transform(each) for each in (cut(image) if tile else [image])])
 
 
 def decode(
-    part: datasets.Dataset, data_config: dict[str, Any], file: Path, *, tile: bool = False
+    split: datasets.Dataset, data_config: dict[str, Any], file: Path, *, tile: bool = False
 ) -> datasets.Dataset:
     """Decode each image and scale its tiles once.
 
     Args:
-        part: images as `trainer.data.sources` finds them.
+        split: images as `trainer.data.sources` finds them.
         data_config: timm's, with the size of the network's input.
-        file: where the pixels are kept, mapped into memory, if they are too many to hold there.
+        file: a memory-mapped file for the pixels, used if they do not fit into memory.
         tile: whether long images are cut into squares.
 
     Returns:
         rows of `pixels`, the bytes of an 8-bit tensor [tile, 3, height, width].
     """
-    counts = tile_counts(part["size_px"][:], tile=tile)
+    counts = tile_counts(split["size_px"][:], tile=tile)
     tile_bytes = math.prod(data_config["input_size"])
     fits = sum(counts) * tile_bytes < MEMORY_SHARE * psutil.virtual_memory().available
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tqdm(total=len(part), desc="decoding", unit="image", leave=False, disable=None) as bar:
+    with tqdm(total=len(split), desc="decoding", unit="image", leave=False, disable=None) as bar:
 
-        def decoded(row: dict[str, Any]) -> dict[str, bytes]:
+        def decode_row(row: dict[str, Any]) -> dict[str, bytes]:
             bar.update()
-            return {"pixels": seen_tiles(row, data_config, tile=tile).numpy().tobytes()}
+            return {"pixels": scaled_tiles(row, data_config, tile=tile).numpy().tobytes()}
 
-        return part.map(
-            decoded,
-            remove_columns=part.column_names,
+        return split.map(
+            decode_row,
+            remove_columns=split.column_names,
             features=datasets.Features({"pixels": datasets.Value("binary")}),
             keep_in_memory=fits,
             cache_file_name=None if fits else str(file),
-            # Files may have changed since a run was stopped.
+            # The images may have changed since the run was stopped.
             load_from_cache_file=False,
             writer_batch_size=max(1, CHUNK_BYTES // (tile_bytes * max(counts, default=1))),
             new_fingerprint=file.stem,
@@ -98,7 +99,7 @@ def decode(
 
 
 class PlainImages(Dataset[tuple[torch.Tensor, int]]):
-    """Images as the published model will see them: 8-bit tiles, [tile, 3, height, width]."""
+    """Images without augmentation, as the published model sees them: [tile, 3, height, width]."""
 
     def __init__(
         self, pixels: datasets.Dataset, labels: Sequence[int], data_config: dict[str, Any]
@@ -110,17 +111,19 @@ class PlainImages(Dataset[tuple[torch.Tensor, int]]):
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        # Read from Arrow's column: a row of the data set takes several times as long.
+        # Reading the Arrow column is several times faster than reading a row of the dataset.
         content = bytearray(self.pixels[index].as_buffer())
         pixels = torch.frombuffer(content, dtype=torch.uint8)
         return pixels.view(-1, *self.shape), self.labels[index]
 
 
 class TrainingImages(Dataset[tuple[tuple[torch.Tensor, torch.Tensor], int]]):
-    """Images, and the numbers that seed, epoch and index draw for each tile, for `Augment` to use.
+    """Images, and the random numbers of each tile for `Augment`, drawn from seed, epoch and index.
 
     Args:
-        whole_from: the epoch (the first is 1) from which on images are no longer turned or moved.
+        plain: the images.
+        seed: of the run.
+        whole_from: the first epoch (counted from 1) without geometric augmentation.
     """
 
     def __init__(self, plain: PlainImages, seed: int, whole_from: float = math.inf) -> None:
@@ -135,7 +138,7 @@ class TrainingImages(Dataset[tuple[tuple[torch.Tensor, torch.Tensor], int]]):
 
 
 def tile_seeds(tiles: int, *numbers: int) -> list[int]:
-    """Return a seed for each tile of an image; the first is that of the image as a whole."""
+    """Return a seed for each tile of an image; the first is that of the whole image."""
     first = mixed_seed(*numbers)
     return [first, *(mixed_seed(*numbers, tile) for tile in range(1, tiles))]
 
@@ -144,9 +147,9 @@ class Batch(NamedTuple):
     """The images of a batch, tile after tile.
 
     Attributes:
-        inputs: of all tiles: pixels, with the numbers drawn for them in training, or features.
-        counts: tiles of each image.
-        targets: class of each image.
+        inputs: of all tiles: pixels, with their random numbers in training, or features.
+        counts: number of tiles of each image.
+        targets: class index of each image.
     """
 
     inputs: Any
@@ -165,7 +168,7 @@ def stack_tiles(items: Sequence[tuple[Any, int]]) -> Batch:
 
 
 def mixed_seed(*numbers: int) -> int:
-    """Make one seed of several numbers, unlike `a + b` without coincidences."""
+    """Combine several numbers into one seed; unlike with `a + b`, seeds do not coincide."""
     mixed = 0
     for number in numbers:
         # One step of the 64-bit linear congruential generator of Knuth's MMIX for each number.

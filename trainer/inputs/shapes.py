@@ -1,4 +1,4 @@
-"""How long images are: what squashing them into squares costs, and how many tiles they make."""
+"""Aspect ratios: how much long images are squashed, and how many tiles they are cut into."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from space.inference.tiling import tile_starts
 
 logger = logging.getLogger(__name__)
 
-# From this aspect ratio on, thin defects across the image lose half of their width.
+# At this aspect ratio, thin defects across the image lose half of their width.
 SQUASHED = 2.0
 SizePx = Sequence[int]
 
 
 def aspect_ratio(size_px: SizePx) -> float:
-    """Return how many times as long as wide an image is: at least 1."""
+    """Return the long side divided by the short side: at least 1."""
     return max(size_px) / min(size_px)
 
 
 def tile_counts(sizes_px: Iterable[SizePx], *, tile: bool) -> list[int]:
-    """Return how many pictures the network sees of each image: its tiles, or the whole image.
+    """Return the number of network inputs of each image: its tiles, or 1 for the whole image.
 
     Args:
         sizes_px: (width, height) of each image.

@@ -66,8 +66,8 @@ def inspect(
     """
     unusable, converted = list(collection.unusable), []
     parts, facts = DatasetDict(), list[ImageProperties]()
-    for name in (name for name in PARTS if name in collection.parts):
-        part = collection.parts[name]
+    for name in (name for name in PARTS if name in collection.splits):
+        part = collection.splits[name]
         parts[name], facts_of_part, bad, odd = checks.check_images(part, name)
         facts += facts_of_part
         unusable += bad

@@ -1,4 +1,4 @@
-"""The timm model: first weights, a head for our classes, what is trained of it."""
+"""The timm model: initial weights, a new head for the classes, and which layers are trained."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ _LONGEST_REASON = 300
 
 @dataclass(frozen=True)
 class Backbone:
-    """A model ready to be trained, and what the card says of its first weights.
+    """A model ready for training, and the origin of its initial weights.
 
     Attributes:
+        model: the network.
         architecture: timm's name, without the tag of pretrained weights.
-        data_config: timm's description of pre-processing: input_size, mean, std, crop_mode, …
-        base_model: Hub id of the base weights, if they are from there.
-        license: Hub license id of the base weights, if known.
+        data_config: timm's description of preprocessing: input_size, mean, std, crop_mode, …
+        weights_origin: where the initial weights come from.
+        base_model: Hub id of the initial weights, if they are from the Hub.
+        license: Hub license id of the initial weights, if known.
     """
 
     model: torch.nn.Module
@@ -39,16 +41,16 @@ class Backbone:
 
 
 def check_network(config: ModelConfig, images: int) -> None:
-    """Find out, before images are looked for, whether the network can be had and trained.
+    """Check, before any image is read, that the network exists and can be trained.
 
     Args:
-        config: which network.
-        images: how many pass through it together, in each process.
+        config: of the network.
+        images: in a batch of one process.
 
     Raises:
         ConfigError: timm has no such model or weights, the file does not fit the model, or the
             size or number of images does not.
-        HubError: the pretrained weights are neither cached nor within reach.
+        HubError: the pretrained weights are neither cached nor reachable.
     """
     _check_name(config.model)
     if config.weights is not None:
@@ -63,7 +65,7 @@ def build(config: ModelConfig, classes: int) -> Backbone:
 
     Raises:
         ConfigError: timm has no such model or weights, or the file does not fit the model.
-        HubError: the pretrained weights could not be had.
+        HubError: the pretrained weights could not be downloaded.
     """
     _check_name(config.model)
     origin: Literal["hub", "file", "random"] = "hub" if config.pretrained else "random"
@@ -79,7 +81,7 @@ def build(config: ModelConfig, classes: int) -> Backbone:
         _check_all_loaded(model, _create(config, "random", options), config)
         torch.set_rng_state(after)
     data_config = resolve_model_data_config(model)
-    # A defect can sit at the edge: the whole image is scaled, none of it is cut off.
+    # A defect can lie at the edge: scale the whole image instead of cropping it.
     size = (3, config.image_size, config.image_size)
     data_config |= {"input_size": size, "crop_pct": 1.0, "crop_mode": "squash"}
     base: dict[str, Any] = model.pretrained_cfg if origin == "hub" else {}
@@ -94,7 +96,7 @@ def build(config: ModelConfig, classes: int) -> Backbone:
 
 
 def _options(config: ModelConfig, classes: int) -> dict[str, Any]:
-    """Return what timm is to know beside the name."""
+    """Return the arguments for `timm.create_model` beside the name."""
     options: dict[str, Any] = {"num_classes": classes}
     if config.drop_path:
         options["drop_path_rate"] = config.drop_path
@@ -107,10 +109,10 @@ def _options(config: ModelConfig, classes: int) -> dict[str, Any]:
 
 
 def _check_images_fit(config: ModelConfig, images: int) -> None:
-    """Let images without content pass through the network, as in training.
+    """Pass blank images through the network, as in training.
 
-    This takes no time on the meta device. Not every network works there, so that only a failure on
-    a real one counts.
+    This takes no time on the meta device. Not every network works there, so only a failure on a
+    real device counts.
 
     Raises:
         ConfigError: batch normalization lacks a second image, or the size does not fit.
@@ -120,14 +122,14 @@ def _check_images_fit(config: ModelConfig, images: int) -> None:
         try:
             with torch.device(device):
                 model: Any = _create(config, "random", _options(config, classes=2))
-                # More than two behave like two.
+                # More than two images behave like two.
                 batch = torch.zeros(min(images, 2), 3, side, side)
                 model.train(config.tune == "all")(batch)
             return
         except ConfigError:
             if device == "cpu":
                 raise
-        # Each network has checks of its own: assertions, convolutions larger than their input, …
+        # Networks fail in different ways: assertions, convolutions larger than their input, …
         except Exception as error:
             failure = error
     if images == 1 and "more than 1 value per channel" in str(failure):
@@ -169,7 +171,7 @@ def _checked_file(weights: Path) -> Path:
 def _create(
     config: ModelConfig, origin: Literal["hub", "file", "random"], options: dict[str, Any]
 ) -> torch.nn.Module:
-    """Call timm, and turn its errors into advice."""
+    """Call timm; explain its errors."""
     try:
         model: torch.nn.Module = timm.create_model(
             config.model, pretrained=origin != "random", **options
@@ -180,7 +182,7 @@ def _create(
             f"--model {config.model} does not take these settings: {error}. "
             "Leave out --drop-path and --layer-scale, or choose another model."
         ) from error
-    # timm, safetensors and the Hub's client each raise their own kinds here.
+    # timm, safetensors and the Hub client each raise their own exceptions.
     except Exception as error:
         if origin == "file":
             raise ConfigError(
@@ -195,30 +197,30 @@ def _create(
         if origin == "random":
             raise ConfigError(f"--model {config.model} could not be built: {error}") from error
         raise HubError(
-            f"The pretrained weights of {config.model} did not come from the Hub: {error}\n"
-            "Check the network and try again, give a local safetensors file with --weights FILE, "
-            "or start from random weights with --no-pretrained."
+            f"The pretrained weights of {config.model} could not be downloaded from the Hub: "
+            f"{error}\nCheck the network and try again, give a local safetensors file with "
+            "--weights FILE, or start from random weights with --no-pretrained."
         ) from error
 
 
 def _weights_problem(error: Exception) -> str:
-    """Say what is wrong with a file of weights, in a sentence."""
+    """Return the problem of a weights file as a sentence."""
     if isinstance(error, KeyError):
-        return f"it holds no tensor {error.args[0]}, so it is of another model."
+        return f"it has no tensor {error.args[0]}, so it belongs to another model."
     if isinstance(error, SafetensorError):
-        return f"it is no safetensors file, or is damaged ({error})."
-    # torch lists all tensors that are missing, unexpected or of another shape, a line each.
+        return f"it is not a safetensors file, or it is damaged ({error})."
+    # torch lists all missing and unexpected tensors and wrong shapes, one per line.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{' '.join(lines[:2])[:_LONGEST_REASON]} …" if len(lines) > 1 else f"{error}."
 
 
 def _check_all_loaded(model: Any, unloaded: torch.nn.Module, config: ModelConfig) -> None:
-    """Compare with the same model before loading: timm skips what a file lacks, and goes on.
+    """Compare with the same model before loading: timm silently skips tensors missing in a file.
 
-    Names alone would not tell, since timm renames the tensors of older files.
+    Comparing names is not enough, since timm renames the tensors of older files.
     """
     head = {id(parameter) for parameter in model.get_classifier().parameters()}
-    left = [
+    missing = [
         name
         for (name, loaded), initial in zip(
             model.named_parameters(), unloaded.parameters(), strict=True
@@ -226,21 +228,22 @@ def _check_all_loaded(model: Any, unloaded: torch.nn.Module, config: ModelConfig
         # Biases and scales start at 0 or 1, where training can leave them.
         if loaded.ndim > 1 and id(loaded) not in head and torch.equal(loaded, initial)
     ]
-    if left:
+    if missing:
         raise ConfigError(
-            f"--weights {config.weights} does not fit --model {config.model}: it holds nothing "
-            f"for {left[0]}" + (f" and {len(left) - 1} more tensors." if len(left) > 1 else ".")
+            f"--weights {config.weights} does not fit --model {config.model}: it lacks "
+            f"{missing[0]}"
+            + (f" and {len(missing) - 1} more tensors." if len(missing) > 1 else ".")
         )
 
 
-def choose_trained(model: Any, tune: Literal["all", "head"]) -> None:
-    """Freeze what `tune` does not name; "head" leaves the last linear layer."""
+def freeze_layers(model: Any, tune: Literal["all", "head"]) -> None:
+    """Freeze the layers that are not trained; with "head", all but the last linear layer."""
     if tune == "head":
         model.requires_grad_(False)
         model.get_classifier().requires_grad_(True)
 
 
 def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
-    """Return how many parameters the model has, and how many of them are trained."""
+    """Return the number of parameters, and of those that are trained."""
     counts = [(p.numel(), p.requires_grad) for p in model.parameters()]
     return sum(n for n, _ in counts), sum(n for n, trained in counts if trained)

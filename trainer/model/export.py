@@ -1,4 +1,4 @@
-"""Write the folder that goes to the Hub, load it again, and prove that it computes the same."""
+"""Export the model to the folder for the Hub, load it again, and verify that outputs are equal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from space.inference.tiling import TILES_AT_ONCE, pool
 from trainer.errors import UserError
 
 WEIGHTS_FILE = "model.safetensors"
-# Same weights, same code, same machine: more than rounding is a fault.
+# With the same weights, code and machine, a larger difference than rounding is a fault.
 LARGEST_DIFFERENCE = 1e-5
 
 
@@ -34,13 +34,13 @@ def write_model(
 
     Args:
         model: the network.
-        data_config: timm's, for its transform.
-        labels: of the network's outputs.
-        folder: exists.
-        bit_depth: significant bits of the data set's 16-bit images; timm does not use it.
-        tile: whether long images are cut into squares before that transform.
+        data_config: timm's description of the preprocessing.
+        labels: class names, in the order of the outputs.
+        folder: an existing one.
+        bit_depth: significant bits of the dataset's 16-bit images; timm ignores it.
+        tile: whether long images are cut into squares before preprocessing.
     """
-    # timm saves tensors as they lie in memory, and safetensors refuses channels_last.
+    # timm saves tensors in their memory layout, and safetensors refuses channels_last.
     model = model.to("cpu").to(memory_format=torch.contiguous_format)
     timm.models.save_for_hf(
         model,
@@ -52,31 +52,31 @@ def write_model(
 
 
 def load_exported(folder: Path, device: torch.device | str = "cpu") -> Predictor:
-    """Load `folder` as its users will.
+    """Load `folder` with the code that users load it with.
 
     Raises:
-        UserError: the Space would refuse it, as where training diverged.
+        UserError: the Space would refuse it, for example because training diverged.
     """
     try:
         return Predictor(folder, device)
     except ModelError as error:
         raise UserError(
             f"The exported model can't be used: {error}\nIf training diverged, start again with a "
-            "lower --lr or with --clip-grad 1; else report this with the model's name and timm's "
-            "version."
+            "lower --lr or with --clip-grad 1; otherwise report this with the model's name and "
+            "timm's version."
         ) from error
 
 
-def prove_equal(
+def verify_export(
     model: torch.nn.Module,
     data_config: dict[str, Any],
     folder: Path,
     images: Sequence[Image.Image],
 ) -> tuple[Predictor, Export]:
-    """Load `folder` as its users will, and compare its logits with the trained model's.
+    """Load `folder` as users do, and compare its logits with those of the trained model.
 
     Raises:
-        UserError: they differ, or it can't be loaded; the folder must not be published.
+        UserError: they differ, or the folder can't be loaded; it must not be published.
     """
     predictor = load_exported(folder)
     transform = create_transform(**data_config, is_training=False)
@@ -84,12 +84,12 @@ def prove_equal(
     batch = torch.stack([transform(tile) for tiles in tiled for tile in tiles])
     model.eval()
     with torch.inference_mode():
-        outputs = torch.cat([model(some) for some in torch.split(batch, TILES_AT_ONCE)])
+        outputs = torch.cat([model(chunk) for chunk in torch.split(batch, TILES_AT_ONCE)])
         expected = pool(outputs, [len(tiles) for tiles in tiled])
     difference = (predictor.logits(images) - expected).abs().max().item()
     if not difference <= LARGEST_DIFFERENCE:
         raise UserError(
-            f"The exported model in {folder} is not the trained one: logits differ by "
+            f"The exported model in {folder} does not equal the trained model: logits differ by "
             f"{difference:.3g}. Report this with the model's name and timm's version."
         )
     return predictor, Export(

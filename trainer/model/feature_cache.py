@@ -1,9 +1,9 @@
-"""What a frozen backbone makes of each image, computed once and kept on disk.
+"""The features that a frozen backbone computes of each image, cached on disk.
 
-With `--tune head` the backbone never changes, so that sending every image through it in every epoch
-computes the same again and again. Here each image goes through it once as it is and, if that is
-wanted, once in each of a few augmented views; the head is then fitted to these features in seconds,
-and fitting it anew with other settings costs no second pass.
+With `--tune head` the backbone never changes, so its features need to be computed only once: of
+each image without augmentation and, if configured, of a few augmented views. The head is then
+fitted to the cached features in seconds, and fitting it again with other settings needs no second
+pass through the backbone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from trainer.config.settings import TrainConfig
 from trainer.data.image_record import image_digest
 from trainer.errors import ConfigError
 from trainer.inputs.augment import Augment, draw
-from trainer.inputs.loading import mixed_seed, seen_tiles, stack_tiles, tile_seeds
+from trainer.inputs.loading import mixed_seed, scaled_tiles, stack_tiles, tile_seeds
 from trainer.inputs.shapes import tile_counts
 from trainer.model.backbone import Backbone
 from trainer.runtime import checkpoint
@@ -35,26 +35,26 @@ from trainer.runtime.cache import cache_folder, cache_is_optional
 
 logger = logging.getLogger(__name__)
 
-# A pass that is stopped loses no more than this.
+# The most work that an interrupted pass loses.
 IMAGES_PER_FILE = 256
 LARGEST_DIFFERENCE = 1e-3
-# The settings that decide how a view looks.
-CHANGES = (
+# The settings that an augmented view depends on.
+AUGMENTATION_SETTINGS = (
     *("rotation", "shear", "translation", "zoom", "flip", "brightness", "contrast"),
     "corrupt",
 )
 
 
 class FeatureStore:
-    """The features of one frozen backbone, by image; files are written once and never changed.
+    """The features of one frozen backbone, in files that are written once and never changed.
 
     Args:
-        built: the model, whose head must be one linear layer after the features.
-        config: how images are transformed and augmented.
-        accelerator: where the backbone runs, and in which precision.
+        built: the model; its head must be one linear layer after the features.
+        config: of the preprocessing and the augmentation.
+        accelerator: the device and precision of the backbone.
 
     Raises:
-        ConfigError: the model's head can't be told from its backbone.
+        ConfigError: the model's head is more than one linear layer.
     """
 
     def __init__(self, built: Backbone, config: TrainConfig, accelerator: Accelerator) -> None:
@@ -65,37 +65,37 @@ class FeatureStore:
         self.root = cache_folder("features", config.run.cache_dir)
         self.weights = self._weights_digest()
 
-    def of(self, part: datasets.Dataset, views: int, title: str) -> list[torch.Tensor]:
+    def features(self, split: datasets.Dataset, views: int, title: str) -> list[torch.Tensor]:
         """Return the features of each image of a split: float32, [tile, 1 + view, feature].
 
-        First come those of the image as it is, then those of its augmented views; what is not on
-        disk yet is computed. With `--tile` a long image has several tiles.
+        View 0 is the image without augmentation, the others are augmented. Features that are not
+        cached yet are computed. With `--tile` a long image has several tiles.
         """
-        counts = tile_counts(part["size_px"][:], tile=self.config.model.tile)
-        names = [tile_names(image_digest(row), n) for row, n in zip(part, counts, strict=True)]
-        known = [self._read(view) for view in range(1 + views)]
-        missing = [[i for i, tiles in enumerate(names) if tiles[0] not in of] for of in known]
+        counts = tile_counts(split["size_px"][:], tile=self.config.model.tile)
+        names = [tile_names(image_digest(row), n) for row, n in zip(split, counts, strict=True)]
+        cached = [self._read(view) for view in range(1 + views)]
+        missing = [[i for i, tiles in enumerate(names) if tiles[0] not in by] for by in cached]
         total = sum(len(rows) for rows in missing)
         with tqdm(total=total, desc=title, unit="image", leave=False, disable=None) as bar:
             for view, rows in enumerate(missing):
                 for first in range(0, len(rows), IMAGES_PER_FILE):
-                    some = rows[first : first + IMAGES_PER_FILE]
-                    own = [names[index] for index in some]
-                    features = self._compute(part.select(some), own, view, bar)
-                    tiles = list(chain.from_iterable(own))
+                    chunk = rows[first : first + IMAGES_PER_FILE]
+                    chunk_names = [names[index] for index in chunk]
+                    features = self._compute(split.select(chunk), chunk_names, view, bar)
+                    tiles = list(chain.from_iterable(chunk_names))
                     self._write(view, tiles, features)
-                    known[view] |= dict(zip(tiles, features, strict=True))
+                    cached[view] |= dict(zip(tiles, features, strict=True))
         return [
-            torch.stack([torch.stack([of[name] for of in known]) for name in tiles])
+            torch.stack([torch.stack([by[name] for by in cached]) for name in tiles])
             for tiles in names
         ]
 
     def _read(self, view: int) -> dict[str, torch.Tensor]:
-        known: dict[str, torch.Tensor] = {}
+        cached: dict[str, torch.Tensor] = {}
         for file in sorted(self.folder(view).glob("*.safetensors")):
             tensors, facts = checkpoint.load(file, "Remove it: its features are computed again.")
-            known |= dict(zip(facts["images"], tensors["features"], strict=True))
-        return known
+            cached |= dict(zip(facts["images"], tensors["features"], strict=True))
+        return cached
 
     def _write(self, view: int, names: Sequence[str], features: torch.Tensor) -> None:
         folder = self.folder(view)
@@ -106,11 +106,11 @@ class FeatureStore:
 
     @torch.inference_mode()
     def _compute(
-        self, part: datasets.Dataset, names: Sequence[list[str]], view: int, bar: Any
+        self, split: datasets.Dataset, names: Sequence[list[str]], view: int, bar: Any
     ) -> torch.Tensor:
-        """Send images through the backbone, as they are (view 0) or changed; [tile, feature]."""
+        """Pass images through the backbone, plain (view 0) or augmented: [tile, feature]."""
         batches = DataLoader(
-            _Pixels(part, self.built.data_config, tile=self.config.model.tile),
+            _Pixels(split, self.built.data_config, tile=self.config.model.tile),
             batch_size=max(16, self.config.recipe.batch_size),
             num_workers=self.config.run.workers,
             collate_fn=stack_tiles,
@@ -122,14 +122,14 @@ class FeatureStore:
                 own = [names[row] for row in batch.targets.tolist()]
                 inputs = self.augment((inputs, self._draws(own, view)))
             else:
-                inputs = self.augment.normalise(inputs)
+                inputs = self.augment.normalize(inputs)
             with self.accelerator.autocast():
                 features.append(_features(self.model, inputs).float().cpu())
             bar.update(len(batch.counts))
         return torch.cat(features)
 
     def _draws(self, names: Sequence[list[str]], view: int) -> torch.Tensor:
-        """Draw the changes of one view: by image, not by place, for another split to find it."""
+        """Draw the changes of one view, by image and not by position: any split finds it."""
         seeds = [
             seed
             for tiles in names
@@ -139,37 +139,37 @@ class FeatureStore:
 
     @torch.inference_mode()
     def _check_head(self) -> None:
-        """Make sure that head(features) is what the model computes."""
+        """Check that head(features) equals the output of the model."""
         noise = torch.rand(2, *self.built.data_config["input_size"]).to(self.accelerator.device)
-        whole = self.model(noise)
+        expected = self.model(noise)
         start = time.monotonic()
-        parted = self.model.get_classifier()(_features(self.model, noise))
+        outputs = self.model.get_classifier()(_features(self.model, noise))
         self.image_s = (time.monotonic() - start) / len(noise)
-        if whole.shape != parted.shape or (whole - parted).abs().max() > LARGEST_DIFFERENCE:
+        if expected.shape != outputs.shape or (expected - outputs).abs().max() > LARGEST_DIFFERENCE:
             raise ConfigError(
                 f"--tune head does not work for {self.built.architecture}: its head is more than "
                 "one linear layer. Use --tune all."
             )
 
     def folder(self, view: int) -> Path:
-        """Return where features are kept; its name stands for all that they depend on."""
+        """Return the folder of one view, named by a hash of all that its features depend on."""
         recipe = self.config.recipe
         facts: dict[str, Any] = {
             "architecture": self.built.architecture,
             "weights": self.weights,
             "data": {name: str(value) for name, value in self.built.data_config.items()},
             "precision": self.accelerator.mixed_precision,
-            # Files of earlier versions carry none, and are left alone.
+            # Files of earlier versions have no checksum and are not used.
             "checksum": checkpoint.CHECKSUM,
         }
         if view:
             facts |= {"view": view, "seed": self.config.run.seed}
-            facts |= {name: getattr(recipe, name) for name in CHANGES}
+            facts |= {name: getattr(recipe, name) for name in AUGMENTATION_SETTINGS}
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
         return self.root / digest.hexdigest()[:32]
 
     def _weights_digest(self) -> str:
-        """Return a fingerprint of the backbone: the head, which will be fitted, comes after it."""
+        """Return a hash of the weights of the backbone, without the head."""
         digest = hashlib.sha256()
         head = self.model.get_classifier()
         [prefix] = [name for name, module in self.model.named_modules() if module is head]
@@ -181,7 +181,7 @@ class FeatureStore:
 
 
 class FeatureViews(Dataset[tuple[torch.Tensor, int]]):
-    """Features in the place of training images: in each epoch, one of the views of each."""
+    """Features as training data: in each epoch, one view of each image."""
 
     def __init__(self, features: Sequence[torch.Tensor], labels: Sequence[int], seed: int) -> None:
         self.features, self.labels, self.seed = features, labels, seed
@@ -194,7 +194,7 @@ class FeatureViews(Dataset[tuple[torch.Tensor, int]]):
 
 
 class PlainFeatures(Dataset[tuple[torch.Tensor, int]]):
-    """Features in the place of validation images."""
+    """Features as validation data, without augmentation."""
 
     def __init__(self, features: Sequence[torch.Tensor], labels: Sequence[int]) -> None:
         self.features, self.labels = features, labels
@@ -207,25 +207,25 @@ class PlainFeatures(Dataset[tuple[torch.Tensor, int]]):
 
 
 class _Pixels(Dataset[tuple[torch.Tensor, int]]):
-    """Images, decoded and scaled (8-bit, [tile, 3, height, width]), and their rows."""
+    """Decoded and scaled images (8-bit, [tile, 3, height, width]) and their indices."""
 
-    def __init__(self, part: datasets.Dataset, data_config: dict[str, Any], *, tile: bool) -> None:
-        self.part, self.data_config, self.tile = part, data_config, tile
+    def __init__(self, split: datasets.Dataset, data_config: dict[str, Any], *, tile: bool) -> None:
+        self.split, self.data_config, self.tile = split, data_config, tile
 
     def __len__(self) -> int:
-        return len(self.part)
+        return len(self.split)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        return seen_tiles(self.part[index], self.data_config, tile=self.tile), index
+        return scaled_tiles(self.split[index], self.data_config, tile=self.tile), index
 
 
 def tile_names(digest: str, tiles: int) -> list[str]:
-    """Return under which names the features of an image's tiles are cached."""
+    """Return the names under which the features of an image's tiles are cached."""
     return [digest] if tiles == 1 else [f"{digest}:{tile}/{tiles}" for tile in range(tiles)]
 
 
 def _features(model: Any, inputs: torch.Tensor) -> torch.Tensor:
-    """Return what timm's classifier sees: [image, feature]."""
+    """Return the input of timm's classifier: [image, feature]."""
     features: torch.Tensor = model.forward_head(model.forward_features(inputs), pre_logits=True)
     return features
 

@@ -1,1 +1,1 @@
-"""What one sees of a training: phases, progress, epoch log, trackers."""
+"""Monitoring of a training: phases, progress, epoch log, trackers."""

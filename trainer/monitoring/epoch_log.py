@@ -1,4 +1,4 @@
-"""What each epoch of a training came to, which one is best, and whether there is progress."""
+"""The results of each epoch, the best epoch, and whether validation still improves."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 from trainer.runtime.files import replaced_whole
 
-# What a training keeps in its run folder: the log, all that a resumed run needs, the weights to
+# The files of a training in its run folder: the log, the checkpoint to resume from, the weights to
 # publish.
 METRICS, LAST, BEST = "metrics.jsonl", "last.safetensors", "best.safetensors"
 
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What an epoch came to; losses in nats, an image's mean."""
+    """The results of an epoch; losses are means over images, in nats."""
 
     epoch: int
     lr: float
@@ -38,13 +38,13 @@ class History:
         return max(self.epochs, key=lambda e: (e.validation_accuracy, -e.validation_loss))
 
     def stalled(self, patience: int) -> bool:
-        """Tell whether validation has not improved for so many epochs; 0 waits for ever."""
+        """Return whether validation has not improved for `patience` epochs; never, if it is 0."""
         return bool(
             patience and self.epochs and self.epochs[-1].epoch - self.best.epoch >= patience
         )
 
     def write(self, run_dir: Path) -> None:
-        """Write `metrics.jsonl`, a line an epoch, whole or not at all."""
+        """Write `metrics.jsonl`, one line per epoch, atomically."""
         lines = [json.dumps(asdict(epoch)) + "\n" for epoch in self.epochs]
         with replaced_whole(run_dir / METRICS) as partial:
             partial.write_text("".join(lines), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The numbered phases of a command, "3/5 train": announced on stderr, so one sees how far it is."""
+"""The numbered phases of a command, such as "3/5 train", announced on stderr."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from trainer.data.folders.location import DRAWN_DIR, SourceKind, find_source
 
 logger = logging.getLogger(__name__)
 
-# What another program does after this one, such as the web page after `make demo` has trained.
+# The phase of a program that follows this one, such as the web page after training in `make demo`.
 NEXT_PHASE_VARIABLE = "NEXT_PHASE"
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase: what is done, and in which of several trainings."""
+    """One phase: its name, and the training it belongs to if there are several."""
 
     name: str
     detail: str = ""
@@ -29,41 +29,43 @@ class Phase:
 
 
 class Phases:
-    """The phases of the running command, in order, and which of them has begun.
+    """The phases of the running command, in order, and the current one.
 
-    There is one for the whole process, like the log: a process writes to one terminal.
+    There is one instance per process, like the log: a process writes to one terminal.
     """
 
     def __init__(self) -> None:
         self._planned: list[Phase] = []
-        self._begun = 0
+        self._current = 0
 
     def plan(self, phases: Sequence[Phase]) -> None:
-        """Replace the plan, and announce its first phase before it begins: imports take seconds."""
-        self._planned, self._begun = list(phases), 0
+        """Replace the plan, and announce its first phase early: imports take seconds."""
+        self._planned, self._current = list(phases), 0
         if phases:
             self.start(phases[0].name)
 
     def start(self, name: str) -> None:
-        """Announce the next phase of this name; a phase that is not planned passes in silence."""
-        if self._begun and self._planned[self._begun - 1].name == name:
+        """Announce the next phase of this name; ignore a phase that is not planned."""
+        if self._current and self._planned[self._current - 1].name == name:
             return
-        if self._pass_over(name):
-            logger.info("%d/%d %s", self._begun, len(self._planned), self._planned[self._begun - 1])
+        if self._advance(name):
+            logger.info(
+                "%d/%d %s", self._current, len(self._planned), self._planned[self._current - 1]
+            )
 
     def skip(self, *names: str) -> None:
-        """Leave out the next phases of these names, which were done earlier."""
+        """Skip the next phases of these names, which an earlier run finished."""
         for name in names:
-            self._pass_over(name)
+            self._advance(name)
 
     def left(self, name: str) -> int:
-        """Return how many phases of this name have not begun."""
-        return sum(phase.name == name for phase in self._planned[self._begun :])
+        """Return the number of phases of this name that have not started."""
+        return sum(phase.name == name for phase in self._planned[self._current :])
 
-    def _pass_over(self, name: str) -> bool:
-        for place, phase in enumerate(self._planned[self._begun :], self._begun + 1):
+    def _advance(self, name: str) -> bool:
+        for place, phase in enumerate(self._planned[self._current :], self._current + 1):
             if phase.name == name:
-                self._begun = place
+                self._current = place
                 return True
         return False
 
@@ -76,16 +78,16 @@ def run_phases(config: TrainConfig, detail: str = "") -> list[Phase]:
 
     Args:
         config: the settings of the run.
-        detail: which of several runs of one command it is.
+        detail: the name of this run, if the command has several.
 
     Raises:
-        DataError: there are no images where `config` says.
+        DataError: there are no images at the place that `config` names.
     """
     if config.run.run_dir and finished_folder(config.run.run_dir):
         return []
     kind = find_source(config.data)[1]
     phases = [*_drawing(kind, detail), Phase("check", detail)]
-    # Drawings never show the same piece of surface.
+    # Drawn images never show the same piece of surface.
     phases += [Phase("compare", detail)] if kind != "drawn" else []
     trainings = [
         ", ".join(filter(None, (detail, f"fold {fold} of {config.data.folds}")))
@@ -100,7 +102,7 @@ def inspection_phases(config: DataConfig) -> list[Phase]:
     """Return the phases of `inspect_data.py`.
 
     Raises:
-        DataError: there are no images where `config` says.
+        DataError: there are no images at the place that `config` names.
     """
     kind = find_source(config)[1]
     return [*_drawing(kind), Phase("check"), Phase("compare"), Phase("report")]
@@ -111,6 +113,6 @@ def _drawing(kind: SourceKind, detail: str = "") -> list[Phase]:
 
 
 def next_phase() -> list[Phase]:
-    """Return the phase of the program that follows this one, if whoever started both names it."""
+    """Return the phase of the program that follows this one, if NEXT_PHASE names it."""
     name = os.environ.get(NEXT_PHASE_VARIABLE)
     return [Phase(name)] if name else []

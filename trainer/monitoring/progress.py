@@ -1,6 +1,6 @@
-"""What a person at a terminal sees of the training loop: a bar, and one line an epoch.
+"""Progress of the training loop in a terminal: a bar, and one line per epoch.
 
-Both fit into 80 columns. In a log file the lines are the same, and there are no bars.
+Both fit into 80 columns. A log file gets the same lines without bars.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from tqdm import tqdm
 from model_card.formatting import number
 from trainer.monitoring.epoch_log import EpochResult
 
-# Reading the loss makes a GPU wait, so not more often than eyes can follow.
+# Reading the loss makes a GPU wait, so read it only as often as a person can follow.
 SECONDS_BETWEEN_LOOKS = 0.5
 LEGEND = "training → validation, ★ best epoch so far; time and images/s of the epoch"
 
 
 class ProgressBar(tqdm):  # type: ignore[misc]
-    """Images a second, time left of the bar and of the run, running loss and accuracy.
+    """Images per second, time left of the bar and of the run, running loss and accuracy.
 
     Args:
-        title: what is under way.
-        images: how many there are.
-        done: how many of them were done before.
-        shown: whether this process is the one that speaks.
+        title: of the bar.
+        images: their number.
+        done: the number of images that were done before.
+        shown: whether this process prints.
     """
 
     def __init__(self, title: str, images: int, *, done: int = 0, shown: bool = True) -> None:
@@ -34,7 +34,7 @@ class ProgressBar(tqdm):  # type: ignore[misc]
             unit=" img",
             leave=False,
             mininterval=SECONDS_BETWEEN_LOOKS,
-            # None switches the bar off where nobody watches a terminal.
+            # None switches the bar off where stderr is not a terminal.
             disable=None if shown else True,
             dynamic_ncols=True,
             bar_format="{desc} |{bar}| {rate_noinv_fmt} {remaining}{postfix}",
@@ -46,9 +46,9 @@ class ProgressBar(tqdm):  # type: ignore[misc]
         """Count images as done.
 
         Args:
-            images: how many more.
-            totals: sum of losses, correct answers and images of the epoch so far.
-            run_s: seconds that the run will still take, if that can be estimated.
+            images: the number of images since the last call.
+            totals: sum of losses, correct predictions and images of the epoch so far.
+            run_s: remaining seconds of the run, if they can be estimated.
         """
         if not self.update(images):
             return
@@ -60,7 +60,7 @@ class ProgressBar(tqdm):  # type: ignore[misc]
 
 
 def epoch_title(epoch: int, epochs: int) -> str:
-    """Return "epoch  7/25"; the word, then the total, give way to numbers of many digits."""
+    """Return "epoch  7/25"; long numbers drop the word, then the total."""
     digits = len(str(epochs))
     if digits > 5:
         return f"{epoch:>{digits}}"
@@ -70,14 +70,14 @@ def epoch_title(epoch: int, epochs: int) -> str:
 def epoch_line(
     result: EpochResult, epochs: int, *, best: bool, images_per_second: float, run_s: float
 ) -> str:
-    """Return the line of an epoch, at most 80 columns wide, its numbers below each other.
+    """Return the line of an epoch, at most 80 columns wide, with aligned numbers.
 
     Args:
-        result: what the epoch reached.
+        result: of the epoch.
         epochs: of the whole training.
         best: whether no earlier epoch was better.
         images_per_second: of its training steps.
-        run_s: seconds that the run will still take.
+        run_s: remaining seconds of the run.
     """
     accuracies = result.train_accuracy, result.validation_accuracy
     before, after = map(number, accuracies)
@@ -92,7 +92,7 @@ def epoch_line(
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people say it, in at most six characters: 3 s, 12:34, 1 h 05, 12 h, 3 d."""
+    """Return a duration in at most six characters: 3 s, 12:34, 1 h 05, 12 h, 3 d."""
     whole = max(0, round(seconds))
     minutes, rest = divmod(whole, 60)
     hours = minutes // 60
@@ -120,7 +120,7 @@ def _loss(value: float) -> str:
 
 
 def rate(value: float) -> str:
-    """Return images a second in at most four characters."""
+    """Return images per second in at most four characters."""
     if value < 9.95:
         return f"{value:.1f}"
     if value < 9999.5:

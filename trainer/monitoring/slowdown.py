@@ -1,4 +1,4 @@
-"""A hint when training runs far below the speed that it had: other programs, mostly."""
+"""A hint when training slows down, mostly because of other programs."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 from trainer.monitoring.progress import rate
 
-# A window is long enough that a slow disk or a batch of another size does not matter.
+# Windows are long enough to even out a slow disk or a batch of another size.
 WINDOW_S, WINDOW_STEPS = 10.0, 3
-# A collapse lasts; a backup that starts, or a computer that sleeps, fills fewer windows.
+# A real slowdown lasts; a short backup or a computer that sleeps fills fewer windows.
 SLOW_WINDOWS = 3
 SLOW_SHARE = 0.5
 
 
 @dataclass
 class Slowdown:
-    """Compares the speed of training steps, window by window, with the best one of the run.
+    """Compares the speed of training steps in windows with the best speed of the run.
 
-    Windows go on across epochs, but validation and the first step of an epoch are not timed.
+    Windows span epochs; validation and the first step of an epoch are not timed.
     """
 
     best: float = 0.0
@@ -28,18 +28,18 @@ class Slowdown:
     _last_s: float | None = None
 
     def start_epoch(self) -> None:
-        """Begin an epoch; its first step, which starts the loader, is not timed."""
+        """Start an epoch; its first step, which starts the data loader, is not timed."""
         self._last_s = None
 
     def step(self, images: int, now_s: float) -> str | None:
-        """Note that a step ended.
+        """Record the end of a step.
 
         Args:
             images: of the step.
-            now_s: the time, in seconds from any moment.
+            now_s: time of any monotonic clock, in seconds.
 
         Returns:
-            the hint, when the speed has been low for long enough.
+            the hint, once the speed has been low for long enough.
         """
         last_s, self._last_s = self._last_s, now_s
         if last_s is None:

@@ -1,4 +1,4 @@
-"""Curves for TensorBoard or trackio, by accelerate's trackers."""
+"""Training curves in TensorBoard or trackio, through accelerate's trackers."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from trainer.monitoring.epoch_log import EpochResult
 
 PROJECT = "strip-defect-classifier"
 TENSORBOARD_DIR = "tensorboard"
-# By these, trackio sends what it is given to another machine.
+# With one of these set, trackio sends curves to another machine.
 SENDING = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
 
 
 def check_tracker(config: RunConfig) -> None:
-    """Make sure that what `--log-with` names is there, and stays on this machine.
+    """Check that the tracker of `--log-with` is installed and stores its data on this machine.
 
     Raises:
-        ConfigError: it is not installed, or the environment tells it to send the curves away.
+        ConfigError: it is not installed, or the environment makes it send data elsewhere.
     """
     if config.log_with == "none":
         return
@@ -39,18 +39,18 @@ def check_tracker(config: RunConfig) -> None:
     sending = [name for name in SENDING if os.environ.get(name)]
     if config.log_with == "trackio" and sending:
         raise ConfigError(
-            f"--log-with trackio keeps the curves on this machine, but {sending[0]} is set and "
+            f"--log-with trackio stores the curves on this machine, but {sending[0]} is set and "
             "would send them to another. Unset it; `trackio sync` can send them later."
         )
 
 
 @contextmanager
 def tracking(config: TrainConfig, context: RunContext) -> Iterator[None]:
-    """Keep the curves of one training, inside a `with` block; a resumed one goes on with them.
+    """Record the curves of one training inside a `with` block; a resumed one appends to them.
 
     Args:
-        config: its settings are logged, too.
-        context: its folder and start name this training for trackio.
+        config: settings, which the trackers record, too.
+        context: its folder and start name this training in trackio.
     """
     chosen = config.run.log_with
     if chosen == "none":
@@ -60,39 +60,39 @@ def tracking(config: TrainConfig, context: RunContext) -> Iterator[None]:
     accelerator.log_with = [chosen]
     accelerator.project_configuration.logging_dir = str(run_dir)
     # TensorBoard would list the settings of a resumed run twice.
-    told = chosen == "trackio" or not (run_dir / TENSORBOARD_DIR).exists()
+    with_settings = chosen == "trackio" or not (run_dir / TENSORBOARD_DIR).exists()
     place = "/".join(run_dir.resolve().parts[-2:])
-    kept_local = {
+    local = {
         "name": f"{place} {context.started:%Y-%m-%d %H:%M:%S}",
         "resume": "allow",
         "embed": False,
         "auto_log_cpu": False,
         "auto_log_gpu": False,
     }
-    # trackio speaks to people on stdout, where only data belongs.
+    # trackio prints messages to stdout, which is for data only.
     with redirect_stdout(sys.stderr):
         accelerator.init_trackers(
             TENSORBOARD_DIR if chosen == "tensorboard" else PROJECT,
-            config=_settings(config) if told else None,
-            init_kwargs={"trackio": kept_local},
+            config=_settings(config) if with_settings else None,
+            init_kwargs={"trackio": local},
         )
     try:
         yield
     finally:
-        # Not end_training(), which also parts the processes: another fold may follow.
+        # Not end_training(), which also ends the process group: another fold may follow.
         with redirect_stdout(sys.stderr):
             for tracker in accelerator.trackers:
                 tracker.finish()
             if chosen == "trackio" and accelerator.is_main_process:
-                import trackio  # noqa: PLC0415 -- few have it
+                import trackio  # noqa: PLC0415 -- an optional package
 
-                # Or it would finish once more, on stdout, when the program ends.
+                # Otherwise it would finish again, on stdout, when the program ends.
                 trackio.finish()
         accelerator.trackers.clear()
 
 
 def track(accelerator: Accelerator, result: EpochResult, images_per_second: float) -> None:
-    """Add an epoch to the curves, if there are any."""
+    """Add an epoch to the curves, if a tracker is active."""
     curves = {
         "loss/train": result.train_loss,
         "loss/validation": result.validation_loss,

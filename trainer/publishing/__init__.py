@@ -1,1 +1,1 @@
-"""From a finished training to the folder that is published."""
+"""From a finished training to the published folder."""

@@ -1,4 +1,4 @@
-"""Test images that are published for visitors of the web page to try."""
+"""Example images: test images that the web page offers to try."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from trainer.data.sources import open_image
 from trainer.data.splits.dataset import Images
 from trainer.publishing.shared_images import EXAMPLES_DIR
 
-# As many as the web page shows (space/model_report.py).
+# The number that the web page shows (space/model_report.py).
 MAX_EXAMPLES = 12
-# A file name has 255 bytes at most; a number and the suffix follow.
+# A file name has at most 255 bytes, including a number and the suffix.
 LONGEST_NAME_BYTES = 200
 
 
 def write_examples(images: Images, predictions: list[Prediction], folder: Path) -> None:
-    """Write test images for the web page to offer with the model's verdict, one a class."""
+    """Write one test image per class for the web page."""
     (folder / EXAMPLES_DIR).mkdir(exist_ok=True)
-    test = images.parts["test"]
+    test = images.splits["test"]
     truth = test["label"][:]
     taken: set[str] = set()
     for row in choose_examples(truth, images.labels, predictions):
@@ -30,9 +30,9 @@ def write_examples(images: Images, predictions: list[Prediction], folder: Path) 
 
 
 def _file_name(label: str, taken: set[str]) -> str:
-    """Return a file name for a class, without suffix, and add it to those that are taken.
+    """Return a unique file name for a class, without suffix, and add it to `taken`.
 
-    A class may have a name that no file can have, or that reads like another one as a file name.
+    A class name may not be a valid file name, or differ from another one only in such characters.
     """
     printable = re.sub(r"[^\w\- ]", "_", label)
     name = cut = printable.encode()[:LONGEST_NAME_BYTES].decode(errors="ignore")
@@ -46,35 +46,35 @@ def _file_name(label: str, taken: set[str]) -> str:
 def choose_examples(
     truth: Sequence[int], labels: Sequence[str], predictions: Sequence[Prediction]
 ) -> list[int]:
-    """Choose a test image of each class, so that all together show what the model does.
+    """Choose one test image per class, so that together they show what the model does.
 
-    Each is the first of its class that is answered correctly and without a person, but for one:
-    the class that is left to a person most often shows an image that is. Of more classes than the
-    web page shows examples, that one and others at equal distances are chosen.
+    Each is the first of its class that is classified correctly and automatically, with one
+    exception: the class that is left to a person most often shows such an image. If there are more
+    classes than examples, that class and others at equal distances are chosen.
 
     Returns:
-        a row for each chosen class, in their order; the first one where no other will do.
+        a row for each chosen class, in order; the first of the class if no row meets the rule.
     """
-    own: dict[int, list[int]] = {index: [] for index in range(len(labels))}
+    by_class: dict[int, list[int]] = {index: [] for index in range(len(labels))}
     for row, label in enumerate(truth):
-        own[label].append(row)
-    left = {
+        by_class[label].append(row)
+    reviewed = {
         index: [row for row in rows if predictions[row].verdict != "class"]
-        for index, rows in own.items()
+        for index, rows in by_class.items()
     }
-    hardest = max(own, key=lambda index: len(left[index]) / len(own[index]))
+    hardest = max(by_class, key=lambda index: len(reviewed[index]) / len(by_class[index]))
 
     def correct(row: int) -> bool:
         return predictions[row].label == labels[truth[row]]
 
     chosen = []
     for index in _spread(len(labels), hardest):
-        rows = own[index]
+        rows = by_class[index]
         good = [row for row in rows if predictions[row].verdict == "class" and correct(row)]
-        if index == hardest and left[index]:
-            # An unsure answer shows more than a refused image; its class should be right, too.
+        if index == hardest and reviewed[index]:
+            # An unsure prediction shows more than a rejected image; prefer a correct class.
             good = sorted(
-                left[index],
+                reviewed[index],
                 key=lambda row: (predictions[row].verdict != "unsure", not correct(row)),
             )
         chosen.append((good or rows)[0])
@@ -82,7 +82,7 @@ def choose_examples(
 
 
 def _spread(classes: int, wanted: int) -> list[int]:
-    """Return the numbers of at most MAX_EXAMPLES classes, `wanted` among them, in order."""
+    """Return the indices of at most MAX_EXAMPLES classes, in order and including `wanted`."""
     if classes <= MAX_EXAMPLES:
         return list(range(classes))
     spread = [round(step * (classes - 1) / (MAX_EXAMPLES - 1)) for step in range(MAX_EXAMPLES)]

@@ -1,4 +1,4 @@
-"""Schema of a run that have no part in its result: they can be corrected without training again."""
+"""Correct facts of a run that do not affect its result, such as its license, without training."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ logger = logging.getLogger(__name__)
 
 
 def correct_facts(config: TrainConfig, run_dir: Path) -> None:
-    """Write the facts of `config` into a run: its settings, reports and cards, folds included.
+    """Write the facts of `config` into the settings, reports and cards of a run and its folds.
 
     Raises:
-        DataError: a published folder is damaged, or it is not known which figures show images.
-        UserError: the disk is full, or can't be written.
+        DataError: a published folder is damaged, or the list of figures with images is missing.
+        UserError: the disk is full or not writable.
     """
     saved = TrainConfig.read(run_dir)
     wanted = replace(
@@ -45,7 +45,7 @@ def correct_facts(config: TrainConfig, run_dir: Path) -> None:
 
 
 def _correct(published: Path, run_dir: Path, wanted: TrainConfig, saved: TrainConfig) -> None:
-    # Otherwise the new checksums would cover up damage.
+    # Check first: new checksums would hide damage.
     report = check_published(published)
     if wanted.model.license != saved.model.license:
         model = report.model.model_copy(update={"license": wanted.model.license})
@@ -58,7 +58,7 @@ def _correct(published: Path, run_dir: Path, wanted: TrainConfig, saved: TrainCo
 
 
 def _with_settings(report: Report, wanted: TrainConfig) -> Report:
-    """Return the report with the new facts among its settings and in its command."""
+    """Return the report with the new facts in its settings and its command."""
     values = {item.flag: item for item in wanted.settings() if item.flag in FACTS}
     settings = [
         row.model_copy(update={"value": str(values[row.flag])}) if row.flag in values else row

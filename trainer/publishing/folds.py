@@ -33,24 +33,24 @@ MOST_MISTAKES_SHOWN = 48
 def publish(
     folds: Sequence[Images], fold_dirs: Sequence[Path], run_dir: Path, config: TrainConfig
 ) -> None:
-    """Write `predictions.csv` of all images and the published folder: the first fold's, with more.
+    """Write `predictions.csv` of all images, and the published folder: the first fold, extended.
 
-    The first, not the best: a fold chosen by its test score would be a flattering choice. Nor is
-    there a last training on all images: no image would be left to test what is published.
+    The first fold is published, not the best: choosing by test score would bias the result. No
+    model is trained on all images, since no image would be left to test it.
 
-    Each fold's answers are outcomes anew by rules that follow from the other folds: those are more
-    images than its validation part has, and the network has seen none of them.
+    The rules of each fold are fitted again to the outputs of the other folds: they have more images
+    than its validation split, and its network was trained on none of them.
 
     Args:
         folds: the images of each fold.
-        fold_dirs: where each was trained; all have a published folder.
-        run_dir: where to write.
-        config: the settings of the whole.
+        fold_dirs: the run folder of each fold, with a published folder.
+        run_dir: of the cross-validation.
+        config: its settings.
     """
     PHASES.start("join")
     reports = [Report.read(fold_dir / PUBLISHED_DIR) for fold_dir in fold_dirs]
     outcomes = fold_outcomes(fold_dirs, folds[0].labels, config.decision)
-    tested = datasets.concatenate_datasets([images.parts["test"] for images in folds])
+    tested = datasets.concatenate_datasets([images.splits["test"] for images in folds])
     joined = _join(reports, tested, outcomes, config)
     predictions = [prediction for fold in outcomes for prediction in fold.predictions]
     scores.write_predictions(tested, predictions, run_dir)
@@ -58,7 +58,9 @@ def publish(
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(fold_dirs[0] / PUBLISHED_DIR, partial)
     outcomes[0].decision.write(partial)
-    first, samples = _judged_anew(reports[0], folds[0], outcomes[0], config, partial, run_dir)
+    first, samples = _with_refitted_rules(
+        reports[0], folds[0], outcomes[0], config, partial, run_dir
+    )
     shared = first.data.images_shared
     drawn = results.write_fold_figures(joined, partial)
     if joined.robustness:
@@ -78,7 +80,7 @@ def _join(
     outcomes: Sequence[FoldOutcomes],
     config: TrainConfig,
 ) -> CrossValidation:
-    """Return what the folds came to together."""
+    """Return the joint results of the folds."""
     predictions = [prediction for fold in outcomes for prediction in fold.predictions]
     speed = mean(report.test.images_per_second for report in reports)
     return CrossValidation(
@@ -100,7 +102,7 @@ def _join(
     )
 
 
-def _judged_anew(
+def _with_refitted_rules(
     report: Report,
     images: Images,
     outcomes: FoldOutcomes,
@@ -108,27 +110,27 @@ def _judged_anew(
     folder: Path,
     run_dir: Path,
 ) -> tuple[Report, Figure]:
-    """Return a fold's report, and the figure of samples, redrawn as its new rules have it."""
-    test = scores.score(images.parts["test"], outcomes.predictions, report.test.images_per_second)
+    """Return a fold's report with its new rules, and the redrawn figure of samples."""
+    test = scores.score(images.splits["test"], outcomes.predictions, report.test.images_per_second)
     reliability = measure_folds([outcomes], config)
     drawn = results.write_report_figures(report.training.epochs, test, folder)
     drawn += write_reliability_figures(reliability, folder)
-    shown = draw_samples(
+    samples = draw_samples(
         images, outcomes.predictions, folder if report.data.images_shared else run_dir
     )
     if report.data.images_shared:
-        drawn.append(shown)
+        drawn.append(samples)
     redrawn = {figure.file: figure for figure in drawn}
-    kept = [redrawn.pop(figure.file, figure) for figure in report.figures]
-    figures_now = kept + list(redrawn.values())
+    figures_now = [redrawn.pop(figure.file, figure) for figure in report.figures]
+    figures_now += redrawn.values()
     changes = {"test": test, "reliability": reliability, "figures": figures_now}
-    return report.model_copy(update=changes), shown
+    return report.model_copy(update=changes), samples
 
 
 def _note_figures(fold_dir: Path, run_dir: Path, redrawn: list[Figure], *, shared: bool) -> None:
-    """Note the figures that show images; where they are not shared, copy those of the fold.
+    """Record the figures that show images; if images are not shared, copy those of the fold.
 
-    `redrawn` are in place already.
+    The figures in `redrawn` exist already.
     """
     files = {figure.file for figure in redrawn}
     others = [figure for figure in noted_figures(fold_dir) if figure.file not in files]
@@ -142,7 +144,7 @@ def _note_figures(fold_dir: Path, run_dir: Path, redrawn: list[Figure], *, share
 def _picture_mistakes(
     joined: CrossValidation, tested: datasets.Dataset, folder: Path
 ) -> list[Figure]:
-    """Draw the images whose class was not found, if there are any."""
+    """Draw the misclassified images, if there are any."""
     rows = {file: row for row, file in enumerate(tested["file"][:])}
     mistakes = [
         (mistake, open_image(tested[rows[mistake.file]]))

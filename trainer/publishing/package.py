@@ -25,7 +25,7 @@ from trainer.decision.outputs import (
     collect_outputs,
     fit_reference,
     observe_images,
-    observe_part,
+    observe_split,
 )
 from trainer.decision.rules import fit_rules
 from trainer.evaluation import ood_images, scores
@@ -94,7 +94,7 @@ def build_package(
         context.run_dir,
         network_saw_left_out=config.model.tune == "all",
     )
-    served, test = export.load_exported(folder), images.parts["test"]
+    served, test = export.load_exported(folder), images.splits["test"]
     checks = run_checks(served, test, evaluation.predictions, config.checks, seed, images.boxes)
     PHASES.start("card")
     report.write_report(
@@ -128,9 +128,9 @@ def export_model(backbone: Backbone, images: Images, folder: Path, *, tile: bool
         bit_depth=images.bit_depth,
         tile=tile,
     )
-    test = images.parts["test"]
+    test = images.splits["test"]
     compared = [open_image(row) for row in test.select(range(min(COMPARED_IMAGES, len(test))))]
-    predictor, proof = export.prove_equal(backbone.model, backbone.data_config, folder, compared)
+    predictor, proof = export.verify_export(backbone.model, backbone.data_config, folder, compared)
     return ExportedModel(folder, predictor, proof)
 
 
@@ -155,7 +155,7 @@ def collect(
     reference = fit_reference(fast, images, settings.reference_images, seed)
     stages = reference.stages if reference.detector else []
     start = time.monotonic()
-    test = observe_part(predictor, images.parts["test"], stages, "testing")
+    test = observe_split(predictor, images.splits["test"], stages, "testing")
     images_per_second = len(test.logits) / (time.monotonic() - start)
     ood = {}
     if reference.detector:
@@ -204,7 +204,7 @@ def evaluate(
         run_dir: where `predictions.csv` and the outputs go, which a cross-validation joins.
         network_saw_left_out: whether the classes left out were part of the network's training.
     """
-    test, reference = images.parts["test"], collected.reference
+    test, reference = images.splits["test"], collected.reference
     outputs = collect_outputs(
         reference, decision.detector, images.labels, test, collected.test, collected.ood
     )

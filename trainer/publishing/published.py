@@ -1,4 +1,4 @@
-"""Whether a published folder is what training wrote: whole, unchanged, and without links."""
+"""Integrity of a published folder: complete, unchanged since training, and without links."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trainer.runtime.files import disk_errors_explained
 WEIGHTS_FILE = "model.safetensors"
 REQUIRED_FILES = (WEIGHTS_FILE, "config.json", CARD_FILE, REPORT_FILE)
 HOW_TO_REWRITE = (
-    "Delete this folder and give the training command again with --resume: it is written again."
+    "Delete this folder and run the training command with --resume: it is written again."
 )
 LISTED_FILES = 5
 # Reading a pickle runs the code in it.
@@ -25,15 +25,15 @@ _PICKLE_SUFFIXES = {".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"
 
 
 def check_published(folder: Path) -> Report:
-    """Return the report of a published folder that is as training wrote it.
+    """Check that a published folder is as training wrote it; return its report.
 
-    A report whose fields have names of an earlier version is written again with today's.
+    A report with field names of an earlier version is rewritten with the current names.
 
     Raises:
-        DataError: files are missing, changed, strange to it, or links; the message names them.
+        DataError: files are missing, changed, unexpected or links; the message names them.
     """
     if folder.is_symlink() or not folder.is_dir():
-        raise DataError(f"{folder} is no folder, or a link to one. Put the folder itself there.")
+        raise DataError(f"{folder} is not a folder, or a link to one. Put the folder itself there.")
     with disk_errors_explained(folder, HOW_TO_REWRITE):
         report = _checked(folder)
         if _has_earlier_names(folder / REPORT_FILE):
@@ -50,7 +50,7 @@ def _checked(folder: Path) -> Report:
     files = dict(published_files(folder))
     _refuse(
         folder,
-        "holds links or things that are no plain files, which are not followed",
+        "contains links or special files, which are not followed",
         [name for name, path in files.items() if path.is_symlink() or not path.is_file()],
         "Remove them, or put plain files in their place.",
     )
@@ -62,7 +62,7 @@ def _checked(folder: Path) -> Report:
     )
     _refuse(
         folder,
-        "holds files that may run code when they are read",
+        "contains files that may run code when they are read",
         [name for name, path in files.items() if path.suffix.lower() in _PICKLE_SUFFIXES],
         f"Move them elsewhere; the weights are in {WEIGHTS_FILE}.",
     )
@@ -74,7 +74,7 @@ def _checked(folder: Path) -> Report:
     _refuse(folder, "is damaged: it lacks", sorted(written.keys() - files.keys()), HOW_TO_REWRITE)
     _refuse(
         folder,
-        "holds files that training did not write",
+        "contains files that training did not write",
         sorted(files.keys() - written.keys() - {CARD_FILE, REPORT_FILE}),
         "Move them elsewhere: a push would publish them.",
     )

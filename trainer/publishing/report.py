@@ -1,4 +1,4 @@
-"""Gather all that is known of a finished run: its report and its figures."""
+"""Write the report of a finished run, its figures and its example images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from trainer.evaluation.metrics.intervals import grouped_proportion
 from trainer.evaluation.sample_rows import choose_samples
 from trainer.fitting.loop import TrainingResult
 from trainer.inputs.augment import Augment, draw
-from trainer.inputs.loading import mixed_seed, seen_tiles
+from trainer.inputs.loading import mixed_seed, scaled_tiles
 from trainer.model.backbone import Backbone, count_parameters
 from trainer.publishing.example_images import write_examples
 from trainer.publishing.shared_images import note_figures
@@ -38,7 +38,7 @@ AUGMENTED = 11
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How good the published model is on the test images.
+    """Results of the published model on the test images.
 
     Attributes:
         predictions: of the test images, in their order.
@@ -53,7 +53,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What the stages of a run found out, before it is put in words."""
+    """The results of all stages of a run, from which the report is written."""
 
     config: TrainConfig
     images: Images
@@ -66,12 +66,12 @@ class FinishedRun:
 
     @property
     def images_shared(self) -> bool:
-        """Whether pictures of the data may be published: drawn ones always."""
+        """Whether images of the data may be published; drawn images always may."""
         return self.config.data.publish_images or self.images.kind == "drawn"
 
 
 def _machine_facts(context: RunContext, fit: TrainingResult) -> report.Machine:
-    """Return what the run ran on."""
+    """Return the machine of the run, its precision and versions."""
     accelerator = context.accelerator
     precision = accelerator.mixed_precision
     return report.Machine(
@@ -90,7 +90,7 @@ def write_report(run: FinishedRun, folder: Path) -> None:
     """Write `report.json`, figures and example images.
 
     Examples, and figures that show images, go into the run folder instead of the published `folder`
-    where images may not be shared.
+    if images may not be shared.
     """
     predictions, run_dir = run.evaluation.predictions, run.context.run_dir
     epochs = _epochs(run.fit)
@@ -150,16 +150,16 @@ def _data_facts(run: FinishedRun) -> report.Data:
     images = run.images
     splits = []
     for name in ("train", "validation", "test"):
-        counts = Counter(images.parts[name]["label"][:])
+        counts = Counter(images.splits[name]["label"][:])
         splits.append(
             report.Split(
                 name=name,
-                images=len(images.parts[name]),
+                images=len(images.splits[name]),
                 images_by_class={label: counts[i] for i, label in enumerate(images.labels)},
                 origin=images.origins[name],
             )
         )
-    sizes_px = [tuple(size) for part in images.parts.values() for size in part["size_px"][:]]
+    sizes_px = [tuple(size) for split in images.splits.values() for size in split["size_px"][:]]
     by_area = sorted(sizes_px, key=lambda size: size[0] * size[1])
     return report.Data(
         source=images.source,
@@ -178,11 +178,11 @@ def _data_facts(run: FinishedRun) -> report.Data:
 
 
 def _surface_facts(images: Images, surfaces: Surfaces) -> report.SharedSurfaces:
-    files = {name: set(part["file"][:]) for name, part in images.parts.items()}
+    files = {name: set(split["file"][:]) for name, split in images.splits.items()}
     labels = {
         file: label
-        for part in images.parts.values()
-        for file, label in zip(part["file"][:], part["label"][:], strict=True)
+        for split in images.splits.values()
+        for file, label in zip(split["file"][:], split["label"][:], strict=True)
     }
     sizes = Counter(surfaces.groups.values())
     random_leakage, _ = random_split_leakage(surfaces, labels, len(files["test"]) / len(labels))
@@ -205,7 +205,7 @@ def _surface_facts(images: Images, surfaces: Surfaces) -> report.SharedSurfaces:
             report.Leakage(
                 part="test",
                 seen_in="training or validation",
-                images=len(leaking_files(images.parts, surfaces)),
+                images=len(leaking_files(images.splits, surfaces)),
                 of=len(files["test"]),
             ),
         ],
@@ -214,9 +214,9 @@ def _surface_facts(images: Images, surfaces: Surfaces) -> report.SharedSurfaces:
 
 
 def _unseen_test(images: Images, predictions: list[Prediction]) -> report.UnseenTest | None:
-    """Score the test images that show nothing of training, where others do."""
-    leaking = leaking_files(images.parts, images.surfaces)
-    test = images.parts["test"]
+    """Score the test images without overlap with training images, if others have overlap."""
+    leaking = leaking_files(images.splits, images.surfaces)
+    test = images.splits["test"]
     truth = test.features["label"].int2str(test["label"][:])
     unseen = [row for row, file in enumerate(test["file"][:]) if file not in leaking]
     right = [predictions[row].label == truth[row] for row in unseen]
@@ -232,7 +232,7 @@ def _training_facts(run: FinishedRun, epochs: list[report.Epoch]) -> report.Trai
         settings=[
             report.Setting(flag=flag, value=value, default=default)
             for flag, value, default in run.config.flags()
-            # Where a run was kept, that it was resumed or watched, does not bear on its result.
+            # The run folder, resuming and tracking do not affect the result.
             if flag not in ("--run-dir", "--resume", "--log-with")
         ],
         epochs=epochs,
@@ -244,18 +244,18 @@ def _training_facts(run: FinishedRun, epochs: list[report.Epoch]) -> report.Trai
 def _write_image_figures(
     run: FinishedRun, predictions: list[Prediction], folder: Path
 ) -> list[report.Figure]:
-    """Draw the figures that show images: test predictions, augmentations and heatmaps."""
-    row, tile = run.images.parts["train"][0], run.config.model.tile
-    pixels = seen_tiles(row, run.backbone.data_config, tile=tile)[0]
+    """Draw the figures that show images: predictions, augmentations and heatmaps."""
+    row, tile = run.images.splits["train"][0], run.config.model.tile
+    pixels = scaled_tiles(row, run.backbone.data_config, tile=tile)[0]
     seed = run.config.run.seed
     draws = torch.stack([draw(mixed_seed(seed, number)) for number in range(AUGMENTED)])
     augment = Augment(run.config.recipe, run.backbone.data_config)
     batch = augment((pixels.expand(AUGMENTED, -1, -1, -1), draws))
-    changed = [v2.functional.to_pil_image(image) for image in augment.normalise.undo(batch)]
+    augmented = [v2.functional.to_pil_image(image) for image in augment.normalize.undo(batch)]
     original = v2.functional.to_pil_image(pixels)
     drawn = [
         draw_samples(run.images, predictions, folder),
-        results.write_augmentations(original, changed, folder),
+        results.write_augmentations(original, augmented, folder),
     ]
     if run.checks.explained:
         drawn.append(write_heatmaps(run.checks.explained, folder))
@@ -263,8 +263,8 @@ def _write_image_figures(
 
 
 def draw_samples(images: Images, predictions: list[Prediction], folder: Path) -> report.Figure:
-    """Draw some test images, and what the model says of them, into `folder`."""
-    test = images.parts["test"]
+    """Draw some test images with their predictions into `folder`."""
+    test = images.splits["test"]
     samples = []
     for index in choose_samples(test["label"][:], images.labels, predictions, SAMPLES):
         row, prediction = test[index], predictions[index]

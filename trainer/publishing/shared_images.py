@@ -1,4 +1,4 @@
-"""Pictures of the data: in the published folder if they may be shared, else in the run folder."""
+"""Figures and examples with images of the data: in the published folder or in the run folder."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from model_card.schema.report import Figure, Report
 from trainer.errors import DataError
 
 EXAMPLES_DIR = "examples"
-# In the run folder: the figures that show images, wherever they are.
+# In the run folder: the list of figures that show images, wherever they are.
 NOTES_FILE = "image_figures.json"
 
 _JSON = TypeAdapter(list[Figure])
 
 
 def note_figures(figures: list[Figure], run_dir: Path) -> None:
-    """Note which figures of a run show images, so that they can be moved later."""
+    """Record which figures of a run show images, so that they can be moved later."""
     (run_dir / NOTES_FILE).write_bytes(_JSON.dump_json(figures, indent=2) + b"\n")
 
 
@@ -25,27 +25,27 @@ def noted_figures(run_dir: Path) -> list[Figure]:
     """Return the figures that show images.
 
     Raises:
-        DataError: they were not noted, or the note is damaged.
+        DataError: the list is missing or damaged.
     """
     file = run_dir / NOTES_FILE
     try:
         return _JSON.validate_json(file.read_bytes())
     except (OSError, ValidationError) as error:
         raise DataError(
-            f"{file} can't be read, so it is not known which figures show images. Set "
+            f"{file} can't be read, and it lists the figures that show images. Set "
             "--publish-images as it was, or train again in another folder."
         ) from error
 
 
 def publish_images(report: Report, published: Path, run_dir: Path) -> Report:
-    """Move the pictures of a run into its published folder; return the report with them."""
+    """Move the images of a run into its published folder; return the report with them."""
     shown = noted_figures(run_dir)
     _move(shown, run_dir, published)
     return _with_figures(report, [*_others(report, shown), *shown], shared=True)
 
 
 def withdraw_images(report: Report, published: Path, run_dir: Path) -> Report:
-    """Move the pictures out of the published folder; return the report without them."""
+    """Move the images out of the published folder; return the report without them."""
     shown = noted_figures(run_dir)
     _move(shown, published, run_dir)
     return _with_figures(report, _others(report, shown), shared=False)
@@ -57,7 +57,7 @@ def _others(report: Report, shown: list[Figure]) -> list[Figure]:
 
 
 def _move(figures: list[Figure], source: Path, target: Path) -> None:
-    """Move figures and examples; what an interrupted move took along already stays there."""
+    """Move figures and examples; skip those that an interrupted move already moved."""
     examples = sorted((source / EXAMPLES_DIR).glob("*"))
     for name in [figure.file for figure in figures] + [
         path.relative_to(source).as_posix() for path in examples

@@ -1,4 +1,4 @@
-"""Where results are cached that cost much and hold for every run on the same images."""
+"""The cache of expensive results that are valid for every run on the same images."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ logger = logging.getLogger(__name__)
 
 
 def cache_folder(kind: str, chosen: Path | None) -> Path:
-    """Return where results of one kind are kept: under `chosen`, or the user's cache folder."""
+    """Return the cache folder of one kind of results, in `chosen` or the user's cache folder."""
     return (chosen or user_cache_path("strip-defect-classifier")) / kind
 
 
 @contextmanager
 def cache_is_optional(folder: Path) -> Iterator[None]:
-    """Continue after the block where the cache in `folder` can't be read or written.
+    """Continue after the block if the cache in `folder` can't be read or written.
 
-    A home that belongs to nobody (containers), a read-only or full disk cost the cache, not the
-    run. It is said once a folder.
+    A missing home (containers), a read-only or a full disk disables the cache, not the run. The
+    warning appears once per folder.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Checkpoints: tensors and facts in one safetensors file, replaced whole or not at all."""
+"""Checkpoints: tensors and facts in one safetensors file, replaced atomically."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ Tensors = dict[str, torch.Tensor]
 
 
 def save(file: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
-    """Write a checkpoint; a kill at any moment leaves the former one or this one.
+    """Write a checkpoint; a kill at any moment leaves the previous one or this one.
 
-    A checksum of all that it holds goes with it: a bit that a disk flips in a weight would
-    otherwise go unnoticed. It costs about a sixth of the time that writing takes.
+    It contains a checksum, since a flipped bit in a weight would otherwise go unnoticed. The
+    checksum costs about a sixth of the writing time.
 
     Args:
-        file: is replaced.
-        tensors: of any device and layout.
-        facts: anything that JSON holds.
+        file: to replace.
+        tensors: on any device and in any layout.
+        facts: serializable as JSON.
     """
-    # safetensors takes contiguous tensors only, and channels_last weights are not.
+    # safetensors requires contiguous tensors, and channels_last weights are not.
     packed = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(facts)
     metadata = {FACTS: text, CHECKSUM: _checksum(packed, text)}
@@ -40,14 +40,14 @@ def save(file: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
 
 
 def load(file: Path, advice: str = "Remove it to start again.") -> tuple[Tensors, dict[str, Any]]:
-    """Read what `save` wrote.
+    """Load a checkpoint of `save`.
 
     Args:
-        file: of `save`.
-        advice: what the user can do without this file.
+        file: to load.
+        advice: for the user if the file can't be used.
 
     Raises:
-        DataError: the file is missing, damaged, or no checkpoint of this version.
+        DataError: the file is missing, damaged, or not a checkpoint of this version.
     """
     try:
         with safe_open(file, framework="pt") as opened:
@@ -64,18 +64,18 @@ def load(file: Path, advice: str = "Remove it to start again.") -> tuple[Tensors
         )
     if _checksum(tensors, metadata[FACTS]) != metadata[CHECKSUM]:
         raise DataError(
-            f"The checkpoint {file} is damaged: it does not hold what was written (its checksum "
-            f"differs). Put a copy of it back if you have one. {advice}"
+            f"The checkpoint {file} is damaged: its checksum is wrong. Put a copy of it back if "
+            f"you have one. {advice}"
         )
     return tensors, json.loads(metadata[FACTS])
 
 
 def _checksum(tensors: Tensors, facts: str) -> str:
-    """Return the XXH3 of names, types, shapes and bytes of tensors, and of the facts."""
+    """Return the XXH3 hash of names, types, shapes and bytes of tensors, and of the facts."""
     digest = xxh3_128(facts.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        # Without elements, there is nothing to view as bytes.
+        # An empty tensor can't be viewed as bytes.
         if tensor.numel():
             digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
@@ -83,33 +83,33 @@ def _checksum(tensors: Tensors, facts: str) -> str:
 
 def pack(**states: Tensors) -> Tensors:
     """Join state dicts under prefixes: `pack(model=…)` gives `model/name` → tensor."""
-    return {f"{part}/{name}": t for part, state in states.items() for name, t in state.items()}
+    return {f"{key}/{name}": t for key, state in states.items() for name, t in state.items()}
 
 
-def unpack(tensors: Tensors, part: str) -> Tensors:
+def unpack(tensors: Tensors, key: str) -> Tensors:
     """Return one of the state dicts that `pack` joined."""
-    prefix = part + "/"
+    prefix = key + "/"
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> Tensors:
-    """Return an optimiser's moments as `<parameter index>/<name>` → tensor.
+    """Return the moments of an optimizer as `<parameter index>/<name>` → tensor.
 
-    Learning rates are no part of it: they follow from the settings and the step.
+    Learning rates are not included: they follow from the settings and the step.
     """
     state = optimizer.state_dict()["state"]
     return {f"{i}/{name}": t for i, moments in state.items() for name, t in moments.items()}
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
-    """Put back what `optimizer_state` returned."""
+    """Restore the state of `optimizer_state`."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, Tensors] = {}
     for key, tensor in tensors.items():
         index, _, name = key.partition("/")
         parameter = parameters[int(index)]
         if tensor.shape == parameter.shape:
-            # A fused kernel walks through memory: moments must lie there as the weights do.
+            # A fused kernel iterates over memory: moments need the memory layout of the weights.
             tensor = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
         state.setdefault(int(index), {})[name] = tensor
     groups = optimizer.state_dict()["param_groups"]
@@ -117,12 +117,12 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> Non
 
 
 def scaler_state(scaler: torch.amp.GradScaler) -> Tensors:
-    """Return by how much an fp16 run scales its losses, and for how many steps that went well."""
+    """Return the loss scale of an fp16 run, and the number of steps without overflow."""
     state = scaler.state_dict()
     return {"scale": torch.tensor(state["scale"]), "steps": torch.tensor(state["_growth_tracker"])}
 
 
 def restore_scaler(scaler: torch.amp.GradScaler, tensors: Tensors) -> None:
-    """Put back what `scaler_state` returned."""
+    """Restore the state of `scaler_state`."""
     found = {"scale": tensors["scale"].item(), "_growth_tracker": int(tensors["steps"])}
     scaler.load_state_dict(scaler.state_dict() | found)

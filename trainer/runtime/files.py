@@ -1,4 +1,4 @@
-"""Files that are replaced whole or not at all, and what a disk refuses, in words."""
+"""Atomic writes, and explained errors of the disk."""
 
 from __future__ import annotations
 
@@ -14,36 +14,37 @@ from safetensors import SafetensorError
 from trainer.errors import UserError
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# safetensors and Arrow pass on what the system says, but not its number.
+# safetensors and Arrow report the message of the system, but not its number.
 _NO_SPACE_WORDS = ("No space left", "quota exceeded", "File too large")
 
 
 @contextmanager
 def replaced_whole(file: Path) -> Iterator[Path]:
-    """Yield the path of a file to write, which takes the place of `file` once it is complete.
+    """Yield a path to write to; it replaces `file` atomically at the end of the block.
 
-    A failure, or a kill at any moment, leaves the former file.
+    A failure, or a kill at any moment, leaves the previous file.
     """
     partial = file.with_name(file.name + ".partial")
     try:
         yield partial
         partial.replace(file)
     except BaseException:
-        # Half a file takes up room that a full disk needs.
+        # An incomplete file would take up space on a full disk.
         partial.unlink(missing_ok=True)
         raise
 
 
 @contextmanager
 def disk_errors_explained(folder: Path, advice: str) -> Iterator[None]:
-    """Turn what the disk under `folder` refuses into words.
+    """Explain errors of the disk under `folder`.
 
     Args:
-        folder: where the block writes. Errors about files elsewhere pass, unless a disk is full.
-        advice: what to do then.
+        folder: where the block writes. Errors about files elsewhere are not changed, unless a disk
+            is full.
+        advice: what to do after the problem is fixed.
 
     Raises:
-        UserError: no room is left, or a file in `folder` can't be read or written.
+        UserError: the disk is full, or a file in `folder` can't be read or written.
     """
     try:
         yield
@@ -51,7 +52,7 @@ def disk_errors_explained(folder: Path, advice: str) -> Iterator[None]:
         number = _number(error)
         if number in _NO_SPACE or any(words in str(error) for words in _NO_SPACE_WORDS):
             raise UserError(
-                f"There is no room left to write in {folder}. Make some. {advice}"
+                f"The disk is full: {folder} can't be written. Free some space. {advice}"
             ) from error
         name = _file(error)
         if isinstance(error, SafetensorError) and number:
@@ -67,11 +68,11 @@ def disk_errors_explained(folder: Path, advice: str) -> Iterator[None]:
 def _number(error: OSError | SafetensorError) -> int | None:
     if isinstance(error, OSError):
         return error.errno
-    said = re.search(r"os error (\d+)", str(error))
-    return int(said[1]) if said else None
+    quoted = re.search(r"os error (\d+)", str(error))
+    return int(quoted[1]) if quoted else None
 
 
 def _file(error: OSError | SafetensorError) -> Path | None:
-    """Return which file an error is about; of two, the one that was to be replaced."""
+    """Return the file of an error; of two, the one to be replaced."""
     name = getattr(error, "filename2", None) or getattr(error, "filename", None)
     return Path(os.fsdecode(name)) if isinstance(name, str | bytes | os.PathLike) else None

@@ -35,11 +35,11 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stop_signals_raised() -> Iterator[None]:
-    """Raise `Stopped` where a stop signal arrives, inside a `with` block.
+    """Raise `Stopped` when a stop signal arrives inside a `with` block.
 
-    Python raises an error for Ctrl-C alone; the other signals would end the process on the spot.
-    A process that is stopping already finishes its last words, unless Ctrl-C is pressed again:
-    torchrun sends SIGTERM to all processes of a run as soon as the first one has ended.
+    Python raises an exception for Ctrl-C alone; the other signals would end the process at once.
+    A process that is already stopping ignores further signals except Ctrl-C: torchrun sends SIGTERM
+    to all processes of a run as soon as the first one has ended.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -51,10 +51,10 @@ def stop_signals_raised() -> Iterator[None]:
 
 
 def leave_to_parent(_worker: int) -> None:
-    """Let no stop signal disturb a process that loads images; the training ends it by SIGTERM.
+    """Ignore stop signals in a data loading process; the training ends it with SIGTERM.
 
-    Terminals, torchrun and `timeout` signal the whole process group. A loader that dies of a signal
-    would take the training with it before the checkpoint is written.
+    Terminals, torchrun and `timeout` signal the whole process group. A loader that a signal kills
+    would end the training before the checkpoint is written.
     """
     # Windows has no process groups.
     if hasattr(os, "setpgid"):
@@ -64,8 +64,8 @@ def leave_to_parent(_worker: int) -> None:
 
 
 def _end_quietly(number: int, frame: FrameType | None) -> None:
-    # Slurm signals each process by itself. Exit code 0 is no error for the training, which has the
-    # batches of the step already.
+    # Slurm signals each process separately. Exit code 0 is no error for the training, which already
+    # has the batches of the current step.
     os._exit(0)
 
 
@@ -73,12 +73,12 @@ class StopRequest:
     """A stop signal as a request that the training loop grants after the current step.
 
     Args:
-        agree: where several processes train together, returns to all of them the highest of the
-            numbers with which they call it. They must stop after the same step, and a signal may
-            reach only one of them.
+        agree: if several processes train together, a function that returns the maximum of its
+            argument over all processes. They must stop after the same step, and a signal may reach
+            only one of them.
 
     Attributes:
-        number: of the signal that arrived; None if there was none.
+        number: of the signal that arrived; None before.
     """
 
     def __init__(self, agree: Callable[[int], int] | None = None) -> None:
@@ -86,7 +86,7 @@ class StopRequest:
         self._agree = agree
 
     def asked(self) -> bool:
-        """Return whether a signal arrived, here or at a process that trains with this one.
+        """Return whether a signal arrived at this process or at one that trains with it.
 
         All processes must call this the same number of times.
         """
@@ -96,16 +96,16 @@ class StopRequest:
         if agreed:
             self._note(agreed)
             self.number = agreed
-        # A signal that arrived after the others were asked counts the next time.
+        # A signal that arrives after the exchange counts in the next call.
         return agreed > 0
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Note stop signals inside a `with` block.
+        """Record stop signals inside a `with` block.
 
-        Where a process trains alone, a second Ctrl-C raises `Stopped` at once. Other signals are
-        often sent twice: by a terminal that closes, by service managers, `timeout`, and by Slurm
-        to torchrun, which passes it on, and to the processes that torchrun started.
+        If a process trains alone, a second Ctrl-C raises `Stopped` at once. Other signals are often
+        sent twice: by a terminal that closes, service managers, `timeout`, and by Slurm to
+        torchrun, which forwards it, and to the processes that torchrun started.
 
         Raises:
             Stopped: a signal arrived after the last call of `asked`.
@@ -115,7 +115,7 @@ class StopRequest:
         self.grant()
 
     def grant(self) -> None:
-        """Raise `Stopped` for the signal that arrived, if there was one."""
+        """Raise `Stopped` if a signal arrived."""
         if self.number is not None:
             raise Stopped(self.number)
 
@@ -138,9 +138,9 @@ class StopRequest:
 
 @contextmanager
 def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Handle stop signals inside a `with` block; only a program's main thread can.
+    """Handle stop signals inside a `with` block; only the main thread can.
 
-    A signal that is ignored stays ignored: `nohup`, and shells with background jobs, rely on it.
+    An ignored signal stays ignored: `nohup` and background jobs of shells rely on it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

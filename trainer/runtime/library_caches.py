@@ -1,7 +1,7 @@
-"""Temporary caches for libraries whose own can't be written, as in containers without a home.
+"""Temporary caches for libraries whose caches are not writable, as in containers without a home.
 
-`datasets` and `evaluate` fail without them, some only once a network is trained. They read where
-their caches are when they are imported.
+`datasets` and `evaluate` fail without a cache, sometimes only after training. They read the
+location of their caches when they are imported.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-# Of the Hugging Face libraries: variable, and folder in HF_HOME.
+# The caches of the Hugging Face libraries: variable, and folder in HF_HOME.
 HF_CACHES = {
     "HF_ASSETS_CACHE": "assets",
     "HF_DATASETS_CACHE": "datasets",
@@ -23,19 +23,19 @@ HF_CACHES = {
     "HF_MODULES_CACHE": "modules",
     "HF_XET_CACHE": "xet",
 }
-# A full disk takes an empty file, but no content.
+# A full disk accepts an empty file, but no content.
 _TRIED_BYTES = 4096
 # Deleted when the process ends.
 _temporary: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def replace_unwritable_caches(environment: MutableMapping[str, str]) -> None:
-    """Point libraries to a temporary folder where their own caches can't be written; report it.
+    """Point libraries to a temporary folder if their caches are not writable, with a warning.
 
-    Weights and tokens that were stored before are still found.
+    Cached weights and stored tokens are still found.
 
     Args:
-        environment: variables of the process; changed.
+        environment: of the process; it is changed in place.
     """
     home = Path(environment.get("HOME") or Path.home())
     cache = Path(environment.get("XDG_CACHE_HOME") or home / ".cache")
@@ -51,7 +51,7 @@ def replace_unwritable_caches(environment: MutableMapping[str, str]) -> None:
         variable: found
         for variable, folders in wanted.items()
         if (found := next((r for r in map(_why_unwritable, folders) if r), None))
-        # What lies in a read-only cache of weights can still be used.
+        # The weights in a read-only cache can still be used.
         and not (variable == "HF_HUB_CACHE" and folders[0].is_dir())
     }
     if not reasons:
@@ -62,8 +62,8 @@ def replace_unwritable_caches(environment: MutableMapping[str, str]) -> None:
     first = next(iter(reasons))
     setting = "MPLCONFIGDIR" if first == "MPLCONFIGDIR" else "HF_HOME"
     logger.warning(
-        "The cache %s can't be written (%s): a temporary one takes its place for this run. Set %s "
-        "to a folder that can be written.",
+        "The cache %s can't be written (%s): this run uses a temporary one. Set %s to a folder "
+        "that can be written.",
         wanted[first][0],
         reasons[first],
         setting,
@@ -71,7 +71,7 @@ def replace_unwritable_caches(environment: MutableMapping[str, str]) -> None:
 
 
 def _why_unwritable(folder: Path) -> str | None:
-    """Return why no file can be written in a folder, or in the nearest one above it that exists."""
+    """Return why a folder, or its nearest existing parent, is not writable; None if it is."""
     try:
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent

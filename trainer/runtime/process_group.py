@@ -1,4 +1,4 @@
-"""What the processes of one training learn from each other, over the CPU: no GPU waits for it."""
+"""Communication between the processes of a training, over the CPU so that no GPU waits."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import torch.distributed as dist
 
 
 def highest(number: int) -> int:
-    """Return, in all processes, the highest of the numbers with which they call this."""
+    """Return the maximum of `number` over all processes."""
     return int(max(tensor.item() for tensor in gathered(torch.tensor(number))))
 
 
 def gathered(tensor: torch.Tensor) -> list[torch.Tensor]:
-    """Return the tensors with which all processes call this, in the order of the processes.
+    """Return the tensors of all processes, in the order of the processes.
 
     Args:
-        tensor: in memory; of the same shape and type in each process.
+        tensor: on the CPU, with the same shape and type in each process.
     """
     if not (dist.is_available() and dist.is_initialized()):
         return [tensor]
@@ -29,5 +29,5 @@ def gathered(tensor: torch.Tensor) -> list[torch.Tensor]:
 
 @cache
 def _on_cpu() -> Any:
-    """Return a group of all processes that exchanges tensors in memory, whatever training uses."""
+    """Return a process group that exchanges CPU tensors, whatever backend training uses."""
     return dist.new_group(backend="gloo")

@@ -1,4 +1,4 @@
-"""Whether pretrained weights are cached or within reach, found out in seconds."""
+"""A quick check that pretrained weights are cached or can be downloaded."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ HOW_TO_DO_WITHOUT = (
 
 
 def check_reachable(model: str) -> None:
-    """Make sure that the Hub answers, unless the weights of a timm model are cached.
+    """Check that the Hub responds, unless the weights of a timm model are cached.
 
     Raises:
-        ConfigError: nobody has published weights of this model.
-        HubError: the Hub does not answer, or has no such model.
+        ConfigError: the model has no published weights.
+        HubError: the Hub does not respond, or has no such model.
     """
     repo_id = _repo_id(model)
     if repo_id is None:
@@ -50,7 +50,7 @@ def check_reachable(model: str) -> None:
                 f"The pretrained weights of {model} are not cached, and HF_HUB_OFFLINE forbids "
                 f"all requests to the Hub. Unset it, or do without the Hub. {HOW_TO_DO_WITHOUT}"
             )
-        # Whether it has a file of this name does not matter: timm knows others, too.
+        # A missing config.json is fine: timm knows other files, too.
         response = http_backoff(
             "HEAD",
             hf_hub_url(repo_id, "config.json"),
@@ -67,13 +67,13 @@ def check_reachable(model: str) -> None:
         ) from error
     except (HfHubHTTPError, HFValidationError, httpx2.HTTPError, OSError) as error:
         raise HubError(
-            f"The pretrained weights of {model} can't be had from the Hub at "
+            f"The pretrained weights of {model} can't be downloaded from the Hub at "
             f"{constants.ENDPOINT}: {_first_line(error)}\n{HOW_TO_DO_WITHOUT}"
         ) from error
 
 
 def _repo_id(model: str) -> str | None:
-    """Return where a model's weights are on the Hub, None if they are elsewhere or nowhere."""
+    """Return the Hub repository of a model's weights; None if they are elsewhere."""
     source, _, place = model.partition(":")
     if source == "hf-hub":
         return place.partition("@")[0]

@@ -1,4 +1,4 @@
-"""What the run ran on: processor, GPU, versions."""
+"""The machine: processor, GPU, memory allocation, versions."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ PACKAGES = (
     "huggingface_hub",
     "safetensors",
 )
-# Of malloc.h: no block has a mapping of its own; with -1, the end of the heap is never given back.
+# Options of malloc.h. Together they make glibc keep freed memory instead of returning it.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 
 def processor_name() -> str:
-    """Return the processor's name, from where the system keeps it."""
+    """Return the name of the processor."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text(encoding="utf-8").splitlines():
@@ -39,18 +39,18 @@ def processor_name() -> str:
 
 
 def core_count() -> int:
-    """Return how many processor cores this process may use."""
+    """Return the number of processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def keep_freed_memory() -> None:
-    """Tell the C library to keep what is freed, for the next step to use again.
+    """Make the C library keep freed memory, so that the next step uses it again.
 
-    glibc gives large blocks back to the system at once, and a step on a processor, which frees and
-    takes gigabytes of activations, then waits for fresh pages: a sixth of its time or more
-    (`python -m benchmarks.steps`). Other C libraries are left alone.
+    glibc returns large blocks to the system at once. A training step on a CPU frees and allocates
+    gigabytes of activations, and would spend a sixth of its time or more waiting for new pages
+    (`python -m benchmarks.steps`). Other C libraries are not changed.
     """
     if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         return
@@ -60,20 +60,20 @@ def keep_freed_memory() -> None:
 
 
 def accelerator_name(device: torch.device) -> str | None:
-    """Return the name of the GPU that `device` is, None for a processor."""
+    """Return the name of a GPU, None for a CPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return None if device.type == "cpu" else device.type
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that decide a result."""
+    """Return the versions of Python and of the packages that affect results."""
     own = {"python": platform.python_version(), "strip-defect-classifier": __version__}
     return own | {name: _installed_version(name) for name in PACKAGES}
 
 
 def _installed_version(package: str) -> str:
-    """Return what the installer noted; a package that was copied there by hand has no notes."""
+    """Return the installed version of a package; one that was copied by hand has no metadata."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -28,7 +28,7 @@ class Images:
     """The images of a run, checked and divided.
 
     Attributes:
-        parts: `train`, `validation` and `test`, with the columns of `trainer.data.sources` and
+        splits: `train`, `validation` and `test`, with the columns of `trainer.data.sources` and
             `group`.
         origins: for each part, half a sentence on how it came about.
         division: how the test part was set apart.
@@ -38,7 +38,7 @@ class Images:
         boxes: folders of boxes, as `trainer.data.voc_boxes.read_boxes` takes them.
     """
 
-    parts: DatasetDict
+    splits: DatasetDict
     origins: dict[str, str]
     division: Division
     surfaces: Surfaces | None
@@ -51,18 +51,18 @@ class Images:
     @property
     def labels(self) -> list[str]:
         """Class names, in the order of the network's outputs."""
-        return list(self.parts["train"].features["label"].names)
+        return list(self.splits["train"].features["label"].names)
 
     @property
     def bit_depth(self) -> int:
         """Significant bits of samples of more than 8."""
-        return int(self.parts["train"][bit_depth.COLUMN][0])
+        return int(self.splits["train"][bit_depth.COLUMN][0])
 
     def digest(self) -> str:
         """Return a fingerprint of the files, with their content, in each part under each label."""
         lines = [
             f"{name}\t{file}\t{label}\t{self.contents[file]}"
-            for name, part in sorted(self.parts.items())
+            for name, part in sorted(self.splits.items())
             for file, label in zip(part["file"][:], part["label"][:], strict=True)
         ]
         lines.append(f"{self.bit_depth} bits")
@@ -85,7 +85,7 @@ def prepare_images(config: TrainConfig, run_dir: Path | None) -> list[Images]:
         ConfigError: the run began with other images.
     """
     found = find_images(config.data)
-    everything = pooled(found.parts)
+    everything = pooled(found.splits)
     contents = fingerprints(everything)
     same_as_before = run_dir is not None and check_unchanged(run_dir, contents)
     surfaces = None
@@ -95,7 +95,7 @@ def prepare_images(config: TrainConfig, run_dir: Path | None) -> list[Images]:
             surfaces = read_surfaces(run_dir, everything["file"][:])
         if surfaces is None:
             surfaces = find_surfaces(everything, config.run.cache_dir)
-    parts = _with_groups(found.parts, surfaces)
+    parts = _with_groups(found.splits, surfaces)
     if config.data.folds:
         divided = divide_into_folds(parts, config.data, config.run.seed)
     else:
@@ -104,7 +104,7 @@ def prepare_images(config: TrainConfig, run_dir: Path | None) -> list[Images]:
     boxes = choose_boxes(config.checks.boxes, found.boxes, tests)
     prepared = [
         Images(
-            parts=parts,
+            splits=parts,
             origins=origins,
             division=division,
             surfaces=surfaces,
@@ -134,10 +134,10 @@ def _with_groups(parts: DatasetDict, surfaces: Surfaces | None) -> DatasetDict:
 
 def _warn_of_leakage(prepared: list[Images]) -> None:
     """Say loudly how many test images show what was trained on; folds are counted together."""
-    leaking = sum(len(leaking_files(images.parts, images.surfaces)) for images in prepared)
+    leaking = sum(len(leaking_files(images.splits, images.surfaces)) for images in prepared)
     if not leaking:
         return
-    tested = sum(len(images.parts["test"]) for images in prepared)
+    tested = sum(len(images.splits["test"]) for images in prepared)
     advice = (
         "leave --random-split out for an honest score."
         if prepared[0].division == "random"

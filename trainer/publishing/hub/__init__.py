@@ -1,1 +1,1 @@
-"""From a published folder to the Hub: checks, upload, errors in words."""
+"""Upload to the Hub: checks beforehand, one commit, explained errors."""

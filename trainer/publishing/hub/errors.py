@@ -1,4 +1,4 @@
-"""Turn what goes wrong with the Hugging Face Hub into words: what, where, and what to do."""
+"""Explain errors of the Hugging Face Hub: what failed, where, and what to do."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from trainer.errors import HubError
 T = TypeVar("T")
 Kind = Literal["model", "space"]
 
-RUN_AGAIN = "Nothing is lost: run the same command again, and it goes on."
+RUN_AGAIN = "Nothing is lost: run the same command again to continue."
 LONGEST_QUOTE = 400
 
 
 @contextmanager
 def hub_errors_explained(kind: Kind, repo_id: str) -> Iterator[None]:
-    """Raise what the client library raises inside the block as HubError.
+    """Convert the exceptions of the client library to HubError.
 
     Args:
-        kind: what is being published.
-        repo_id: where.
+        kind: of the repository.
+        repo_id: its name.
 
     Raises:
-        HubError: for every way in which the Hub, the network or the token can fail.
+        HubError: the Hub, the network or the token failed.
     """
     try:
         yield
-    # Beside its own errors, the library lets through those of the HTTP client and of the upload's
-    # threads (RuntimeError), and complaints about the README's front matter (ValueError).
+    # Beside its own errors, the library raises those of the HTTP client, of upload threads
+    # (RuntimeError), and of invalid front matter in the README (ValueError).
     except (
         httpx2.HTTPError,
         OSError,
@@ -54,40 +54,40 @@ def hub_errors_explained(kind: Kind, repo_id: str) -> Iterator[None]:
 
 
 def asked(call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Call the Hub's client; used for its methods alone, so that no fault of ours is hidden.
+    """Call a method of the Hub's client; wrap nothing else, so that no bug of ours is hidden.
 
     Raises:
-        HubError: the Hub, or what answers in its place, sent what the client can't read.
+        HubError: the client can't read the response of the Hub, or of a server in its place.
     """
     try:
         return call(*args, **kwargs)
-    # What the client stumbles over: `null`, a list for an object, a web page, a missing entry.
+    # Raised by the client for `null`, a list instead of an object, a web page, a missing entry.
     except (LookupError, TypeError, AttributeError, JSONDecodeError) as error:
-        raise _nonsense(error) from error
+        raise _unreadable(error) from error
 
 
 def parsed(adapter: TypeAdapter[T], answer: object) -> T:
-    """Return what the client took from an answer, checked.
+    """Validate what the client took from a response.
 
     Raises:
-        HubError: it is not of the type that the Hub documents.
+        HubError: it does not have the type that the Hub documents.
     """
     try:
         return adapter.validate_python(answer)
     except ValidationError as error:
-        raise _nonsense(error) from error
+        raise _unreadable(error) from error
 
 
-def _nonsense(error: Exception) -> HubError:
+def _unreadable(error: Exception) -> HubError:
     return HubError(
-        f"The answer of {constants.ENDPOINT} makes no sense ({type(error).__name__}: "
-        f"{_words(error)}). Does something else answer in the Hub's place? Check HF_ENDPOINT and "
+        f"The response of {constants.ENDPOINT} can't be read ({type(error).__name__}: "
+        f"{_words(error)}). Does another server answer in place of the Hub? Check HF_ENDPOINT and "
         f"proxies. {RUN_AGAIN}"
     )
 
 
 def no_token() -> HubError:
-    """Return the error for somebody who is not logged in."""
+    """Return the error for a user who is not logged in."""
     return HubError(
         "There is no token for the Hugging Face Hub, so nothing can be uploaded. "
         + how_to_log_in("Create one")
@@ -95,7 +95,7 @@ def no_token() -> HubError:
 
 
 def how_to_log_in(first_step: str) -> str:
-    """Return where a token that may write comes from, and where it goes."""
+    """Return how to create a token with write access and where to put it."""
     return (
         f"{first_step} at {constants.ENDPOINT}/settings/tokens (type Write), then run "
         "`hf auth login` or set the environment variable HF_TOKEN."
@@ -103,7 +103,7 @@ def how_to_log_in(first_step: str) -> str:
 
 
 def _explain(error: BaseException, kind: Kind, repo_id: str) -> str:
-    # Uploads run in threads, which wrap the error that matters.
+    # Upload threads wrap the original error.
     while isinstance(error, RuntimeError) and error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, OfflineModeIsEnabled):
@@ -115,7 +115,7 @@ def _explain(error: BaseException, kind: Kind, repo_id: str) -> str:
         return _explain_status(error, kind, repo_id)
     if isinstance(error, httpx2.TransportError | ConnectionError | TimeoutError):
         return (
-            f"The connection to the Hub at {constants.ENDPOINT} failed on the way to {repo_id} "
+            f"The connection to the Hub at {constants.ENDPOINT} failed for {repo_id} "
             f"({_words(error)}). Check the network. {RUN_AGAIN}"
         )
     if isinstance(error, ValueError):
@@ -129,10 +129,7 @@ def _explain_status(error: HfHubHTTPError, kind: Kind, repo_id: str) -> str:
     if status == 402 and kind == "space":
         return _explain_plan(said, repo_id)
     if status >= 500:
-        return (
-            f"The Hub has a problem of its own ({status}: {said}); "
-            f"see https://status.huggingface.co. {RUN_AGAIN}"
-        )
+        return f"The Hub failed ({status}: {said}); see https://status.huggingface.co. {RUN_AGAIN}"
     wait_s = error.response.headers.get("Retry-After")
     pause = f"Wait {wait_s} seconds" if wait_s else "Wait a few minutes"
     explanations = {
@@ -144,13 +141,13 @@ def _explain_status(error: HfHubHTTPError, kind: Kind, repo_id: str) -> str:
         404: f"The {kind} {repo_id} is not on the Hub, or the token may not see it ({said}). "
         "Check the name.",
         409: f"The name {repo_id} can't be used: {said}\nChoose another one.",
-        429: f"The Hub limits the number of requests, and it is reached. {pause}. {RUN_AGAIN}",
+        429: f"The limit of requests to the Hub is reached. {pause}. {RUN_AGAIN}",
     }
     return explanations.get(status, f"The Hub refused {repo_id} ({status}): {said}")
 
 
 def _explain_plan(said: str, space_id: str) -> str:
-    """Tell how to get a Space without, and with, a paid plan.
+    """Explain how to get a Space with and without a paid plan.
 
     See https://huggingface.co/docs/hub/spaces-zerogpu: free accounts in good standing may host two
     ZeroGPU Spaces.
@@ -167,10 +164,10 @@ def _explain_plan(said: str, space_id: str) -> str:
 
 
 def _words(error: BaseException) -> str:
-    """Return what an error says, or at least its name: a dropped connection says nothing."""
+    """Return the message of an error, or its name: dropped connections have no message."""
     return _shortened(str(error)) or type(error).__name__
 
 
 def _shortened(text: str) -> str:
-    """Return the first words of a text: a proxy may answer with a whole web page."""
+    """Return the start of a text: a proxy may respond with a whole web page."""
     return textwrap.shorten(text, LONGEST_QUOTE, placeholder=" …")

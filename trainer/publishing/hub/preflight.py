@@ -1,4 +1,4 @@
-"""Checks before anything goes to the Hugging Face Hub: names, token, rights, what is there."""
+"""Checks before an upload to the Hugging Face Hub: names, token, rights, existing files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from trainer.publishing.hub.errors import (
 
 logger = logging.getLogger(__name__)
 
-# What the Hub itself, or its web page, puts into a new repository.
+# Files that the Hub or its web page puts into a new repository.
 STARTER_FILES = {".gitattributes", ".gitignore", "README.md", "LICENSE"}
 MODEL_ID_FILE = "model_id.txt"
 # A repository that holds this file was published by this project.
@@ -60,7 +60,7 @@ class _Organization(BaseModel):
 
 
 class _Account(BaseModel):
-    """What the Hub says of the owner of a token."""
+    """The Hub's data on the owner of a token."""
 
     name: str
     isPro: bool = False  # noqa: N815 -- the Hub's name
@@ -72,35 +72,36 @@ _STATE, _ACCOUNT = TypeAdapter(RepoState), TypeAdapter(_Account)
 
 
 def check_repo_id(repo_id: str) -> None:
-    """Check a name before anything is done for it.
+    """Check the name of a repository.
 
     Raises:
-        HubError: it is no `USER/NAME` as the Hub allows them.
+        HubError: it is not a valid `USER/NAME`.
     """
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
         raise HubError(
-            f"{repo_id!r} can't be a name on the Hub. Write USER/NAME, each of at most 96 letters, "
-            "digits, '-', '_' and '.', without '-' or '.' at either end, '--' or '..'."
+            f"{repo_id!r} is not a valid name on the Hub. Write USER/NAME, each of at most 96 "
+            "letters, digits, '-', '_' and '.', without '-' or '.' at either end, '--' or '..'."
         ) from error
     if "/" not in repo_id:
         raise HubError(
-            f"{repo_id!r} does not say whose it is. Write USER/NAME, where USER is your name on "
-            f"the Hub or an organisation's: USER/{repo_id}"
+            f"{repo_id!r} has no owner. Write USER/NAME, where USER is your name on the Hub or an "
+            f"organization's: USER/{repo_id}"
         )
 
 
 def check_can_push(repo_id: str, space_id: str | None = None, *, private: bool) -> None:
-    """Find out before hours of training whether a push would be refused; change nothing.
+    """Check before hours of training whether a push would be refused; change nothing.
 
     Args:
-        repo_id: where the model is to go.
-        space_id: where the Space is to go, if there is to be one.
-        private: whether new repositories are to be private.
+        repo_id: of the model.
+        space_id: of the Space, if one is to be published.
+        private: whether new repositories will be private.
 
     Raises:
-        HubError: no or wrong token, no right to write there, a name that holds something else.
+        HubError: the token is missing or wrong, has no write access, or the repository holds
+            something else.
     """
     wanted: list[tuple[Kind, str]] = [("model", repo_id)]
     if space_id is not None:
@@ -131,17 +132,17 @@ def connect() -> HfApi:
     token = get_token()
     if token is None:
         raise no_token()
-    # Anything else would end up, token and all, in the HTTP client's complaint about a header.
+    # Otherwise the HTTP client would print the token in its error about the header.
     if not re.fullmatch(r"[\w.~+/=-]+", token, re.ASCII):
         raise HubError(
-            "The token holds characters that no token has; was something else copied with it? "
+            "The token has characters that no token has. Was other text copied with it? "
             + how_to_log_in("Copy it again, or create one,")
         )
     return HfApi(token=token)
 
 
 def check_purpose(state: RepoState, kind: Kind, repo_id: str, private: bool) -> None:
-    """Refuse to replace what something else put there, and to publish what was to be private."""
+    """Refuse to replace other contents, and to make public what was to be private."""
     name = "Space" if kind == "space" else "model"
     others = sorted(state.files - STARTER_FILES)
     if others and MARKER_FILES[kind] not in state.files:
@@ -152,14 +153,14 @@ def check_purpose(state: RepoState, kind: Kind, repo_id: str, private: bool) -> 
         )
     if private and not state.private:
         raise HubError(
-            f"The {name} {repo_id} exists already and is public, but --private was asked for. "
+            f"The {name} {repo_id} exists already and is public, but --private is set. "
             "Make it private in its settings on the Hub, choose another name, or leave out "
             "--private."
         )
 
 
 def describe_repo(api: HfApi, kind: Kind, repo_id: str, revision: str | None = None) -> RepoState:
-    """Ask the Hub for the state of a repository, now or at one commit."""
+    """Return the state of a repository on the Hub, at its newest or at a given commit."""
     info: ModelInfo | SpaceInfo
     if kind == "space":
         info = asked(api.space_info, repo_id, revision=revision)
@@ -170,10 +171,10 @@ def describe_repo(api: HfApi, kind: Kind, repo_id: str, revision: str | None = N
 
 
 def _check_rights(me: _Account, repo_id: str) -> None:
-    """Refuse a token that can only read, and names under somebody else's account."""
+    """Refuse a read-only token and names under another account."""
     if me.auth.accessToken.role == "read":
         raise HubError(
-            f"The token of {me.name} can only read, so {repo_id} can't be uploaded. "
+            f"The token of {me.name} is read-only, so {repo_id} can't be uploaded. "
             + how_to_log_in("Create another one")
         )
     own = [me.name, *(organization.name for organization in me.orgs)]
@@ -181,5 +182,5 @@ def _check_rights(me: _Account, repo_id: str) -> None:
     if owner.lower() not in {name.lower() for name in own}:
         raise HubError(
             f"{repo_id} would belong to {owner}, but the token is that of {me.name}, who can "
-            f"write to: {', '.join(own)}. Choose another name, or log in as somebody else."
+            f"write to: {', '.join(own)}. Choose another name, or log in as another user."
         )

@@ -1,4 +1,4 @@
-"""Put a finished model, and a Space that serves it, on the Hugging Face Hub: one commit each."""
+"""Upload a model, and a Space that serves it, to the Hugging Face Hub, in one commit each."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ from trainer.runtime.files import disk_errors_explained
 logger = logging.getLogger(__name__)
 
 SPACE_FOLDER = Path(space.__path__[0])
-# How often a push starts again because somebody else changed the repository meanwhile.
+# How often a push starts again because another user changed the repository meanwhile.
 ATTEMPTS = 3
 # Conflict, and precondition failed: the parent is no longer the newest commit.
 CONFLICTS = (409, 412)
 
 
 def publish_model(folder: Path, repo_id: str, *, private: bool) -> str:
-    """Upload a published folder, with its card written for this place.
+    """Upload a published folder, with its card written for this repository.
 
-    The repository becomes what the folder is: files of an earlier push that are no longer part of
-    it are deleted in the same commit. Hidden files stay at home.
+    Afterwards the repository equals the folder: files of an earlier push that are no longer part of
+    it are deleted in the same commit. Hidden files are not uploaded.
 
     Args:
         folder: the published folder of a finished run.
-        repo_id: where to upload it; created if it does not exist.
+        repo_id: of the model; created if it does not exist.
         private: whether a new repository is private.
 
     Returns:
         The address of the model's page.
 
     Raises:
-        DataError: the folder is damaged, or holds what training did not write.
+        DataError: the folder is damaged, or contains files that training did not write.
         HubError: the Hub can't be used; the message says what to do.
     """
     check_repo_id(repo_id)
@@ -66,11 +66,11 @@ def publish_model(folder: Path, repo_id: str, *, private: bool) -> str:
 
 
 def publish_space(repo_id: str, space_id: str, *, private: bool) -> str:
-    """Upload the demo, made to serve the model `repo_id`.
+    """Upload the Space, configured to serve the model `repo_id`.
 
     Args:
-        repo_id: the model, which is on the Hub already.
-        space_id: where to upload the Space; created if it does not exist.
+        repo_id: a model on the Hub.
+        space_id: of the Space; created if it does not exist.
         private: whether a new Space is private.
 
     Returns:
@@ -91,7 +91,7 @@ def publish_space(repo_id: str, space_id: str, *, private: bool) -> str:
         title = f"Serve {repo_id}"
         with hub_errors_explained("space", space_id):
             if not _push_folder(api, folder, "space", space_id, private=private, title=title):
-                # The same demo as before: it has to fetch the model anew by itself.
+                # The Space did not change, but it has to load the new model.
                 asked(api.restart_space, space_id)
     if model_private:
         logger.warning(
@@ -106,12 +106,12 @@ def publish_space(repo_id: str, space_id: str, *, private: bool) -> str:
 def _push_folder(
     api: HfApi, folder: Path, kind: Kind, repo_id: str, *, private: bool, title: str
 ) -> bool:
-    """Make the repository what the folder is, in one commit; return whether that changed it."""
+    """Make the repository equal to the folder in one commit; return whether that changed it."""
     asked(
         api.create_repo,
         repo_id,
         repo_type=kind,
-        # None leaves the choice to the organization, some of which have only private ones.
+        # None leaves the choice to the organization, which may allow only private repositories.
         private=private or None,
         exist_ok=True,
         space_sdk="gradio" if kind == "space" else None,
@@ -125,11 +125,11 @@ def _push_folder(
         after = _commit(api, files, kind, repo_id, before, title)
         if after is not None:
             return after != before.sha
-        logger.info("Somebody else changed %s meanwhile; comparing again …", repo_id)
+        logger.info("Another user changed %s meanwhile; comparing again …", repo_id)
     raise HubError(
-        f"{repo_id} was changed by somebody else during each of {ATTEMPTS} attempts to publish. It "
-        "is theirs as a whole: nothing was mixed. Agree with them who publishes, or choose another "
-        "name, and run the same command again."
+        f"Another user changed {repo_id} during each of {ATTEMPTS} attempts to publish. The "
+        "repository holds their version, without any file of yours. Agree with them who publishes, "
+        "or choose another name, and run the same command again."
     )
 
 
@@ -138,13 +138,13 @@ def _commit(
 ) -> str | None:
     """Replace the state `before` by `files`.
 
-    The client leaves out files that the Hub has already: on any other state, the commit would mix
-    two versions.
+    The client skips files that the Hub already has: on any other state, the commit would mix two
+    versions.
 
     Returns:
-        the commit that holds exactly `files`; None if the repository was not as `before`.
+        the commit that holds exactly `files`; None if the state was not `before`.
     """
-    # The Hub needs its own .gitattributes to tell large files from small ones.
+    # The Hub needs its own .gitattributes to distinguish large files from small ones.
     stale = sorted(before.files - {".gitattributes"} - files.keys())
     if stale:
         listed = ", ".join(stale[:LISTED_FILES]) + (", …" if stale[LISTED_FILES:] else "")
@@ -166,18 +166,18 @@ def _commit(
         if error.response.status_code not in CONFLICTS:
             raise
         return None
-    # Where nothing is left to change, the client makes no commit and names the newest one.
+    # If nothing changes, the client makes no commit and returns the newest one.
     after = before if commit.oid == before.sha else describe_repo(api, kind, repo_id, commit.oid)
     return after.sha if after.files - {".gitattributes"} == files.keys() else None
 
 
 def _stage_space(folder: Path, repo_id: str, *, preload: bool) -> None:
-    """Copy the demo to `folder` and fill in which model it serves.
+    """Copy the Space to `folder` and fill in the model that it serves.
 
     Args:
         folder: does not exist yet.
         repo_id: the model.
-        preload: whether the Hub may put the model into the Space's image; it can't if private.
+        preload: whether the Hub puts the model into the Space's image; it can't if private.
     """
     shutil.copytree(
         SPACE_FOLDER,

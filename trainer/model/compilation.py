@@ -1,4 +1,4 @@
-"""torch.compile: the passes through the network as kernels made for this network and batch size."""
+"""torch.compile: kernels compiled for one network and batch size."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from trainer.errors import ConfigError
 
 
 def compiled(model: torch.nn.Module) -> Any:
-    """Return the model's forward pass, compiled at its first call; the model stays as it is.
+    """Return the model's forward pass, compiled at its first call; the model is not changed.
 
-    One program a batch size, never one for several: else a resumed run, which meets the sizes in
-    another order, would round in another way.
+    Each batch size gets its own kernels: shared ones would depend on the order of the sizes, and a
+    resumed run, which meets them in another order, would round differently.
     """
     return torch.compile(model, dynamic=False)
 
 
 def check_compiler(device: torch.device) -> None:
-    """Compile something small, to see whether this machine has all that compiling needs.
+    """Compile a small module to check that this machine can compile at all.
 
     Raises:
-        ConfigError: it has not.
+        ConfigError: it can't.
     """
     try:
         compiled(torch.nn.Softplus())(torch.zeros(2, device=device))

@@ -16,7 +16,13 @@ from space.inference.decision import Prediction
 from trainer.data.voc_boxes import Box, choose_boxes, mask, own_boxes
 from trainer.errors import DataError
 from trainer.evaluation.explanations import _explain_some
-from trainer.evaluation.localization import Found, compare, join, measure_localization, summarise
+from trainer.evaluation.localization import (
+    HeatmapFit,
+    compare,
+    join,
+    measure_localization,
+    summarize,
+)
 
 # A quarter of the image: the lower left.
 QUARTER = mask([Box("a", 0, 0.5, 0.5, 1)], 20, 20)
@@ -24,15 +30,15 @@ QUARTER = mask([Box("a", 0, 0.5, 0.5, 1)], 20, 20)
 
 def test_a_heatmap_equal_to_the_box_has_all_energy_in_it() -> None:
     found = compare("a", QUARTER.astype(np.float64), QUARTER)
-    assert found == Found("a", area=0.25, energy=1.0, pointing=True)
-    facts = summarise([found], ["a"]).classes[0]
+    assert found == HeatmapFit("a", area=0.25, energy=1.0, pointing=True)
+    facts = summarize([found], ["a"]).classes[0]
     assert (facts.energy_lift, facts.pointing_lift) == (4.0, 4.0)
 
 
 def test_a_uniform_heatmap_is_chance() -> None:
     found = compare("a", np.full((20, 20), 0.3), QUARTER)
     assert found.energy == pytest.approx(0.25)
-    assert summarise([found], ["a"]).classes[0].energy_lift == pytest.approx(1)
+    assert summarize([found], ["a"]).classes[0].energy_lift == pytest.approx(1)
 
 
 def test_pointing_asks_for_the_hottest_pixel_alone() -> None:
@@ -46,12 +52,16 @@ def test_pointing_asks_for_the_hottest_pixel_alone() -> None:
 
 
 def test_a_heatmap_of_nothing_points_nowhere() -> None:
-    assert compare("a", np.zeros((20, 20)), QUARTER) == Found("a", 0.25, 0.0, False)
+    assert compare("a", np.zeros((20, 20)), QUARTER) == HeatmapFit("a", 0.25, 0.0, False)
 
 
 def test_the_lift_of_a_class_is_that_of_the_means() -> None:
-    parts = [Found("a", 0.1, 0.5, True), Found("a", 0.3, 0.3, False), Found("c", 1, 1, True)]
-    facts = summarise(parts, ["a", "b", "c"])
+    parts = [
+        HeatmapFit("a", 0.1, 0.5, True),
+        HeatmapFit("a", 0.3, 0.3, False),
+        HeatmapFit("c", 1, 1, True),
+    ]
+    facts = summarize(parts, ["a", "b", "c"])
     first, last = facts.classes
     assert (first.label, first.images, last.label) == ("a", 2, "c")
     assert first.energy_lift == pytest.approx(0.4 / 0.2)
@@ -60,9 +70,13 @@ def test_the_lift_of_a_class_is_that_of_the_means() -> None:
 
 
 def test_folds_joined_are_all_images_together() -> None:
-    parts = [Found("a", 0.1, 0.5, True), Found("a", 0.3, 0.3, False), Found("b", 0.5, 1, True)]
-    joined = join([summarise(parts[:1], ["a", "b"]), summarise(parts[1:], ["a", "b"])])
-    whole = summarise(parts, ["a", "b"])
+    parts = [
+        HeatmapFit("a", 0.1, 0.5, True),
+        HeatmapFit("a", 0.3, 0.3, False),
+        HeatmapFit("b", 0.5, 1, True),
+    ]
+    joined = join([summarize(parts[:1], ["a", "b"]), summarize(parts[1:], ["a", "b"])])
+    whole = summarize(parts, ["a", "b"])
     assert joined is not None
     for mine, theirs in zip(joined.classes, whole.classes, strict=True):
         assert (mine.label, mine.images, mine.pointing) == (

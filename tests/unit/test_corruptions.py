@@ -18,7 +18,7 @@ from trainer.inputs.corruptions import (
     CORRUPTIONS,
     STAGES,
     Corruption,
-    corrupt_by_chance,
+    corrupt_randomly,
     line_kernel,
     to_bytes,
 )
@@ -214,7 +214,7 @@ def test_training_sees_every_kind_alone_and_together(monkeypatch: pytest.MonkeyP
     combinations = []
     for seed in range(600):
         met.clear()
-        corrupt_by_chance(surface(8), seed)
+        corrupt_randomly(surface(8), seed)
         stages = [stage_of[name] for name, _ in met]
         assert stages == sorted(set(stages))
         for name, severity in met:
@@ -228,7 +228,7 @@ def test_training_sees_every_kind_alone_and_together(monkeypatch: pytest.MonkeyP
 
 
 def test_training_degrades_by_seed_alone() -> None:
-    first, again = (corrupt_by_chance(surface(), 3) for _ in range(2))
+    first, again = (corrupt_randomly(surface(), 3) for _ in range(2))
     assert torch.equal(first, again)
-    damage = {round(differs(corrupt_by_chance(surface(), n), surface()), 4) for n in range(50)}
+    damage = {round(differs(corrupt_randomly(surface(), n), surface()), 4) for n in range(50)}
     assert len(damage) > 30

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from trainer.config.settings import RecipeConfig
-from trainer.fitting.inputs import Task
+from trainer.fitting.inputs import FitInputs
 from trainer.fitting.loop import grouped
 from trainer.fitting.step import TrainingStep
 from trainer.inputs.loading import Batch, stack_tiles
@@ -22,14 +22,14 @@ from trainer.runtime import checkpoint
 LABELS = [0] * 9 + [1] * 4 + [2] * 3
 
 
-def _learner(accelerator: Accelerator, **recipe: Any) -> TrainingStep:
+def _training_step(accelerator: Accelerator, **recipe: Any) -> TrainingStep:
     torch.manual_seed(0)
     # No batch normalisation: each image passes through this network on its own.
     model = timm.create_model("test_convnext", num_classes=3)
     unused: Any = None
-    task = Task(model, unused, unused, augment=nn.Identity(), prepare=nn.Identity())
-    images: Any = SimpleNamespace(labels=["a", "b", "c"], parts={"train": {"label": LABELS}})
-    return TrainingStep(task, images, RecipeConfig(lr=1e-2, **recipe), 2, accelerator)
+    inputs = FitInputs(model, unused, unused, augment=nn.Identity(), prepare=nn.Identity())
+    images: Any = SimpleNamespace(labels=["a", "b", "c"], splits={"train": {"label": LABELS}})
+    return TrainingStep(inputs, images, RecipeConfig(lr=1e-2, **recipe), 2, accelerator)
 
 
 def _batches(size: int) -> list[Batch]:
@@ -45,7 +45,7 @@ def _batches(size: int) -> list[Batch]:
 def test_parts_of_a_batch_move_the_weights_as_the_whole_does(size: int, weights: Any) -> None:
     accelerator = Accelerator(cpu=True)
     settings: dict[str, Any] = {"class_weights": weights, "clip_grad": 1.0, "ema_decay": 0.5}
-    whole, parted = (_learner(accelerator, **settings) for _ in range(2))
+    whole, parted = (_training_step(accelerator, **settings) for _ in range(2))
     start = {name: tensor.clone() for name, tensor in whole.network.state_dict().items()}
     for number in range(2):
         expected = whole.step(_batches(16), number)
@@ -64,15 +64,15 @@ def test_parts_of_a_batch_move_the_weights_as_the_whole_does(size: int, weights:
     assert moved.abs().mean() > 1e-3
 
 
-def _scaled_learner() -> TrainingStep:
+def _scaled_step() -> TrainingStep:
     """No processor trains in fp16, but torch's scaler works on one as it does on a GPU."""
     accelerator = Accelerator(cpu=True)
     accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=2)
-    return _learner(accelerator)
+    return _training_step(accelerator)
 
 
 def test_the_scale_of_an_fp16_run_is_kept() -> None:
-    whole, halted, resumed = (_scaled_learner() for _ in range(3))
+    whole, halted, resumed = (_scaled_step() for _ in range(3))
     for number in range(5):
         whole.step(_batches(16), number)
     for number in range(3):
@@ -92,8 +92,8 @@ def test_the_scale_of_an_fp16_run_is_kept() -> None:
 
 
 def test_a_run_goes_on_in_another_precision() -> None:
-    plain, scaled = _learner(Accelerator(cpu=True)), _scaled_learner()
-    for first, second in ((plain, _scaled_learner()), (scaled, _learner(Accelerator(cpu=True)))):
+    plain, scaled = _training_step(Accelerator(cpu=True)), _scaled_step()
+    for first, second in ((plain, _scaled_step()), (scaled, _training_step(Accelerator(cpu=True)))):
         first.step(_batches(16), 0)
         second.restore(checkpoint.pack(**first.states()))
         for name, tensor in first.network.state_dict().items():
@@ -112,7 +112,7 @@ def test_groups_of_batches() -> None:
 
 
 def test_weights_lie_channels_last_and_depthwise_convolutions_are_spared() -> None:
-    network = _learner(Accelerator(cpu=True, mixed_precision="bf16")).network
+    network = _training_step(Accelerator(cpu=True, mixed_precision="bf16")).network
     weights = network.get_parameter("stages.0.blocks.0.mlp.fc1.weight")
     stem = network.get_parameter("stem.0.weight")
     assert stem.is_contiguous(memory_format=torch.channels_last)
