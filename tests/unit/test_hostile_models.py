@@ -372,5 +372,5 @@ def test_json_above_the_limit_is_refused_before_it_is_read(
     _replace(folder / "config.json", config + " " * 2**20)
     Predictor(folder)
     monkeypatch.setattr("space.inference.model_folder.MAX_JSON_BYTES", 2**20)
-    with pytest.raises(ModelError, match=r"config\.json has more than 1 MB"):
+    with pytest.raises(ModelError, match=r"config\.json is larger than 1 MB"):
         Predictor(folder)
