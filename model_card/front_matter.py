@@ -6,20 +6,8 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from model_card.formatting import one_line
 from model_card.licenses import LICENSES
+from model_card.metrics import METRICS
 from model_card.schema.report import Report
-
-# Field of `Scores`, the Hub's id of the metric, and what a reader calls it.
-_METRICS = (
-    ("accuracy", "accuracy", "Accuracy"),
-    ("sensitivity", "recall", "Sensitivity (macro recall)"),
-    ("specificity", "specificity", "Specificity (macro)"),
-    ("precision", "precision", "Precision (macro)"),
-    ("f1", "f1", "F1 (macro)"),
-    ("auc", "roc_auc", "AUC (macro, one class against the rest)"),
-    ("error_rate", "error_rate", "Error rate"),
-)
-# Those that have a page at https://huggingface.co/metrics.
-_METRICS_ON_HUB = ["accuracy", "recall", "precision", "f1", "roc_auc"]
 
 
 def card_data(report: Report, model_name: str) -> ModelCardData:
@@ -31,7 +19,7 @@ def card_data(report: Report, model_name: str) -> ModelCardData:
         base_model=report.model.base_model,
         license=_license(report.model.license),
         datasets=[report.data.source] if on_hub else None,
-        metrics=_METRICS_ON_HUB,
+        metrics=[metric.hub_id for metric in METRICS if metric.on_hub],
         tags=_tags(report),
         model_name=model_name,
         eval_results=[
@@ -41,11 +29,11 @@ def card_data(report: Report, model_name: str) -> ModelCardData:
                 dataset_type=report.data.source if on_hub else "imagefolder",
                 dataset_name=one_line(report.data.source),
                 dataset_split="test",
-                metric_type=metric,
-                metric_name=name,
-                metric_value=getattr(report.test.scores, field).value,
+                metric_type=metric.hub_id,
+                metric_name=metric.hub_name,
+                metric_value=getattr(report.test.scores, metric.field).value,
             )
-            for field, metric, name in _METRICS
+            for metric in METRICS
         ],
     )
     if data.license != report.model.license:

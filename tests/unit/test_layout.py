@@ -49,6 +49,7 @@ ROOMS = {
     "model_card": (
         "model_card.schema",
         "model_card.licenses",
+        "model_card.metrics",
         "model_card.formatting",
         "model_card.figures",
         "model_card.front_matter",

@@ -1,4 +1,4 @@
-"""The `evaluate` modules and their intervals, against hand-computed answers and scikit-learn."""
+"""The `evaluate` module and its intervals, against hand-computed answers and scikit-learn."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
+from model_card import sections
+from model_card.metrics import METRICS
+from model_card.schema.report import Scores
+from space import model_report
+from space.ui import page
 from trainer.evaluation.metrics import intervals
 from trainer.evaluation.metrics.intervals import Estimate
 from trainer.evaluation.scores import METRICS_DIR
@@ -39,37 +44,39 @@ BY_HAND: dict[str, tuple[float, list[float]]] = {
 
 
 @pytest.fixture(scope="module")
-def modules() -> dict[str, Any]:
-    return {name: evaluate.load(str(METRICS_DIR / name)) for name in NAMES}
+def module() -> Any:
+    return evaluate.load(str(METRICS_DIR))
+
+
+def certain(predicted: list[int], classes: int = 3) -> list[list[float]]:
+    """Return probabilities of 1 for the predicted classes."""
+    return [[float(label == each) for label in range(classes)] for each in predicted]
 
 
 @pytest.mark.parametrize("name", BY_HAND)
-def test_small_confusion(modules: dict[str, Any], name: str) -> None:
-    result = modules[name].compute(predictions=PREDICTIONS, references=REFERENCES, num_classes=3)
+def test_small_confusion(module: Any, name: str) -> None:
+    result = module.compute(predictions=certain(PREDICTIONS), references=REFERENCES)[name]
     overall, by_class = BY_HAND[name]
     assert result["value"] == pytest.approx(overall)
     assert [part["value"] for part in result["by_class"]] == pytest.approx(by_class)
 
 
-def test_precision_of_a_class_never_predicted_is_unknown(modules: dict[str, Any]) -> None:
-    result = modules["precision"].compute(
-        predictions=PREDICTIONS, references=REFERENCES, num_classes=3
-    )
+def test_precision_of_a_class_never_predicted_is_unknown(module: Any) -> None:
+    result = module.compute(predictions=certain(PREDICTIONS), references=REFERENCES)["precision"]
     assert result["by_class"][2] == {"value": 0.0, "low": 0.0, "high": 1.0}
 
 
-def test_auc_counts_ordered_pairs(modules: dict[str, Any]) -> None:
+def test_auc_counts_ordered_pairs(module: Any) -> None:
     # Class 0 at .9 .4 against .5 .4 .1: of six pairs 4 in order, and a tie, which is half.
     scores = [0.9, 0.4, 0.5, 0.4, 0.1]
-    result = modules["auc"].compute(
-        predictions=[[s, 1 - s] for s in scores], references=[0, 0, 1, 1, 1]
-    )
+    probabilities = [[s, 1 - s] for s in scores]
+    result = module.compute(predictions=probabilities, references=[0, 0, 1, 1, 1])["auc"]
     assert [part["value"] for part in result["by_class"]] == pytest.approx([4.5 / 6] * 2)
     assert result["value"] == pytest.approx(4.5 / 6)
 
 
-def test_auc_of_ties_is_a_half(modules: dict[str, Any]) -> None:
-    result = modules["auc"].compute(predictions=[[0.25] * 4] * 8, references=[0, 1, 2, 3] * 2)
+def test_auc_of_ties_is_a_half(module: Any) -> None:
+    result = module.compute(predictions=[[0.25] * 4] * 8, references=[0, 1, 2, 3] * 2)["auc"]
     assert [part["value"] for part in result["by_class"]] == [0.5] * 4
     assert result["value"] == 0.5
 
@@ -77,9 +84,7 @@ def test_auc_of_ties_is_a_half(modules: dict[str, Any]) -> None:
 @settings(max_examples=15, deadline=None)
 @given(classes=st.integers(2, 5), more=st.integers(0, 40), seed=st.integers(0, 2**32 - 1))
 @pytest.mark.slow
-def test_agrees_with_scikit_learn(
-    modules: dict[str, Any], classes: int, more: int, seed: int
-) -> None:
+def test_agrees_with_scikit_learn(module: Any, classes: int, more: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     truth = np.concatenate([np.arange(classes), rng.integers(classes, size=more)])
     # Few levels, so that ties occur.
@@ -104,11 +109,10 @@ def test_agrees_with_scikit_learn(
         "f1": (np.mean(f1), list(f1)),
         "auc": (np.mean(areas), areas),
     }
+    computed = module.compute(predictions=probabilities, references=truth)
+    assert computed.keys() == expected.keys()
     for name, (overall, by_class) in expected.items():
-        arguments: dict[str, Any] = {"predictions": predicted, "num_classes": classes}
-        if name == "auc":
-            arguments = {"predictions": probabilities}
-        result = modules[name].compute(references=truth, **arguments)
+        result = computed[name]
         assert result["value"] == pytest.approx(overall), name
         assert [part["value"] for part in result["by_class"]] == pytest.approx(by_class), name
         for part in (result, *result["by_class"]):
@@ -123,22 +127,19 @@ def refuse(self, address):
     raise AssertionError(f"a connection to {address}")
 socket.socket.connect = socket.socket.connect_ex = refuse
 import evaluate
-names = sys.argv[2:]
-loaded = [evaluate.load(f"{sys.argv[1]}/{name}") for name in names[:-1]]
-values = [m.compute(predictions=[0, 1], references=[0, 1], num_classes=2)["value"] for m in loaded]
-auc = evaluate.load(f"{sys.argv[1]}/{names[-1]}")
-values.append(auc.compute(predictions=[[1, 0], [0, 1]], references=[0, 1])["value"])
-print(json.dumps(values))
+module = evaluate.load(sys.argv[1])
+found = module.compute(predictions=[[1, 0], [0, 1]], references=[0, 1])
+print(json.dumps({name: result["value"] for name, result in found.items()}))
 """
     done = subprocess.run(
-        [sys.executable, "-c", script, str(METRICS_DIR), *NAMES],
+        [sys.executable, "-c", script, str(METRICS_DIR)],
         env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [1, 0, 1, 1, 1, 1, 1]
+    assert json.loads(done.stdout) == dict.fromkeys(NAMES, 1) | {"error_rate": 0}
 
 
 def test_wilson_interval_of_published_examples() -> None:
@@ -184,17 +185,32 @@ def test_images_of_their_own_pieces_are_independent(hits: list[bool]) -> None:
     assert (found.low, found.high) == pytest.approx((plain.low, plain.high))
 
 
-def test_accuracy_and_error_rate_know_the_pieces(modules: dict[str, Any]) -> None:
-    given: dict[str, Any] = {"references": [0] * 40, "num_classes": 2}
-    given["predictions"] = [0] * 32 + [1] * 8
-    pieces = [image // 4 for image in range(40)]
-    accuracy = modules["accuracy"].compute(**given, groups=pieces)
-    expected = intervals.grouped_proportion([True] * 32 + [False] * 8, pieces)
+def test_accuracy_and_error_rate_know_the_pieces(module: Any) -> None:
+    # One image of another class, since a ROC curve needs two.
+    right = [True] * 32 + [False] * 8 + [True]
+    given: dict[str, Any] = {"references": [0] * 40 + [1]}
+    given["predictions"] = certain([0] * 32 + [1] * 8 + [1], classes=2)
+    pieces = [image // 4 for image in range(41)]
+    computed = module.compute(**given, groups=pieces)
+    accuracy, wrong = computed["accuracy"], computed["error_rate"]
+    expected = intervals.grouped_proportion(right, pieces)
     assert (accuracy["low"], accuracy["high"]) == (expected.low, expected.high)
-    wrong = modules["error_rate"].compute(**given, groups=pieces)
     assert (wrong["low"], wrong["high"]) == pytest.approx((1 - expected.high, 1 - expected.low))
-    alone = modules["accuracy"].compute(**given)
-    assert alone["low"] == pytest.approx(intervals.proportion(32, 40).low)
+    alone = module.compute(**given)["accuracy"]
+    assert alone["low"] == pytest.approx(intervals.proportion(33, 41).low)
+
+
+def test_every_list_of_metrics_holds_the_same(module: Any) -> None:
+    """A metric that is computed and forgotten elsewhere, or the other way round."""
+    fields = {metric.field: metric.name for metric in METRICS}
+    assert len(fields) == len(METRICS)
+    computed = module.compute(predictions=[[1, 0], [0, 1]], references=[0, 1])
+    assert set(fields) == set(computed)
+    assert set(fields) == set(Scores.model_fields)
+    assert set(fields) == set(model_report.Scores.model_fields)
+    assert fields == {field: name for field, (name, _) in page.MEASURES.items()}
+    card = Path(str(sections.__file__)).with_name("card.md.jinja").read_text(encoding="utf-8")
+    assert [field for field in fields if f"scores.{field}" not in card] == []
 
 
 def test_perfect_scores_are_not_certain() -> None:

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from model_card.licenses import LICENSES, suggested_license
 from trainer.config.option_types import File, Folder, RepoId, Text
 from trainer.errors import ConfigError
+from trainer.runtime.files import replaced_whole
 from trainer.text.names import printable
 
 CONFIG_FILE = "config.json"
@@ -419,9 +420,8 @@ class TrainConfig:
 
     def write(self, run_dir: Path) -> None:
         """Save the resolved settings as `config.json` in `run_dir`, whole or not at all."""
-        partial = run_dir / (CONFIG_FILE + ".partial")
-        partial.write_bytes(_JSON.dump_json(self, indent=2) + b"\n")
-        partial.replace(run_dir / CONFIG_FILE)
+        with replaced_whole(run_dir / CONFIG_FILE) as partial:
+            partial.write_bytes(_JSON.dump_json(self, indent=2) + b"\n")
 
     @classmethod
     def read(cls, run_dir: Path) -> TrainConfig:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import evaluate
 import numpy as np
 from sklearn.metrics import confusion_matrix, roc_curve
 
+from model_card.metrics import METRICS
 from model_card.schema.report import ClassResult, Mistake, RocCurve, Score, Scores, TestResult
 from space.inference.predictor import Prediction
 from trainer.text.spreadsheet import write_table
@@ -62,23 +63,21 @@ def score(
 def _scores(
     truth: np.ndarray, probabilities: np.ndarray, groups: Sequence[int]
 ) -> tuple[Scores, list[Scores]]:
-    """Run the project's `evaluate` modules; return overall scores and scores by class."""
-    classes = probabilities.shape[1]
-    overall: dict[str, Score] = {}
-    by_class: list[dict[str, Score]] = [{} for _ in range(classes)]
-    for name in Scores.model_fields:
-        metric = evaluate.load(str(METRICS_DIR / name))
-        given: dict[str, Any] = {"references": truth}
-        if name == "auc":
-            given["predictions"] = probabilities
-        else:
-            given |= {"predictions": probabilities.argmax(axis=1), "num_classes": classes}
-            given["groups"] = list(groups)
-        result = metric.compute(**given)
-        for scores, estimate in zip(by_class, result.pop("by_class"), strict=True):
-            scores[name] = Score(**estimate)
-        overall[name] = Score(**result)
+    """Run the project's `evaluate` module; return the scores of all classes and of each class."""
+    computed = evaluate.load(str(METRICS_DIR)).compute(
+        predictions=probabilities, references=truth, groups=list(groups)
+    )
+    names = [metric.field for metric in METRICS]
+    overall = {name: _score(computed[name]) for name in names}
+    by_class = [
+        {name: _score(computed[name]["by_class"][index]) for name in names}
+        for index in range(probabilities.shape[1])
+    ]
     return Scores(**overall), [Scores(**scores) for scores in by_class]
+
+
+def _score(estimate: Mapping[str, Any]) -> Score:
+    return Score(value=estimate["value"], low=estimate["low"], high=estimate["high"])
 
 
 def _mistakes(

@@ -1,1 +1,1 @@
-"""Measures of a classifier as `evaluate` modules, loaded from this folder without a network."""
+"""Metrics of a classifier as one `evaluate` module, loaded from this folder without a network."""
