@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 import httpx
 
 import space
+from trainer.publishing.hub import upload
 
 SPACE_FOLDER = Path(space.__path__[0])
 START_LIMIT_S = 120
@@ -22,8 +22,7 @@ START_LIMIT_S = 120
 
 def copy_space(folder: Path) -> Path:
     """Copy what is uploaded to a Space into `folder`, which does not exist yet; return its app."""
-    ignored = shutil.ignore_patterns("__init__.py", "__pycache__", ".*")
-    shutil.copytree(SPACE_FOLDER, folder, ignore=ignored)
+    upload.copy_space(folder)
     return folder / "app.py"
 
 

@@ -152,7 +152,7 @@ def test_a_space_goes_up_with_its_model_filled_in(
     filled = {"models": [MODEL], "preload_from_hub": [MODEL]}
     assert front_matter == own | filled
     expected = {name for name in _files(SPACE_FOLDER) if "__pycache__" not in name}
-    expected = expected - {"__init__.py"} | {"model_id.txt", ".gitattributes"}
+    expected = expected - {"__init__.py", "py.typed"} | {"model_id.txt", ".gitattributes"}
     assert set(repo.head.files) == expected
     assert (repo.sdk, repo.private, repo.secrets) == ("gradio", False, {})
 
@@ -576,11 +576,11 @@ def test_the_token_is_told_to_nobody(hub: LoopbackHub, token: str, folder: Path)
     """In a process of its own, with the client as talkative as it can be."""
     command = (
         "import logging, sys; logging.basicConfig(level=logging.DEBUG)\n"
-        "from pathlib import Path; from trainer import publish, hub_checks\n"
-        "hub_checks.check_can_push('ada/steel', 'ada/demo', private=True)\n"
-        "publish.publish_model(Path(sys.argv[1]), 'ada/steel', private=True)\n"
-        "publish.publish_space('ada/steel', 'ada/demo', private=True)\n"
-        "publish.publish_model(Path(sys.argv[1]), 'bob/steel', private=True)\n"
+        "from pathlib import Path; from trainer.publishing.hub import preflight, upload\n"
+        "preflight.check_can_push('ada/steel', 'ada/demo', private=True)\n"
+        "upload.publish_model(Path(sys.argv[1]), 'ada/steel', private=True)\n"
+        "upload.publish_space('ada/steel', 'ada/demo', private=True)\n"
+        "upload.publish_model(Path(sys.argv[1]), 'bob/steel', private=True)\n"
     )
     result = subprocess.run(
         [sys.executable, "-c", command, str(folder)],

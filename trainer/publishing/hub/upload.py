@@ -179,14 +179,25 @@ def _stage_space(folder: Path, repo_id: str, *, preload: bool) -> None:
         repo_id: the model.
         preload: whether the Hub puts the model into the Space's image; it can't if private.
     """
-    shutil.copytree(
-        SPACE_FOLDER,
-        folder,
-        ignore=shutil.ignore_patterns("__init__.py", "py.typed", "__pycache__", ".*"),
-    )
+    copy_space(folder)
     (folder / MODEL_ID_FILE).write_text(f"hf-hub:{repo_id}\n", encoding="utf-8")
     readme = RepoCard.load(folder / "README.md")
     readme.data["models"] = [repo_id]
     if preload:
         readme.data["preload_from_hub"] = [repo_id]
     readme.save(folder / "README.md")
+
+
+def copy_space(folder: Path) -> None:
+    """Copy what a Space holds to `folder`, which does not exist yet.
+
+    On the Hub that folder is the root, and no package; the rooms in it stay packages, so that no
+    installed package of the same name takes their place.
+    """
+
+    def left_out(place: str, names: list[str]) -> set[str]:
+        package = {"__init__.py"} if Path(place) == SPACE_FOLDER else set()
+        hidden = {name for name in names if name.startswith(".")}
+        return package | hidden | {"py.typed", "__pycache__"}
+
+    shutil.copytree(SPACE_FOLDER, folder, ignore=left_out)
