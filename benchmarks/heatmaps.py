@@ -74,7 +74,7 @@ def main(settings: Settings) -> None:
 def choose(settings: Settings, labels: list[str]) -> list[tuple[str, int, Any]]:
     """Return (file, label, boxes of that class) of some test images of each class."""
     with (settings.run_dir / "split.csv").open(encoding="utf-8", newline="") as opened:
-        files = [row["file"] for row in csv.DictReader(opened) if row["part"] == "test"]
+        files = [row["file"] for row in csv.DictReader(opened) if row["split"] == "test"]
     order = np.random.default_rng(settings.seed).permutation(len(files))
     chosen = []
     counts = dict.fromkeys(range(len(labels)), 0)

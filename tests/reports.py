@@ -123,8 +123,8 @@ def example_surfaces(leaking: int = 0, **changes: object) -> SharedSurfaces:
         "groups": 451,
         "largest_group": 63,
         "leakage": [
-            {"part": "validation", "seen_in": "training", "images": 0, "of": 114},
-            {"part": "test", "seen_in": "training or validation", "images": leaking, "of": 288},
+            {"split": "validation", "seen_in": "training", "images": 0, "of": 114},
+            {"split": "test", "seen_in": "training or validation", "images": leaking, "of": 288},
         ],
         "random_split_leakage": 0.676,
     }

@@ -1,17 +1,17 @@
-"""Errors that a user can fix: each message says what is wrong, where, and what to do."""
+"""Errors the user can fix: each message states the problem, where it is, and what to do."""
 
 
 class UserError(Exception):
-    """Base of all errors meant for the user; `main()` prints it and exits with code 2."""
+    """Base of all user errors; `main()` prints the message and exits with code 2."""
 
 
 class DataError(UserError):
-    """The images or their folders can't be used as they are."""
+    """The images or their folders can't be used."""
 
 
 class ConfigError(UserError):
-    """A setting, or a combination of settings, can't work."""
+    """A setting, or a combination of settings, is invalid."""
 
 
 class HubError(UserError):
-    """The Hugging Face Hub refused, or could not be reached."""
+    """The Hugging Face Hub refused a request, or could not be reached."""

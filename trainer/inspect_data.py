@@ -1,4 +1,4 @@
-"""Check a folder of images before anyone trains on it: `python trainer/inspect_data.py --help`."""
+"""Check a folder of images before training: `python trainer/inspect_data.py --help`."""
 
 import sys
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from trainer.monitoring.phases import PHASES, inspection_phases
 
 COMMAND = Command(
     "inspect_data.py",
-    "Check all images of a folder and write what is wrong with them as a web page.",
+    "Check all images of a folder and report the problems as a web page.",
     "--data-dir my_images",
 )
 
 
 @dataclass(frozen=True)
 class InspectConfig:
-    """What to inspect, and where the report goes."""
+    """The images to inspect, and the folder of the report."""
 
     data_dir: Text = None
     """Folder of class folders, with or without train/ and test/, or the id of a Hub dataset."""
     class_from_name: bool = False
-    """Images lie in no class folders, and their names begin with the class, as in Cr_1.bmp."""
+    """Images are in no class folders; file names begin with the class, as in Cr_1.bmp."""
     label_column: Text = None
     """Column that holds the classes, in a Hub dataset or in metadata.csv beside the images."""
     image_column: Text = None
@@ -34,15 +34,15 @@ class InspectConfig:
     stream_images: int = 0
     """Take at most this many images of each split of a Hub dataset; 0 downloads all."""
     output_dir: Folder = None
-    """Where the report goes; left out, runs/inspection-<name of the data>."""
+    """Folder of the report; default: runs/inspection-<name of the data>."""
     predictions: File = None
-    """The predictions.csv of a run, best of one with --folds 5, to find likely label errors."""
+    """predictions.csv of a run, preferably with --folds 5, to find likely label errors."""
     cache_dir: Folder = None
-    """Cache of overlap searches; left out, the user's cache folder."""
+    """Cache of overlap searches; default: the user's cache folder."""
 
 
 def main(arguments: list[str]) -> None:
-    """Inspect as the options say; print the path of the page."""
+    """Inspect the images; print the path of the page."""
     given = given_flags(arguments, InspectConfig)
     config = read_flags(arguments, COMMAND, InspectConfig(), given)
     if config.data_dir is None:
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> None:
         ]
     )
     PHASES.plan(inspection_phases(data))
-    # The libraries take seconds to load; --help and wrong options need not wait for them.
+    # The libraries take seconds to import; --help and wrong options do not need them.
     from trainer.inspection import inspector
 
     page = inspector.run(data, config.output_dir, config.predictions, config.cache_dir)

@@ -139,16 +139,16 @@ class SkippedImage(Schema):
 
 
 class Leakage(Schema):
-    """How many images of one part show a piece of surface that an earlier part shows too."""
+    """Number of images of one split that show a piece of surface of an earlier split."""
 
-    part: Literal["validation", "test"]
+    split: Literal["validation", "test"]
     seen_in: Literal["training", "training or validation"]
-    images: int = Field(ge=0, description="of the part, that overlap one of the earlier part")
-    of: int = Field(gt=0, description="images of the part")
+    images: int = Field(ge=0, description="of the split, that overlap one of the earlier split")
+    of: int = Field(gt=0, description="images of the split")
 
     @property
     def share(self) -> float:
-        """The fraction of the part's images."""
+        """The fraction of the split's images."""
         return self.images / self.of
 
 
@@ -194,7 +194,7 @@ class Data(Schema):
     @property
     def test_leakage(self) -> Leakage | None:
         """The leakage into the test part, None if there is none."""
-        found = [e for e in (self.surfaces.leakage if self.surfaces else []) if e.part == "test"]
+        found = [e for e in (self.surfaces.leakage if self.surfaces else []) if e.split == "test"]
         return found[0] if found and found[0].images else None
 
 

@@ -28,6 +28,7 @@ RENAMED = {
     "cost_look": "cost_review",
     "automatic_right": "automatic_accuracy",
     "strength": "severity",
+    "part": "split",
     "kept": "published",
     "kept_epoch": "best_epoch",
 }

@@ -29,7 +29,7 @@ def saved_run(folder: Path) -> Path:
         (["--epochs", "many"], ["--epochs takes a whole number, not 'many'"]),
         (["--lr", "-1", "--batch-size", "0"], ["2 settings", "--lr", "--batch-size"]),
         (["--resume"], ["--resume needs --run-dir"]),
-        (["--resume", "--run-dir", "none"], ["none holds no run", "without --resume"]),
+        (["--resume", "--run-dir", "none"], ["none has no run", "without --resume"]),
         (["--find-batch-size", "--no-pretrained"], ["--find-batch-size is for GPUs"]),
         (["--data-dir", "./nowhere"], ["no folder nowhere", "--data-dir"]),
         (

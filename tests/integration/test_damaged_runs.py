@@ -159,7 +159,7 @@ def test_a_stopped_run(
             # Without the last checkpoint, training starts again, and says so.
             assert file not in NEEDED or (file, damage) == (LAST, "deleted"), where
         else:
-            assert file in error or "holds no run" in error, where
+            assert file in error or "has no run" in error, where
             assert len(error) < 2000, where
         assert "id_rsa" not in error
 
@@ -348,7 +348,7 @@ def test_a_folder_in_which_another_training_began_meanwhile(
         yield
 
     monkeypatch.setattr("trainer.run.only_training_in", waited)
-    with pytest.raises(ConfigError, match="holds a run that has begun"):
+    with pytest.raises(ConfigError, match="has an unfinished run"):
         train(small_config(runs / "strips", run_dir, epochs=2))
     for name in ("config.json", LAST):
         assert (run_dir / name).read_bytes() == (runs / "halted" / name).read_bytes()

@@ -127,7 +127,7 @@ def test_finished_run_is_left_alone(data_dir: Path, tmp_path: Path) -> None:
     before = {f: f.stat().st_mtime_ns for f in folder.rglob("*")}
     assert train(going_on(config)) == folder == tmp_path / "run/published"
     assert {f: f.stat().st_mtime_ns for f in folder.rglob("*")} == before
-    with pytest.raises(ConfigError, match="holds a finished run"):
+    with pytest.raises(ConfigError, match="has a finished run"):
         train(config)
 
 
@@ -188,7 +188,7 @@ def test_changed_images_are_named(
     config = small_config(copy, tmp_path / "run")
     train_until(1, config, monkeypatch)
     harm(copy / "train/Pitted/pitted_0001.png")
-    with pytest.raises(ConfigError, match=f"the run in .* began with: {says}") as refused:
+    with pytest.raises(ConfigError, match=f"the run in .* started with: {says}") as refused:
         train(going_on(config))
     assert str(refused.value).count("train/") == 1
     # Without the list of files the change is still noticed.

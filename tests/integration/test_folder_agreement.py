@@ -249,7 +249,7 @@ def test_training_and_inspection_agree(
     assert {entry.file: entry.reason for entry in lenient.skipped} == bad
     used = {name: sorted(part["file"]) for name, part in lenient.splits.items()}
     assert report.images == sum(map(len, used.values()))
-    for part in report.parts:
+    for part in report.splits:
         labels = [
             lenient.splits[part.name].features["label"].names[n]
             for n in lenient.splits[part.name]["label"]
@@ -260,7 +260,7 @@ def test_training_and_inspection_agree(
     assert [each.label for each in report.classes] == found.labels
     # Nothing is dropped in silence.
     named = {file for split in used.values() for file in split} | bad.keys()
-    ignored = [note.removesuffix(" was ignored: it holds masks.") for note in found.notes]
+    ignored = [note.removesuffix(" was ignored: it contains masks.") for note in found.notes]
     for image in images_on_disk(root):
         assert image in named or any(image.startswith(f"{folder}/") for folder in ignored)
 

@@ -242,7 +242,9 @@ def test_a_streamed_dataset_is_trained_on_and_named(
 
 def test_a_stream_that_breaks_is_explained(hub: LoopbackHub, as_files: object) -> None:
     hub.fail_next("GET train/Patches/3.png", 403, "Not for you")
-    with pytest.raises(DataError, match=r"(?s)images of ada/steel did not all come.*same command"):
+    with pytest.raises(
+        DataError, match=r"(?s)Not all images of ada/steel could be read.*same command"
+    ):
         load_from_hub("ada/steel", 16)
     assert len(load_from_hub("ada/steel", 16)["train"]) == 16
 

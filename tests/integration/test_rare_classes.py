@@ -30,7 +30,7 @@ def test_a_class_of_two_images_is_carried_to_the_card(
     [warned] = [r.getMessage() for r in caplog.records if "validation image" in r.getMessage()]
     assert warned.startswith("No validation image is left for Rare:")
     with (tmp_path / "run" / "split.csv").open(newline="") as opened:
-        rows = [(row["label"], row["part"]) for row in csv.DictReader(opened)]
+        rows = [(row["label"], row["split"]) for row in csv.DictReader(opened)]
     assert Counter(part for label, part in rows if label == "Rare") == {"train": 1, "test": 1}
     report = Report.read(published)
     assert {result.label: result.images for result in report.test.classes}["Rare"] == 1

@@ -67,7 +67,7 @@ def test_from_a_refused_start_to_a_corrected_license(
 
     code, _, err = command("train.py", "--run-dir", "run", *SETTINGS)
     assert code == 2
-    assert "run holds a finished run" in err
+    assert "run has a finished run" in err
 
     started = Report.read(published).machine.started
     assert read_start(run_dir).isoformat(timespec="seconds") == started

@@ -169,7 +169,7 @@ def _check_batch_statistics(data_dir: Path, run_dir: Path) -> None:
     assert all(mean.abs().max() > 0 for mean in means)
     predictor = Predictor(folder)
     with (run_dir / SPLIT_FILE).open(encoding="utf-8", newline="") as opened:
-        rows = [row for row in csv.DictReader(opened) if row["part"] == "validation"]
+        rows = [row for row in csv.DictReader(opened) if row["split"] == "validation"]
     logits = predictor.logits([read_image(data_dir / row["file"]) for row in rows])
     truth = torch.tensor([predictor.labels.index(row["label"]) for row in rows])
     loss = torch.nn.functional.cross_entropy(logits, truth).item()

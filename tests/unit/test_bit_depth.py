@@ -76,8 +76,8 @@ def test_training_inspection_and_model_see_the_8_bit_twin(
         report, rows = inspect(collected(root), None, tmp_path / "cache" / root.name)
         reports[root.name] = report
         assert {row["file"].partition(".")[0]: open_image(row).tobytes() for row in rows} == seen
-    assert [each.grey for each in reports["8"].classes] == [
-        each.grey for each in reports["deep"].classes
+    assert [each.gray for each in reports["8"].classes] == [
+        each.gray for each in reports["deep"].classes
     ]
     assert (reports["8"].bit_depth, reports["deep"].bit_depth) == (None, bits)
     assert reports["deep"].depth_mixture is None

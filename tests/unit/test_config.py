@@ -53,7 +53,7 @@ from trainer.errors import ConfigError
         (RecipeConfig, {"plain_epochs": -1}, "--plain-epochs"),
         (ModelConfig, {"image_size": 2049}, "--image-size"),
         (ModelConfig, {"license": "Apache 2.0"}, "--license .*did you mean apache-2.0"),
-        (ModelConfig, {"license": "none"}, "--license none is no license id"),
+        (ModelConfig, {"license": "none"}, "--license none is not a license id"),
         (RecipeConfig, {"views": 3}, "--views needs --tune head"),
         (RecipeConfig, {"weight_decay": float("inf")}, "--weight-decay"),
         (RecipeConfig, {"clip_grad": float("inf")}, "--clip-grad"),
@@ -222,7 +222,7 @@ def test_damaged_settings_are_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_no_run_to_go_on_with(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"holds no run.*without --resume"):
+    with pytest.raises(ConfigError, match=r"has no run.*without --resume"):
         TrainConfig.read(tmp_path)
 
 

@@ -45,7 +45,7 @@ def test_reference_names_options_and_fields(generated: dict[str, str]) -> None:
     assert "### train.py: training options\n\nThe training recipe.\n\n| Option" in cli
     assert "| `--tile` | Cut long images into squares" in cli
     assert "| `--tune {all,head}` | " in cli
-    assert "with --no-pretrained; 0 takes the network's own. (default: 0.0) |" in cli
+    assert "with --no-pretrained; 0 uses the network's default. (default: 0.0) |" in cli
     assert cli.count("`--repo-id USER/NAME`") == 1
     assert cli.count("`--epochs INT`") == 1
     assert "| `scores` | [Scores](#scores) |" in report

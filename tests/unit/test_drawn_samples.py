@@ -172,7 +172,7 @@ def test_command_writes_the_folder_and_refuses_to_write_it_again(tmp_path: Path)
     again = run_module(*arguments)
     assert (again.returncode, again.stdout) == (2, "")
     assert (
-        again.stderr == f"{folder} is not empty; name a new folder or remove what is in it first.\n"
+        again.stderr == f"{folder} is not empty; name a new folder or remove its content first.\n"
     )
 
 

@@ -117,13 +117,13 @@ def test_splits_under_images_beside_boxes_in_class_folders(tmp_path: Path) -> No
 def test_label_files_that_are_no_boxes_are_named(tmp_path: Path) -> None:
     scan = used(write_tree(tmp_path, [*within("images", TWO_CLASSES), "labels/1.txt"]))
     assert scan.boxes == {}
-    assert scan.notes == ["labels was ignored: it holds no Pascal VOC boxes (.xml)."]
+    assert scan.notes == ["labels was ignored: it contains no Pascal VOC boxes (.xml)."]
 
 
 def test_the_folder_that_an_archive_adds_is_stepped_into(tmp_path: Path) -> None:
     scan = used(write_tree(tmp_path, within("NEU-DET/NEU-DET", NEU)))
     assert list(scan.splits) == ["train", "validation"]
-    assert scan.notes == ["The images were looked for in NEU-DET/NEU-DET."]
+    assert scan.notes == ["The images were read from NEU-DET/NEU-DET."]
 
 
 @pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl"])
@@ -228,7 +228,7 @@ def test_roboflow_one_hot_tables(tmp_path: Path) -> None:
     ("name", "content", "words"),
     [
         ("metadata.csv", "", "the file is empty"),
-        ("metadata.csv", "file_name,label\n", "holds no rows"),
+        ("metadata.csv", "file_name,label\n", "has no rows"),
         ("metadata.csv", "path,label\n1.png,A\n", "needs a column file_name"),
         ("metadata.csv", "file_name,label\n1.png,A,B\n", "line 2 has more cells"),
         ("metadata.csv", b"file_name,label\n1.png,K\xfcr\n", "is damaged"),
@@ -291,7 +291,7 @@ def test_class_from_name_in_splits_and_misused(tmp_path: Path) -> None:
     scan = scan_folder(str(tmp_path), names_give_classes=True)
     assert [entry.file for entry in scan.unusable] == ["train/0001.png"]
     write_tree(tmp_path / "other", TWO_CLASSES)
-    assert "--class-from-name is for images that lie loose" in problem(
+    assert "--class-from-name is for images without class folders" in problem(
         tmp_path / "other", names_give_classes=True
     )
 
@@ -310,7 +310,7 @@ def test_mvtec_is_refused_with_the_right_advice(tmp_path: Path) -> None:
     scan = used(tmp_path, pooled=True)
     assert scan.classes == ["good", "hole", "scratch"]
     assert scan.images == 4
-    assert scan.notes == ["ground_truth was ignored: it holds masks."]
+    assert scan.notes == ["ground_truth was ignored: it contains masks."]
 
 
 def test_a_test_folder_without_labels(tmp_path: Path) -> None:
@@ -331,7 +331,7 @@ def test_loose_images_beside_class_folders_are_counted(tmp_path: Path, folder: s
     write_tree(tmp_path, [folder + file for file in TWO_CLASSES])
     write_tree(tmp_path, [f"{folder}loose{number:02}.png" for number in range(13)])
     sentence = problem(tmp_path)
-    assert "13 images lie loose" in sentence
+    assert "13 images are directly in" in sentence
     assert f"{folder}loose09.png and 3 more" in sentence
 
 
@@ -341,7 +341,7 @@ def test_images_beside_the_splits(tmp_path: Path) -> None:
     scan = scan_folder(str(tmp_path))
     [sentence] = scan.problems
     assert "Extra (1 images), more (1 images), loose.png" in sentence
-    assert scan.notes == ["docs was ignored: it holds no images."]
+    assert scan.notes == ["docs was ignored: it contains no images."]
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_class_names_that_mean_something_else(tmp_path: Path, names: tuple[str, 
 def test_what_a_name_was_taken_for_is_said(tmp_path: Path) -> None:
     write_tree(tmp_path, ["valid/1.png", "invalid/1.png"])
     [note] = scan_folder(str(tmp_path)).notes
-    assert "valid was taken for a class" in note
+    assert "valid was interpreted as a class" in note
 
 
 def test_flat_splits_are_no_classes(tmp_path: Path) -> None:
@@ -381,7 +381,7 @@ def test_flat_splits_beside_one_folder_or_their_masks_stay_ambiguous(tmp_path: P
         root = tmp_path / str(number)
         write_tree(root, [f"{name}/1.png" for name in ["train", "test", *side]])
         words = " ".join(scan_folder(str(root)).problems)
-        assert "which was taken for a split" in words
+        assert "which was interpreted as a split" in words
         assert "If test is a class, put all class folders into a folder called train" in words
 
 
@@ -445,9 +445,9 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("one", "other", "words"),
     [
-        ("Éraflure", "E\u0301raflure", "Unicode form"),
+        ("Éraflure", "E\u0301raflure", "Unicode normalization"),
         ("Crazing", "Crazing ", "spaces at the beginning or end"),
-        ("Pitted surface", "Pitted\u00a0surface", "kinds of spaces"),
+        ("Pitted surface", "Pitted\u00a0surface", "types of spaces"),
         ("Crazing", "Craz\u200bing", "invisible characters"),
     ],
 )
@@ -505,12 +505,12 @@ def test_all_differences_between_splits_are_said_at_once(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ([], "is empty. It should hold a folder of images for each class"),
+        ([], "is empty. It should contain a folder of images for each class"),
         (["data.zip"], "only data.zip. Unpack data.zip first"),
-        (["notes.txt", "labels.csv"], "holds no image, only labels.csv, notes.txt"),
-        (["A/1.png"], "one class only (A)"),
+        (["notes.txt", "labels.csv"], "contains no image, only labels.csv, notes.txt"),
+        (["A/1.png"], "only one class (A)"),
         (["A/1.png", "B/"], "B is empty. Add images, or remove the folder"),
-        (["A/1.png", "B/1.txt"], "B holds no image, only 1.txt"),
+        (["A/1.png", "B/1.txt"], "B contains no image, only 1.txt"),
         (["train/A/1.png", "train/B/1.png", "test/"], "test is empty"),
         (["test/A/1.png", "test/B/1.png"], "no train folder, only test"),
         (["A/1.png", "B/1.png", "B/x/2.png"], "inside the class folder B: B/x (1)"),
@@ -641,7 +641,7 @@ def test_commands_report_a_layout_before_they_load_anything(tmp_path: Path) -> N
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).touch()
     config = TrainConfig(data=DataConfig(data_dir=str(tmp_path)))
-    with pytest.raises(DataError, match=r"1 image lies loose in train.*loose\.png") as early:
+    with pytest.raises(DataError, match=r"1 image is directly in train.*loose\.png") as early:
         check_settings(config)
     with pytest.raises(DataError) as late:
         find_images(config.data)

@@ -206,7 +206,7 @@ def test_empty_class_folder(tmp_path: Path) -> None:
 
 def test_one_class_only(tmp_path: Path) -> None:
     write_image(tmp_path / "Crazing" / "0.png")
-    refused(tmp_path, "one class only (Crazing)", "two or more")
+    refused(tmp_path, "only one class (Crazing)", "two or more")
 
 
 def test_class_missing_in_test(tmp_path: Path) -> None:
@@ -270,5 +270,7 @@ def test_class_with_no_readable_image(tmp_path: Path) -> None:
 
 def test_neither_folder_nor_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match="no folder ada/nowhere, and no such dataset"):
+    with pytest.raises(
+        DataError, match="no folder ada/nowhere, and the Hub returned no such dataset"
+    ):
         prepare(DataConfig(data_dir="ada/nowhere"))

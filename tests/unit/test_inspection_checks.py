@@ -84,12 +84,12 @@ def test_grey_levels_of_a_class_are_those_of_all_its_pixels(tmp_path: Path) -> N
     save(Image.fromarray(np.full((10, 30), 180, np.uint8)), tmp_path / "A/b.png")
     _, facts, _, _ = checks.check_images(collect(tmp_path).splits["train"], "train")
     found = checks.describe_class("A", facts, surfaces=2)
-    assert found.grey is not None
+    assert found.gray is not None
     # A quarter of the pixels at 100, the rest at 180: mean 160, deviation √(¼·60² + ¾·20²).
-    assert found.grey.mean == pytest.approx(160)
-    assert found.grey.deviation == pytest.approx(1200**0.5)
-    assert (found.grey.darkest, found.grey.brightest) == (100, 180)
-    bins = {index: share for index, share in enumerate(found.grey.histogram) if share}
+    assert found.gray.mean == pytest.approx(160)
+    assert found.gray.deviation == pytest.approx(1200**0.5)
+    assert (found.gray.darkest, found.gray.brightest) == (100, 180)
+    bins = {index: share for index, share in enumerate(found.gray.histogram) if share}
     assert bins == {100 // 8: 0.25, 180 // 8: 0.75}
     assert {(s.size_px, s.images) for s in found.sizes} == {((10, 10), 1), ((30, 10), 1)}
 

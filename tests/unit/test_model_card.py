@@ -422,7 +422,7 @@ def test_leakage_is_a_warning_with_what_the_score_is_worth_without() -> None:
     )
     assert "| Images that overlap another | 1,205 (83.7 %) |" in images
     assert "| Groups of images joined by overlaps, single ones counted | 451 |" in images
-    assert "The parts are as the data came, and they leak:** the score" in images
+    assert "The parts are as in the data, and they leak:** the score" in images
     assert "On the 88 test images that show nothing of training it is 90.9 %" in images
     everything = words(render_card(reports()["all leaking"]))
     assert "No test image is left that it has not seen in part" in everything

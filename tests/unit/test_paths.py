@@ -40,7 +40,7 @@ BAD = {
     "pipe": "is a pipe",
     "socket": "is a socket",
     "device": "is a device",
-    "link": "does not exist: the link leads nowhere",
+    "link": "does not exist: the link is broken",
     "loop": "can't be read",
     "missing": "does not exist",
     "file/below": "can't be read",
@@ -70,7 +70,7 @@ def test_files_and_folders_that_are_there(places: Path) -> None:
     assert not [*file_problems("--weights", None), *folder_problems("--boxes", None)]
     assert not [*output_problems("--output-dir", places / "folder/new/deeper")]
     [problem] = output_problems("--output-dir", places / "file/new")
-    assert "is no folder" in problem
+    assert "is not a folder" in problem
 
 
 def test_no_right_to_read(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def test_no_right_to_read(places: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("os.access", lambda path, mode: False)
     for problems in (file_problems("--weights", places / "file"), folder_problems("--b", places)):
         [problem] = problems
-        assert "no right to" in problem
+        assert "no permission" in problem
 
 
 def test_all_paths_of_a_run_are_checked_at_once(places: Path) -> None:

@@ -78,7 +78,7 @@ def test_files_of_somebody_else_are_refused_and_stay(
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text('{"architecture": "convnext_atto"}')
-    with pytest.raises(ConfigError, match=f"holds files that are no run: .*{names[0][:6]}"):
+    with pytest.raises(ConfigError, match=f"has files that belong to no run: .*{names[0][:6]}"):
         check_start(tmp_path)
     assert all((tmp_path / name).exists() for name in names)
 
@@ -106,8 +106,8 @@ def test_leftovers_go_and_all_else_stays(tmp_path: Path) -> None:
     ("make", "words"),
     [
         (lambda path: path.touch(), "is a file"),
-        (os.mkfifo, "is a file, or leads through one"),
-        (lambda path: path.symlink_to("nowhere"), "is a link to a folder that is not there"),
+        (os.mkfifo, "is a file, or a path through one"),
+        (lambda path: path.symlink_to("nowhere"), "is a link to a missing folder"),
         (lambda path: path.symlink_to(path), "can't be used"),
     ],
 )
@@ -128,7 +128,7 @@ def test_names_that_cannot_be(tmp_path: Path, name: str) -> None:
 def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The tests' own user may be root, whom no mode keeps out.
     monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
-    with pytest.raises(ConfigError, match="can't be written: no right to write in"):
+    with pytest.raises(ConfigError, match="can't be written: no permission to write in"):
         check_start(tmp_path / "new/run")
 
 
@@ -142,7 +142,7 @@ def test_only_certain_names(kinds: list[str], tmp_path_factory: pytest.TempPathF
     if set(kinds) <= {"hidden"}:
         run_folder.check_only(folder, ("random", "grouped"))
     else:
-        with pytest.raises(ConfigError, match="holds files that are no run"):
+        with pytest.raises(ConfigError, match="has files that belong to no run"):
             run_folder.check_only(folder, ("random", "grouped"))
 
 

@@ -17,12 +17,12 @@ def squashed(*sizes: tuple[tuple[int, int], int]) -> list[Finding]:
     """Return what the inspection says of images of these sizes, and how many there are of each."""
     counted = [SizeCount(size_px=size, images=images) for size, images in sizes]
     images = sum(each.images for each in counted)
-    facts = ClassSchema(label="A", images=images, surfaces=images, sizes=counted, grey=None)
+    facts = ClassSchema(label="A", images=images, surfaces=images, sizes=counted, gray=None)
     report = DataReport(
         source="strips",
         images=images,
-        parts=[],
-        given_parts=False,
+        splits=[],
+        given_splits=False,
         unusable=[],
         converted=[],
         bit_depth=None,
@@ -44,7 +44,7 @@ def squashed(*sizes: tuple[tuple[int, int], int]) -> list[Finding]:
 
 def test_inspection_says_that_strips_are_squashed() -> None:
     [look] = squashed((STRIP, 3), (UPRIGHT, 2), (CAMERA, 4))
-    assert look.level == "look"
+    assert look.level == "review"
     assert look.title == "5 images of 9 are squashed, up to 6.2:1"
     assert "1600 × 256 pixels" in look.text
     assert "--tile" in look.text

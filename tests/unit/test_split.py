@@ -115,7 +115,7 @@ def test_given_parts_stay_unless_regrouped() -> None:
     )
     parts, origins, division = divide(given_parts, DataConfig(), 0)
     assert division == "given"
-    assert origins["test"] == "as the data came"
+    assert origins["test"] == "as in the data"
     assert files(parts["test"]) == files(given_parts["test"])
     parts, origins, division = divide(given_parts, DataConfig(resplit=True), 0)
     assert division == "grouped"
@@ -161,7 +161,7 @@ def test_a_split_can_be_given_back(tmp_path: Path) -> None:
     parts, _, _ = divide(whole, DataConfig(), 7)
     write_split(parts, tmp_path)
     head, first, *_ = (tmp_path / "split.csv").read_text().splitlines()
-    assert head == "file,label,group,part"
+    assert head == "file,label,group,split"
     assert first.endswith(",train")
     config = DataConfig(split_file=tmp_path / "split.csv")
     back, origins, division = divide(whole, config, 0)
@@ -173,12 +173,12 @@ def test_a_split_can_be_given_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name,part\n", "needs a first line that names the columns file and part"),
-        ("file,part\na.png,training\n", "names the part training; known are train, validation"),
-        ("file,part\nCrazing/0.png,train\n", "59 files are images that .* does not name"),
-        ("file,part\nother.png,test\n{all}", "1 files are in .* not among the images: other.png"),
-        ("file,part\n{all}", "puts no image into the test part"),
-        ("file,part\n\xff\n", "is no CSV text"),
+        ("name,split\n", "needs a first line that names the columns file and split"),
+        ("file,split\na.png,training\n", "names the split training; known are train, validation"),
+        ("file,split\nCrazing/0.png,train\n", "59 files are images that .* does not name"),
+        ("file,split\nother.png,test\n{all}", "1 files are in .* not among the images: other.png"),
+        ("file,split\n{all}", "has no image in the test split"),
+        ("file,split\n\xff\n", "is no CSV text"),
         (None, "can't be read: No such file"),
     ],
 )

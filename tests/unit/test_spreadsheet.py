@@ -26,9 +26,9 @@ def test_round_trip(tmp_path_factory: pytest.TempPathFactory, rows: list[list[st
 
 
 def test_cells_of_other_programs_stay_as_they_are(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbffile,part\n=1+1.png,'test'\n'quoted,-\n")
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbffile,split\n=1+1.png,'test'\n'quoted,-\n")
     assert read_table(tmp_path / "a.csv") == [
-        ["file", "part"],
+        ["file", "split"],
         ["=1+1.png", "'test'"],
         ["'quoted", "-"],
     ]

@@ -1,4 +1,4 @@
-"""What the commands share: options, messages on stderr, errors in words, exit codes."""
+"""Shared by all commands: options, messages on stderr, error reports, exit codes."""
 
 from __future__ import annotations
 
@@ -36,27 +36,27 @@ def run_command(command: Callable[[list[str]], None]) -> int:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PrintableFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    # Under `accelerate launch` the first process speaks for all.
+    # Under `accelerate launch` only the first process prints.
     first = os.environ.get("RANK", "0") == "0"
     logging.getLogger("trainer").setLevel(logging.INFO if first else logging.ERROR)
-    # It prints its warnings itself; without this they would appear twice.
+    # The library prints its warnings itself; without this they would appear twice.
     logging.getLogger("huggingface_hub").propagate = False
     logging.getLogger("huggingface_hub.utils._http").addFilter(_one_line_a_retry)
-    # It lists, by the hundred, tensors that a file has beside those of the model; the ones that are
-    # missing are reported by `backbone`.
+    # timm lists hundreds of tensors that a file has in addition to those of the model; `backbone`
+    # reports missing ones.
     logging.getLogger("timm").setLevel(logging.ERROR)
     limit_spinning(os.environ)
     replace_unwritable_caches(os.environ)
-    # Bars belong on a terminal; in a log file they are noise.
+    # Progress bars are for a terminal; in a log file they are noise.
     if not sys.stderr.isatty():
-        # Read when these libraries are imported, which takes too long to be done here.
+        # These libraries read the variables on import, which would take too long here.
         os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     try:
         code = _exit_code(command)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Nobody reads the output any more; without this, Python complains when it exits.
+        # The reader closed the pipe; without this, Python prints an error on exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_USER_ERROR
     return code
@@ -80,20 +80,20 @@ def _exit_code(command: Callable[[list[str]], None]) -> int:
 
 
 def limit_spinning(environment: MutableMapping[str, str]) -> None:
-    """Set how long OpenMP's threads spin while they wait, unless the user has; before torch loads.
+    """Set the spin time of waiting OpenMP threads, unless set; call it before importing torch.
 
-    By default they spin for so long that beside one other busy program training takes several times
-    as long (`python -m benchmarks.spinning`).
+    With the default, training takes several times as long beside one other busy program
+    (`python -m benchmarks.spinning`).
     """
     if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & environment.keys():
         environment["GOMP_SPINCOUNT"] = "10000"
 
 
 def read_train_config(arguments: list[str], command: Command) -> TrainConfig:
-    """Read the options of `train.py`; with --resume, over the settings of the run.
+    """Read the options of `train.py`; with --resume, on top of the settings of the run.
 
     Raises:
-        ConfigError: settings can't work, or are not those that the run was started with.
+        ConfigError: settings are invalid, or differ from those the run was started with.
     """
     given = given_flags(arguments, TrainConfig)
     config = read_flags(arguments, command, _defaults(given), given)
@@ -105,14 +105,14 @@ def read_train_config(arguments: list[str], command: Command) -> TrainConfig:
 
 
 def read_push_config(arguments: list[str], command: Command) -> PushConfig:
-    """Read the options of `push.py`; where training has begun in the run folder, that run counts.
+    """Read the options of `push.py`; a run in the run folder is resumed with its settings.
 
     Raises:
         ConfigError: as for `read_train_config`.
     """
     given = given_flags(arguments, PushConfig)
     config = read_flags(arguments, command, PushConfig(train=_defaults(given)), given)
-    # A fixed name, so that the same command finds what it trained when it is given again.
+    # A fixed name, so that the same command finds its run when it is repeated.
     name = (config.hub.repo_id or config.train.model.model).rpartition("/")[2]
     run_dir = config.train.run.run_dir or Path("runs") / name
     train = replace(config.train, run=replace(config.train.run, run_dir=run_dir))
@@ -125,10 +125,10 @@ def read_push_config(arguments: list[str], command: Command) -> PushConfig:
 
 
 def resumed(given: TrainConfig, saved: TrainConfig, run_dir: Path) -> TrainConfig:
-    """Return the settings of a run that is resumed; what has no part in its result may change.
+    """Return the settings of a resumed run; only settings that don't affect its result may change.
 
     Raises:
-        ConfigError: another setting differs from the one that the run was started with.
+        ConfigError: another setting differs from the one the run was started with.
     """
     free = {name: getattr(given.run, name) for name in ("workers", "log_with")}
     resumed_run = replace(saved.run, run_dir=run_dir, resume=True, **free)
@@ -155,10 +155,10 @@ def resumed(given: TrainConfig, saved: TrainConfig, run_dir: Path) -> TrainConfi
 
 
 def check_settings(config: TrainConfig) -> None:
-    """Check what needs no heavy import: the run folder, the images' place, all other paths.
+    """Check the run folder, the image folder and all other paths, without heavy imports.
 
     Raises:
-        UserError: something is not there, or can't be used.
+        UserError: a path does not exist or can't be used.
     """
     run_dir = config.run.run_dir
     if run_dir is not None and config.run.resume:
@@ -168,23 +168,23 @@ def check_settings(config: TrainConfig) -> None:
         run_folder.check_start(run_dir)
     find_source(config.data)
     check_paths(config)
-    # Reading a schema takes half a second, for which a missing folder need not wait.
+    # Importing a schema takes half a second; a missing folder is reported before.
     from trainer.data.folders.scan import check_layout
 
     check_layout(config.data)
 
 
 def trained_folder(config: TrainConfig) -> Path:
-    """Return the folder that is ready to publish: at once if the run is finished, else trained.
+    """Return the folder to publish: of the finished run, or after training.
 
     Raises:
-        UserError: the data, the settings or the Hub stand in the way.
+        UserError: the data, the settings or the Hub prevent it.
     """
     check_settings(config)
     run_dir = config.run.run_dir
     finished = run_folder.finished_folder(run_dir) if run_dir else None
     if finished and run_dir:
-        # It renders cards, which takes a second to load.
+        # Imports the card renderer, which takes a second.
         from trainer.publishing.facts import correct_facts
         from trainer.publishing.published import check_published
 
@@ -192,7 +192,7 @@ def trained_folder(config: TrainConfig) -> Path:
         logger.info("The run in %s is finished already.", run_dir)
         correct_facts(config, run_dir)
         return finished
-    # torch takes seconds to load; --help, wrong options and finished runs need not wait for it.
+    # torch takes seconds to import; --help, wrong options and finished runs do not need it.
     from trainer.model.backbone import check_network
 
     check_network(config.model, config.recipe.batch_size)
@@ -202,7 +202,7 @@ def trained_folder(config: TrainConfig) -> Path:
 
 
 def is_main_process() -> bool:
-    """Return whether this process is the one that prints, of those of `accelerate launch`."""
+    """Return whether this is the first process of `accelerate launch`, which prints."""
     if "RANK" not in os.environ:
         return True
     from accelerate import PartialState
@@ -211,14 +211,14 @@ def is_main_process() -> bool:
 
 
 def _defaults(given: dict[str, str]) -> TrainConfig:
-    """Return the settings over which options are read: those of the recipe that --preset names."""
+    """Return the defaults of the recipe that --preset names."""
     return TrainConfig(recipe=PRESETS[given.get("--preset", "reference")])
 
 
 def _saved_settings_count(run_dir: Path, own_settings: set[str]) -> bool:
-    """Return whether a run in the folder is to be used, with its settings.
+    """Return whether to use the run in the folder, with its settings.
 
-    Before its first checkpoint, a command with settings of its own starts the run again.
+    Before the first checkpoint, a command with other settings starts the run again.
     """
     state = run_folder.state_of(run_dir)
     if state is State.UNTRAINED and not own_settings:
@@ -227,14 +227,14 @@ def _saved_settings_count(run_dir: Path, own_settings: set[str]) -> bool:
 
 
 def _again(given: TrainConfig, saved: TrainConfig, run_dir: Path) -> TrainConfig:
-    """Return the settings of a run that is started again or resumed."""
+    """Return the settings of a restarted or resumed run."""
     if run_folder.state_of(run_dir) is State.UNTRAINED:
         return replace(given, run=replace(given.run, run_dir=run_dir, resume=False))
     return resumed(given, saved, run_dir)
 
 
 def _one_line_a_retry(record: logging.LogRecord) -> bool:
-    """Say in a line what the Hub's client says in two, with an address and an error number."""
+    """Shorten the retry messages of the Hub's client to one line."""
     message = record.getMessage()
     retry = re.search(r"\[Retry (\d+)/(\d+)\]", message)
     if retry:
@@ -244,7 +244,7 @@ def _one_line_a_retry(record: logging.LogRecord) -> bool:
 
 
 def _open_closed_streams() -> None:
-    """Let a command run whose output somebody closed (`>&-`): what it prints goes nowhere."""
+    """Let a command run with a closed output (`>&-`): its output is discarded."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115

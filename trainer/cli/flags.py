@@ -1,4 +1,4 @@
-"""The words of a command line: checked in one pass, with one message, then read by tyro."""
+"""Check a command line in one pass with one message, then parse it with tyro."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from trainer.text.names import printable
 Settings = TypeVar("Settings")
 
 LONGEST_SHOWN = 60
-# What editors and web pages make of two hyphens.
+# Characters that editors and web pages substitute for two hyphens.
 DASHES = "-–—−"
 HELP, VERSION = ("-h", "--help"), "--version"
 
 
 @dataclass(frozen=True)
 class Command:
-    """What --help says of a command.
+    """The --help text of a command.
 
     Attributes:
         name: of its file in trainer/.
-        purpose: what it does, in a line of a terminal.
+        purpose: one line on what it does.
         example: the options of a typical call.
     """
 
@@ -41,7 +41,7 @@ class Command:
 
     @property
     def call(self) -> str:
-        """The beginning of a command line."""
+        """The start of the command line."""
         return command_line(self.name)
 
     @property
@@ -54,13 +54,13 @@ class Command:
 def read_flags(
     arguments: list[str], command: Command, default: Settings, given: dict[str, str]
 ) -> Settings:
-    """Read the options over `default`; for --help, print it and exit.
+    """Read the options on top of `default`; for --help, print it and exit.
 
     Args:
-        arguments: words of the command line.
-        command: what --help says.
+        arguments: of the command line.
+        command: its --help text.
         default: a dataclass of settings, grouped by nested ones.
-        given: what `given_flags` returned for `arguments`.
+        given: the result of `given_flags` for `arguments`.
     """
     if not given and not set(HELP) & set(arguments):
         return default
@@ -77,10 +77,10 @@ def read_flags(
 def given_flags(arguments: list[str], kind: type[Any]) -> dict[str, str]:
     """Return the options of a command line with their values; "yes" and "no" for switches.
 
-    --version is answered here. Where --help is asked for, nothing else matters.
+    --version is handled here. With --help, nothing else is checked.
 
     Raises:
-        ConfigError: options that `kind` does not have, or values that can't be theirs.
+        ConfigError: an option does not exist in `kind`, or has an invalid value.
     """
     if VERSION in arguments:
         print(f"strip-defect-classifier {__version__}")  # noqa: T201 – data, asked for
@@ -97,7 +97,7 @@ def given_flags(arguments: list[str], kind: type[Any]) -> dict[str, str]:
         option = options.get(spelling.replace("_", "-"))
         if option is None:
             problems.append(_unknown(word, options))
-            # What follows is its value, and no second mistake.
+            # The next argument is its value, not a second error.
             words = list(itertools.dropwhile(lambda text: not _looks_like_option(text), words))
         elif option.switches_to:
             if attached:
@@ -123,9 +123,9 @@ class _Option:
     """One spelling of an option.
 
     Attributes:
-        flag: what it is called.
-        kind: of its value.
-        switches_to: for a switch, what this spelling sets it to.
+        flag: its name.
+        kind: type of its value.
+        switches_to: for a switch, the value that this spelling sets.
     """
 
     spelling: str
@@ -135,7 +135,7 @@ class _Option:
 
 
 def _options(kind: type[Any]) -> Iterator[_Option]:
-    """Yield the spellings of each field, those of nested dataclasses included."""
+    """Yield the spellings of each field, including nested dataclasses."""
     hints = get_type_hints(kind)
     for item in fields(kind):
         wanted, name = hints[item.name], item.name.replace("_", "-")
@@ -149,7 +149,7 @@ def _options(kind: type[Any]) -> Iterator[_Option]:
 
 
 def _problem(option: _Option, value: str) -> str | None:
-    """Return what is wrong with the value of an option, None if nothing is."""
+    """Return the problem with the value of an option, None if it is valid."""
     flag, kind, shown = option.flag, option.kind, _short(value)
     if not value:
         return f"{flag} needs a value"
@@ -168,7 +168,7 @@ def _problem(option: _Option, value: str) -> str | None:
 
 
 def _with_a_point(value: str, kind: type[int] | type[float]) -> str:
-    """Suggest the decimal point, where somebody wrote a comma."""
+    """Suggest a decimal point instead of a comma."""
     number = value.replace(",", ".")
     if kind is float and number != value and number.replace(".", "", 1).isdigit():
         return f": did you mean {number}?"
@@ -176,7 +176,7 @@ def _with_a_point(value: str, kind: type[int] | type[float]) -> str:
 
 
 def _unknown(word: str, options: Collection[str]) -> str:
-    """Say that a word is no option, and which one may be meant."""
+    """Report an unknown option, and suggest a similar one."""
     name, assigned, value = word.partition("=")
     meant = _meant(name.strip(DASHES).replace("_", "-").lower(), options)
     if word[:1] not in DASHES and not (assigned and meant):
@@ -190,7 +190,7 @@ def _unknown(word: str, options: Collection[str]) -> str:
 
 
 def _meant(name: str, options: Collection[str]) -> str | None:
-    """Return the option that a name without hyphens may stand for."""
+    """Return the option that a name without hyphens may mean."""
     synonym = SYNONYMS.get(name)
     if synonym and synonym.split()[0] in options:
         return synonym

@@ -1,4 +1,4 @@
-"""The last lines of a command: how good the model is, and what can be done with it."""
+"""The last lines of a command: the model's scores, and the next commands."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ LABEL_WIDTH = 14
 
 
 def summary(folder: Path, *, published: bool = False) -> str:
-    """Return what a finished run reached, and the commands that serve and publish it.
+    """Return the scores of a finished run, and the commands that serve and publish it.
 
-    All lines fit into 80 columns, but for a path that does not.
+    All lines fit into 80 columns, except long paths.
 
     Args:
         folder: the published folder, with its report.
@@ -73,12 +73,12 @@ def _decisions(reliability: Reliability) -> list[tuple[str, str]]:
 
 
 def _cut(text: str) -> str:
-    """Shorten a text that would not fit, such as one with the name of a class."""
+    """Shorten a text that would not fit, such as a long class name."""
     room = WIDTH - LABEL_WIDTH
     return text if len(text) <= room else text[: room - 1] + "…"
 
 
 def _command(label: str, words: list[str]) -> str:
-    """Return a path or command behind its label; below it, in several lines, if it is long."""
+    """Return a path or command after its label; if it is long, on the lines below."""
     line = f"{label:{LABEL_WIDTH}}{' '.join(words)}"
     return line if len(line) <= WIDTH else f"{label}\n  " + " \\\n    ".join(words)

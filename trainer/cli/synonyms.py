@@ -1,4 +1,4 @@
-"""What other training tools call an option of ours, so that a message can name it."""
+"""Names of our options in other training tools, for suggestions in messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Types of the options that may be left out: text and paths, where no word means "no value"."""
+"""Types of optional options: text and paths, for which no text means "no value"."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tyro.constructors import PrimitiveConstructorSpec
 
 
 def _optional(kind: type[str] | type[Path], metavar: str) -> PrimitiveConstructorSpec[Any]:
-    """Return how one word of the command line becomes a value.
+    """Return the parser of one command-line argument.
 
-    tyro's own rule for `str | None` reads the word None as no value, and a class may be called
+    tyro's own rule for `str | None` reads the text None as no value, but a class may be called
     None.
     """
     return PrimitiveConstructorSpec(
@@ -27,11 +27,11 @@ def _optional(kind: type[str] | type[Path], metavar: str) -> PrimitiveConstructo
 
 def _expanded(path: str) -> str:
     """Return a path with `~` as the home folder: no shell does that for `--run-dir=~/run`."""
-    # Unlike Path.expanduser(), it leaves alone what is no user's home.
+    # Unlike Path.expanduser(), this does not change `~name` of an unknown user.
     return os.path.expanduser(path)  # noqa: PTH111
 
 
-# The sentence in --help says what holds where such an option is left out.
+# The help sentence states the default of such an option.
 _NO_DEFAULT = tyro.conf.arg(help_behavior_hint="")
 
 Text = Annotated[str | None, _optional(str, "TEXT"), _NO_DEFAULT]

@@ -1,4 +1,4 @@
-"""Paths that options name, checked before anything heavy is imported or anything is written."""
+"""Check the paths in options before heavy imports and before anything is written."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _KINDS = (
 
 
 def check_paths(config: TrainConfig) -> None:
-    """Make sure that each file and folder that the settings name can be read.
+    """Check that each file and folder in the settings can be read.
 
     Raises:
-        ConfigError: one message that lists all that can't.
+        ConfigError: one message that lists all unusable paths.
     """
     problems = [
         *file_problems("--split-file", config.data.split_file),
@@ -45,25 +45,25 @@ def raise_problems(problems: list[str]) -> None:
 
 
 def file_problems(flag: str, path: Path | None) -> Iterator[str]:
-    """Yield why a path is no file that can be read; a pipe or a device would never end."""
+    """Yield why a path is not a readable regular file; a pipe or a device would never end."""
     if path is not None:
         yield from _problems(flag, path, "a file", os.R_OK)
 
 
 def folder_problems(flag: str, path: Path | None) -> Iterator[str]:
-    """Yield why a path is no folder that can be read."""
+    """Yield why a path is not a readable folder."""
     if path is not None:
         yield from _problems(flag, path, "a folder", os.R_OK | os.X_OK)
 
 
 def cache_problems(path: Path | None) -> Iterator[str]:
-    """Yield why a path is neither a folder nor a place where one can be made."""
+    """Yield why a path is not a folder and can't be created as one."""
     if path is not None and os.path.lexists(path):
         yield from folder_problems("--cache-dir", path)
 
 
 def output_problems(flag: str, path: Path | None) -> Iterator[str]:
-    """Yield why nothing can be written into a folder that is there or is to be made."""
+    """Yield why an existing or new folder can't be written."""
     if path is not None:
         reason = why_not_writable(nearest_folder(path))
         if reason:
@@ -78,16 +78,16 @@ def nearest_folder(path: Path) -> Path:
 
 
 def why_not_writable(folder: Path) -> str | None:
-    """Return why nothing can be made in a folder, None if something can."""
+    """Return why nothing can be created in a folder, None if it is writable."""
     if not folder.is_dir():
-        return f"{shown(folder)} is no folder"
+        return f"{shown(folder)} is not a folder"
     if not os.access(folder, os.W_OK | os.X_OK):
-        return f"no right to write in {shown(folder)}"
+        return f"no permission to write in {shown(folder)}"
     return None
 
 
 def shown(path: Path) -> str:
-    """Return a path as a message shows it: of a very long one, the end is left out."""
+    """Return a path for a message; a very long one is truncated."""
     text = printable(str(path))
     return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
 
@@ -97,10 +97,10 @@ def _problems(flag: str, path: Path, wanted: str, access: int) -> Iterator[str]:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        link = ": the link leads nowhere" if path.is_symlink() else ""
+        link = ": the link is broken" if path.is_symlink() else ""
         yield f"{named} does not exist{link}. Check the path."
         return
-    # A NUL in the name, a name that is too long, a folder that may not be entered.
+    # A NUL in the name, a name that is too long, a folder without access.
     except (OSError, ValueError) as error:
         words = error.strerror if isinstance(error, OSError) else error
         yield f"{named} can't be read: {words}."
@@ -109,4 +109,4 @@ def _problems(flag: str, path: Path, wanted: str, access: int) -> Iterator[str]:
     if kind != wanted:
         yield f"{named} is {kind}; {wanted} is needed."
     elif not os.access(path, access):
-        yield f"{named} can't be read: no right to. Check who may read it."
+        yield f"{named} can't be read: no permission. Check its access rights."

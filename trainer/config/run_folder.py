@@ -1,6 +1,6 @@
-"""The folder of a run: whether a run is in it, how far that has come, whether one may start there.
+"""The folder of a run: its state, and whether a run may start in it.
 
-Nothing heavy is imported, so that a wrong folder is reported at once.
+There are no heavy imports, so that a wrong folder is reported at once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 PUBLISHED_DIR = "published"
 STARTED_FILE = "started.txt"
 LOCK_FILE = "run.lock"
-# What a start leaves before its first checkpoint.
+# Files of a run before its first checkpoint.
 LEFTOVERS = (
     f"{CONFIG_FILE}*",
     f"{STARTED_FILE}*",
@@ -43,7 +43,7 @@ LEFTOVERS = (
     "fold-*",
     "*.safetensors.partial",
 )
-# What a run writes.
+# Files of a run.
 FOLDERS = ("published", "published.partial", "figures", "heads", "fold-*", "pixels.partial")
 FILES = ("*.json", "*.jsonl", "*.safetensors", "*.csv", "*.partial", LOCK_FILE, STARTED_FILE)
 LISTED_STRAYS = 3
@@ -65,7 +65,7 @@ class RunContext:
 
 
 class State(Enum):
-    """How far the run in a folder has come."""
+    """The state of the run in a folder."""
 
     EMPTY = "no run"
     UNTRAINED = "started, without a checkpoint"
@@ -76,15 +76,15 @@ class State(Enum):
 def finished_folder(run_dir: Path) -> Path | None:
     """Return the published folder of a finished run, None if there is none yet."""
     folder = run_dir / PUBLISHED_DIR
-    # The folder gets its name in one step, after the last file is in it.
+    # The folder is renamed atomically after its last file is written.
     return folder if folder.is_dir() else None
 
 
 def state_of(run_dir: Path) -> State:
-    """Return how far the run in a folder has come.
+    """Return the state of the run in a folder.
 
     Raises:
-        ConfigError: the folder can't be used, or holds files that are no run.
+        ConfigError: the folder can't be used, or has files that belong to no run.
     """
     names = _names(run_dir)
     if not names:
@@ -102,21 +102,21 @@ def state_of(run_dir: Path) -> State:
 
 
 def check_start(run_dir: Path) -> None:
-    """Make sure that a run can start in a folder. Nothing is written.
+    """Check that a run can start in a folder. Nothing is written.
 
     Raises:
-        ConfigError: something else is there, or nothing can be written there.
+        ConfigError: the folder has other content, or can't be written.
     """
     state = state_of(run_dir)
     name = shown(run_dir)
     if state is State.FINISHED:
         raise ConfigError(
-            f"{name} holds a finished run. Publish it with trainer/push.py --run-dir {name}, or "
+            f"{name} has a finished run. Publish it with trainer/push.py --run-dir {name}, or "
             "name another folder with --run-dir."
         )
     if state is State.BEGUN:
         raise ConfigError(
-            f"{name} holds a run that has begun. Resume it with --run-dir {name} --resume, or "
+            f"{name} has an unfinished run. Resume it with --run-dir {name} --resume, or "
             "name another folder with --run-dir."
         )
     reason = why_not_writable(nearest_folder(run_dir))
@@ -125,10 +125,10 @@ def check_start(run_dir: Path) -> None:
 
 
 def check_only(folder: Path, names: Collection[str]) -> None:
-    """Make sure that a folder for several runs holds nothing but these.
+    """Check that a folder for several runs contains nothing else.
 
     Raises:
-        ConfigError: it holds something else, or can't be used.
+        ConfigError: it has other content, or can't be used.
     """
     strays = [name for name in _names(folder) if name not in names]
     if strays:
@@ -136,17 +136,17 @@ def check_only(folder: Path, names: Collection[str]) -> None:
 
 
 def check_entries(run_dir: Path) -> None:
-    """Make sure that nothing stands where a run will write, before hours are spent on it.
+    """Check that a run can write all its files, before hours of training.
 
     Raises:
-        ConfigError: a folder in the place of a file, or the other way round.
+        ConfigError: a folder is in the place of a file, or the reverse.
     """
     for path in sorted(run_dir.iterdir()) if run_dir.is_dir() else ():
         if any(fnmatch(path.name, pattern) for pattern in FOLDERS):
-            # What is written into a link lands elsewhere.
+            # Files written through a link would be stored elsewhere.
             right, what = path.is_dir() and not path.is_symlink(), "a folder"
         elif any(fnmatch(path.name, pattern) for pattern in FILES):
-            # A link that leads nowhere is named by who reads it.
+            # A broken link is reported by its reader.
             right, what = path.is_file() or not path.exists(), "a file"
         else:
             continue
@@ -155,7 +155,7 @@ def check_entries(run_dir: Path) -> None:
 
 
 def remove_leftovers(run_dir: Path) -> None:
-    """Remove what a start without a checkpoint left in its folder."""
+    """Remove the files of a run that has no checkpoint yet."""
     for path in run_dir.iterdir():
         if any(fnmatch(path.name, pattern) for pattern in LEFTOVERS):
             if path.is_dir() and not path.is_symlink():
@@ -201,26 +201,26 @@ def read_start(run_dir: Path) -> datetime:
 
 
 def not_writable(run_dir: Path, error: OSError) -> ConfigError:
-    """Return the error for a run folder in which something could not be written."""
+    """Return the error for a run folder that could not be written."""
     return ConfigError(
         f"--run-dir {shown(run_dir)} can't be written: {error.strerror}. Name another folder, or "
-        "make room or rights for it."
+        "check free space and permissions."
     )
 
 
 def _names(run_dir: Path) -> list[str]:
-    """Return what lies in a folder, in order, without hidden files; nothing if it is not there."""
+    """Return the sorted entries of a folder without hidden files; empty if it does not exist."""
     try:
         return sorted(path.name for path in run_dir.iterdir() if not path.name.startswith("."))
     except FileNotFoundError:
         if run_dir.is_symlink():
             raise ConfigError(
-                f"--run-dir {shown(run_dir)} is a link to a folder that is not there."
+                f"--run-dir {shown(run_dir)} is a link to a missing folder."
             ) from None
         return []
     except NotADirectoryError as error:
         raise ConfigError(
-            f"--run-dir {shown(run_dir)} is a file, or leads through one. It takes a folder."
+            f"--run-dir {shown(run_dir)} is a file, or a path through one. Name a folder."
         ) from error
     except (OSError, ValueError) as error:
         words = error.strerror if isinstance(error, OSError) else error
@@ -239,13 +239,13 @@ def holds_settings(run_dir: Path) -> bool:
 
 
 def _checkpoints(run_dir: Path) -> list[Path]:
-    """Return what training wrote: of the run itself, its folds and its heads."""
+    """Return the files of training: of the run, its folds and its heads."""
     return [path for path in run_dir.rglob("*.safetensors") if path.is_file()]
 
 
 def _strays_found(folder: Path, strays: list[str]) -> ConfigError:
     return ConfigError(
-        f"{shown(folder)} holds files that are no run: {_listed(strays)}. Name another folder "
+        f"{shown(folder)} has files that belong to no run: {_listed(strays)}. Name another folder "
         "with --run-dir."
     )
 

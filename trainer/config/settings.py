@@ -20,7 +20,7 @@ from trainer.text.names import printable
 CONFIG_FILE = "config.json"
 # A file with other keys is the `config.json` of something else.
 _STRICT = ConfigDict(extra="forbid")
-# They have no part in a run's result and can be corrected when it is finished.
+# They do not affect a run's result and can be corrected after it is finished.
 FACTS = ("--license", "--publish-images")
 
 
@@ -31,57 +31,57 @@ class DataConfig:
     __pydantic_config__ = _STRICT
 
     data_dir: Text = None
-    """Folder of class folders, with or without train/ and test/, or the id of a Hub dataset."""
+    """Folder of class folders, with or without train/ and test/, or a Hub dataset id."""
     class_from_name: bool = False
-    """Images lie in no class folders, and their names begin with the class, as in Cr_1.bmp."""
+    """Images are in no class folders; file names begin with the class, as in Cr_1.bmp."""
     label_column: Text = None
-    """Column that holds the classes, in a Hub dataset or in metadata.csv beside the images."""
+    """Column of the classes, in a Hub dataset or in metadata.csv beside the images."""
     image_column: Text = None
-    """Column that holds the images, in a Hub dataset."""
+    """Column of the images in a Hub dataset."""
     stream_images: int = 0
-    """Take at most this many images of each split of a Hub dataset; 0 downloads all."""
+    """Stream at most this many images of each split of a Hub dataset; 0 downloads all."""
     test_fraction: float = 0.2
-    """Share of each class held out for the final test, where the data have no test split."""
+    """Share of each class for the test split, if the data have none."""
     validation_fraction: float = 0.1
-    """Share of each training class used for validation, where the data have no val split."""
+    """Share of each training class for the validation split, if the data have none."""
     split_file: File = None
-    """CSV with the columns file and part, or an earlier run's split.csv, that sets the split."""
+    """CSV with the columns file and split that sets the split, such as a run's split.csv."""
     resplit: bool = False
-    """Join the data's own splits and split again, with no surface on both sides."""
+    """Join the data's splits and split again, with no surface on both sides."""
     random_split: bool = False
-    """Split at random, even where images show the same surface; the scores come out too high."""
+    """Split at random, even if images show the same surface; the scores will be too high."""
     folds: int = 0
-    """Cross-validate with this many folds, so that each image is tested once; 0 does not."""
+    """Number of cross-validation folds, so that each image is tested once; 0 disables it."""
     skip_bad_images: bool = False
-    """Leave out files that can't be read as images, and list them, instead of stopping."""
+    """Skip files that can't be read as images, and list them, instead of stopping."""
     publish_images: bool = False
-    """Publish example images of the test split, too; drawn images always are."""
+    """Publish example images of the test split; drawn images are always published."""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The network and its first weights."""
+    """The network and its initial weights."""
 
     __pydantic_config__ = _STRICT
 
     model: str = "convnext_base.fb_in22k_ft_in1k"
     """Name of a timm model, with the tag of its pretrained weights."""
     pretrained: bool = True
-    """Start from pretrained weights from the Hub, or else from random ones."""
+    """Start from pretrained weights from the Hub; otherwise from random weights."""
     weights: File = None
     """Start from this safetensors file instead of the weights on the Hub."""
     tune: Literal["all", "head"] = "all"
     """Train all layers, or only the linear head on a frozen backbone."""
     image_size: int = 224
-    """Side in pixels to which each image is scaled, 32 to 2048."""
+    """Side length of the network's input in pixels, 32 to 2048."""
     tile: bool = False
-    """Cut long images into squares, for one answer from all; n squares cost as much as n images."""
+    """Cut long images into squares and combine the outputs; N squares cost as much as N images."""
     drop_path: float = 0.0
-    """Stochastic depth rate, for networks that have it."""
+    """Stochastic depth rate, for networks that support it."""
     layer_scale: float = 0.0
-    """First value of ConvNeXt's layer scale, with --no-pretrained; 0 takes the network's own."""
+    """Initial ConvNeXt layer scale, with --no-pretrained; 0 uses the network's default."""
     license: Text = None
-    """License id of the Hub for the card, such as apache-2.0; left out, that of the weights."""
+    """License id for the card, such as apache-2.0; default: the license of the weights."""
 
 
 @dataclass(frozen=True)
@@ -91,39 +91,39 @@ class RecipeConfig:
     __pydantic_config__ = _STRICT
 
     preset: Literal["reference", "recommended", "from-scratch"] = "reference"
-    """Recipe that sets the defaults of this group: any other option changes it."""
+    """Recipe that sets the defaults of this group; other options override it."""
     epochs: int = 50
-    """Passes over the training images."""
+    """Number of passes over the training images."""
     batch_size: int = 16
-    """Images a batch, over all processes."""
+    """Images per batch, over all processes."""
     accumulate: int = 1
-    """Batches whose gradients are added up for one step; saves memory."""
+    """Number of batches to accumulate gradients over before a step; saves memory."""
     lr: float = 1e-4
-    """Peak learning rate of AdamW; 0 takes 1e-3 for batch normalization or a head, else 1e-4."""
+    """Peak learning rate of AdamW; 0: 1e-3 for batch normalization or a head, else 1e-4."""
     weight_decay: float = 1e-2
     """Weight decay of AdamW; biases and norms are exempt."""
     search_decay: bool = True
-    """With --tune head: try this weight decay, 100 and 1,000 times it, and take the best."""
+    """With --tune head: try this weight decay, 100 and 1,000 times it, and use the best."""
     layer_decay: float = 1.0
-    """Factor from each layer's learning rate to that of the layer before it; 1 for none."""
+    """Factor of the learning rate from each layer to the layer before it; 1 disables it."""
     schedule: Literal["constant", "cosine"] = "constant"
     """Learning-rate schedule after warm-up."""
     warmup_epochs: int = 0
     """Epochs in which the learning rate rises from near zero."""
     label_smoothing: float = 0.0
-    """Share of each target that is spread over all classes."""
+    """Label smoothing: share of each target that is spread over all classes."""
     class_weights: Literal["none", "balanced"] = "none"
     """Weight the loss by the inverse frequency of the classes."""
     early_stopping: int = 0
-    """Stop after this many epochs without a better validation result; 0 never stops."""
+    """Stop after this many epochs without a better validation result; 0 disables it."""
     keep: Literal["best", "last"] = "best"
     """Publish the epoch with the best validation result, or the last one."""
     ema_decay: float = 0.0
-    """Decay a step of the moving average of the weights, which is published; 0 for none."""
+    """Decay per step of the weights' moving average, which is published; 0 disables it."""
     clip_grad: float = 0.0
-    """Largest norm of the gradient; 0 does not clip."""
+    """Largest norm of the gradient; 0 disables clipping."""
     rotation: float = 45.0
-    """Augmentation: random rotation by up to this angle in degrees, either way."""
+    """Augmentation: random rotation by up to this angle in degrees, in both directions."""
     shear: float = 5.0
     """Augmentation: random shear by up to this angle in degrees, in x and y."""
     translation: float = 0.1
@@ -141,11 +141,11 @@ class RecipeConfig:
     corrupt: float = 0.0
     """Augmentation: share of images with corruptions of light, lens, resolution or sensor."""
     mixup: float = 0.0
-    """Augmentation: parameter of MixUp's beta distribution; 0 for none."""
+    """Augmentation: parameter of MixUp's beta distribution; 0 disables it."""
     cutmix: float = 0.0
-    """Augmentation: parameter of CutMix's beta distribution; 0 for none."""
+    """Augmentation: parameter of CutMix's beta distribution; 0 disables it."""
     views: int = 0
-    """With --tune head: augmented views of each training image, beside the image itself."""
+    """With --tune head: augmented views of each training image, in addition to the image."""
 
 
 PRESETS = {
@@ -186,51 +186,51 @@ class RunConfig:
     __pydantic_config__ = _STRICT
 
     run_dir: Folder = None
-    """Folder of the run; left out, a new one under runs/."""
+    """Folder of the run; default: a new one under runs/."""
     resume: bool = False
     """Resume the run in --run-dir, with its own settings."""
     seed: int = 0
     """Seed of split, weights, order and augmentation."""
     workers: int = 0
-    """Processes that load images; 0 loads in the main process, which suits a CPU."""
+    """Processes that load images; 0 loads in the main process, the best choice on a CPU."""
     cache_dir: Folder = None
-    """Cache of overlap searches and backbone features; left out, the user's cache folder."""
+    """Cache of overlap searches and backbone features; default: the user's cache folder."""
     compile: bool = False
-    """Compile the network first: a minute or more, then faster steps, most of all on a GPU."""
+    """Compile the network: takes a minute or more, then steps are faster, mainly on a GPU."""
     find_batch_size: bool = False
-    """Find the largest batch that the GPU's memory holds; a step stays as large as asked."""
+    """Find the largest batch that fits into GPU memory; the effective batch size is the same."""
     log_with: Literal["none", "tensorboard", "trackio"] = "none"
     """Write curves for TensorBoard or trackio, on this machine only."""
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
-    """Arithmetic; auto takes bf16 where the processor or GPU computes it natively."""
+    """Precision; auto uses bf16 if the processor or GPU supports it natively."""
 
 
 @dataclass(frozen=True)
 class DecisionConfig:
-    """When an answer is accepted, left to a person, or rejected as unknown."""
+    """When an answer is accepted, reviewed by a person, or rejected as unknown."""
 
     __pydantic_config__ = _STRICT
 
     coverage: float = 0.95
-    """Share of prediction sets that are to contain the true class."""
+    """Share of prediction sets that should contain the true class."""
     max_rejected: float = 0.02
-    """Largest share of known images that may be called an unknown surface."""
+    """Largest share of in-distribution images that may be rejected as unknown."""
     reference_images: int = 2000
-    """Training images from which known surfaces are learned; 0 rejects no image."""
+    """Training images used to fit the novelty detector; 0 disables rejection."""
     cost_missed: float = 20.0
     """Cost of a missed or misnamed defect, in the same unit as the other two costs."""
     cost_false_alarm: float = 2.0
     """Cost of a defect named where there is none."""
     cost_review: float = 1.0
-    """Cost of a look by a person."""
+    """Cost of a review by a person."""
     no_defect: Text = None
-    """Name of the class that means that there is no defect, if there is one."""
+    """Name of the class of images without a defect, if there is one."""
     ood_dir: Folder = None
-    """Folder of images that show none of the classes, to measure how many are rejected."""
+    """Folder of images of none of the classes, to measure the share that is rejected."""
 
     @property
     def costs(self) -> tuple[float, float, float]:
-        """Of a missed defect, a false alarm and a look."""
+        """Costs of a missed defect, a false alarm and a review."""
         return self.cost_missed, self.cost_false_alarm, self.cost_review
 
 
@@ -241,7 +241,7 @@ class ChecksConfig:
     __pydantic_config__ = _STRICT
 
     boxes: Folder = None
-    """Folder of Pascal VOC files, <stem>.xml for <stem>.jpg, to score the heatmaps against."""
+    """Folder of Pascal VOC files, <stem>.xml for <stem>.jpg, to evaluate the heatmaps."""
     robustness_images: int = 120
     """Test images for the robustness check, 55 passes each; 0 skips it."""
 
@@ -263,7 +263,7 @@ class TrainConfig:
     """Settings of `trainer/train.py`.
 
     Raises:
-        ConfigError: one message that lists all settings that can't work.
+        ConfigError: one message that lists all invalid settings.
     """
 
     __pydantic_config__ = _STRICT
@@ -304,7 +304,7 @@ class TrainConfig:
             ),
             (
                 data.split_file is not None and bool(data.folds),
-                "--split-file and --folds exclude each other: folds make their own parts",
+                "--split-file and --folds exclude each other: folds make their own splits",
             ),
             (data.folds < 0 or data.folds == 1, "--folds must be at least 2"),
             (
@@ -315,7 +315,7 @@ class TrainConfig:
             (not 0 <= model.layer_scale <= 1000, "--layer-scale must be in [0, 1000]"),
             (
                 model.layer_scale > 0 and model.pretrained,
-                "--layer-scale needs --no-pretrained: pretrained weights bring their own",
+                "--layer-scale needs --no-pretrained: pretrained weights have their own",
             ),
             (
                 model.weights is not None and not model.pretrained,
@@ -356,7 +356,7 @@ class TrainConfig:
             (not 0 <= recipe.cutmix < float("inf"), "--cutmix must be at least 0"),
             (
                 model.tune == "head" and recipe.mixup + recipe.cutmix > 0,
-                "--mixup and --cutmix need --tune all: with --tune head, images are seen only once",
+                "--mixup and --cutmix need --tune all: with --tune head, images are used only once",
             ),
             (
                 model.tune == "head" and recipe.layer_decay != 1,
@@ -428,25 +428,25 @@ class TrainConfig:
         """Read the settings that `write` saved.
 
         Raises:
-            ConfigError: there is no such file, or it is from another version of this program.
+            ConfigError: the file is missing, or was written by another version of this program.
         """
         file = run_dir / CONFIG_FILE
         try:
-            # A pipe would be waited for.
+            # Reading a pipe would block.
             if file.exists() and not file.is_file():
-                raise ConfigError(f"{file} is no plain file. Remove it.")
+                raise ConfigError(f"{file} is not a regular file. Remove it.")
             return _JSON.validate_json(file.read_bytes())
         except FileNotFoundError as error:
             raise ConfigError(
-                f"{run_dir} holds no run: there is no {CONFIG_FILE}. Start one without --resume."
+                f"{run_dir} has no run: there is no {CONFIG_FILE}. Start one without --resume."
             ) from error
         except OSError as error:
             raise ConfigError(f"{file} can't be read: {error.strerror}.") from error
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
+            where = ".".join(map(str, first["loc"]))
             raise ConfigError(
-                f"{file} holds no settings of this program: {where or 'the file'}: {first['msg']}. "
+                f"{file} has no settings of this program: {where or 'the file'}: {first['msg']}. "
                 "Start a new run in another folder."
             ) from error
 
@@ -456,19 +456,19 @@ class HubConfig:
     """Where the model goes on the Hugging Face Hub."""
 
     repo_id: RepoId = None
-    """USER/NAME of the model on the Hub; left out, nothing is uploaded."""
+    """USER/NAME of the model on the Hub; without it, nothing is uploaded."""
     space_id: RepoId = None
-    """USER/NAME of a Space that serves the model; it is uploaded, too."""
+    """USER/NAME of a Space that serves the model, to upload as well."""
     private: bool = False
     """Make new repositories private."""
 
 
 @dataclass(frozen=True)
 class PushConfig:
-    """Settings of `trainer/push.py`: where to publish, and how to train if there is no run yet.
+    """Settings of `trainer/push.py`: the repositories, and the training if there is no run yet.
 
     Raises:
-        ConfigError: a Space is named without a model.
+        ConfigError: a Space is set without a model.
     """
 
     hub: Annotated[HubConfig, tyro.conf.arg(name="publishing")] = field(default_factory=HubConfig)
@@ -487,7 +487,7 @@ class PushConfig:
 
 
 _JSON = TypeAdapter(TrainConfig)
-# The second group is what follows the name: /tree/main, .git, …
+# The second group matches the rest of the URL: /tree/main, .git, …
 _HUB_ADDRESS = re.compile(
     r"(?:[a-z]+://[^/]*/?|(?:www\.)?(?:huggingface\.co|hf\.co)/)"
     r"(?:(?:models|spaces|datasets)/)?([\w.-]+/[\w.-]+?)?(?:\.git|[/?#].*)?$",
@@ -500,14 +500,14 @@ def _license_rule(license_id: str | None) -> list[tuple[bool, str]]:
         return []
     meant = suggested_license(license_id)
     hint = f": did you mean {meant}?" if meant else ", such as apache-2.0, mit or other"
-    return [(True, f"--license {printable(license_id)} is no license id of the Hub{hint}")]
+    return [(True, f"--license {printable(license_id)} is not a license id of the Hub{hint}")]
 
 
 def _text(value: object) -> str:
-    """Return a setting as a person would write it on the command line.
+    """Format a setting as on the command line.
 
-    Of a path that is absolute or leads upwards only the last part is kept: these texts are
-    published, and the folders of the machine are nobody's business.
+    Only the last component of an absolute or upward path is shown: these texts are published, and
+    the folders of the machine are private.
     """
     if value is None:
         return "none"

@@ -1,1 +1,1 @@
-"""Images in: sources, datasets on the Hub, bit depth, boxes."""
+"""Load images: folders, datasets on the Hub, bit depth, bounding boxes."""

@@ -1,8 +1,8 @@
-"""The bit depth of a data set: found once, from all its images of more than 8 bits.
+"""The bit depth of a dataset, determined once from all its images of more than 8 bits.
 
-Cameras of 10, 12 or 14 bits store their samples in 16, mostly from the lowest bit on. Scaled from
-16 to 8 bits, 10-bit images would keep 4 of 256 gray levels. One image does not show how many bits
-are meant, for it may be dark; the images of a data set together do, and the tags of some files.
+Cameras of 10, 12 or 14 bits store their samples in 16, mostly in the lower bits. Scaled from 16 to
+8 bits, 10-bit images would be left with 4 of 256 gray levels. One dark image does not show the
+depth; all images of a dataset together do, and so do the tags of some files.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from space.inference.images.reader import (
 from trainer.data.encoded_image import image_source
 
 COLUMN = "bit_depth"
-# What is taken for images whose samples have 8 bits: a 16-bit image that comes later is full range.
+# For datasets of 8-bit images: a later 16-bit image is taken as full range.
 FULL_DEPTH = BIT_DEPTHS[-1]
-# Images whose brightest sample reaches a sixteenth of the range are no dark ones of full depth.
+# An image whose brightest sample reaches a sixteenth of the range is not a dark 16-bit image.
 FEWER_BITS = 4
-# As dark images differ in brightness, few of them just fit a lower depth.
+# Dark images differ in brightness, so few of them just reach the maximum of a lower depth.
 NEAR_FULL = 0.9
-# A darker image says nothing on its depth.
+# A darker image does not show its depth.
 DARKEST_SIGN = 64
 
 
@@ -45,8 +45,8 @@ class Samples:
 
     Attributes:
         brightest: the largest of them.
-        bits: smallest usual depth that holds them all, or that its tags name.
-        tagged: whether tags name it.
+        bits: smallest usual depth that holds them all, or the depth in the tags.
+        tagged: whether the depth is from tags.
     """
 
     brightest: int
@@ -59,9 +59,9 @@ class BitDepth:
     """Bits of a sample.
 
     Attributes:
-        bits: of the data set; 16 if no image has more than 8.
-        images: how many images have more than 8 bits.
-        fewer: by depth, how many of them seem to be stored with fewer bits than the others.
+        bits: of the dataset; 16 if no image has more than 8.
+        images: number of images of more than 8 bits.
+        fewer: by depth, the number of images that seem to have fewer bits than the others.
     """
 
     bits: int
@@ -69,56 +69,56 @@ class BitDepth:
     fewer: dict[int, int]
 
     def mixture(self) -> str | None:
-        """Return a sentence on images of different depths; None if there are none."""
+        """Return a sentence on images of different depths; None if all have the same depth."""
         if not self.fewer:
             return None
         rest = self.images - sum(self.fewer.values())
         counts = [(self.bits, rest), *sorted(self.fewer.items(), reverse=True)]
         groups = enumeration([f"{counted(n, 'image')} of {bits} bits" for bits, n in counts])
         return (
-            f"{groups}, all stored in 16: the {self.bits} bits of the deepest are scaled to 8 for "
-            "all, which leaves the others nearly black. Store all images with the same depth."
+            f"{groups}, all stored in 16: {self.bits} bits are scaled to 8 for "
+            "all images, so the others are nearly black. Store all images with the same depth."
         )
 
 
 def find_bit_depth(parts: DatasetDict) -> BitDepth:
-    """Look at all images of more than 8 bits; files that can't be read are left to later checks."""
+    """Read all images of more than 8 bits; later checks report files that can't be read."""
     found: list[Samples] = []
-    for name, part in parts.items():
-        found += _samples_of_part(part, name)
+    for name, dataset in parts.items():
+        found += _samples_of_split(dataset, name)
     bits = max((each.bits for each in found), default=FULL_DEPTH)
     return BitDepth(bits=bits, images=len(found), fewer=_fewer_bits(found, bits))
 
 
 def with_bit_depth(parts: DatasetDict, depth: BitDepth) -> DatasetDict:
     """Add the column `bit_depth`, by which `trainer.data.sources.open_image` reads each row."""
-    return DatasetDict({name: _with_column(part, depth.bits) for name, part in parts.items()})
+    return DatasetDict({name: _with_column(dataset, depth.bits) for name, dataset in parts.items()})
 
 
 def depth_of(row: dict[str, Any]) -> int:
-    """Return the bit depth of a row; full range if no data set has given it one."""
+    """Return the bit depth of a row; full range if the column is missing."""
     return int(row.get(COLUMN, FULL_DEPTH))
 
 
-def _with_column(part: Dataset, bits: int) -> Dataset:
-    """Add the column by Arrow; after `add_column` an empty selection takes no further column."""
-    if len(part.data) != len(part):
-        part = part.flatten_indices()
-    column = pyarrow.array([bits] * len(part), pyarrow.int64())
-    info = part.info.copy()
-    info.features = Features({**part.features, COLUMN: Value("int64")})
-    table = InMemoryTable(part.data.table.append_column(COLUMN, column))
-    return Dataset(table, info=info, split=part.split)
+def _with_column(dataset: Dataset, bits: int) -> Dataset:
+    """Add the column with Arrow; `add_column` fails on an empty selection."""
+    if len(dataset.data) != len(dataset):
+        dataset = dataset.flatten_indices()
+    column = pyarrow.array([bits] * len(dataset), pyarrow.int64())
+    info = dataset.info.copy()
+    info.features = Features({**dataset.features, COLUMN: Value("int64")})
+    table = InMemoryTable(dataset.data.table.append_column(COLUMN, column))
+    return Dataset(table, info=info, split=dataset.split)
 
 
-def _samples_of_part(part: Dataset, title: str) -> list[Samples]:
+def _samples_of_split(dataset: Dataset, title: str) -> list[Samples]:
     with ThreadPoolExecutor() as pool:
-        # By index, so that the bytes of the images are not all in memory at once.
-        looked = pool.map(lambda index: _samples(part[index]), range(len(part)))
+        # By index, so that not all encoded images are in memory at once.
+        samples = pool.map(lambda index: _samples(dataset[index]), range(len(dataset)))
         bar = tqdm(
-            looked,
+            samples,
             f"bit depth of {title}",
-            len(part),
+            len(dataset),
             unit="image",
             leave=False,
             disable=None,
@@ -133,7 +133,7 @@ def _samples(row: dict[str, Any]) -> Samples | None:
         if not has_deep_samples(source):
             return None
         decoded = decode_image(read_content(source))
-    # The check of all images says why this one can't be used.
+    # The check of all images reports why this one can't be used.
     except ImageError:
         return None
     if decoded.bit_depth is None or decoded.brightest is None:
@@ -142,10 +142,10 @@ def _samples(row: dict[str, Any]) -> Samples | None:
 
 
 def _fewer_bits(found: list[Samples], bits: int) -> dict[int, int]:
-    """Return, by depth, how many images seem to have fewer bits than the data set.
+    """Return, by depth, the number of images that seem to have fewer bits than the dataset.
 
-    Dark images of full depth fit into fewer bits, too. What tells them apart: tags; a brightest
-    sample below a sixteenth of the range; or that many reach just the top of a lower depth.
+    Dark images of full depth need fewer bits, too. An image counts as one of fewer bits by its
+    tags, by its brightest sample, or because many images just reach the top of a lower depth.
     """
     fewer: Counter[int] = Counter()
     for depth in BIT_DEPTHS:

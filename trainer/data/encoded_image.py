@@ -1,4 +1,4 @@
-"""Where the image of a row lies, in datasets that come from folders and from the Hub alike."""
+"""The encoded image of a row, in datasets from folders and from the Hub."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from space.inference.images.reader import ImageError
 
 
 def image_source(row: dict[str, Any]) -> str | IO[bytes]:
-    """Return the path of the undecoded image of a row, or its bytes as a file.
+    """Return the path of the encoded image of a row, or its bytes as a file.
 
     Raises:
         ImageError: the row holds neither.

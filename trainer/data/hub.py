@@ -1,4 +1,4 @@
-"""Get the images of a dataset on the Hub: downloaded whole, or so many of them streamed."""
+"""Get the images of a dataset on the Hub: download all of them, or stream the first N."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from trainer.text.names import printable
 
 UNDECODED = datasets.Image(decode=False)
 _STORED = {"bytes": Value("binary"), "path": Value("string")}
-# Of a stream, the images among which chance takes the next one; the files are shuffled, too.
+# Size of the shuffle buffer of a stream; the order of the files is shuffled, too.
 SHUFFLED_IMAGES = 1000
-# Image files that are read together: a single one is mostly waited for.
+# Image files that are requested in parallel, to hide latency.
 READ_AT_A_TIME = 16
 
 
@@ -39,8 +39,8 @@ def load_from_hub(
 
     Args:
         repo_id: of the dataset.
-        stream_images: take no more than this many images of each split, read one after the other
-            from the Hub; those alone are kept, in the cache of `datasets`. 0 downloads all files.
+        stream_images: stream at most this many images of each split from the Hub and store only
+            those, in the cache of `datasets`. 0 downloads all files.
         image_column: the column of images; None finds it.
         label_column: the column of classes; None finds it.
 
@@ -48,7 +48,7 @@ def load_from_hub(
         splits with the columns `image` (undecoded), `label` (ClassLabel) and `file`.
 
     Raises:
-        DataError: it does not come, or is no dataset of images and classes.
+        DataError: the download failed, or it is not a dataset of images and classes.
     """
     try:
         builder = datasets.load_dataset_builder(repo_id)
@@ -57,40 +57,42 @@ def load_from_hub(
         else:
             builder.download_and_prepare()
             loaded = builder.as_dataset()
-    # The client raises errors of four libraries here; each leads to the same advice.
+    # The client raises errors of four libraries here; the advice is the same for all.
     except Exception as error:
         raise DataError(
-            f"There is no folder {repo_id}, and no such dataset came from the Hub: {error}\n"
+            f"There is no folder {repo_id}, and the Hub returned no such dataset: {error}\n"
             "Check the path or the name, the network and, for a private dataset, HF_TOKEN."
             f"{suggested_folder(Path(repo_id))}"
         ) from error
     parts = DatasetDict()
-    for split, part in loaded.items():
+    for split, rows in loaded.items():
         name = "train" if len(loaded) == 1 else SPLIT_NAMES.get(split.lower())
         if name is None or name in parts:
             raise DataError(
-                f"The dataset {repo_id} has the splits {', '.join(loaded)}; of train, validation "
-                "and test each may be there once, and nothing else."
+                f"The dataset {repo_id} has the splits {', '.join(loaded)}; it may have train, "
+                "validation and test once each, and no other split."
             )
-        image, label = find_columns(part.features or {}, repo_id, image_column, label_column)
+        image, label = find_columns(rows.features or {}, repo_id, image_column, label_column)
         if stream_images:
-            # First of all: a stream decodes its images before later steps.
-            part = part.decode(False)
-        part = part.select_columns([image, label])
+            # Before all other steps, which would decode the images of a stream.
+            rows = rows.decode(False)
+        rows = rows.select_columns([image, label])
         if stream_images:
             revision = Hasher.hash((repo_id, builder.hash, builder.config_id, image, label))
-            part = _kept(part, stream_images, revision, builder.repo_id, split)
-        part = part.cast_column(image, UNDECODED)
-        part = part.rename_columns({image: "image", label: "label"})
-        check_files(_unread(part), builder.repo_id, split)
-        parts[name] = _with_names(part, repo_id, split)
+            rows = _stored_sample(rows, stream_images, revision, builder.repo_id, split)
+        rows = rows.cast_column(image, UNDECODED)
+        rows = rows.rename_columns({image: "image", label: "label"})
+        check_files(_unread(rows), builder.repo_id, split)
+        parts[name] = _with_names(rows, repo_id, split)
     if "train" not in parts:
         raise DataError(f"The dataset {repo_id} has no train split, only {', '.join(loaded)}.")
     return with_class_labels(parts, repo_id)
 
 
-def _kept(stream: IterableDataset, images: int, revision: str, repo_id: str, split: str) -> Dataset:
-    """Read images of a stream, always the same ones, and keep them on disk as one Dataset."""
+def _stored_sample(
+    stream: IterableDataset, images: int, revision: str, repo_id: str, split: str
+) -> Dataset:
+    """Read the same images of a stream every time, and store them on disk as one Dataset."""
     image, label = stream.column_names
     taken = stream.shuffle(seed=0, buffer_size=SHUFFLED_IMAGES).take(images)
 
@@ -105,42 +107,42 @@ def _kept(stream: IterableDataset, images: int, revision: str, repo_id: str, spl
                     yield dict(zip(batch, values, strict=True))
 
     try:
-        kept = Dataset.from_generator(
+        sample = Dataset.from_generator(
             rows,
-            # As an Image, a row would lose its content where its path is that of a file here.
+            # As an Image, a row would lose its content if its path exists on this machine.
             features=Features(stream.features | {image: _STORED}),
             fingerprint=f"{revision}-{split}-{images}",
         )
-    # As above, errors of several libraries, wrapped into one that says nothing.
+    # As above: errors of several libraries, wrapped into one without a message.
     except datasets.exceptions.DatasetGenerationError as error:
         if isinstance(error.__cause__, DataError):
             raise error.__cause__ from None
         raise DataError(
-            f"The images of {repo_id} did not all come from the Hub: {error.__cause__ or error}\n"
-            "Run the same command again; without --stream-images, files that came are kept."
+            f"Not all images of {repo_id} could be read from the Hub: {error.__cause__ or error}\n"
+            "Run the same command again; without --stream-images, finished downloads are cached."
         ) from error
-    if not isinstance(kept.features[label], ClassLabel):
-        return kept
-    found = set(kept[label])
-    missing = [n for i, n in enumerate(kept.features[label].names) if i not in found]
+    if not isinstance(sample.features[label], ClassLabel):
+        return sample
+    found = set(sample[label])
+    missing = [n for i, n in enumerate(sample.features[label].names) if i not in found]
     if missing:
         raise DataError(
-            f"Among the first {len(kept)} images of {repo_id}'s {split} split is none of the class "
-            f"{missing[0]}: they seem to be sorted by class. Ask for more with --stream-images, or "
-            "leave it out."
+            f"The first {len(sample)} images of {repo_id}'s {split} split have none of the class "
+            f"{missing[0]}: they seem to be sorted by class. Set --stream-images higher, or leave "
+            "it out."
         )
-    return kept
+    return sample
 
 
 def _stored(image: dict[str, Any] | bytes | None) -> dict[str, Any]:
-    """Return content and path of an image, whatever the type of its column."""
+    """Return content and path of an image, for any type of its column."""
     if isinstance(image, dict):
         return image
     return {"bytes": image, "path": None}
 
 
 def _with_bytes(image: dict[str, Any]) -> dict[str, Any]:
-    """Read a file of images that a stream names only by its address; others hold their bytes."""
+    """Read an image file for which a stream has only the URL."""
     if image["path"] is None:
         return image
     embedded: dict[str, Any] = UNDECODED.embed_storage(
@@ -149,26 +151,26 @@ def _with_bytes(image: dict[str, Any]) -> dict[str, Any]:
     return embedded
 
 
-def _with_names(part: Dataset, repo_id: str, split: str) -> Dataset:
-    """Add the column `file`: place in the split, and the file's name where there is one."""
-    if any(label is None or label == -1 for label in part["label"]):
+def _with_names(rows: Dataset, repo_id: str, split: str) -> Dataset:
+    """Add the column `file`: the index in the split, and the file's name if there is one."""
+    if any(label is None or label == -1 for label in rows["label"]):
         raise DataError(f"The {split} split of {repo_id} has images without a label.")
     names = [
         f"{split}/{index:06d}" + (f"_{printable(Path(path).name)}" if path else "")
-        for index, path in enumerate(_field(part, "path").to_pylist())
+        for index, path in enumerate(_field(rows, "path").to_pylist())
     ]
-    return part.add_column("file", names)
+    return rows.add_column("file", names)
 
 
-def _field(part: Dataset, name: str) -> pyarrow.ChunkedArray:
-    # Of Arrow's column, so that the bytes beside the names stay on the disk.
-    return pyarrow.compute.struct_field(part.data.column("image"), name)
+def _field(rows: Dataset, name: str) -> pyarrow.ChunkedArray:
+    # From Arrow's column, so that the image bytes stay on the disk.
+    return pyarrow.compute.struct_field(rows.data.column("image"), name)
 
 
-def _unread(part: Dataset) -> list[str | None]:
-    """Return the paths of the images whose content the rows don't hold; None for all others."""
-    unread = pyarrow.compute.is_null(_field(part, "bytes"))
+def _unread(rows: Dataset) -> list[str | None]:
+    """Return the paths of images whose content is not in the rows; None for all others."""
+    unread = pyarrow.compute.is_null(_field(rows, "bytes"))
     paths: list[str | None] = pyarrow.compute.if_else(
-        unread, _field(part, "path"), None
+        unread, _field(rows, "path"), None
     ).to_pylist()
     return paths

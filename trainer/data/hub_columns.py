@@ -1,4 +1,4 @@
-"""Find the image and class columns of a dataset on the Hub, and make ClassLabels of words."""
+"""Find the image and class columns of a dataset on the Hub; encode text labels as ClassLabel."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def find_columns(
     Args:
         features: the types of the columns, by name.
         repo_id: of the dataset, for messages.
-        image: the column of images, if the user names it.
+        image: the column of images, if the user set it.
         label: the column of classes, likewise.
 
     Raises:
-        DataError: a column is not there, is of another type, or one must be chosen.
+        DataError: a column is missing, has another type, or is ambiguous.
     """
     if not features:
         raise DataError(
@@ -34,7 +34,7 @@ def find_columns(
         )
     images = [name for name, kind in features.items() if _may_be_image(kind)]
     if image is None:
-        # Files may also lie in columns of bytes; those are taken only by name.
+        # Columns of bytes may hold image files, too; they are used only by name.
         images = [name for name in images if isinstance(features[name], datasets.Image)]
     words = [name for name, kind in features.items() if _may_be_label(kind)]
     classes = [name for name in words if isinstance(features[name], ClassLabel)]
@@ -53,14 +53,14 @@ def _column(
     repo_id: str,
     features: Mapping[str, object],
 ) -> str:
-    """Return the column that was asked for, or the only one that can be meant."""
+    """Return the column that the user set, or the only suitable one."""
     columns = ", ".join(f"{printable(name)} ({kind})" for name, kind in features.items())
     if asked is not None:
         if asked in possible:
             return asked
         where = "can't be used as one" if asked in features else "is not there"
         raise DataError(
-            f"--{what}-column: the column {printable(asked)} of {repo_id} {where}; its columns are "
+            f"--{what}-column: the column {printable(asked)} of {repo_id} {where}; the columns are "
             f"{columns}.{did_you_mean(asked, possible)}"
         )
     if len(likely) == 1:
@@ -73,7 +73,7 @@ def _column(
 
 
 def _may_be_image(kind: object) -> bool:
-    # Not words: a dataset could name any file of this machine.
+    # Not text: a dataset could name any file of this machine.
     return isinstance(kind, datasets.Image) or (
         isinstance(kind, Value) and kind.dtype in ("binary", "large_binary")
     )
@@ -88,10 +88,10 @@ def _may_be_label(kind: object) -> bool:
 
 
 def with_class_labels(parts: DatasetDict, repo_id: str) -> DatasetDict:
-    """Make one ClassLabel of the words or numbers in the column `label` of all splits.
+    """Encode the text or numbers in the column `label` of all splits as one ClassLabel.
 
     Raises:
-        DataError: the classes differ between splits, or there are as many as images.
+        DataError: the classes differ between splits, or each image has its own.
     """
     kinds = [part.features["label"] for part in parts.values()]
     if all(isinstance(kind, ClassLabel) for kind in kinds):
@@ -105,7 +105,7 @@ def with_class_labels(parts: DatasetDict, repo_id: str) -> DatasetDict:
             f"Each of the {images} images of {repo_id} has a label of its own. Name the column "
             "that holds the classes with --label-column."
         )
-    # As `Dataset.class_encode_column` does, but for all splits at once.
+    # Like `Dataset.class_encode_column`, but for all splits at once.
     names = [str(value) for value in sorted(values)]
     numbers = {name: number for number, name in enumerate(names)}
     return DatasetDict({split: _encoded(part, names, numbers) for split, part in parts.items()})

@@ -1,7 +1,7 @@
-"""The files that rows of a dataset on the Hub name: only those of the dataset itself are opened.
+"""File paths in the rows of a Hub dataset: only files of the dataset itself are opened.
 
-A row may hold any path: of a file on this machine, of another dataset that the user's token opens,
-of an address in the local network. What is opened could end up in a published model.
+A row may hold any path: a file on this machine, another dataset that the user's token can read, a
+URL in the local network. The content of an opened file could end up in a published model.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _LONGEST_NAME = 200
 
 
 def check_files(paths: Iterable[str | None], repo_id: str, split: str) -> None:
-    """Make sure that the paths of rows without content are those of the dataset's own files.
+    """Check that rows without content name only files of the dataset itself.
 
     Args:
-        paths: of the images, in the order of the rows; None where the row holds the content, or
-            nothing.
+        paths: of the images, in the order of the rows; None if the row holds the content or is
+            empty.
         repo_id: of the dataset, as the Hub spells it.
-        split: for the message.
+        split: name for the message.
 
     Raises:
         DataError: a row names another file.
@@ -44,7 +44,7 @@ def check_files(paths: Iterable[str | None], repo_id: str, split: str) -> None:
 
 
 class _Own:
-    """Where the files of a dataset lie: on the Hub, or in the caches once they are downloaded."""
+    """Locations of a dataset's files: on the Hub, and in the caches after the download."""
 
     def __init__(self, repo_id: str) -> None:
         folder = repo_folder_name(repo_id=repo_id, repo_type="dataset")
@@ -54,7 +54,7 @@ class _Own:
         self.downloaded = (f"{snapshots}{os.sep}", f"{extracted}{os.sep}")
 
     def has(self, path: str) -> bool:
-        """Return whether a path, as `datasets` writes it, leads to a file of the dataset."""
+        """Return whether a path, as `datasets` writes it, is that of a file of the dataset."""
         if ".." in path.replace("\\", "/").split("/"):
             return False
         *inside, outermost = path.split("::")

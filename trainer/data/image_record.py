@@ -1,4 +1,4 @@
-"""Which image files a run began with: other pixels under the same names are noticed by name."""
+"""Record of a run's image files, to detect changed files when the run is resumed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RECORD = TypeAdapter(dict[Literal["images"], dict[str, str]])
 
 
 def image_digest(row: dict[str, Any]) -> str:
-    """Return the fingerprint of what the network sees of a row: file and bit depth."""
+    """Return the fingerprint of a row's input to the network: file and bit depth."""
     image = row["image"]
     content = image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
     depth = depth_of(row)
@@ -39,27 +39,27 @@ def fingerprints(images: Dataset) -> dict[str, str]:
 
 
 def note_images(run_dir: Path, found: Mapping[str, str]) -> None:
-    """Note the images of a new run; see `fingerprints`."""
+    """Record the images of a new run; see `fingerprints`."""
     with replaced_whole(run_dir / RECORD_FILE) as partial:
         partial.write_text(seal(json.dumps({"images": dict(found)})) + "\n", encoding="utf-8")
 
 
 def check_unchanged(run_dir: Path, found: Mapping[str, str]) -> bool:
-    """Refuse to resume a run on other images than those it began with.
+    """Refuse to resume a run on images other than those it started with.
 
     Args:
         run_dir: of the run.
         found: see `fingerprints`.
 
     Returns:
-        whether these images were noted in `run_dir`.
+        whether `run_dir` has a record of the images.
 
     Raises:
         ConfigError: files were changed, added or removed; the message names them.
         DataError: the record in `run_dir` is damaged.
     """
     file = run_dir / RECORD_FILE
-    # Without a record, the checkpoint notices a change, but not which.
+    # Without a record, the checkpoint detects a change but can't name the files.
     if not os.path.lexists(file):
         return False
     before = _read(file)
@@ -73,8 +73,8 @@ def check_unchanged(run_dir: Path, found: Mapping[str, str]) -> bool:
     }
     said = "; ".join(_listed(what, names) for what, names in changes.items() if names)
     raise ConfigError(
-        f"The images are not those that the run in {run_dir} began with: {said}. Put them back, or "
-        "start a new run."
+        f"The images are not those that the run in {run_dir} started with: {said}. Restore "
+        "them, or start a new run."
     )
 
 
@@ -83,8 +83,8 @@ def _read(file: Path) -> dict[str, str]:
         return _RECORD.validate_python(unseal(file.read_text(encoding="utf-8")))["images"]
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{file}, which lists the images that the run began with, is damaged. Remove it; "
-            "whether any image was changed is noticed without it, but not which."
+            f"{file}, the list of the run's images, is damaged. Remove it; without it, a changed "
+            "image is still detected but not named."
         ) from error
 
 

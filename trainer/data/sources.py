@@ -1,12 +1,12 @@
-"""Load the images of a folder or of a Hub dataset, and decode each of them once.
+"""Load the images of a folder or of a Hub dataset, and decode each one once.
 
-A folder becomes what `datasets`' ImageFolder makes of it: a `Dataset` a split with an Image and a
-ClassLabel column. That builder itself is not used: it takes paths for patterns, addresses and
-shell variables, stops at the first file that can't be read without naming it, copies all into a
-cache, and reads no class from most layouts of `trainer.data.folders.layout`.
+A folder becomes the same as with `datasets`' ImageFolder: one `Dataset` per split with an Image and
+a ClassLabel column. That builder is not used because it interprets paths as patterns, URLs and
+shell variables, stops at the first unreadable file without naming it, copies all images into a
+cache, and does not support most layouts of `trainer.data.folders.layout`.
 
-Every split has the columns `image` (undecoded: bytes or path), `label` (ClassLabel), `file` (the
-name a person would look for), `bit_depth` (significant bits of samples of more than 8) and, once
+Every split has the columns `image` (encoded: bytes or path), `label` (ClassLabel), `file` (the
+name for messages and tables), `bit_depth` (significant bits of samples of more than 8) and, once
 decoded, `size_px` (width, height).
 """
 
@@ -56,16 +56,16 @@ Schema = TypeVar("Schema")
 
 @dataclass
 class Collection:
-    """Images as they lie in a folder or come from the Hub, not yet decoded.
+    """Images from a folder or the Hub, not yet decoded.
 
     Attributes:
         source: name of the folder, or the Hub id.
         folder: None for a dataset of the Hub.
-        splits: as the data have them; all in `train` where there are none.
+        splits: as the data have them; all images are in `train` if there are none.
         depth: bits of the samples of all splits.
         unusable: files that can't be used, and why.
-        problems: sentences on what keeps the images from being trained on.
-        notes: sentences on how the layout was understood.
+        problems: sentences on the problems that prevent training.
+        notes: sentences on how the layout was interpreted.
         boxes: folders of Pascal VOC files, by the folder (below `folder`) of the images they mark.
     """
 
@@ -87,10 +87,10 @@ class Collection:
 
 @dataclass(frozen=True)
 class FoundImages:
-    """Images that can be trained on, each of them decoded once.
+    """Images that can be used for training, each decoded once.
 
     Attributes:
-        splits: `train`, and `validation` and `test` where the data have them.
+        splits: `train`, and `validation` and `test` if the data have them.
         source: name of the folder, or the Hub id.
         skipped: files that were left out, and why.
         boxes: as in `Collection`.
@@ -121,10 +121,10 @@ def find_images(config: DataConfig) -> FoundImages:
 
 
 def collect_images(config: DataConfig) -> Collection:
-    """List the images that `config` names; problems are noted, and the rest is there all the same.
+    """List the images that `config` names; problems are recorded, and the rest is returned.
 
     Raises:
-        DataError: there is no image at all, or the dataset does not come from the Hub.
+        DataError: there is no image at all, or the download from the Hub failed.
     """
     source, kind = find_source(config)
     if kind == "drawn":
@@ -143,7 +143,7 @@ def collect_images(config: DataConfig) -> Collection:
         if len(found.labels) == 1:
             found.problems.append(one_class(source, found.labels))
         return found
-    # Those of the library are for what comes from the Hub; all else has a bar of ours.
+    # The library's progress bars are for downloads; everything else has our own bar.
     datasets.disable_progress_bars()
     root, scan = scan_source(source, config)
     if not scan.images and (scan.problems or not scan.classes):
@@ -175,16 +175,16 @@ def _with_depth(parts: DatasetDict) -> tuple[DatasetDict, BitDepth]:
 
 
 def open_image(row: dict[str, Any]) -> Image.Image:
-    """Decode the image of a row, the way the published model will decode it.
+    """Decode the image of a row like the published model does.
 
-    Rows that no data set has given a bit depth are of full range.
+    Rows without a bit depth are taken as full range.
     """
     return read_image(image_source(row), depth_of(row))
 
 
 def draw_images() -> None:
-    """Draw the embedded sample images, unless they lie there from last time."""
-    logger.warning("These images are drawings by this program, no photographs: %s", DRAWN_DIR)
+    """Draw the sample images, unless they exist already."""
+    logger.warning("These images are drawings by this program, not photographs: %s", DRAWN_DIR)
     if DRAWN_DIR.exists():
         return
     PHASES.start("draw")
@@ -202,7 +202,7 @@ def _dataset(
     unusable: list[SkippedImage],
     taken: set[str],
 ) -> Dataset:
-    """Return the images of a split; of two that would have the same name, the first."""
+    """Return the images of a split; of two with the same printed name, only the first."""
     numbers = {label: number for number, label in enumerate(classes)}
     images: list[dict[str, Any]] = []
     labels: list[int] = []
@@ -220,7 +220,7 @@ def _dataset(
         images.append(image)
         labels.append(numbers[label])
         names.append(file.name)
-    # An Arrow array takes a third of the time that single rows take.
+    # An Arrow array takes a third of the time of single rows.
     return Dataset.from_dict(
         {"image": pyarrow.array(images, UNDECODED.pa_type), "label": labels, "file": names},
         features=Features(
@@ -232,31 +232,31 @@ def _dataset(
 
 
 def _stored(path: str) -> dict[str, Any]:
-    """Return the path of an image, or its bytes, where the path can't be stored as text."""
+    """Return the path of an image, or its bytes if the path can't be stored as text."""
     if is_text(path):
         return {"path": path, "bytes": None}
     return {"path": None, "bytes": read_content(path)}
 
 
 def decode_each(
-    part: Dataset, title: str, look: Callable[[DecodedImage, Image.Image], Schema]
+    rows: Dataset, title: str, describe: Callable[[DecodedImage, Image.Image], Schema]
 ) -> tuple[Dataset, list[Schema], list[SkippedImage]]:
     """Decode every image of a split once.
 
     Args:
-        part: with the columns `image` and `file`.
-        title: what the progress bar calls the images.
-        look: takes an image as it is stored and as it is seen; called by several threads.
+        rows: with the columns `image` and `file`.
+        title: of the progress bar.
+        describe: takes the stored and the upright image; called by several threads.
 
     Returns:
-        the rows that can be read, with the column `size_px`; what `look` returned for each of
+        the rows that can be read, with the column `size_px`; what `describe` returned for each of
         them; and the files that can't be read, with the reason.
     """
     good: list[int] = []
     sizes_px: list[list[int]] = []
     facts: list[Schema] = []
     bad: list[SkippedImage] = []
-    files = part["file"][:]
+    files = rows["file"][:]
 
     def outcome(row: dict[str, Any]) -> tuple[list[int], Schema] | str:
         try:
@@ -264,11 +264,11 @@ def decode_each(
             image = decoded.to_rgb(depth_of(row))
         except ImageError as error:
             return str(error)
-        return list(image.size), look(decoded, image)
+        return list(image.size), describe(decoded, image)
 
     with ThreadPoolExecutor() as pool:
-        outcomes = pool.map(outcome, part)
-        bar = tqdm(outcomes, title, len(part), unit="image", leave=False, disable=None)
+        outcomes = pool.map(outcome, rows)
+        bar = tqdm(outcomes, title, len(rows), unit="image", leave=False, disable=None)
         for index, result in enumerate(bar):
             if isinstance(result, str):
                 bad.append(SkippedImage(file=files[index], reason=result))
@@ -276,8 +276,8 @@ def decode_each(
             good.append(index)
             sizes_px.append(result[0])
             facts.append(result[1])
-    # The type is named, because no list shows it where nothing could be read.
-    readable = part if len(good) == len(part) else part.select(good)
+    # The type is given because a list of no results would have none.
+    readable = rows if len(good) == len(rows) else rows.select(good)
     readable = readable.add_column("size_px", sizes_px, feature=List(Value("int64")))
     return readable, facts, bad
 
@@ -286,8 +286,8 @@ def _decoded(found: Collection, *, skip: bool) -> tuple[DatasetDict, list[Skippe
     """Decode every image once; stop at those that can't be read, or leave them out."""
     bad = list(found.unusable)
     parts = DatasetDict()
-    for name, part in found.splits.items():
-        parts[name], _, unread = decode_each(part, f"checking {name}", lambda decoded, image: None)
+    for name, rows in found.splits.items():
+        parts[name], _, unread = decode_each(rows, f"checking {name}", lambda decoded, image: None)
         bad += unread
     if bad:
         listing = "\n".join(f"  {line}" for line in unusable_lines(bad))

@@ -1,4 +1,4 @@
-"""Read where defects lie in images: Pascal VOC, one XML file an image.
+"""Read the bounding boxes of defects: Pascal VOC, one XML file per image.
 
 The format is that of http://host.robots.ox.ac.uk/pascal/VOC/: pixels are counted from 1, and both
 corners belong to the box.
@@ -29,7 +29,7 @@ LARGEST_FILE_BYTES = 2**20
 
 @dataclass(frozen=True)
 class Box:
-    """One marked place: from 0 to 1 over the sides of the image, y downwards."""
+    """One bounding box: from 0 to 1 over the sides of the image, y downwards."""
 
     name: str
     left: float
@@ -39,15 +39,15 @@ class Box:
 
 
 def read_boxes(folders: Mapping[str, Path], files: Sequence[str]) -> dict[str, list[Box]]:
-    """Return the boxes of those images that have a file of boxes.
+    """Return the boxes of the images that have a box file.
 
     Args:
-        folders: by the folder of the images that they mark ("" for all). Each holds, for an image
+        folders: by the folder of the annotated images ("" for all). Each holds, for an image
             `<place>/<stem>.<suffix>` below that folder, `<place>/<stem>.xml` or `<stem>.xml`.
         files: names of the images.
 
     Raises:
-        DataError: none has boxes, two have the same stem, or a file can't be used.
+        DataError: no image has boxes, two have the same stem, or a file can't be used.
     """
     found: dict[str, list[Box]] = {}
     owners: dict[Path, str] = {}
@@ -72,7 +72,7 @@ def read_boxes(folders: Mapping[str, Path], files: Sequence[str]) -> dict[str, l
 
 
 def _file_of(folders: Mapping[str, Path], file: str) -> Path | None:
-    """Return the file of boxes of an image, from the folder that is nearest to it."""
+    """Return the box file of an image, from the folder nearest to it."""
     for images, folder in sorted(folders.items(), key=lambda item: -len(item[0])):
         if images and not file.startswith(f"{images}/"):
             continue
@@ -87,7 +87,7 @@ def read_voc(file: Path) -> list[Box]:
     """Return the boxes of one Pascal VOC file.
 
     Raises:
-        DataError: it is damaged, or a box does not lie in the image.
+        DataError: it is damaged, or a box is outside the image.
     """
     try:
         content = file.read_bytes()
@@ -103,7 +103,7 @@ def read_voc(file: Path) -> list[Box]:
         raise DataError(
             f"--boxes: {file} is not usable: it declares a document type. Fix or remove the file."
         ) from error
-    # LookupError: of an encoding that nobody knows.
+    # LookupError: an unknown encoding.
     except (OSError, ValueError, LookupError, ElementTree.ParseError) as error:
         raise DataError(
             f"--boxes: {file} is not usable: {error}. Fix or remove the file."
@@ -115,7 +115,7 @@ def _box(entry: Element, width: float, height: float) -> Box:
     if not name:
         raise ValueError("a box has no name")
     corners = [_number(entry, f"bndbox/{key}") for key in ("xmin", "ymin", "xmax", "ymax")]
-    # Some tools count from 0, others let boxes reach a little beyond the image.
+    # Some tools count from 0; others write boxes slightly larger than the image.
     left, right = np.clip([corners[0] - 1, corners[2]], 0, width) / width
     top, bottom = np.clip([corners[1] - 1, corners[3]], 0, height) / height
     if not (left < right and top < bottom):
@@ -135,9 +135,9 @@ def _number(element: Element, path: str) -> float:
 
 
 def match_class(name: str, labels: Sequence[str]) -> str | None:
-    """Return which class the name of a box means: the same word, or the start of the other.
+    """Return the class that a box name means: the same word, or one a prefix of the other.
 
-    Capitals and signs don't count: “pitted_surface” means a class Pitted.
+    Case and punctuation are ignored: “pitted_surface” means a class Pitted.
     """
     plain = _letters(name)
     matches = [
@@ -145,7 +145,7 @@ def match_class(name: str, labels: Sequence[str]) -> str | None:
         for label in labels
         if (own := _letters(label)) and (plain.startswith(own) or own.startswith(plain))
     ]
-    # Of “scratch” and “scratch deep”, “scratch_deep” means the second.
+    # The longest match: “scratch_deep” means “scratch deep”, not “scratch”.
     exact = [label for label in matches if _letters(label) == plain]
     ranked = exact or sorted(matches, key=lambda label: -len(_letters(label)))
     return ranked[0] if plain and ranked else None
@@ -156,7 +156,7 @@ def _letters(name: str) -> str:
 
 
 def mask(boxes: Sequence[Box], height: int, width: int) -> npt.NDArray[np.bool_]:
-    """Return which pixels have their centre in a box, [row, column]."""
+    """Return a mask of the pixels whose center is in a box, [row, column]."""
     rows = (np.arange(height)[:, None] + 0.5) / height
     columns = (np.arange(width)[None, :] + 0.5) / width
     inside = np.zeros((height, width), bool)
@@ -170,15 +170,15 @@ def mask(boxes: Sequence[Box], height: int, width: int) -> npt.NDArray[np.bool_]
 def choose_boxes(
     given: Path | None, found: Mapping[str, Path], tests: Sequence[datasets.Dataset]
 ) -> dict[str, Path]:
-    """Return the folders of boxes to use, after all boxes of the test images were read.
+    """Return the box folders to use, after reading all boxes of the test images.
 
-    Training would be in vain if boxes that were asked for could not be used. Boxes that were found
-    beside the images are left out, with a warning.
+    Boxes that the user asked for must be usable, or training would be wasted. Unusable boxes that
+    were found beside the images are ignored with a warning.
 
     Args:
-        given: folder that the user names, for all images.
-        found: folders that lie beside the images, as `read_boxes` takes them.
-        tests: the test images, one dataset a fold.
+        given: folder that the user set, for all images.
+        found: folders beside the images, as `read_boxes` takes them.
+        tests: the test images, one dataset per fold.
 
     Raises:
         DataError: the boxes in `given` can't be used.
@@ -213,9 +213,9 @@ def own_boxes(
     truth = dict(zip(test["file"][:], test["label"][:], strict=True))
     names = Counter(box.name for found in boxes.values() for box in found)
     meant = {name: match_class(name, labels) for name in names}
-    strangers = [f"{name} ({names[name]})" for name, label in meant.items() if label is None]
-    if strangers:
-        logger.warning("--boxes: these boxes mean no class: %s", ", ".join(sorted(strangers)))
+    unmatched = [f"{name} ({names[name]})" for name, label in meant.items() if label is None]
+    if unmatched:
+        logger.warning("--boxes: no class matches these boxes: %s", ", ".join(sorted(unmatched)))
     own = {
         file: [box for box in found if meant[box.name] == labels[truth[file]]]
         for file, found in boxes.items()

@@ -1,4 +1,4 @@
-"""Open every image once: can it be used, how is it stored, which pixels does it hold."""
+"""Open every image once: readability, storage format, pixels."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from trainer.inspection.report import (
     ClassSchema,
     ConvertedImage,
     Duplicates,
-    GreyLevels,
+    GrayLevels,
     SizeCount,
 )
 
 LEVELS, HISTOGRAM_BINS = 256, 32
 _MODES = {
-    "1": "black and white only, taken as grey",
-    "P": "palette colours, converted to RGB",
-    "PA": "palette colours, converted to RGB",
+    "1": "black and white only, converted to gray",
+    "P": "palette colors, converted to RGB",
+    "PA": "palette colors, converted to RGB",
     "CMYK": "CMYK (made for print), converted to RGB",
     "YCbCr": "YCbCr, converted to RGB",
     "LAB": "CIE Lab, converted to RGB",
@@ -38,12 +38,12 @@ _MODES = {
 
 @dataclass(frozen=True)
 class ImageProperties:
-    """What one readable image is.
+    """Properties of one readable image.
 
     Attributes:
-        digest: of size and decoded pixels; images that look the same to the model share it.
-        histogram: [grey level], in pixels.
-        conversions: what reading it takes, beyond decoding.
+        digest: of size and decoded pixels; equal for images that are identical to the model.
+        histogram: [gray level], in pixels.
+        conversions: applied after decoding.
     """
 
     size_px: tuple[int, int]
@@ -53,15 +53,15 @@ class ImageProperties:
 
 
 def check_images(
-    part: Dataset, title: str
+    split: Dataset, title: str
 ) -> tuple[Dataset, list[ImageProperties], list[SkippedImage], list[ConvertedImage]]:
-    """Open all images of a part.
+    """Open all images of a split.
 
     Returns:
         the rows that can be read, with the column `size_px`; facts of each; the files that can't
         be read; and those that are converted.
     """
-    readable, facts, bad = decode_each(part, f"checking {title}", _look)
+    readable, facts, bad = decode_each(split, f"checking {title}", _properties)
     converted = [
         ConvertedImage(file=file, conversion="; ".join(each.conversions))
         for file, each in zip(readable["file"][:], facts, strict=True)
@@ -70,29 +70,29 @@ def check_images(
     return readable, facts, bad, converted
 
 
-def _look(decoded: DecodedImage, image: Image.Image) -> ImageProperties:
+def _properties(decoded: DecodedImage, image: Image.Image) -> ImageProperties:
     pixels = np.asarray(image)
     digest = hashlib.sha256(repr(image.size).encode() + pixels.tobytes()).hexdigest()
-    grey = np.asarray(image.convert("L"))
-    histogram = np.bincount(grey.ravel(), minlength=LEVELS)
+    gray = np.asarray(image.convert("L"))
+    histogram = np.bincount(gray.ravel(), minlength=LEVELS)
     return ImageProperties(image.size, digest, histogram, _conversions(decoded))
 
 
 def _conversions(decoded: DecodedImage) -> tuple[str, ...]:
-    """Say what makes an image other than upright 8-bit gray or RGB."""
+    """List how an image differs from upright 8-bit gray or RGB."""
     mode = decoded.image.mode
     found = [_MODES["I"] if decoded.levels is not None else _MODES.get(mode)]
     if decoded.alpha is not None or decoded.image.has_transparency_data:
         found.append("transparency, shown on white")
     if decoded.orientation in UPRIGHT:
-        found.append(f"turned upright as its EXIF data say (orientation {decoded.orientation})")
+        found.append(f"rotated upright by its EXIF data (orientation {decoded.orientation})")
     return tuple(each for each in found if each)
 
 
 def find_duplicates(
     files: Iterable[str], labels: Iterable[str], facts: Iterable[ImageProperties]
 ) -> list[Duplicates]:
-    """Return the families of images that hold the same pixels."""
+    """Return the sets of images with the same pixels."""
     families: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for file, label, each in zip(files, labels, facts, strict=True):
         families[each.digest].append((file, label))
@@ -106,22 +106,22 @@ def find_duplicates(
 
 
 def describe_class(label: str, facts: list[ImageProperties], surfaces: int) -> ClassSchema:
-    """Return sizes and grey levels of the images of one class."""
+    """Return sizes and gray levels of the images of one class."""
     sizes = Counter(each.size_px for each in facts)
     return ClassSchema(
         label=label,
         images=len(facts),
         surfaces=surfaces,
         sizes=[SizeCount(size_px=size, images=n) for size, n in sizes.most_common()],
-        grey=_grey_levels(np.sum([each.histogram for each in facts], axis=0)) if facts else None,
+        gray=_gray_levels(np.sum([each.histogram for each in facts], axis=0)) if facts else None,
     )
 
 
-def _grey_levels(histogram: Array) -> GreyLevels:
+def _gray_levels(histogram: Array) -> GrayLevels:
     levels, pixels = np.arange(LEVELS), histogram.sum()
     mean = float((levels * histogram).sum() / pixels)
     present = np.flatnonzero(histogram)
-    return GreyLevels(
+    return GrayLevels(
         mean=mean,
         deviation=float(np.sqrt((((levels - mean) ** 2) * histogram).sum() / pixels)),
         darkest=int(present[0]),

@@ -1,4 +1,4 @@
-"""Put what was found into words: what is wrong, how much of it, and what to do."""
+"""Turn a data report into findings: the problem, its extent, and what to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from model_card.formatting import counted, enumeration, number, percent, shortli
 from trainer.inputs.shapes import SQUASHED, aspect_ratio
 from trainer.inspection.report import DataReport
 
-# With fewer, a fifth set aside for the test is a handful, and its score says little.
+# With fewer images, a test split of a fifth is too small for a meaningful score.
 FEWEST_IMAGES = 50
 STRONGEST_IMBALANCE = 5
 LISTED = 3
@@ -21,21 +21,21 @@ class Finding:
     """One thing to know about the data.
 
     Attributes:
-        level: a problem spoils training or its score; a look is worth a person's time.
-        title: what was found, with its number.
-        text: what it means and what to do.
-        section: of the page, where the evidence is.
+        level: "problem": training or its score is wrong; "review": a person should check it.
+        title: one line, with the number.
+        text: the meaning, and what to do.
+        section: of the page with the evidence.
     """
 
-    level: Literal["problem", "look", "fine"]
+    level: Literal["problem", "review", "fine"]
     title: str
     text: str
     section: str
 
 
 def list_findings(report: DataReport) -> list[Finding]:
-    """Return what the report amounts to, problems first."""
-    order = ("problem", "look", "fine")
+    """Return the findings of a report, problems first."""
+    order = ("problem", "review", "fine")
     found = [
         *_on_leakage(report),
         *_on_surfaces(report),
@@ -51,30 +51,29 @@ def _on_leakage(report: DataReport) -> Iterator[Finding]:
         if leak.images:
             yield Finding(
                 "problem",
-                f"{percent(leak.share)} of the {leak.part} part has been seen before",
-                f"{leak.images:,} of {leak.of:,} {leak.part} images show a piece of surface that "
-                f"the {leak.seen_in} part shows too. A score on them says how well the model "
-                "remembers. Train with --resplit, which divides all images anew with no surface on "
-                "both sides.",
+                f"{percent(leak.share)} of the {leak.split} split overlaps {leak.seen_in}",
+                f"{leak.images:,} of {leak.of:,} {leak.split} images show a piece of surface that "
+                f"is also in {leak.seen_in}. The score on them measures memory. Train with "
+                "--resplit, which splits all images again with no surface on both sides.",
                 "leakage",
             )
         else:
             yield Finding(
                 "fine",
-                f"The {leak.part} part is clean",
-                f"None of its {leak.of:,} images shows a surface that the {leak.seen_in} part "
-                "shows.",
+                f"The {leak.split} split has no leakage",
+                f"None of its {leak.of:,} images shows a piece of surface that is also in "
+                f"{leak.seen_in}.",
                 "leakage",
             )
     split = report.random_split
     if split and split.mean > 0:
         yield Finding(
-            "look",
+            "review",
             f"A random split would leak {percent(split.mean)} of its test images",
-            f"Divided {100 * (1 - split.test_share):.0f}/{100 * split.test_share:.0f} at random, "
+            f"In a random {100 * (1 - split.test_share):.0f}/{100 * split.test_share:.0f} split, "
             f"{number(split.mean)} ± {percent(split.deviation)} of the test images would show a "
-            "surface that training shows too, and the score would be too good. trainer/train.py "
-            "avoids that: without --random-split, it keeps each piece of surface on one side.",
+            "surface that is also in training, and the score would be too good. trainer/train.py "
+            "avoids that: without --random-split, each piece of surface is on one side only.",
             "leakage",
         )
 
@@ -84,33 +83,33 @@ def _on_surfaces(report: DataReport) -> Iterator[Finding]:
         yield Finding(
             "fine",
             "No two images show the same surface",
-            "Each image was compared with all others, shifted, turned and mirrored.",
+            "Each image was compared with all others: shifted, rotated and mirrored.",
             "pairs",
         )
         return
     turned = sum(pair.turn != 0 for pair in report.pairs)
     poorest = min(report.classes, key=lambda each: (each.surfaces, each.label))
     yield Finding(
-        "look",
+        "review",
         f"{percent(report.sharing_images / report.images)} of the images share surface with "
         "another",
         f"{counted(report.sharing_images, 'image')} of {report.images:,} overlap in "
         f"{counted(len(report.pairs), 'pair')}"
-        f"{f', {turned:,} of them turned or mirrored' if turned else ''}. "
+        f"{f', {turned:,} of them rotated or mirrored' if turned else ''}. "
         f"All images show {counted(report.surfaces, 'separate piece')} of surface; the most "
         "photographed is in "
-        f"{counted(len(report.groups[0].files), 'image')}. Count pieces, not images, when you "
-        f"judge how much the data can teach: {poorest.label} has {poorest.surfaces:,} in "
+        f"{counted(len(report.groups[0].files), 'image')}. Count pieces, not images, to estimate "
+        f"the size of the dataset: {poorest.label} has {poorest.surfaces:,} in "
         f"{counted(poorest.images, 'image')}.",
         "pairs",
     )
     across = sum(pair.label_a != pair.label_b for pair in report.pairs)
     if across:
         yield Finding(
-            "look",
+            "review",
             f"{counted(across, 'pair')} of the same surface under two classes",
-            "Both labels may be right where a piece of surface shows two defects. See whether "
-            "each picture shows what its label says.",
+            "Both labels may be correct if a piece of surface shows two defects. Check that each "
+            "image shows the defect of its label.",
             "pairs",
         )
 
@@ -121,7 +120,7 @@ def _on_labels(report: DataReport) -> Iterator[Finding]:
         yield Finding(
             "problem",
             f"{counted(len(contradicting), 'image')} under more than one label",
-            f"The same pixels are labelled {enumeration(contradicting[0].labels)} "
+            f"The same pixels are labeled {enumeration(contradicting[0].labels)} "
             f"({enumeration(_named(contradicting[0].files))}). Keep one of the files.",
             "duplicates",
         )
@@ -129,36 +128,36 @@ def _on_labels(report: DataReport) -> Iterator[Finding]:
     if same:
         more = len(same) - 1
         yield Finding(
-            "look",
+            "review",
             f"{counted(len(same), 'image')} stored more than once",
             f"Exactly the same pixels are in {enumeration(_named(same[0].files))}"
-            f"{f', and likewise {more:,} more times' if more else ''}. Copies teach nothing more; "
+            f"{f', and in {more:,} more such sets' if more else ''}. Copies add no information; "
             "remove all but one.",
             "duplicates",
         )
     check = report.label_check
     if check and check.likely_errors:
         yield Finding(
-            "look",
+            "review",
             f"{counted(len(check.likely_errors), 'label')} of {check.images:,} may be wrong",
-            "A model that never saw these images is sure of another class. Look at them; where "
-            "the label is wrong, move the file to the right folder.",
+            "A model that was not trained on these images is confident of another class. Check "
+            "them; if a label is wrong, move the file to the correct folder.",
             "labels",
         )
     elif check:
         yield Finding(
             "fine",
-            "No label is contradicted",
-            f"The predictions for {counted(check.images, 'image')} give no reason to doubt one.",
+            "No likely label errors",
+            f"The predictions for {counted(check.images, 'image')} contradict no label.",
             "labels",
         )
 
 
 def _on_files(report: DataReport) -> Iterator[Finding]:
     for problem in report.layout_problems:
-        yield Finding("problem", "Training would refuse this", problem, "files")
+        yield Finding("problem", "Training refuses this folder", problem, "files")
     for note in report.layout_notes:
-        yield Finding("look", "How the folder was read", note, "files")
+        yield Finding("review", "How the folder was read", note, "files")
     if report.unusable:
         named = _named([entry.file for entry in report.unusable])
         yield Finding(
@@ -172,7 +171,7 @@ def _on_files(report: DataReport) -> Iterator[Finding]:
         yield Finding(
             "fine",
             f"All {report.images:,} files are readable images",
-            "Each was decoded to its last pixel.",
+            "Each was decoded completely.",
             "files",
         )
     if report.depth_mixture:
@@ -182,21 +181,21 @@ def _on_files(report: DataReport) -> Iterator[Finding]:
             "fine",
             f"Samples of {report.bit_depth} bits are scaled to 8",
             f"No sample of the images of more than 8 bits needs more than {report.bit_depth}. "
-            "Training writes that into the published model, which reads later images alike.",
+            "The published model stores that and reads later images in the same way.",
             "files",
         )
     if report.converted:
         yield Finding(
-            "look",
-            f"{counted(len(report.converted), 'image')} stored in an unusual way",
-            "Training and the published model convert them alike, so nothing is wrong with that, "
-            "but it may tell of a mixed origin.",
+            "review",
+            f"{counted(len(report.converted), 'image')} in an unusual format",
+            "Training and the published model convert them in the same way, so this is no error, "
+            "but the images may have different sources.",
             "files",
         )
 
 
 def _named(files: list[str]) -> list[str]:
-    """Return the first names, and how many more there are."""
+    """Return the first names, and the number of the others."""
     more = len(files) - LISTED
     return files[:LISTED] + ([f"{more:,} more"] if more > 0 else [])
 
@@ -204,10 +203,10 @@ def _named(files: list[str]) -> list[str]:
 def _on_classes(report: DataReport) -> Iterator[Finding]:
     for alike in report.names_alike:
         yield Finding(
-            "problem" if alike.difference == "upper and lower case" else "look",
-            f"{alike.one} and {alike.other} look like one class",
-            f"The names differ by {alike.difference} only. If they mean the same, merge the "
-            "folders; as it is, the model is taught to tell them apart.",
+            "problem" if alike.difference == "upper and lower case" else "review",
+            f"{alike.one} and {alike.other} may be one class",
+            f"The names differ only by {alike.difference}. If they mean the same, merge the "
+            "folders; otherwise the model learns to separate them.",
             "classes",
         )
     few = [
@@ -215,35 +214,35 @@ def _on_classes(report: DataReport) -> Iterator[Finding]:
     ]
     if few:
         yield Finding(
-            "look",
+            "review",
             f"{counted(len(few), 'class', 'classes')} of fewer than {FEWEST_IMAGES} images",
-            f"{shortlist(few, 12)}. A score on few test images is a rough guess; add images.",
+            f"{shortlist(few, 12)}. A score on few test images is not reliable; add images.",
             "classes",
         )
     if report.imbalance >= STRONGEST_IMBALANCE:
         yield Finding(
-            "look",
+            "review",
             f"The largest class is {report.imbalance:.1f} times the smallest",
-            "The model will lean towards the large one. Add images to the small one, or train "
+            "The model will prefer the large class. Add images to the small one, or train "
             "with --class-weights balanced, and read the scores by class.",
             "classes",
         )
     elif not few and len(report.classes) > 1:
         yield Finding(
             "fine",
-            f"{counted(len(report.classes), 'class', 'classes')} of like size",
+            f"{counted(len(report.classes), 'class', 'classes')} of similar size",
             "All have the same number of images."
             if report.imbalance == 1
             else f"The largest has {report.imbalance:.1f} times the images of the smallest.",
             "classes",
         )
     yield from _on_shapes(report)
-    for label, width, height in _betrayed(report):
+    for label, width, height in _identified_by_size(report):
         yield Finding(
-            "look",
-            f"Size alone tells {label} from the rest",
+            "review",
+            f"Size alone identifies {label}",
             f"All its images are {width} × {height} pixels, and no others are. A model can learn "
-            "that instead of the defect; cut the images of all classes to one size.",
+            "the size instead of the defect; crop the images of all classes to one size.",
             "classes",
         )
 
@@ -257,18 +256,18 @@ def _on_shapes(report: DataReport) -> Iterator[Finding]:
     images, ratio = sum(size.images for size in long), aspect_ratio(longest.size_px)
     width, height = longest.size_px
     yield Finding(
-        "look",
+        "review",
         f"{counted(images, 'image')} of {report.images:,} "
         f"{'is' if images == 1 else 'are'} squashed, up to {ratio:.1f}:1",
         f"Training scales each image to a square. One of {width} × {height} pixels is squeezed to "
-        f"{percent(1 / ratio)} of its length, so a thin line across it fades. Train with --tile, "
-        "which cuts long images into squares and gives one answer from all squares of an image.",
+        f"{percent(1 / ratio)} of its length, so a thin line across it disappears. Use --tile, "
+        "which cuts long images into squares and combines the outputs of all squares of an image.",
         "classes",
     )
 
 
-def _betrayed(report: DataReport) -> Iterator[tuple[str, int, int]]:
-    """Yield the classes whose images have one size, which no other class has."""
+def _identified_by_size(report: DataReport) -> Iterator[tuple[str, int, int]]:
+    """Yield the classes whose images all have one size that no other class has."""
     for each in report.classes:
         others = {s.size_px for e in report.classes if e is not each for s in e.sizes}
         if len(each.sizes) == 1 and others and each.sizes[0].size_px not in others:

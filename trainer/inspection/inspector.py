@@ -14,7 +14,7 @@ from trainer.config.settings import DataConfig
 from trainer.data.sources import Collection, collect_images
 from trainer.data.splits.leakage import RANDOM_SPLITS, overlapping, random_split_leakage
 from trainer.data.splits.overlap_groups import Surfaces, find_surfaces
-from trainer.data.splits.split import PARTS
+from trainer.data.splits.split import SPLITS
 from trainer.inspection import checks, findings, page
 from trainer.inspection.checks import ImageProperties
 from trainer.inspection.label_errors import check_labels
@@ -23,8 +23,8 @@ from trainer.inspection.report import (
     ClassSchema,
     DataReport,
     Group,
-    Part,
     RandomSplit,
+    SplitCount,
     open_output,
 )
 from trainer.monitoring.phases import PHASES
@@ -59,33 +59,33 @@ def run(
 def inspect(
     collection: Collection, predictions: Path | None, cache_dir: Path | None
 ) -> tuple[DataReport, Dataset]:
-    """Measure all that the report tells; return it and the readable images.
+    """Build the report; return it and the readable images.
 
     Raises:
         DataError: the predictions don't fit the images.
     """
     unusable, converted = list(collection.unusable), []
-    parts, facts = DatasetDict(), list[ImageProperties]()
-    for name in (name for name in PARTS if name in collection.splits):
-        part = collection.splits[name]
-        parts[name], facts_of_part, bad, odd = checks.check_images(part, name)
-        facts += facts_of_part
+    splits, facts = DatasetDict(), list[ImageProperties]()
+    for name in (name for name in SPLITS if name in collection.splits):
+        split = collection.splits[name]
+        splits[name], facts_of_split, bad, odd = checks.check_images(split, name)
+        facts += facts_of_split
         unusable += bad
         converted += odd
-    images = concatenate_datasets(list(parts.values()))
+    images = concatenate_datasets(list(splits.values()))
     files, numbers = images["file"][:], images["label"][:]
     labels = [collection.labels[number] for number in numbers]
     labels_by_file = dict(zip(files, labels, strict=True))
-    # Before the search, which takes its time: a wrong file should be told at once.
+    # Before the slow search, so that a wrong file is reported at once.
     label_check = check_labels(predictions, labels_by_file) if predictions else None
     duplicates = checks.find_duplicates(files, labels, facts)
     surfaces = find_surfaces(images, cache_dir) if files else Surfaces([], {})
-    given_parts = len(parts) > 1
+    given_splits = len(splits) > 1
     report = DataReport(
         source=collection.source,
         images=len(images),
-        parts=[_describe_part(name, part, collection.labels) for name, part in parts.items()],
-        given_parts=given_parts,
+        splits=[_describe_split(name, split, collection.labels) for name, split in splits.items()],
+        given_splits=given_splits,
         unusable=unusable,
         converted=converted,
         bit_depth=collection.depth.bits if collection.depth.images else None,
@@ -98,8 +98,8 @@ def inspect(
         pairs=surfaces.pairs,
         groups=_groups(surfaces, labels_by_file),
         surfaces=len(set(surfaces.groups.values())),
-        leakage=_leakage(parts, surfaces),
-        random_split=None if given_parts else _random_split(surfaces, files, numbers),
+        leakage=_leakage(splits, surfaces),
+        random_split=None if given_splits else _random_split(surfaces, files, numbers),
         label_check=label_check,
     )
     return report, images
@@ -132,28 +132,28 @@ def _groups(surfaces: Surfaces, labels: dict[str, str]) -> list[Group]:
     return sorted(found, key=lambda group: -len(group.files))
 
 
-def _describe_part(
-    name: Literal["train", "validation", "test"], part: Dataset, labels: list[str]
-) -> Part:
-    counts = Counter(part["label"][:])
+def _describe_split(
+    name: Literal["train", "validation", "test"], split: Dataset, labels: list[str]
+) -> SplitCount:
+    counts = Counter(split["label"][:])
     by_class = {label: counts[number] for number, label in enumerate(labels)}
-    return Part(name=name, images=len(part), images_by_class=by_class)
+    return SplitCount(name=name, images=len(split), images_by_class=by_class)
 
 
-def _leakage(parts: DatasetDict, surfaces: Surfaces) -> list[Leakage]:
-    """Count, in each later part, the images that overlap one of an earlier part."""
+def _leakage(splits: DatasetDict, surfaces: Surfaces) -> list[Leakage]:
+    """Count, in each later split, the images that overlap one of an earlier split."""
     found = []
-    earlier: set[str] = set(parts["train"]["file"][:]) if "train" in parts else set()
+    earlier: set[str] = set(splits["train"]["file"][:]) if "train" in splits else set()
     for name in ("validation", "test"):
-        if name not in parts or not len(parts[name]):
+        if name not in splits or not len(splits[name]):
             continue
-        later = set(parts[name]["file"][:])
+        later = set(splits[name]["file"][:])
         if earlier:
             found.append(
                 Leakage(
-                    part=name,
+                    split=name,
                     seen_in="training or validation"
-                    if name == "test" and "validation" in parts
+                    if name == "test" and "validation" in splits
                     else "training",
                     images=len(overlapping(surfaces, later, earlier)),
                     of=len(later),

@@ -1,4 +1,4 @@
-"""Which labels a model's predictions contradict, by confident learning (Northcutt et al. 2021).
+"""Find likely label errors by confident learning (Northcutt et al. 2021).
 
 https://doi.org/10.1613/jair.1.12125, as cleanlab implements it.
 """
@@ -15,7 +15,7 @@ from trainer.errors import DataError
 from trainer.inspection.report import LabelCheck, LabelError
 from trainer.text.spreadsheet import read_table
 
-# Of trainer/evaluation/scores.py; the classes follow.
+# As written by trainer/evaluation/scores.py; the classes follow.
 _COLUMNS = ["file", "label", "prediction", "confidence"]
 
 
@@ -30,17 +30,17 @@ def check_labels(predictions: Path, labels_by_file: dict[str, str]) -> LabelChec
         DataError: the file can't be read, or belongs to other images.
     """
     names, rows = _read(predictions)
-    strange = [file for file in rows if file not in labels_by_file]
-    if strange:
+    unknown_files = [file for file in rows if file not in labels_by_file]
+    if unknown_files:
         raise DataError(
-            f"{predictions} names {len(strange)} files that are not among the images, such as "
-            f"{strange[0]}. Give the predictions of a run on these data."
+            f"{predictions} names {len(unknown_files)} files that are not in the data, such as "
+            f"{unknown_files[0]}. Pass the predictions of a run on these data."
         )
     unknown = sorted({labels_by_file[file] for file in rows} - set(names))
     if unknown:
         raise DataError(
             f"{predictions} has no column for the class {unknown[0]}, only for {', '.join(names)}. "
-            "Give the predictions of a run on these data."
+            "Pass the predictions of a run on these data."
         )
     files = list(rows)
     given = np.array([names.index(labels_by_file[file]) for file in files])
@@ -62,10 +62,10 @@ def check_labels(predictions: Path, labels_by_file: dict[str, str]) -> LabelChec
 
 def _suspects(given: Array, probabilities: Array) -> list[int]:
     """Return the rows whose labels are likely wrong, the least probable label first."""
-    # Takes seconds to load, and most inspections come without predictions.
+    # Takes seconds to import, and most inspections have no predictions.
     from cleanlab.filter import find_label_issues  # noqa: PLC0415
 
-    # Classes that no covered image has tell nothing and would only be warned about.
+    # Classes without a covered image have no effect and would cause warnings.
     present = np.unique(given)
     if len(present) < 2:
         return []

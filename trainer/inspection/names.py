@@ -9,7 +9,7 @@ from trainer.text.names import difference
 
 
 def find_names_alike(labels: list[str]) -> list[NamesAlike]:
-    """Return the pairs of class names that a person would take for one."""
+    """Return the pairs of class names that probably mean the same."""
     return [
         NamesAlike(one=one, other=other, difference=how)
         for one, other in combinations(sorted(labels), 2)

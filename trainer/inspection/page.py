@@ -1,4 +1,4 @@
-"""Write the report as one web page that holds its pictures and needs no network."""
+"""Write the report as one self-contained web page."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _HISTOGRAM_SIZE = (160, 40)
 
 @dataclass(frozen=True)
 class Photographs:
-    """The readable images, to be opened by name."""
+    """The readable images, by name."""
 
     images: Dataset
     rows: dict[str, int]
-    parts: dict[str, str]
+    splits: dict[str, str]
 
     def open(self, file: str) -> Image.Image:
         """Decode an image."""
@@ -55,16 +55,16 @@ def write(report: DataReport, images: Dataset, folder: Path) -> Path:
     """Write index.html, whole or not at all; return its path.
 
     Args:
-        report: the facts.
-        images: all readable images, in the order of the report's parts.
-        folder: where the page goes.
+        report: the result of the inspection.
+        images: all readable images, in the order of the report's splits.
+        folder: of the page.
     """
     files = images["file"][:]
-    parts = [part.name for part in report.parts for _ in range(part.images)]
+    splits = [split.name for split in report.splits for _ in range(split.images)]
     photographs = Photographs(
         images,
         {file: row for row, file in enumerate(files)},
-        dict(zip(files, parts, strict=True)),
+        dict(zip(files, splits, strict=True)),
     )
     html = _environment().get_template("page.html.jinja").render(**_contents(report, photographs))
     with replaced_whole(folder / PAGE_FILE) as partial:
@@ -73,8 +73,8 @@ def write(report: DataReport, images: Dataset, folder: Path) -> Path:
 
 
 def _contents(report: DataReport, photographs: Photographs) -> dict[str, object]:
-    """Return all that the template shows."""
-    ranked = sorted(report.pairs, key=lambda pair: _badness(pair, photographs.parts), reverse=True)
+    """Return the variables of the template."""
+    ranked = sorted(report.pairs, key=lambda pair: _badness(pair, photographs.splits), reverse=True)
     worst = _varied(ranked, WORST_PAIRS)
     rest = [pair for pair in report.pairs if pair not in worst]
     weakest = _varied(sorted(rest, key=lambda pair: pair.similarity), WEAKEST_PAIRS)
@@ -82,7 +82,7 @@ def _contents(report: DataReport, photographs: Photographs) -> dict[str, object]
     return {
         "report": report,
         "findings": findings.list_findings(report),
-        "parts": photographs.parts,
+        "splits": photographs.splits,
         "worst": [photographs.show(pair, with_texture=False) for pair in worst],
         "weakest": [photographs.show(pair, with_texture=True) for pair in weakest],
         "ranked": ranked[:LISTED_ROWS],
@@ -96,9 +96,9 @@ def _contents(report: DataReport, photographs: Photographs) -> dict[str, object]
             for family in report.duplicates[:SHOWN_LABEL_ERRORS]
         ],
         "histograms": {
-            each.label: pictures.histogram_path(each.grey.histogram, *_HISTOGRAM_SIZE)
+            each.label: pictures.histogram_path(each.gray.histogram, *_HISTOGRAM_SIZE)
             for each in report.classes
-            if each.grey
+            if each.gray
         },
         "listed_rows": LISTED_ROWS,
         "listed_copies": LISTED_COPIES,
@@ -107,7 +107,7 @@ def _contents(report: DataReport, photographs: Photographs) -> dict[str, object]
 
 
 def _largest_piece(report: DataReport, photographs: Photographs) -> str | None:
-    """Return a picture of the largest group, None where there is nothing to put together."""
+    """Return a picture of the largest group; None if there is no group."""
     if not report.groups or len(report.groups[0].files) < SMALLEST_MOSAIC:
         return None
     largest = report.groups[0]
@@ -116,14 +116,14 @@ def _largest_piece(report: DataReport, photographs: Photographs) -> str | None:
     return pictures.data_url(canvas, pictures.LONGEST_MOSAIC_PX)
 
 
-def _badness(pair: SharedSurface, parts: dict[str, str]) -> tuple[bool, bool, float]:
-    """Rank pairs across parts first, then across classes, then by shared area."""
-    across_parts = parts[pair.file_a] != parts[pair.file_b]
-    return across_parts, pair.label_a != pair.label_b, pair.shared_area
+def _badness(pair: SharedSurface, splits: dict[str, str]) -> tuple[bool, bool, float]:
+    """Rank pairs across splits first, then across classes, then by shared area."""
+    across_splits = splits[pair.file_a] != splits[pair.file_b]
+    return across_splits, pair.label_a != pair.label_b, pair.shared_area
 
 
 def _varied(pairs: list[SharedSurface], most: int) -> list[SharedSurface]:
-    """Return the first pairs, leaving out those of which both images are shown already."""
+    """Return the first pairs, without those whose images are both shown already."""
     chosen: list[SharedSurface] = []
     seen: set[str] = set()
     for pair in pairs:
@@ -149,12 +149,12 @@ def _group_sizes(report: DataReport) -> list[tuple[str, int, int]]:
 
 
 def breakable(name: str) -> Markup:
-    """Let a long file name go on in the next line after a slash or an underscore."""
+    """Allow line breaks in a long file name after a slash or an underscore."""
     return Markup(re.sub("([/_])", r"\1<wbr>", str(escape(name))))  # noqa: S704 -- escaped before
 
 
 def with_flags(text: str) -> Markup:
-    """Set the flags in a sentence as code, which never breaks after its hyphens."""
+    """Format the flags in a sentence as code, without line breaks after hyphens."""
     return Markup(re.sub(r"(--\w[\w-]*)", r"<code>\1</code>", str(escape(text))))  # noqa: S704
 
 

@@ -1,4 +1,4 @@
-"""Pictures of the page: small files inlined as data, places given in per cent of the picture."""
+"""Pictures of the page: small inlined files, with positions in percent of the picture."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from trainer.inspection.report import Group
 
 LONGEST_SIDE_PX, LONGEST_MOSAIC_PX = 320, 1600
 JPEG_QUALITY = 85
-# Grey levels for a standard deviation of the texture.
+# Gray levels per standard deviation of the texture.
 TEXTURE_CONTRAST = 50
 
 
 @dataclass(frozen=True)
 class Box:
-    """A part of a picture, in per cent of its width and height."""
+    """A box in a picture, in percent of its width and height."""
 
     left: float
     top: float
@@ -36,7 +36,7 @@ class Box:
 
 @dataclass(frozen=True)
 class PairOfPictures:
-    """Two images beside each other, the second turned as it lies in the first."""
+    """Two images side by side, the second one rotated to match the first."""
 
     pair: SharedSurface
     picture_a: str
@@ -50,7 +50,7 @@ class PairOfPictures:
 
 
 def data_url(image: Image.Image, longest_side_px: int = LONGEST_SIDE_PX) -> str:
-    """Return a picture as a `data:` address, scaled down if it is large."""
+    """Return a picture as a `data:` URL, scaled down if it is large."""
     image = image.copy()
     image.thumbnail((longest_side_px, longest_side_px), Image.Resampling.LANCZOS)
     pixels = np.asarray(image.convert("RGB"))
@@ -64,7 +64,7 @@ def data_url(image: Image.Image, longest_side_px: int = LONGEST_SIDE_PX) -> str:
 def show_pair(
     pair: SharedSurface, a: Image.Image, b: Image.Image, *, with_texture: bool
 ) -> PairOfPictures:
-    """Return both images of a pair with the surface that they share, and maybe its texture."""
+    """Return both images of a pair with their shared area, and optionally its texture."""
     b = turn_image(b, pair.turn)
     left, top = max(0, pair.shift_x), max(0, pair.shift_y)
     width = min(a.width, pair.shift_x + b.width) - left
@@ -88,10 +88,10 @@ def show_pair(
 
 
 def _texture(image: Image.Image, box: tuple[int, int, int, int]) -> str:
-    """Return a picture of what the search compares: a shared area with the light evened out."""
+    """Return the texture of a shared area, as the search compares it."""
     levels = texture(np.asarray(image.convert("L").crop(box)))
-    grey = np.clip(127.5 + TEXTURE_CONTRAST * levels, 0, 255).astype(np.uint8)
-    return data_url(Image.fromarray(grey).convert("RGB"))
+    gray = np.clip(127.5 + TEXTURE_CONTRAST * levels, 0, 255).astype(np.uint8)
+    return data_url(Image.fromarray(gray).convert("RGB"))
 
 
 def turn_image(image: Image.Image, turn: int) -> Image.Image:
@@ -111,7 +111,7 @@ def mosaic(
     sizes_px: dict[str, tuple[int, int]],
     read: Callable[[str], Image.Image],
 ) -> Image.Image:
-    """Lay the images of a group over each other as they lie on the surface, on white."""
+    """Assemble the images of a group in their positions on the surface, on white."""
     place = {file: index for index, file in enumerate(group.files)}
     shapes = np.array([sizes_px[file][::-1] for file in group.files])
     overlaps = [
@@ -138,7 +138,7 @@ def mosaic(
     canvas = Image.new("RGB", (round(width * scale), round(height * scale)), "white")
     for file, turn, (y, x), (rows, columns) in zip(group.files, turns, corners, sizes, strict=True):
         tile = turn_image(read(file), int(turn))
-        # Rounded outwards, so that no seam of white is left between neighbours.
+        # Rounded outwards, so that no white seam is left between neighbors.
         tile = tile.resize((math.ceil(columns * scale), math.ceil(rows * scale)))
         canvas.paste(tile, (math.floor(x * scale), math.floor(y * scale)))
     return canvas

@@ -1,6 +1,6 @@
-"""What was found in a collection of images, as `data-report.json` holds it and the page shows it.
+"""The schema of `data-report.json`, the result of an inspection.
 
-Sizes are (width, height); shares are fractions of 1; grey levels go from 0 to 255.
+Sizes are (width, height); shares are fractions of 1; gray levels are 0 to 255.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from trainer.runtime.files import replaced_whole
 DATA_REPORT_FILE = "data-report.json"
 
 
-class Part(Schema):
-    """One part of the data, as they came."""
+class SplitCount(Schema):
+    """One split of the data as provided."""
 
     name: Literal["train", "validation", "test"]
     images: int = Field(ge=0, description="readable ones")
@@ -27,13 +27,13 @@ class Part(Schema):
 
 
 class ConvertedImage(Schema):
-    """An image that is not plain 8-bit grey or RGB, and what is done with it."""
+    """An image that is not plain 8-bit gray or RGB, and its conversion."""
 
     file: str
     conversion: str
 
 
-class GreyLevels(Schema):
+class GrayLevels(Schema):
     """Statistics of all pixels of a class."""
 
     mean: float = Field(ge=0, le=255)
@@ -44,7 +44,7 @@ class GreyLevels(Schema):
 
 
 class SizeCount(Schema):
-    """How many images of a class have a size."""
+    """The number of images of a class with a given size."""
 
     size_px: tuple[int, int]
     images: int = Field(gt=0)
@@ -57,7 +57,7 @@ class ClassSchema(Schema):
     images: int = Field(ge=0)
     surfaces: int = Field(ge=0, description="separate pieces of surface that they show")
     sizes: list[SizeCount] = Field(description="the most frequent first")
-    grey: GreyLevels | None = Field(description="None: no image")
+    gray: GrayLevels | None = Field(description="None: no image")
 
 
 class NamesAlike(Schema):
@@ -69,21 +69,21 @@ class NamesAlike(Schema):
 
 
 class Duplicates(Schema):
-    """Images of the same pixels, in whatever file format."""
+    """Images of the same pixels, in any file format."""
 
     files: list[str] = Field(min_length=2)
     labels: list[str] = Field(min_length=1, description="each once")
 
 
 class Group(Schema):
-    """Images that share surface or are the same, directly or in a chain."""
+    """Images that share surface or pixels, directly or in a chain."""
 
     files: list[str] = Field(min_length=2)
     labels: list[str] = Field(min_length=1, description="each once")
 
 
 class RandomSplit(Schema):
-    """What a random stratified split would leak: share of test images, over repeated splits."""
+    """Leakage of a random stratified split: share of test images, over repeated splits."""
 
     test_share: float = Field(gt=0, lt=1)
     splits: int = Field(gt=0)
@@ -102,29 +102,27 @@ class LabelError(Schema):
 
 
 class LabelCheck(Schema):
-    """What predictions say about the labels."""
+    """The labels compared with predictions."""
 
     images: int = Field(gt=0, description="images that the predictions cover")
     likely_errors: list[LabelError] = Field(description="the least probable labels first")
 
 
 class DataReport(Schema):
-    """All that was found."""
+    """The result of an inspection."""
 
     source: str
     images: int = Field(ge=0, description="readable ones")
-    parts: list[Part]
-    given_parts: bool = Field(description="whether the data came divided")
-    unusable: list[SkippedImage] = Field(description="unreadable, oversize, or no images")
+    splits: list[SplitCount]
+    given_splits: bool = Field(description="whether the data have splits of their own")
+    unusable: list[SkippedImage] = Field(description="unreadable, too large, or not images")
     converted: list[ConvertedImage]
     bit_depth: int | None = Field(
         description="significant bits of samples of more than 8; None: all have 8"
     )
-    depth_mixture: str | None = Field(
-        description="images of different depths; None: there are none"
-    )
-    layout_problems: list[str] = Field(description="what training would refuse")
-    layout_notes: list[str] = Field(description="how the layout was understood")
+    depth_mixture: str | None = Field(description="images of different depths; None: all have one")
+    layout_problems: list[str] = Field(description="problems that training refuses")
+    layout_notes: list[str] = Field(description="how the layout was interpreted")
     names_alike: list[NamesAlike]
     classes: list[ClassSchema]
     duplicates: list[Duplicates]
@@ -132,17 +130,17 @@ class DataReport(Schema):
     groups: list[Group] = Field(description="of two images or more, the largest first")
     surfaces: int = Field(ge=0, description="groups, and images that share nothing")
     leakage: list[Leakage]
-    random_split: RandomSplit | None = Field(description="None: the data came divided")
+    random_split: RandomSplit | None = Field(description="None: the data have splits")
     label_check: LabelCheck | None = Field(description="None: no predictions were given")
 
     @property
     def sharing_images(self) -> int:
-        """How many images share surface with another."""
+        """Number of images that share surface with another."""
         return sum(len(group.files) for group in self.groups)
 
     @property
     def imbalance(self) -> float:
-        """How many times as many images the largest class has as the smallest."""
+        """Ratio of the largest class to the smallest."""
         counts = [entry.images for entry in self.classes]
         return max(counts) / max(min(counts), 1)
 
@@ -153,25 +151,25 @@ class DataReport(Schema):
 
 
 def open_output(folder: Path, data_folder: Path | None) -> None:
-    """Make the folder of a report; an older report in it will be replaced.
+    """Create the folder of a report; an older report in it will be replaced.
 
     Raises:
-        ConfigError: it can't be made, lies among the data, or holds somebody's web page.
+        ConfigError: it can't be created, is inside the data, or has another web page.
     """
     if data_folder and folder.resolve().is_relative_to(data_folder):
         raise ConfigError(
-            f"{folder} lies inside the data folder, which is left as it is. Name another folder "
+            f"{folder} is inside the data folder, which is never changed. Name another folder "
             "with --output-dir."
         )
     if (folder / "index.html").exists() and not (folder / DATA_REPORT_FILE).exists():
         raise ConfigError(
-            f"{folder} holds an index.html that is no data report. Name another folder with "
+            f"{folder} has an index.html that is not a data report. Name another folder with "
             "--output-dir."
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
-            f"The folder {folder} can't be made: {error.strerror}. Name another one with "
+            f"The folder {folder} can't be created: {error.strerror}. Name another one with "
             "--output-dir."
         ) from error

@@ -197,13 +197,13 @@ def _surface_facts(images: Images, surfaces: Surfaces) -> report.SharedSurfaces:
         largest_group=max(sizes.values()),
         leakage=[
             report.Leakage(
-                part="validation",
+                split="validation",
                 seen_in="training",
                 images=len(in_validation),
                 of=len(files["validation"]),
             ),
             report.Leakage(
-                part="test",
+                split="test",
                 seen_in="training or validation",
                 images=len(leaking_files(images.splits, surfaces)),
                 of=len(files["test"]),

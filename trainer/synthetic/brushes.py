@@ -1,7 +1,7 @@
-"""Brushes for painted steel: noise of any grain, shading, and soft dots, as square arrays.
+"""Primitives for drawn steel: noise of any grain size, shading and soft dots, as square arrays.
 
-All arithmetic is in 64-bit floats from a given random generator, so that a painting depends on
-nothing else.
+All arithmetic is in 64-bit floats from a given random generator, so a drawing depends on nothing
+else.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def _gaussian(sigma_px: float) -> Array:
     margin_px = 3 * sigma_px
     nodes = np.arange(-margin_px, SIZE_PX + margin_px + step_px, step_px)
     weights = np.exp(-0.5 * ((ROWS - nodes) / sigma_px) ** 2)
-    normalised: Array = weights / np.sqrt((weights**2).sum(axis=1, keepdims=True))
-    return normalised
+    normalized: Array = weights / np.sqrt((weights**2).sum(axis=1, keepdims=True))
+    return normalized
 
 
 def noise(rng: Rng, sigma_y: float, sigma_x: float) -> Array:
@@ -52,10 +52,10 @@ def fibres(rng: Rng, length_px: float) -> Array:
     straight = noise(rng, 0.8, length_px)
     shift = rng.uniform(-0.45, 0.1) * COLUMNS + 2 * profile(rng, 60)
     whole = np.floor(shift)
-    part = shift - whole
+    fraction = shift - whole
     source = (ROWS - whole).astype(np.intp) % SIZE_PX
     upper = np.take_along_axis(straight, source - 1, axis=0)
-    return (1 - part) * np.take_along_axis(straight, source, axis=0) + part * upper
+    return (1 - fraction) * np.take_along_axis(straight, source, axis=0) + fraction * upper
 
 
 def ramp(value: Array, softness: float) -> Array:
@@ -66,7 +66,7 @@ def ramp(value: Array, softness: float) -> Array:
 
 
 def stamp(canvas: Array, y: Array, x: Array, radius_px: Array, strength: Array) -> None:
-    """Press soft round dots into `canvas`; where they overlap the strongest counts."""
+    """Draw soft round dots into `canvas`; where they overlap, the strongest counts."""
     reach = int(np.ceil(2.5 * radius_px.max(initial=0)))
     offset = np.arange(-reach, reach + 1)
     row = np.rint(y).astype(np.intp)[:, None, None] + offset[:, None]
@@ -79,6 +79,6 @@ def stamp(canvas: Array, y: Array, x: Array, radius_px: Array, strength: Array) 
 
 
 def lamp(rng: Rng, fall_y: float, fall_x: float) -> Array:
-    """Return slanting light: 1 in the middle, at the edges more or less by up to the falls."""
+    """Return a brightness gradient: 1 in the middle, at the edges changed by up to the falls."""
     slope_y, slope_x = rng.uniform(-fall_y, fall_y), rng.uniform(-fall_x, fall_x)
     return 1 + slope_y * (ROWS / 100 - 1) + slope_x * (COLUMNS / 100 - 1)

@@ -1,11 +1,11 @@
-"""Paint the six surface defects of hot-rolled steel strip as arrays of grey levels.
+"""Draw the six surface defects of hot-rolled steel strip as arrays of gray levels.
 
-Nothing here is learned from photographs: each painter follows what the defect looks like and how
+Nothing is learned from photographs: each function follows the appearance of the defect and how
 it forms, with parameters set by hand. The defects are those named by Song and Yan, "A noise robust
 method based on completed local binary patterns for hot-rolled steel strip surface defects",
 Applied Surface Science 285 (2013) 858–864.
 
-Every painter takes a random generator and returns float64 grey levels, [row, column], where 0 is
+Every function takes a random generator and returns float64 gray levels, [row, column], where 0 is
 black and 255 white; values outside are over- or under-exposed. Rolling runs from top to bottom.
 """
 
@@ -31,7 +31,7 @@ from trainer.synthetic.brushes import (
 
 
 def _visibility(rng: Rng) -> float:
-    """Return how strongly the defect shows: mostly plain, in one image of ten faint."""
+    """Return the contrast of the defect: mostly strong, faint in one image of ten."""
     return rng.uniform(0.4, 0.65) if rng.random() < 0.1 else rng.uniform(0.75, 1.1)
 
 
@@ -83,7 +83,7 @@ def _spindle(
         rng: shapes the outline.
         centre: row and column of the streak's middle.
         half_length: along the rows, in px.
-        half_width: of the thickest part, in px.
+        half_width: at the thickest point, in px.
     """
     y, x = centre
     t = (ROWS[:, 0] - y) / half_length
@@ -105,7 +105,7 @@ def _slivers(field: Array, rng: Rng) -> Array:
 
 
 def paint_inclusion(rng: Rng) -> Array:
-    """Dark slivers of foreign matter, rolled out lengthwise in smooth steel."""
+    """Dark slivers of nonmetallic inclusions, rolled out lengthwise in smooth steel."""
     visibility = _visibility(rng)
     level = rng.uniform(150, 235) if rng.random() < 0.15 else rng.uniform(72, 130)
     outlines = np.full((SIZE_PX, SIZE_PX), -9.0)
@@ -151,7 +151,7 @@ def paint_patches(rng: Rng) -> Array:
 
 
 def _pits(rng: Rng, density: Array) -> Array:
-    """Return how deep, 0 to 1, the steel is pitted; `density` is how likely pits are where."""
+    """Return the depth of pits, 0 to 1; `density` is the local probability of pits."""
     # A jittered lattice: pits keep some distance from each other, unlike purely random points.
     spacing_px = rng.uniform(3.8, 7.5)
     lattice = np.arange(0, SIZE_PX, spacing_px)
@@ -171,11 +171,11 @@ def _pits(rng: Rng, density: Array) -> Array:
 
 
 def _worn_steel(rng: Rng) -> tuple[Array, Array]:
-    """Return how likely pits are, place by place, and how much scale darkens the steel."""
+    """Return the local probability of pits, and how much scale darkens the steel."""
     wear = rng.uniform(-1.2, 1.2) + 0.5 * noise(rng, 30, 25) + 0.3 * profile(rng, 20)
     scale = np.zeros((SIZE_PX, SIZE_PX))
     kind = rng.random()
-    if kind < 0.2:  # the seam between two parts that wore differently
+    if kind < 0.2:  # the seam between two areas with different wear
         edge = rng.uniform(50, 150) + rng.uniform(-0.15, 0.15) * ROWS
         side = ramp(COLUMNS - edge - 1.2 * profile(rng, 5)[:, None], 2)
         wear = wear + rng.uniform(0.7, 2) * (side - 0.5)

@@ -1,6 +1,6 @@
 """Draw sample images of six surface defects of hot-rolled steel, in the layout of a data folder.
 
-The images stand in for photographs wherever none are at hand: in the demo and in the tests. They
+The images replace photographs in the demo and in the tests. They
 are drawn from random numbers alone (`trainer/synthetic/defects.py`).
 """
 
@@ -22,18 +22,18 @@ from trainer.synthetic.defects import PAINTERS
 __all__ = ["CLASSES", "SIZE_PX", "draw_image", "write_samples"]
 
 CLASSES: tuple[str, ...] = tuple(PAINTERS)
-# Each folder and part gets a range of seeds of its own, this long.
+# Each folder and split has its own range of seeds of this length.
 _MAX_PER_CLASS = 100_000
 
 
 def draw_image(label: str, seed: int) -> Image.Image:
-    """Draw one 8-bit grey image of a defect; the same label and seed give the same pixels.
+    """Draw one 8-bit gray image of a defect; the same label and seed give the same pixels.
 
     Raises:
         ValueError: `label` is none of `CLASSES`, or `seed` is negative.
     """
     if label not in PAINTERS:
-        raise ValueError(f"no defect is called {label!r}; known are {', '.join(CLASSES)}")
+        raise ValueError(f"there is no defect class {label!r}; known are {', '.join(CLASSES)}")
     # The label goes in as numbers, because Python's hash of a string differs from run to run.
     entropy = [*label.encode("utf-8"), seed]
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
@@ -41,18 +41,18 @@ def draw_image(label: str, seed: int) -> Image.Image:
 
 
 def _photograph(surface: Array, rng: Rng) -> Array:
-    """Return what an 8-bit camera that stores JPEG makes of a surface: whole numbers, 0 to 255."""
+    """Return a surface as stored by an 8-bit camera as JPEG: whole numbers, 0 to 255."""
     noisy = surface + rng.uniform(0.5, 2.5) * rng.standard_normal(surface.shape)
     exposed = np.clip(noisy, 0, 255)
     coarseness = rng.uniform(1, 5)
-    # 64-bit floats, rounded once: the last digit, which differs among processors, falls away.
+    # 64-bit floats, rounded once: this removes differences between processors in the last digit.
     return np.clip(np.rint(_through_jpeg(exposed, coarseness)), 0, 255)
 
 
 def _through_jpeg(pixels: Array, coarseness: float) -> Array:
-    """Quantise the cosine transform of 8×8 blocks as JPEG does, coarser for fine detail.
+    """Quantize the cosine transform of 8×8 blocks like JPEG, coarser for fine detail.
 
-    Done here because JPEG libraries differ in their last bit.
+    Not done with a JPEG library because libraries differ in the last bit.
     """
     k = np.arange(8)
     basis = (
@@ -75,10 +75,10 @@ def write_samples(
         ConfigError: the folder is in use, a number is out of range, or nothing can be written.
     """
     counts = {"train": train_per_class, "test": test_per_class}
-    for part, count in counts.items():
+    for split, count in counts.items():
         if not 1 <= count <= _MAX_PER_CLASS:
             raise ConfigError(
-                f"--{part}-per-class is {count}; give a number from 1 to {_MAX_PER_CLASS}."
+                f"--{split}-per-class is {count}; give a number from 1 to {_MAX_PER_CLASS}."
             )
     if seed < 0:
         raise ConfigError(f"--seed is {seed}; give 0 or a positive number.")
@@ -87,17 +87,17 @@ def write_samples(
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise ConfigError(
-                f"{folder} is not empty; name a new folder or remove what is in it first."
+                f"{folder} is not empty; name a new folder or remove its content first."
             )
         with (
-            # The products are small; threads that wait for each other would take the time.
+            # The products are small; thread synchronization would take longer.
             threadpool_limits(1, user_api="blas"),
             tqdm(total=total, desc="drawing", unit="image", leave=False, disable=None) as bar,
         ):
-            for index, (part, count) in enumerate(counts.items()):
+            for index, (split, count) in enumerate(counts.items()):
                 first_seed = (2 * seed + index) * _MAX_PER_CLASS
                 for label in CLASSES:
-                    class_folder = folder / part / label
+                    class_folder = folder / split / label
                     class_folder.mkdir(parents=True)
                     for number in range(count):
                         name = f"{label.lower()}_{number + 1:04d}.png"

@@ -1,1 +1,1 @@
-"""Text for people: names and tables that are safe to print and to open."""
+"""Text for people: names, terminal output and tables that are safe to print and open."""

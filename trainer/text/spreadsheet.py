@@ -1,4 +1,4 @@
-"""Tables as CSV that a spreadsheet shows as text: a file or class called `=1+1` is no formula.
+"""CSV tables without formulas: a file or class called `=1+1` is shown as text.
 
 https://owasp.org/www-community/attacks/CSV_Injection
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from trainer.runtime.files import replaced_whole
 
-# What makes a spreadsheet compute; full-width signs do so in East Asian ones.
+# Characters that start a formula; full-width ones do so in East Asian spreadsheets.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 
 
@@ -26,11 +26,11 @@ def write_table(file: Path, rows: Iterable[Sequence[str]]) -> None:
 
 
 def read_table(file: Path) -> list[list[str]]:
-    """Return the rows that `write_table` wrote, or those of another program's CSV.
+    """Return the rows of a CSV file from `write_table` or another program.
 
     Raises:
         OSError: the file can't be read.
-        csv.Error, UnicodeDecodeError: it is no CSV text.
+        csv.Error, UnicodeDecodeError: the file is not CSV text.
     """
     with file.open(newline="", encoding="utf-8-sig") as opened:
         return [[_from_text(cell) for cell in row] for row in csv.reader(opened)]

@@ -1,20 +1,20 @@
-"""Messages as a terminal may show them: names of files and answers of servers can hold anything."""
+"""Sanitize terminal output: file names and server responses may contain any characters."""
 
 from __future__ import annotations
 
 import logging
 import unicodedata
 
-# A terminal shows this much on one screen; what the user should do stands at the end.
+# About one screen; the advice is at the end of a message.
 LONGEST_MESSAGE = 2000
 _START, _END = 1400, 500
-# Control characters, lone surrogates, line separators; and marks that reverse the text after them.
+# Control characters, lone surrogates, line separators, and marks that reverse the text.
 _HARMFUL_CATEGORIES = frozenset(("Cc", "Cs", "Zl", "Zp"))
 _REVERSING = frozenset(("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"))
 
 
 def terminal_safe(text: str) -> str:
-    r"""Return `text` with control characters written out, cut in the middle if it is very long.
+    r"""Return `text` with control characters escaped; very long text is cut in the middle.
 
     >>> terminal_safe("a\x1b[2Jb")
     'a\\x1b[2Jb'
@@ -39,6 +39,6 @@ class PrintableFormatter(logging.Formatter):
     """Formats log records as `terminal_safe` text."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the whole record; the traceback of a fault of ours is not cut."""
+        """Return the whole record; the traceback of an internal error is not cut."""
         message = terminal_safe(record.getMessage())
         return f"{message}\n{self.formatException(record.exc_info)}" if record.exc_info else message

@@ -1,1 +1,1 @@
-"""Where images and labels lie in a folder: every layout, and what is wrong with it."""
+"""Find images and labels in a folder: layouts, and the problems in them."""

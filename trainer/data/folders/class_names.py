@@ -11,7 +11,7 @@ NAMED_AT_ONCE = 10
 
 
 def name_problems(labels: Iterable[str]) -> list[str]:
-    """Return a sentence for each family of names that look the same, or but for capitals."""
+    """Return a sentence for each group of names that look the same or differ only in case."""
     families: dict[str, list[str]] = defaultdict(list)
     for label in labels:
         families[folded(visible(label))].append(label)
@@ -19,7 +19,7 @@ def name_problems(labels: Iterable[str]) -> list[str]:
 
 
 def _alike(family: list[str]) -> str:
-    """Say how the names of a family differ, and what to do."""
+    """Describe how the names of a group differ, and what to do."""
     one, *others = family
     same = any(looks_same(one, other) for other in others)
     shown = " and ".join(ascii(label) if same else printable(label) for label in family)
@@ -27,17 +27,17 @@ def _alike(family: list[str]) -> str:
     return (
         f"The class names {shown} {'look the same' if same else 'are alike'} and differ in "
         f"{' and in '.join(hows)}. If they mean one class, give it one name; if not, use names "
-        "that a person can tell apart."
+        "that a person can distinguish."
     )
 
 
 def split_problems(splits: Mapping[str, list[str]]) -> list[str]:
-    """Return sentences on a missing train split and on classes that not every split has."""
+    """Return sentences on a missing train split and on classes missing from a split."""
     problems = []
     if splits and "train" not in splits:
         problems.append(
             f"There is no train folder, only {', '.join(splits)}. Add one, or pass --resplit, "
-            "which puts all splits together and divides the images again."
+            "which joins all splits and splits the images again."
         )
     everywhere = sorted(set().union(*splits.values()))
     owned = {split: set(own) for split, own in splits.items()}
@@ -56,19 +56,19 @@ def split_problems(splits: Mapping[str, list[str]]) -> list[str]:
     if any(meant.values()):
         sentence += "Give a class the same name in every split. "
     sentence += (
-        "Give every split the same class folders, or pass --resplit, which puts all splits "
-        "together and divides the images again."
+        "Give every split the same class folders, or pass --resplit, which joins all splits and "
+        "splits the images again."
     )
     if len(splits.get("train", [])) == 1:
         sentence += (
-            " Sets for anomaly detection, as MVTec, hold good images only in train: with "
+            " Datasets for anomaly detection, such as MVTec, have only good images in train: with "
             "--resplit, a classifier can be trained on them."
         )
     return [*problems, sentence]
 
 
 def _meant(label: str, missing: list[str], splits: Mapping[str, set[str]]) -> str:
-    """Say which class of the splits that lack `label` may be meant."""
+    """Suggest which class may be meant in the splits without `label`."""
     there = sorted({other for split in missing for other in splits[split]})
     for other in there:
         if how := difference(label, other):

@@ -1,6 +1,6 @@
-"""What lies in a folder: folders, images and other files, without what systems leave behind.
+"""List folders, images and other files, without system files.
 
-Every folder is listed once, when it is first asked for. Names may hold any bytes.
+Every folder is listed once, on first access. Names may contain any bytes.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pathlib import Path
 
 from trainer.text.names import as_text
 
-# The last row can seldom be read; such files are images all the same, and the reader says why not.
+# The last row can seldom be read; such files count as images, and the reader reports the problem.
 IMAGE_SUFFIXES = frozenset(
     (
         *(".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif"),
         *(".mpo", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".pgm", ".ppm", ".pnm"),
     )
 )
-# Left by macOS, Windows, NAS devices, file systems and notebooks, unseen by their users. Hidden
+# Written by macOS, Windows, NAS devices, file systems and notebooks. Hidden
 # files and folders are ignored, too.
 SYSTEM_NAMES = frozenset(
     (
@@ -42,12 +42,12 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class File:
-    r"""A file, or what stands in the place of one.
+    r"""A file, or another entry in its place.
 
     Attributes:
         path: as the operating system gives it; bytes that are not UTF-8 are lone surrogates.
         name: path below the folder that was opened first, with `/`; such bytes read `\xfc`.
-        trouble: why it can't be read, if that is known without opening it.
+        trouble: why it can't be read, if known without opening it.
     """
 
     path: str
@@ -72,7 +72,7 @@ class File:
 
 
 class Folder:
-    """A folder and what lies in it, sorted by name.
+    """A folder and its entries, sorted by name.
 
     Attributes:
         path, name: as for files; the name of the folder that was opened first is empty.
@@ -87,26 +87,26 @@ class Folder:
 
     @property
     def folders(self) -> list[Folder]:
-        """Folders in it, links to folders included."""
+        """Subfolders, including links to folders."""
         return self._contents[0]
 
     @property
     def files(self) -> list[File]:
-        """All else in it: files, and what can't be read as one."""
+        """All other entries: files, and entries that can't be read as one."""
         return self._contents[1]
 
     @cached_property
     def images(self) -> list[File]:
-        """Files with the name of an image."""
+        """Files with an image suffix."""
         return [file for file in self.files if file.is_image]
 
     @property
     def trouble(self) -> str | None:
-        """Why it can't be listed."""
+        """Why the folder can't be listed."""
         return self._contents[2]
 
     def images_below(self) -> Iterator[File]:
-        """Yield the images in it and in all folders below; no folder is entered twice by links."""
+        """Yield the images in it and below; links never lead into the same folder twice."""
         waiting, seen = [self], set()
         while waiting:
             folder = waiting.pop()
@@ -121,7 +121,7 @@ class Folder:
             waiting += reversed(folder.folders)
 
     def holds_images(self) -> bool:
-        """Return whether it, or a folder below, holds an image."""
+        """Return whether it, or a folder below, contains an image."""
         return next(self.images_below(), None) is not None
 
     @cached_property
@@ -154,12 +154,12 @@ class Folder:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads to itself, or into a folder that nobody may enter
+    except OSError:  # a circular link, or a link into a folder without access
         return False
 
 
 def _trouble(entry: os.DirEntry[str]) -> str | None:
-    """Return why an entry can't be read as a file, without opening it: pipes would block."""
+    """Return why an entry can't be read as a file, without opening it, since pipes block."""
     try:
         found = entry.stat()
     except FileNotFoundError:

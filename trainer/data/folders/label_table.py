@@ -1,8 +1,8 @@
-"""Read which class each image has from a table beside the images.
+"""Read the class of each image from a table beside the images.
 
 `metadata.csv`, `metadata.jsonl` and `metadata.parquet` are those of ImageFolder in `datasets`
 (https://huggingface.co/docs/datasets/image_dataset): a column `file_name`, relative to the table,
-and a column of labels. `_classes.csv` is what Roboflow exports: a column of zeros and ones a class.
+and a column of labels. Roboflow exports `_classes.csv`: one column of zeros and ones per class.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ Row = Mapping[str, object]
 
 @dataclass(frozen=True)
 class LabelTable:
-    """The classes that one table gives.
+    """The classes in one table.
 
     Attributes:
         name: of the table, below the folder of the images.
-        columns: those that may hold classes, where it is not known which one does.
+        columns: candidates for the class column, if it is not known.
         labels: by path of the image relative to the table, in NFC.
         reasons: why an image has no class, by its path.
-        broken: the table can't be read, which is a problem by itself.
+        broken: whether the table can't be read, which is a problem of its own.
     """
 
     name: str
@@ -48,7 +48,7 @@ class LabelTable:
     broken: bool = False
 
     def add(self, file: str, labels: list[str]) -> None:
-        """Take a row: the image's class, or why it has none."""
+        """Add a row: the image's class, or why it has none."""
         file = unicodedata.normalize("NFC", posixpath.normpath(file.replace("\\", "/")))
         if file in self.labels and labels == [self.labels[file]]:
             return
@@ -66,7 +66,7 @@ class LabelTable:
 
 
 def has_table(folder: Folder) -> bool:
-    """Return whether a folder holds a table of labels."""
+    """Return whether a folder has a table of labels."""
     return bool(_tables(folder))
 
 
@@ -75,14 +75,14 @@ def _tables(folder: Folder) -> list[File]:
 
 
 def read_table(folder: Folder, label_column: str | None) -> LabelTable:
-    """Read the table of a folder that has one.
+    """Read the label table of a folder.
 
     Args:
-        folder: holds the table.
+        folder: the folder with the table.
         label_column: the column of classes; None finds it by its name.
 
     Raises:
-        DataError: it can't be read, or it is not clear which column holds the classes.
+        DataError: it can't be read, or the class column is ambiguous.
     """
     tables = _tables(folder)
     if len(tables) > 1:
@@ -117,7 +117,7 @@ def _read(file: File) -> list[Row]:
     except (ValueError, csv.Error, RecursionError) as error:
         raise DataError(f"{printable(file.name)} is damaged: {printable(str(error))}") from error
     if not rows:
-        raise DataError(f"{printable(file.name)} holds no rows. Fill or remove it.")
+        raise DataError(f"{printable(file.name)} has no rows. Fill or remove it.")
     return rows
 
 
@@ -148,7 +148,7 @@ def _one_hot(file: File, rows: list[Row], file_column: str) -> LabelTable:
 
 
 def _label_column(file: File, columns: list[str], asked: str | None) -> str | None:
-    """Return the column of classes; None if none has a usual name, as in a table of captions."""
+    """Return the class column; None if none has a usual name, as in a table of captions."""
     if asked is not None:
         if asked in columns:
             return asked
@@ -180,7 +180,7 @@ def _rows(file: File) -> Iterator[Row]:
             return
         first = opened.readline()
         opened.seek(0)
-        # Spreadsheets write semicolons where the comma is the decimal sign.
+        # Spreadsheets write semicolons if the comma is the decimal separator.
         delimiter = max(",;\t", key=first.count)
         reader = csv.DictReader(opened, delimiter=delimiter, skipinitialspace=True)
         for row in reader:
@@ -190,7 +190,7 @@ def _rows(file: File) -> Iterator[Row]:
 
 
 def _text(value: object) -> str:
-    """Return a cell as the name of a class or file; nothing for what is no word and no number."""
+    """Return a cell as the name of a class or file; empty if it is neither text nor a number."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).strip() if isinstance(value, str | int | float) else ""

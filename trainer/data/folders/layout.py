@@ -1,7 +1,7 @@
-"""Find where the images of a data folder lie: its splits, `images/` beside `annotations/`, tables.
+"""Find the images of a data folder: its splits, `images/` beside `annotations/`, tables.
 
-Nothing is decided by a list of data sets: folders are known by their usual names and by what is in
-them, so that a class may be called `valid` or `images`, too.
+No list of datasets is used: folders are recognized by their usual names and by their content, so a
+class may be called `valid` or `images`, too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from trainer.data.folders.label_table import LabelTable, has_table, read_table
 from trainer.errors import DataError
 from trainer.text.names import listed, printable
 
-# What folders, and splits of datasets on the Hub, may call them.
+# Names of splits, in folders and in datasets on the Hub.
 SPLIT_NAMES = {
     "train": "train",
     "training": "train",
@@ -29,19 +29,19 @@ ANNOTATION_FOLDERS = frozenset(
     ("annotations", "annotation", "labels", "label", "xml", "xmls", "bboxes", "boxes")
 )
 MASK_FOLDERS = frozenset(("ground_truth", "masks", "mask"))
-# Folders of images that may lie beside flat train and test folders without being classes.
+# Image folders beside flat train and test folders that are not classes.
 MOST_SIDE_FOLDERS = 1
 
 
 @dataclass(frozen=True)
 class Level:
-    """A folder that holds the class folders, or the loose images, of one split.
+    """A folder with the class folders, or the loose images, of one split.
 
     Attributes:
-        given: the folder named like the split; the whole folder where there is none.
+        given: the folder named like the split; the root folder if there are no splits.
         folders: those in `folder` that may be classes.
-        table: the labels of its images, if a table gives them.
-        table_folder: where the table lies.
+        table: the label table of its images, if there is one.
+        table_folder: the folder of the table.
     """
 
     split: str
@@ -54,10 +54,10 @@ class Level:
 
 @dataclass
 class Layout:
-    """Where the images lie.
+    """The locations of the images.
 
     Attributes:
-        levels: one a split folder, in the order of their names; one alone without splits.
+        levels: one per split folder, in the order of their names; a single one without splits.
         problems, notes, boxes: as in `trainer.data.folders.scan.FolderScan`.
     """
 
@@ -68,16 +68,16 @@ class Layout:
 
 
 def place(folder: Folder) -> str:
-    """Return the name of a folder for a message; the first folder goes by its own name."""
+    """Return the name of a folder for a message; the root is called by its own name."""
     return printable(folder.name or folder.basename or folder.path)
 
 
 def find_layout(root: Folder, *, loose_images: bool, label_column: str | None) -> Layout:
-    """Find the splits of a folder and where their images lie.
+    """Find the splits of a folder and their images.
 
     Args:
         root: the folder.
-        loose_images: images lie in no class folders.
+        loose_images: whether images are in no class folders.
         label_column: as for `read_table`.
     """
     search = _Search(root, loose_images, label_column)
@@ -105,7 +105,7 @@ class _Search:
         self._compare(splits)
 
     def _unwrapped(self, folder: Folder) -> Folder:
-        """Step into the one folder that an unpacked archive often adds around all others."""
+        """Enter the single folder that unpacked archives often add around all others."""
         inner = folder
         while len(inner.folders) == 1 and not inner.images and not has_table(inner):
             [only] = inner.folders
@@ -114,14 +114,14 @@ class _Search:
                 break
             inner = only
         if inner is not folder:
-            self.layout.notes.append(f"The images were looked for in {place(inner)}.")
+            self.layout.notes.append(f"The images were read from {place(inner)}.")
         return inner
 
     def _step_in(self, folder: Folder) -> tuple[Folder, list[Folder]]:
-        """Step into `images/` where that holds all images; take note of what lies beside it.
+        """Enter `images/` if it has all images; record the folders beside it.
 
         Returns:
-            the folder that holds the images, and the folders in it that may be classes or splits.
+            the folder with the images, and its subfolders that may be classes or splits.
         """
         rest = folder.folders
         side = [f for f in rest if _is(f, ANNOTATION_FOLDERS) and not f.holds_images()]
@@ -129,13 +129,13 @@ class _Search:
         if any(_is(each, IMAGE_FOLDERS) or _is(each, SPLIT_NAMES) for each in rest):
             for masks in [each for each in rest if _is(each, MASK_FOLDERS)]:
                 rest.remove(masks)
-                self.layout.notes.append(f"{place(masks)} was ignored: it holds masks.")
+                self.layout.notes.append(f"{place(masks)} was ignored: it contains masks.")
         level = folder
         holding = [each for each in rest if each.holds_images()]
         if len(holding) == 1 and _is(holding[0], IMAGE_FOLDERS) and not folder.images:
             for each in rest:
                 if each not in holding:
-                    self.layout.notes.append(f"{place(each)} was ignored: it holds no images.")
+                    self.layout.notes.append(f"{place(each)} was ignored: it contains no images.")
             level, rest = holding[0], holding[0].folders
         for each in side:
             self._take_boxes(each, level)
@@ -147,11 +147,11 @@ class _Search:
             self.layout.boxes[images.name] = folder.path
         else:
             self.layout.notes.append(
-                f"{place(folder)} was ignored: it holds no Pascal VOC boxes (.xml)."
+                f"{place(folder)} was ignored: it contains no Pascal VOC boxes (.xml)."
             )
 
     def _splits(self, base: Folder, folders: list[Folder]) -> list[Folder]:
-        """Return the split folders; none where such names are those of classes."""
+        """Return the split folders; none if these names are classes."""
         named = [each for each in folders if _is(each, SPLIT_NAMES)]
         others = [each for each in folders if each not in named]
         divided = any(each.folders or has_table(each) for each in named)
@@ -159,32 +159,32 @@ class _Search:
             return named
         meant = {SPLIT_NAMES[each.basename.lower()] for each in named}
         classes = [each for each in others if each.images and not _serves_a_split(each)]
-        # Flat train and test folders beside one other may be a set without labels.
+        # Flat train and test folders beside each other may be a dataset without labels.
         if len(classes) < (MOST_SIDE_FOLDERS + 1 if "train" in meant and len(meant) > 1 else 1):
             return named
         taken = "a class, not for a split" if len(named) == 1 else "classes, not for splits"
         self.layout.notes.append(
             f"{listed([each.basename for each in named])} {'was' if len(named) == 1 else 'were'} "
-            f"taken for {taken}: images and no folders lie there, as in {place(classes[0])}."
+            f"interpreted as {taken}, with images and no subfolders, as in {place(classes[0])}."
         )
         return []
 
     def _look_beside(self, base: Folder, others: list[Folder], split: Folder) -> None:
-        """Refuse images beside the split folders, where no split holds them."""
+        """Refuse images beside the split folders, which belong to no split."""
         strays = []
         for each in others:
             images = sum(1 for _ in each.images_below())
             if images:
                 strays.append(f"{place(each)} ({images} images)")
             else:
-                self.layout.notes.append(f"{place(each)} was ignored: it holds no images.")
+                self.layout.notes.append(f"{place(each)} was ignored: it contains no images.")
         if base.images:
             strays.append(listed([file.name for file in base.images]))
         if strays:
             self.layout.problems.append(
-                f"Beside {place(split)}, which was taken for a split, there are "
+                f"Beside {place(split)}, which was interpreted as a split, there are "
                 f"{', '.join(strays)}. Move them elsewhere: only train, val (or valid, validation) "
-                f"and test may lie there. If {place(split)} is a class, put all class folders into "
+                f"and test may be there. If {place(split)} is a class, put all class folders into "
                 "a folder called train."
             )
 
@@ -221,6 +221,6 @@ def _is(folder: Folder, names: frozenset[str] | dict[str, str]) -> bool:
 
 
 def _serves_a_split(folder: Folder) -> bool:
-    """Return whether a name is that of masks or images, or made of a split's, as train_masks."""
+    """Return whether a name means masks or images, or contains a split, as train_masks."""
     words = {folder.basename.lower(), *re.split(r"[\W_]+", folder.basename.lower())}
     return bool(words & {*SPLIT_NAMES, *IMAGE_FOLDERS, *ANNOTATION_FOLDERS, *MASK_FOLDERS})

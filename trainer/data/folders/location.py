@@ -1,4 +1,4 @@
-"""Which folder or Hub dataset `--data-dir` names, checked before any heavy library is imported."""
+"""Resolve `--data-dir` to a folder or Hub dataset, before heavy libraries are imported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trainer.config.settings import DataConfig
 from trainer.errors import DataError
 from trainer.text.names import did_you_mean, is_text, printable
 
-# Looked for, in this order, where no --data-dir is given. The first is the reference spelling.
+# Tried in this order if --data-dir is not given. The first is the reference spelling.
 DEFAULT_DATA_DIRS = ("custom_dateset", "custom_dataset")
 DRAWN_DIR = Path("drawn_samples")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
@@ -20,10 +20,10 @@ SourceKind = Literal["folder", "hub", "drawn"]
 
 
 def find_source(config: DataConfig) -> tuple[str, SourceKind]:
-    """Return which folder or dataset is meant, and of which kind it is. Nothing is drawn or read.
+    """Return the folder or dataset and its kind. Nothing is drawn or read.
 
     Raises:
-        DataError: there is none, or it can't be read as `config` asks.
+        DataError: it does not exist, or can't be read as `config` requires.
     """
     source, kind = _named_source(config)
     if config.stream_images < 0:
@@ -54,7 +54,7 @@ def _named_source(config: DataConfig) -> tuple[str, SourceKind]:
             _check_readable(path)
             return str(path), "folder"
         exists = path.exists()
-    # A home folder of nobody, a NUL in the name, a name that is too long.
+    # The home folder of an unknown user, a NUL in the name, a name that is too long.
     except (RuntimeError, ValueError, OSError) as error:
         raise DataError(f"--data-dir {shown} can't be a folder: {error}") from error
     if exists:
@@ -67,7 +67,7 @@ def _named_source(config: DataConfig) -> tuple[str, SourceKind]:
 
 
 def no_such_folder(named: str) -> str:
-    """Say that there is no such folder, and which one beside it may be meant."""
+    """Report that the folder does not exist, and suggest a similar one."""
     path = Path(named).expanduser()
     if named.startswith(("http://", "https://")):
         return f"--data-dir takes a folder or USER/NAME of a Hub dataset, not {printable(named)}."

@@ -1,7 +1,7 @@
-"""Read a folder of images: its splits, classes and images, and all that is wrong with it.
+"""Scan a folder of images: its splits, classes, images and problems.
 
-One scan serves training, which stops at any problem, and `inspect_data.py`, which shows the same
-sentences and continues with what can be used.
+Training and `inspect_data.py` share this scan: training stops at any problem, the inspection shows
+the same sentences and continues with the usable images.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from trainer.text.names import as_text, is_text, listed, printable
 
 # What Roboflow appends to the name of an image: crazing_1_jpg.rf.0123abcd.jpg
 _ROBOFLOW = re.compile(r"[._](jpe?g|png|bmp|tiff?)\.rf\.\w+$", re.IGNORECASE)
-# Digits belong to the class where a number follows after a sign, as in type2_13.
+# Digits belong to the class if a number follows after a separator, as in type2_13.
 _NUMBERED = re.compile(r"(.*?[^\W\d_]\d*)(?:[\s_.()-]+\d+)+[\s)]*|(.*[^\W\d_])\d+[\s)]*", re.DOTALL)
 
 LISTED_PROBLEMS = 10
@@ -33,13 +33,13 @@ LISTED_PROBLEMS = 10
 
 @dataclass
 class FolderScan:
-    """What a folder holds.
+    """The content of a folder.
 
     Attributes:
-        splits: images by split and class; all in `train` where the folder is not divided.
+        splits: images by split and class; all in `train` if there are no split folders.
         unusable: files that can't be used, and why.
-        problems: what keeps the folder from being trained on: what, where, what to do.
-        notes: how the layout was understood, where that is not plain.
+        problems: sentences on the problems that prevent training: what, where, what to do.
+        notes: how the layout was interpreted, if that is not obvious.
         boxes: folders of Pascal VOC files, by the folder (below the root) of the images they mark.
     """
 
@@ -56,12 +56,12 @@ class FolderScan:
 
     @property
     def images(self) -> int:
-        """How many images have a class."""
+        """Number of images with a class."""
         return sum(len(files) for split in self.splits.values() for files in split.values())
 
 
 def class_from_name(basename: str) -> str | None:
-    """Return the class that a file name begins with, before its number.
+    """Return the class at the start of a file name, before its number.
 
     >>> class_from_name("rolled-in_scale_241.jpg")
     'rolled-in_scale'
@@ -78,13 +78,13 @@ def scan_folder(
     label_column: str | None = None,
     pooled: bool = False,
 ) -> FolderScan:
-    """Read a folder once; nothing in it is opened but tables of labels.
+    """Scan a folder once; only label tables are opened.
 
     Args:
         root: the folder.
-        names_give_classes: images lie loose, and the names of the files begin with the class.
+        names_give_classes: whether images are loose and file names begin with the class.
         label_column: column of the classes in metadata files.
-        pooled: the splits will be put together, so that they may hold different classes.
+        pooled: whether the splits will be joined, so that their classes may differ.
     """
     folder = Folder(root)
     if folder.trouble:
@@ -95,11 +95,11 @@ def scan_folder(
     for level in layout.levels:
         reading.read(level)
     reading.name_missing_files()
-    # What differs between splits that stay apart is said with the classes that they lack.
+    # For splits that are not joined, similar names are reported with the missing classes.
     together = [found.classes] if pooled else found.splits.values()
     found.problems += dict.fromkeys(s for labels in together for s in name_problems(labels))
     if not pooled:
-        # A split without classes is a problem of its own.
+        # A split without classes is a separate problem.
         found.problems += split_problems({s: list(own) for s, own in found.splits.items() if own})
     if found.images and len(found.classes) == 1:
         found.problems.append(one_class(place(folder), found.classes))
@@ -107,8 +107,8 @@ def scan_folder(
 
 
 def scan_source(source: str, config: DataConfig) -> tuple[Path, FolderScan]:
-    """Read the folder that `config` names, which is `source`, and return where it really lies."""
-    # Resolved at the root alone: a link inside may be what puts an image into its class.
+    """Scan the folder `source` as `config` says; also return its resolved path."""
+    # Only the root is resolved: a link inside may put an image into its class.
     root = Path(source).expanduser().resolve()
     return root, scan_folder(
         str(root),
@@ -119,10 +119,10 @@ def scan_source(source: str, config: DataConfig) -> tuple[Path, FolderScan]:
 
 
 def check_layout(config: DataConfig) -> None:
-    """Make sure that training could use the folder, before anything heavy is imported.
+    """Check that training can use the folder, before heavy libraries are imported.
 
     Raises:
-        DataError: it can't; the message lists all problems.
+        DataError: it can't be used; the message lists all problems.
     """
     source, kind = find_source(config)
     if kind == "folder":
@@ -133,14 +133,14 @@ def check_layout(config: DataConfig) -> None:
 
 
 def unusable_source(source: str, problems: list[str]) -> DataError:
-    """Return the error that lists what keeps a folder or a dataset from being used."""
-    count = "A problem keeps" if len(problems) == 1 else f"{len(problems)} problems keep"
+    """Return the error that lists the problems of a folder or dataset."""
+    count = "A problem prevents" if len(problems) == 1 else f"{len(problems)} problems prevent"
     listing = "\n".join(f"  {problem}" for problem in problems)
-    return DataError(f"{count} {printable(source)} from being used:\n{listing}")
+    return DataError(f"{count} the use of {printable(source)}:\n{listing}")
 
 
 def unusable_lines(unusable: list[SkippedImage]) -> list[str]:
-    """Return a line for each of the first files, and how many more there are."""
+    """Return a line for each of the first files, and the number of the others."""
     shown = unusable[:LISTED_PROBLEMS]
     lines = [f"{printable(image.file)}: {printable(image.reason)}" for image in shown]
     more = len(unusable) - len(shown)
@@ -148,24 +148,24 @@ def unusable_lines(unusable: list[SkippedImage]) -> list[str]:
 
 
 def one_class(source: str, classes: list[str]) -> str:
-    """Say that there is one class only."""
+    """Report that there is only one class."""
     return (
-        f"{source} has one class only ({listed(classes)}). A classifier needs two or more: add a "
+        f"{source} has only one class ({listed(classes)}). A classifier needs two or more: add a "
         "folder for each further class."
     )
 
 
 class _Reading:
-    """Takes the images of one split after the other."""
+    """Collects the images of one split after the other."""
 
     def __init__(self, found: FolderScan, names_give_classes: bool) -> None:
         self.found = found
         self.names_give_classes = names_give_classes
-        # Of each table in use, the folder and the images that it names.
+        # For each table in use, its folder and the images that it names.
         self.used: dict[str, tuple[Folder, LabelTable, set[str]]] = {}
 
     def read(self, level: Level) -> None:
-        """Take the images of a split."""
+        """Collect the images of a split."""
         classes = self.found.splits.setdefault(level.split, {})
         table = level.table
         if table and (table.labels or table.reasons):
@@ -178,11 +178,12 @@ class _Reading:
         elif level.folder.images and not (table and table.broken):
             self._problem(_loose(level))
         elif not level.folders and not level.folder.images:
-            self._problem(_empty(level.folder, "It should hold a folder of images for each class."))
+            advice = "It should contain a folder of images for each class."
+            self._problem(_empty(level.folder, advice))
         if self.names_give_classes and level.folders:
             self._problem(
-                f"--class-from-name is for images that lie loose, but {place(level.folder)} holds "
-                f"the folders {listed([f.basename for f in level.folders])}. Leave it out."
+                f"--class-from-name is for images without class folders, but {place(level.folder)} "
+                f"has the folders {listed([f.basename for f in level.folders])}. Leave it out."
             )
         for folder in level.folders:
             if not is_text(folder.basename):
@@ -191,7 +192,7 @@ class _Reading:
                     "old systems. Rename it."
                 )
             classes.setdefault(as_text(folder.basename), []).extend(self._class_images(folder))
-        # A link to a class folder that is gone is no folder any more.
+        # A broken link to a class folder is not listed as a folder.
         for file in level.folder.files:
             if file.trouble and not file.is_image and Path(file.path).is_symlink():
                 self._problem(f"{printable(file.name)}: {file.trouble}. Restore or remove it.")
@@ -215,7 +216,7 @@ class _Reading:
                 self._skip(file, table.reasons.get(relative, unlisted))
 
     def name_missing_files(self) -> None:
-        """Name what tables list and no folder holds."""
+        """Report images that tables list and that do not exist."""
         for folder, table, named in self.used.values():
             listed_files = [*table.labels, *table.reasons]
             missing = [file for file in listed_files if file not in named]
@@ -233,7 +234,7 @@ class _Reading:
 
     def _read_by_names(self, classes: dict[str, list[File]], level: Level) -> None:
         if not level.folder.images:
-            self._problem(_empty(level.folder, "It should hold images."))
+            self._problem(_empty(level.folder, "It should contain images."))
         for file in level.folder.images:
             label = class_from_name(file.basename)
             if file.trouble:
@@ -275,12 +276,12 @@ class _Reading:
 
 
 def _loose(level: Level) -> str:
-    """Say which images have no class, and how they can get one."""
+    """Report images without a class, and how to assign one."""
     images = [file.name for file in level.folder.images]
     where = place(level.folder)
     if level.folders:
         return (
-            f"{counted(len(images), 'image')} {'lies' if len(images) == 1 else 'lie'} loose in "
+            f"{counted(len(images), 'image')} {'is' if len(images) == 1 else 'are'} directly in "
             f"{where}, beside the class folders: "
             f"{listed(images)}. Move each into the folder of its class."
         )
@@ -296,25 +297,23 @@ def _loose(level: Level) -> str:
         )
     names = [class_from_name(file.basename) for file in level.folder.images]
     classes = Counter(name for name in names if name)
-    # As many classes as images would be no classes at all.
+    # If each image had its own class, the names would not be classes.
     if 1 < len(classes) <= len(images) / 2 or (len(classes) > 1 and max(classes.values()) > 1):
         counts = [f"{name} ({count})" for name, count in sorted(classes.items())]
         words.append(
-            f"The names of the files would give the classes {listed(counts)}: pass "
-            "--class-from-name to take these."
+            f"The file names would give the classes {listed(counts)}: pass --class-from-name to "
+            "use these."
         )
     if level.split != "train":
-        words.append(
-            f"Or move {where} elsewhere: then images of train are set aside for {level.split}."
-        )
+        words.append(f"Or move {where} elsewhere: then {level.split} is split off from train.")
     return " ".join(words)
 
 
 def _empty(folder: Folder, advice: str) -> str:
-    """Say what lies in a folder without images."""
+    """Report the content of a folder without images."""
     lying = [each.basename for each in folder.folders] + [file.basename for file in folder.files]
     if not lying:
         return f"{place(folder)} is empty. {advice}"
     archives = [f.basename for f in folder.files if f.suffix in (".zip", ".7z", ".rar", ".gz")]
     unpack = f" Unpack {listed(archives)} first." if archives else ""
-    return f"{place(folder)} holds no image, only {listed(lying)}.{unpack} {advice}"
+    return f"{place(folder)} contains no image, only {listed(lying)}.{unpack} {advice}"

@@ -1,4 +1,4 @@
-"""Propose which images may overlap, and how they lie, from landmarks that look alike."""
+"""Propose pairs of images that may overlap, and their relative position, from similar landmarks."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from trainer.data.overlap_search.orientations import COMPOSED, INVERSE, TURNS, A
 
 NEIGHBOURS = 10
 SMALLEST_LIKENESS = 0.85
-# One pair of landmarks alike is chance; two that agree on turn and shift hardly are.
+# One similar pair of landmarks is chance; two that agree on turn and shift hardly are.
 SMALLEST_VOTES = 2
 MOST_WAYS = 12
 SHIFT_BIN_PX = 2
-# Patches are smooth: on photographs of strip these hold 96 % of what 49 samples tell.
+# Patches are smooth: on photographs of strip these hold 96 % of the variance of 49 samples.
 COMPONENTS = 32
-# With more lists, finding the nearest ones would outgrow the search in them.
+# With more lists, finding the nearest ones would take longer than the search in them.
 MOST_LISTS, LISTS_SEARCHED = 8192, 8
-# faiss warns where it gets fewer than 39.
+# faiss warns if it gets fewer than 39.
 LANDMARKS_PER_LIST = 40
 QUERIES_AT_ONCE = 100_000
 _SHIFT_RANGE_PX = 2**14
@@ -44,8 +44,8 @@ def propose(found: list[Landmarks], shapes: Array) -> list[Candidate]:
     """Return the pairs of images of which two or more landmarks agree, a < b.
 
     Args:
-        found: the landmarks of each image. The list is emptied: of many images, the descriptions
-            and the index of them together would be gigabytes.
+        found: the landmarks of each image. The list is emptied: for many images, the descriptions
+            and their index together would take gigabytes.
         shapes: [image, (height, width)] in pixels.
     """
     owner = np.repeat(np.arange(len(found), dtype=np.int32), [len(marks.y) for marks in found])
@@ -67,15 +67,15 @@ def propose(found: list[Landmarks], shapes: Array) -> list[Candidate]:
 
 
 def _main_components(found: Sequence[Landmarks]) -> Array:
-    """Return the descriptions turned and cut short: [landmark, component], float32.
+    """Return the descriptions rotated and truncated: [landmark, component], float32.
 
-    Products of two, and with them likenesses, stay almost the same.
+    Dot products, and with them similarities, stay almost the same.
     """
     step = -(-len(found) // 500)
     sample = np.concatenate([marks.descriptions for marks in found[::step]]).astype(np.float32)
     _, directions = np.linalg.eigh(sample.T @ sample)
     main = directions[:, -COMPONENTS:]
-    # Filled image by image: of many images, the parts and the whole together would be gigabytes.
+    # Filled image by image: for many images, two copies would take gigabytes.
     ends = np.cumsum([len(marks.descriptions) for marks in found])
     components = np.empty((ends[-1], COMPONENTS), np.float32)
     for marks, end in zip(found, ends, strict=True):
@@ -84,7 +84,7 @@ def _main_components(found: Sequence[Landmarks]) -> Array:
 
 
 def _alike(descriptions: Array, owner: Array) -> tuple[Array, Array]:
-    """Return pairs of landmarks of different images that look alike, each pair once."""
+    """Return pairs of similar landmarks of different images, each pair once."""
     count = len(descriptions)
     lists = int(np.clip(4 * count**0.5, 1, max(1, min(MOST_LISTS, count // LANDMARKS_PER_LIST))))
     coarse = faiss.IndexFlatIP(COMPONENTS)
@@ -95,13 +95,13 @@ def _alike(descriptions: Array, owner: Array) -> tuple[Array, Array]:
     index.cp.min_points_per_centroid = 1
     sample = np.random.default_rng(0).permutation(count)[: LANDMARKS_PER_LIST * lists]
     index.train(descriptions[np.sort(sample)])
-    # Which lists are near is half of the work, and needed twice: to fill them and to search them.
+    # Finding the nearest lists is half of the work, and is used twice: for filling and search.
     nearness, near_lists = _nearest_lists(coarse, descriptions)
     add_preassigned(index, descriptions, near_lists[:, 0].astype(np.int64))
     pairs = []
     for first in range(0, count, QUERIES_AT_ONCE):
         part = slice(first, first + QUERIES_AT_ONCE)
-        # The nearest of all is most often the landmark itself.
+        # The nearest one is most often the landmark itself.
         likeness, near = search_preassigned(
             index, descriptions[part], NEIGHBOURS, near_lists[part].astype(np.int64), nearness[part]
         )
@@ -116,9 +116,9 @@ def _alike(descriptions: Array, owner: Array) -> tuple[Array, Array]:
 
 
 def _of_images_with_more(one: Array, two: Array, owner: Array) -> tuple[Array, Array]:
-    """Return the pairs of landmarks between whose images there are enough for a vote.
+    """Return the pairs of landmarks whose images have enough pairs for a vote.
 
-    Most pairs are chance, and of many images they would be gigabytes once turned and shifted.
+    Most pairs are chance; for many images, all of them would take gigabytes in the next step.
     """
     images = owner[one].astype(np.int64) * (1 + int(owner[-1])) + owner[two]
     ordered = np.sort(images)
@@ -128,9 +128,9 @@ def _of_images_with_more(one: Array, two: Array, owner: Array) -> tuple[Array, A
 
 
 def _nearest_lists(coarse: Any, descriptions: Array) -> tuple[Array, Array]:
-    """Return likeness and number of the lists nearest to each description: [description, list]."""
+    """Return similarity and index of the lists nearest to each description: [description, list]."""
     nearness = np.empty((len(descriptions), LISTS_SEARCHED), np.float32)
-    # faiss numbers with 64 bits; of millions of descriptions, half of that is enough to keep.
+    # faiss returns 64-bit indices; 32 bits are enough and halve the memory.
     near_lists = np.empty(nearness.shape, np.int32)
     for first in range(0, len(descriptions), QUERIES_AT_ONCE):
         part = slice(first, first + QUERIES_AT_ONCE)
@@ -139,7 +139,7 @@ def _nearest_lists(coarse: Any, descriptions: Array) -> tuple[Array, Array]:
 
 
 def _vote(a: Array, b: Array, turn: Array, shifts: Array, images: int) -> list[Candidate]:
-    """Count the landmarks that agree on images, turn and shift; keep what has votes enough."""
+    """Count the landmarks that agree on images, turn and shift; return those with enough votes."""
     key = (a.astype(np.int64) * images + b) * TURNS + turn
     for shift in shifts:
         key = key * _SHIFT_RANGE_PX + (shift + _SHIFT_RANGE_PX // 2) // SHIFT_BIN_PX
@@ -148,7 +148,7 @@ def _vote(a: Array, b: Array, turn: Array, shifts: Array, images: int) -> list[C
     votes = np.diff(starts, append=len(order))
     enough = votes >= SMALLEST_VOTES
     winners, votes = order[starts[enough]], votes[enough]
-    # Straight lines agree wherever one slides along another: only the best ways of a pair are kept.
+    # Straight lines agree at many shifts: only the best shifts of a pair are used.
     pair = a[winners].astype(np.int64) * images + b[winners]
     ranking = np.lexsort((-votes, pair))
     firsts = np.flatnonzero(np.diff(pair[ranking], prepend=-1))

@@ -1,10 +1,10 @@
-"""Describe small patches of a surface so that the same patch, however turned, is found again.
+"""Describe small patches of a surface independently of quarter turns and mirroring.
 
-A landmark is a place whose slope of brightness points unmistakably into one of the eight octants.
-Turning the patch so that the slope points into the first octant makes its description the same for
-all quarter turns and mirror images, without describing it eight times. Points and patches are small
-and dense because two images may share only a strip along an edge, and plain surfaces have no
-corners for which detectors like SIFT would look.
+A landmark is a point whose brightness gradient lies clearly in one of the eight octants. Rotating
+the patch so that the gradient is in the first octant makes its description the same for all quarter
+turns and mirror images, without eight descriptions. Points and patches are small and dense because
+two images may share only a strip along an edge, and plain surfaces have no corners for detectors
+like SIFT.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PATCH_RADIUS_PX, SAMPLE_STEP_PX = 9, 3
 SLOPE_SIGMA_PX, SMOOTHING_SIGMA_PX = 3.0, 1.2
 NEIGHBOURHOOD_PX = 9
 PIXELS_PER_LANDMARK = 150
-# Grey levels a pixel. Below lie the steps of 8 bits on a surface without any texture.
+# Gray levels a pixel. Below lie the steps of 8 bits on a surface without any texture.
 SMALLEST_SLOPE = 0.02
 
 _OFFSETS = np.arange(-PATCH_RADIUS_PX, PATCH_RADIUS_PX + 1, SAMPLE_STEP_PX)
@@ -53,17 +53,17 @@ class Landmarks:
 
 
 def find_landmarks(pixels: Array) -> Landmarks:
-    """Find and describe the landmarks of a grey image [y, x] of 8-bit levels."""
+    """Find and describe the landmarks of a gray image [y, x] of 8-bit levels."""
     levels = pixels.astype(np.float32)
     slope_y = ndimage.gaussian_filter(levels, SLOPE_SIGMA_PX, order=(1, 0), truncate=3)
     slope_x = ndimage.gaussian_filter(levels, SLOPE_SIGMA_PX, order=(0, 1), truncate=3)
     size_y, size_x = np.abs(slope_y), np.abs(slope_x)
-    # How far the slope is from the nearest border between two octants.
+    # Distance of the gradient from the nearest border between two octants.
     clearness = np.minimum(np.minimum(size_y, size_x), np.abs(size_y - size_x))
     peaks = (clearness == ndimage.maximum_filter(clearness, NEIGHBOURHOOD_PX)) & (
         clearness > SMALLEST_SLOPE
     )
-    # Nearer to the edge, the patch and its smoothing would reach outside.
+    # Closer to the edge, the patch and its smoothing would reach outside the image.
     margin = PATCH_RADIUS_PX + 2
     inner = np.zeros_like(peaks)
     inner[margin:-margin, margin:-margin] = True
@@ -86,7 +86,7 @@ def find_landmarks(pixels: Array) -> Landmarks:
 
 
 def _standard_turns(slope_y: Array, slope_x: Array) -> Array:
-    """Return the turns after which 0 < slope in x < slope in y."""
+    """Return the turns after which 0 < gradient in x < gradient in y."""
     transposed = np.abs(slope_y) < np.abs(slope_x)
     down = np.where(transposed, slope_x, slope_y)
     right = np.where(transposed, slope_y, slope_x)

@@ -1,4 +1,4 @@
-"""Lay the images of a group side by side, and see which of them must overlap."""
+"""Place the images of a group on a common surface and derive which of them must overlap."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from trainer.data.overlap_search.candidates import Candidate
 from trainer.data.overlap_search.orientations import COMPOSED, INVERSE, Array, moved_points
 from trainer.data.overlap_search.verify import Overlap
 
-# A long chain adds up small errors, so what should just fail to overlap is proposed as well.
+# A long chain adds up small errors, so pairs that narrowly fail to overlap are proposed as well.
 TOLERANCE = 0.8
 
 
 @dataclass(frozen=True)
 class Pose:
-    """How an image lies on the surface of its group: after `turn`, its corner is at (`y`, `x`)."""
+    """Pose of an image on the surface of its group: after `turn`, its corner is at (`y`, `x`)."""
 
     turn: int
     y: int
@@ -28,7 +28,7 @@ class Pose:
 def implied_candidates(
     overlaps: Sequence[Overlap], shapes: Array, smallest_shared_area: float
 ) -> list[Candidate]:
-    """Return the pairs that must overlap, too, if the known ones lie as they were found.
+    """Return further pairs that must overlap, given the positions of the known ones.
 
     Args:
         overlaps: the known pairs.
@@ -56,11 +56,11 @@ def implied_candidates(
 
 
 def lay_out(overlaps: Sequence[Overlap], shapes: Array) -> Iterator[dict[int, Pose]]:
-    """Yield the poses of each group, seen from one of its images."""
+    """Yield the poses of each group, relative to one of its images."""
     beside: dict[int, list[tuple[int, Pose]]] = defaultdict(list)
     for pair in overlaps:
         beside[pair.a].append((pair.b, Pose(pair.turn, pair.shift_y, pair.shift_x)))
-        # The other way round: where `a` lies once `b` is back in its own position.
+        # The inverse: the pose of `a` relative to `b`.
         back = int(INVERSE[pair.turn])
         corner = _moved_corner(
             (-pair.shift_y, -pair.shift_x),
@@ -92,7 +92,7 @@ def _onto_surface(frame: Pose, frame_shape: Array, pose: Pose, shape: Array) -> 
 
 
 def _candidate(a: int, b: int, poses: dict[int, Pose], shapes: Array) -> Candidate:
-    """Return how `b` lies in `a`, given how both lie on the surface."""
+    """Return the pose of `b` relative to `a`, given the poses of both on the surface."""
     one, two = poses[a], poses[b]
     back = int(INVERSE[one.turn])
     corner = _moved_corner(
@@ -109,7 +109,7 @@ def _turned_size(shape: Array, turn: int) -> Array:
 
 
 def _moved_corner(corner: tuple[int, int], size: Array, turn: int, frame: Array) -> tuple[int, int]:
-    """Return the upper left corner of a rectangle after the frame around it was turned."""
+    """Return the upper left corner of a rectangle after a turn of the frame around it."""
     y = np.array([corner[0], corner[0] + size[0] - 1])
     x = np.array([corner[1], corner[1] + size[1] - 1])
     y, x = moved_points(y, x, np.array(turn), frame[0], frame[1])

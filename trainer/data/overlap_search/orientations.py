@@ -1,4 +1,4 @@
-"""The eight ways to lay a rectangular image on its sides: quarter turns and mirror images.
+"""The eight orientations of a rectangular image: quarter turns and mirror images.
 
 A turn is a number from 0 to 7, of which each bit is a step, in this order: transpose (4), flip
 vertically (2), flip horizontally (1).
@@ -37,7 +37,7 @@ def turned(pixels: Array, turn: int) -> Array:
 
 
 def moved_points(y: Array, x: Array, turn: Array, height: Array, width: Array) -> tuple[Array, ...]:
-    """Return where points of images of these sizes lie after a turn; all are arrays or numbers."""
+    """Return points of images of these sizes after a turn; all are arrays or numbers."""
     transposed = (turn & 4) > 0
     y, x = np.where(transposed, x, y), np.where(transposed, y, x)
     height, width = np.where(transposed, width, height), np.where(transposed, height, width)

@@ -21,13 +21,13 @@ from trainer.data.overlap_search.orientations import Array
 from trainer.data.overlap_search.similarity import texture
 from trainer.data.overlap_search.verify import SMALLEST_SHARED_AREA, Overlap, ReadGrey, confirm
 
-# Landmarks are sought at this size at most; what is confirmed is confirmed at full resolution.
+# Largest size for the landmark search; pairs are verified at full resolution.
 USUAL_SIDE_PX = 512
 CACHE_BYTES = 400_000_000
-# Landmarks of one overlap disagree on the shift by no more than this, at the size they are sought.
+# Largest difference in shift between landmarks of one overlap, at the size of the search.
 NEAR_PX = 3
-# A camera above strip that stands still takes the same view again and again. Beyond this many, one
-# image stands for the others: all pairs of thousands would be millions.
+# A camera above stopped strip takes the same view repeatedly. Beyond this many images, one
+# represents the others: all pairs of thousands of images would be millions.
 MOST_SAME_VIEWS = 20
 SAME_VIEW_AREA = 0.95
 
@@ -36,17 +36,17 @@ def find_overlaps(shapes: Array, read: ReadGrey) -> list[Overlap]:
     """Return all pairs of images that share at least SMALLEST_SHARED_AREA of the smaller one.
 
     Time grows little faster than the number of images: landmarks are compared through an index,
-    and only pairs with several landmarks in common are looked at again, at full resolution.
+    and only pairs with several landmarks in common are verified at full resolution.
 
     Args:
         shapes: [image, (height, width)] in pixels.
-        read: returns the image of an index as grey levels [y, x], uint8. It is called several
+        read: returns the image of an index as gray levels [y, x], uint8. It is called several
             times an image, from several threads.
     """
     shapes = np.asarray(shapes, dtype=np.int64).reshape(-1, 2)
     if len(shapes) < 2:
         return []
-    # One factor for all: images of one camera must stay comparable, whatever their size.
+    # One factor for all: images of one camera must stay comparable at any size.
     factor = int(-(-np.median(shapes.max(axis=1)) // USUAL_SIDE_PX))
 
     def look(index: int) -> Landmarks:
@@ -71,7 +71,7 @@ def find_overlaps(shapes: Array, read: ReadGrey) -> list[Overlap]:
 
     search = _PairSearch(verify)
     search.compare(proposed, "comparing pairs")
-    # What lies beside what in a group tells of pairs that no landmark pointed at.
+    # The layout of a group implies pairs without common landmarks.
     distinct = [p for p in search.found.values() if not {p.a, p.b} & search.stand_in.keys()]
     implied = implied_candidates(distinct, shapes, SMALLEST_SHARED_AREA)
     search.compare(implied, "comparing neighbours")
@@ -107,7 +107,7 @@ class _PairSearch:
 
     Attributes:
         found: the overlaps, by pair of images.
-        stand_in: for each image of a view that very many show, the image that stands for it.
+        stand_in: for each image of a repeated view, the image that represents it.
     """
 
     def __init__(self, verify: Callable[[Candidate], Overlap | None]) -> None:
@@ -117,7 +117,7 @@ class _PairSearch:
         self._linked: set[tuple[int, int]] = set()
 
     def compare(self, candidates: Iterable[Candidate], title: str) -> None:
-        """Verify candidates; of several ways in which two images may lie, keep the most similar."""
+        """Verify candidates; of several poses of a pair, use the most similar one."""
         # In order, so that the images of a pair are often still in memory.
         ordered = sorted(candidates)
         pairs = len({(each.a, each.b) for each in ordered})
@@ -133,7 +133,7 @@ class _PairSearch:
                 bar.update(len(ways))
 
     def _worth_comparing(self, a: int, ways: dict[int, list[Candidate]]) -> list[list[Candidate]]:
-        """Return the candidates of `a` but those that images standing in for it decide."""
+        """Return the candidates of `a` without those that its representative decides."""
         wanted: dict[tuple[int, int], list[Candidate]] = {}
         for b, candidates in ways.items():
             views = self._views(a, b)
@@ -142,7 +142,7 @@ class _PairSearch:
         return list(wanted.values())
 
     def _note(self, a: int, overlaps: list[Overlap]) -> None:
-        """Keep the overlaps of `a`; where very many show its view, one image stands for all."""
+        """Record the overlaps of `a`; of a view that very many show, one image represents all."""
         same = [pair for pair in overlaps if _same_view(pair)]
         many = a in self.stand_in or len(same) > MOST_SAME_VIEWS
         for pair in overlaps:
@@ -168,7 +168,7 @@ class _PairSearch:
 
 
 def _same_view(overlap: Overlap) -> bool:
-    """Return whether two images show the same view: all of it, in the same place."""
+    """Return whether two images show the same view, completely and without a shift."""
     return (
         overlap.turn == 0
         and overlap.shared_area >= SAME_VIEW_AREA
@@ -177,7 +177,7 @@ def _same_view(overlap: Overlap) -> bool:
 
 
 def _same_way(overlap: Overlap, way: Candidate) -> bool:
-    """Tell whether a candidate would only lead to the overlap that another led to already."""
+    """Return whether a candidate would only lead to an overlap that is already known."""
     return overlap.turn == way.turn and (
         max(abs(overlap.shift_y - way.shift_y), abs(overlap.shift_x - way.shift_x)) <= NEAR_PX
     )

@@ -1,4 +1,4 @@
-"""Measure how alike two textures are, as they lie and shifted, as a whole and place by place."""
+"""Measure the similarity of two textures, aligned and shifted, globally and locally."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from scipy import fft, ndimage
 
 from trainer.data.overlap_search.orientations import Array
 
-# Between these two the eye sees texture; coarser is light, finer is noise and compression.
+# Between these scales lies texture; coarser is lighting, finer is noise and compression.
 FINE_SIGMA_PX, COARSE_SIDE_PX, LEVELLING_SIDE_PX = 1.4, 27, 41
-# Grey levels. Fainter texture than this is not amplified to full strength.
+# Gray levels. Fainter texture than this is not amplified to full strength.
 FAINTEST_TEXTURE = 0.5
-# Nearer than this, all but the finest texture resembles itself.
+# At smaller shifts, all but the finest texture resembles itself.
 RIVAL_NEAREST_PX = 5
-# With a smaller share of pixels that meet, even noise reaches a high correlation somewhere.
+# With a smaller share of common pixels, even noise reaches a high correlation somewhere.
 RIVAL_SMALLEST_SHARE = 0.25
 PLACE_SIDE_PX = 11
 
 
 def texture(pixels: Array) -> Array:
-    """Return the texture of a grey image, with light evened out and all parts equally strong."""
+    """Return the texture of a gray image, normalized for local brightness and contrast."""
     levels = pixels.astype(np.float32)
     band = ndimage.gaussian_filter(levels, FINE_SIGMA_PX, truncate=3)
-    # Means of squares cost a tenth of wide Gaussians, and are wanted here only roughly.
+    # Box means cost a tenth of wide Gaussians and are accurate enough here.
     band -= ndimage.uniform_filter(levels, COARSE_SIDE_PX)
     strength = np.sqrt(ndimage.uniform_filter(band * band, LEVELLING_SIDE_PX).clip(0))
     levelled: Array = band / (strength + FAINTEST_TEXTURE)
@@ -30,7 +30,7 @@ def texture(pixels: Array) -> Array:
 
 
 def shared_parts(a: Array, b: Array, shift_y: int, shift_x: int) -> tuple[Array, Array]:
-    """Return the parts of both images that cover each other, which may be empty."""
+    """Return the regions of both images that overlap, which may be empty."""
     top, left = max(0, shift_y), max(0, shift_x)
     bottom = max(top, min(a.shape[0], shift_y + b.shape[0]))
     right = max(left, min(a.shape[1], shift_x + b.shape[1]))
@@ -41,7 +41,7 @@ def shared_parts(a: Array, b: Array, shift_y: int, shift_x: int) -> tuple[Array,
 
 
 def likeness(a: Array, b: Array, shift: tuple[int, int] = (0, 0)) -> float:
-    """Return the correlation of two textures where they cover each other."""
+    """Return the correlation of two textures where they overlap."""
     one, two = shared_parts(a, b, *shift)
     if one.size == 0:
         return -1.0
@@ -50,9 +50,9 @@ def likeness(a: Array, b: Array, shift: tuple[int, int] = (0, 0)) -> float:
 
 
 def mean_local_likeness(a: Array, b: Array, shift: tuple[int, int] = (0, 0)) -> float:
-    """Return the mean over all places of the correlation close around, whatever its strength.
+    """Return the mean of the local correlation over all positions, each with the same weight.
 
-    Where two strong lines happen to lie on each other, the textures as a whole correlate; the plain
+    If two strong lines coincide by chance, the textures correlate as a whole; the plain
     steel beside the lines does not.
     """
     one, two = shared_parts(a, b, *shift)
@@ -63,11 +63,11 @@ def mean_local_likeness(a: Array, b: Array, shift: tuple[int, int] = (0, 0)) -> 
 
 
 def strongest_rival(a: Array, b: Array) -> tuple[int, int]:
-    """Return the shift, not a small one, at which two textures of one size are most alike.
+    """Return the shift, not a small one, at which two textures of one size are most similar.
 
-    On a regular pattern or along a straight line it is as good as none; on a surface it is not.
+    On a regular pattern or a straight line it matches as well as no shift; on a surface, worse.
     """
-    # Room for shifts of up to half a side; farther ones come out wrong and are not looked at.
+    # Padded for shifts of up to half a side; larger ones are wrong and are ignored.
     size = [fft.next_fast_len(side + side // 2, real=True) for side in a.shape]
     products = fft.irfft2(fft.rfft2(a, size) * np.conj(fft.rfft2(b, size)), size)
     shifts_y, shifts_x = (np.arange(-(side // 2), side // 2 + 1) for side in a.shape)
@@ -82,7 +82,7 @@ def strongest_rival(a: Array, b: Array) -> tuple[int, int]:
 
 
 def _energies(values: Array, shifts_y: Array, shifts_x: Array) -> Array:
-    """Return the sum of squares of the part that another image of the same size, shifted, meets."""
+    """Return the sum of squares of the region shared with a shifted image of the same size."""
     sums = np.pad((values.astype(np.float64) ** 2).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     height, width = values.shape
     top, bottom = np.maximum(shifts_y, 0), np.minimum(height, height + shifts_y)

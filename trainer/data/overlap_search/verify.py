@@ -17,13 +17,13 @@ from trainer.data.overlap_search.similarity import (
     texture,
 )
 
-# Of the smaller image; a little below the 15 % that users count on, to find those for certain.
+# Of the smaller image; slightly below the documented 15 %, so that those are always found.
 SMALLEST_SHARED_AREA = 0.12
 WORTH_A_CLOSER_LOOK = 0.3
 SMALLEST_SIMILARITY = 0.7
-# A straight line or a regular pattern also agrees with itself shifted; a surface does so less:
-# what shifting costs, place by place, must be so many times what noise and compression cost, and
-# these cost something even where the strength of a pattern hides it.
+# A straight line or a regular pattern also matches itself when shifted; a surface matches less. The
+# local loss by shifting must be this many times the loss by noise and compression, and the latter
+# has a lower bound because a strong pattern can hide it.
 SMALLEST_DISTINCTION = 2.0
 SMALLEST_COST_OF_NOISE = 0.005
 MOST_STEPS = 8
@@ -39,7 +39,7 @@ class Overlap:
     Attributes:
         shared_area: of the smaller image, as a fraction of 1.
         similarity: correlation of the texture in the shared area, at most 1.
-        mean_difference: of the shared area's pixels, in grey levels, brightness as it is.
+        mean_difference: of the shared area's pixels, in gray levels, brightness as it is.
         a_stands_for_b: whether both show one view that very many images show, and what `b` shares
             with others follows from `a`.
     """
@@ -61,13 +61,13 @@ def confirm(
     read_texture: ReadGrey,
     reach_px: int = 0,
 ) -> Overlap | None:
-    """Find the exact shift near the proposed one and judge it; None if the surfaces differ.
+    """Find the exact shift near the proposed one and verify it; None if the surfaces differ.
 
     Args:
-        candidate: the images and how they may lie.
-        read: returns the image of an index as grey levels.
+        candidate: the images and their proposed pose.
+        read: returns the image of an index as gray levels.
         read_texture: returns its `texture`.
-        reach_px: how far off the proposed shift may be, beyond a few pixels.
+        reach_px: largest error of the proposed shift, beyond a few pixels.
     """
     a = read_texture(candidate.a)
     b = turned(read_texture(candidate.b), candidate.turn)
@@ -81,7 +81,7 @@ def confirm(
     area = shared_a.size / min(pixels_a.size, pixels_b.size)
     if area < SMALLEST_SHARED_AREA:
         return None
-    # Anew from the shared pixels alone: at its edges, what lies outside differs between the two.
+    # Computed again from the shared pixels only: near its edges, the surroundings differ.
     one, two = (part - part.mean() for part in (texture(shared_a), texture(shared_b)))
     similarity = likeness(one, two)
     if similarity < SMALLEST_SIMILARITY or not _distinct(one, two):
@@ -99,7 +99,7 @@ def confirm(
 
 
 def _climb(a: Array, b: Array, shift: tuple[int, int]) -> tuple[tuple[int, int], float]:
-    """Go from a shift to the best one near it, a pixel at a time."""
+    """Climb from a shift to the best one near it, one pixel at a time."""
     seen = {shift: likeness(a, b, shift)}
     for _ in range(MOST_STEPS):
         for step_y in (-1, 0, 1):
@@ -115,9 +115,9 @@ def _climb(a: Array, b: Array, shift: tuple[int, int]) -> tuple[tuple[int, int],
 
 
 def _distinct(a: Array, b: Array) -> bool:
-    """Tell whether two textures agree so much better as they lie than anywhere else."""
+    """Return whether two textures match much better at this shift than at any other."""
     enough = SMALLEST_DISTINCTION * (1 - mean_local_likeness(a, b) + SMALLEST_COST_OF_NOISE)
-    # Shifting costs at most all likeness; to find out how much takes far longer than this.
+    # Shifting loses at most all similarity; computing the exact loss takes far longer.
     if enough > 1:
         return False
     return 1 - mean_local_likeness(a, b, strongest_rival(a, b)) >= enough

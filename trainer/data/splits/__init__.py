@@ -1,1 +1,1 @@
-"""Splits out: which images overlap, and how they are divided."""
+"""Find overlapping images and split the dataset."""

@@ -1,4 +1,4 @@
-"""The images of a run: found, checked, compared with each other, divided into parts."""
+"""The images of a run: found, checked, compared with each other, split."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Images:
-    """The images of a run, checked and divided.
+    """The images of a run, checked and split.
 
     Attributes:
         splits: `train`, `validation` and `test`, with the columns of `trainer.data.sources` and
             `group`.
-        origins: for each part, half a sentence on how it came about.
-        division: how the test part was set apart.
-        surfaces: which images show the same surface; None for drawings, which never do.
+        origins: for each split, a phrase on how it was made.
+        division: how the test split was made.
+        surfaces: images that show the same surface; None for drawings, which never do.
         contents: SHA-256 of each file, by name.
         source: name of the folder, or the Hub id.
         boxes: folders of boxes, as `trainer.data.voc_boxes.read_boxes` takes them.
@@ -59,30 +59,30 @@ class Images:
         return int(self.splits["train"][bit_depth.COLUMN][0])
 
     def digest(self) -> str:
-        """Return a fingerprint of the files, with their content, in each part under each label."""
+        """Return a fingerprint of split, label, name and content of all files."""
         lines = [
             f"{name}\t{file}\t{label}\t{self.contents[file]}"
-            for name, part in sorted(self.splits.items())
-            for file, label in zip(part["file"][:], part["label"][:], strict=True)
+            for name, split in sorted(self.splits.items())
+            for file, label in zip(split["file"][:], split["label"][:], strict=True)
         ]
         lines.append(f"{self.bit_depth} bits")
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def prepare_images(config: TrainConfig, run_dir: Path | None) -> list[Images]:
-    """Find, check, compare and divide the images that `config` names.
+    """Find, check, compare and split the images that `config` names.
 
     Args:
         config: all settings of the run.
-        run_dir: of a run that has begun, whose record of shared surfaces is read, so that it is
-            resumed with its own split; None for a new run.
+        run_dir: of a started run, whose record of shared surfaces is read, so that it is resumed
+            with its own split; None for a new run.
 
     Returns:
-        one division of the images, or with --folds one a fold.
+        one dataset, or with --folds one per fold.
 
     Raises:
         DataError: the images can't be used; the message says which, why, and what to do.
-        ConfigError: the run began with other images.
+        ConfigError: the run started with other images.
     """
     found = find_images(config.data)
     everything = pooled(found.splits)
@@ -90,7 +90,7 @@ def prepare_images(config: TrainConfig, run_dir: Path | None) -> list[Images]:
     same_as_before = run_dir is not None and check_unchanged(run_dir, contents)
     surfaces = None
     if found.kind != "drawn":
-        # Other images under the same names overlap elsewhere.
+        # Changed images under the same names may have other overlaps.
         if run_dir is not None and same_as_before:
             surfaces = read_surfaces(run_dir, everything["file"][:])
         if surfaces is None:
@@ -121,19 +121,19 @@ def prepare_images(config: TrainConfig, run_dir: Path | None) -> list[Images]:
 
 
 def _with_groups(parts: DatasetDict, surfaces: Surfaces | None) -> DatasetDict:
-    """Add the column `group`; without surfaces, each image is a group by itself."""
+    """Add the column `group`; without surfaces, each image is its own group."""
     grouped, first = DatasetDict(), 0
-    for name, part in parts.items():
-        groups = list(range(first, first + len(part)))
+    for name, split in parts.items():
+        groups = list(range(first, first + len(split)))
         if surfaces:
-            groups = [surfaces.groups[file] for file in part["file"][:]]
-        grouped[name] = part.add_column("group", groups)
-        first += len(part)
+            groups = [surfaces.groups[file] for file in split["file"][:]]
+        grouped[name] = split.add_column("group", groups)
+        first += len(split)
     return grouped
 
 
 def _warn_of_leakage(prepared: list[Images]) -> None:
-    """Say loudly how many test images show what was trained on; folds are counted together."""
+    """Warn of test images that overlap training images; folds are counted together."""
     leaking = sum(len(leaking_files(images.splits, images.surfaces)) for images in prepared)
     if not leaking:
         return
@@ -141,11 +141,11 @@ def _warn_of_leakage(prepared: list[Images]) -> None:
     advice = (
         "leave --random-split out for an honest score."
         if prepared[0].division == "random"
-        else "pass --resplit to divide the images anew, with no surface on both sides."
+        else "pass --resplit to split the images again, with no surface on both sides."
     )
     logger.warning(
         "WARNING: %d of %d test images (%.1f %%) show a piece of surface that is in the training "
-        "or validation part too. The score will be too good; %s",
+        "or validation split too. The score will be too good; %s",
         leaking,
         tested,
         100 * leaking / tested,

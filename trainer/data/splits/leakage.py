@@ -1,4 +1,4 @@
-"""Count the images of one split that show what another split shows too."""
+"""Count the images of one split that share surface with another split."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def leaking_files(parts: DatasetDict, surfaces: Surfaces | None) -> set[str]:
 def overlapping(surfaces: Surfaces, later: Collection[str], earlier: Collection[str]) -> set[str]:
     """Return those of the `later` files that share surface with one of the `earlier` ones.
 
-    Copies show the same: each shares surface with whatever one of them does.
+    All copies of an image share surface with the same images.
     """
     first = surfaces.stand_in
     seen = {first.get(file, file) for file in earlier}
@@ -40,7 +40,7 @@ def overlapping(surfaces: Surfaces, later: Collection[str], earlier: Collection[
 def random_split_leakage(
     surfaces: Surfaces, labels: dict[str, int], test_share: float
 ) -> tuple[float, float]:
-    """Return the share of test images that would leak if the images were divided at random.
+    """Return the share of test images that would leak in a random split.
 
     Args:
         surfaces: of all images.
@@ -53,7 +53,7 @@ def random_split_leakage(
     files = np.array(list(labels))
     place = {file: index for index, file in enumerate(files)}
     first = surfaces.stand_in
-    # Rows of the images that stand for each one and its copies.
+    # Row of the representative of each image and its copies.
     shown = np.array([place[first.get(file, file)] for file in labels])
     pairs = [(place[p.file_a], place[p.file_b]) for p in surfaces.pairs if not p.a_stands_for_b]
     ends = shown[np.array(pairs, dtype=np.int64).reshape(-1, 2)]

@@ -1,4 +1,4 @@
-"""Which images of a collection show the same piece of surface, told by file names."""
+"""Images of a collection that show the same piece of surface, by file name."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ OVERLAPS_FILE = "overlaps.json"
 class SharedSurface(BaseModel):
     """Two images that show the same piece of surface.
 
-    Of N files with equal pixels, N - 1 pairs join the first one to each of the others, and pairs
-    with other images name the first one only.
+    N files with equal pixels are N - 1 pairs, of the first one and each other one; pairs with other
+    images name only the first one.
 
     `file_b`, after `turn`, lies at (`shift_y`, `shift_x`) pixels in `file_a`.
     """
@@ -46,7 +46,7 @@ class SharedSurface(BaseModel):
     shift_y: int
     shift_x: int
     shared_area: float
-    """Share of the smaller image that the other shows too."""
+    """Share of the smaller image that the other one shows too."""
     similarity: float
     """Correlation of the texture in the shared area, at most 1."""
     mean_difference: float
@@ -65,10 +65,10 @@ class SharedSurface(BaseModel):
 
 @dataclass(frozen=True)
 class Surfaces:
-    """The pairs of a collection, and the groups that they join.
+    """The pairs of a collection, and the groups that they form.
 
     Attributes:
-        pairs: images that share surface, copies as `SharedSurface` says.
+        pairs: images that share surface; for copies, see `SharedSurface`.
         groups: group number by file; images that overlap, directly or in a chain, share it.
     """
 
@@ -77,9 +77,9 @@ class Surfaces:
 
     @cached_property
     def stand_in(self) -> dict[str, str]:
-        """The file that stands for each copy, and for each image of a view that many show."""
+        """The representative of each copy, and of each image of a repeated view."""
         first: dict[str, str] = {}
-        # In the order of their first files, so that what stands for a file is known before it.
+        # Sorted by first file, so that a representative is known before it is used.
         for pair in self.pairs:
             if pair.a_stands_for_b:
                 first[pair.file_b] = first.get(pair.file_a, pair.file_a)
@@ -87,7 +87,7 @@ class Surfaces:
 
     def write(self, folder: Path) -> None:
         """Write the pairs as `overlaps.json`, whole or not at all."""
-        # Runs on the same images may begin at the same moment.
+        # Runs on the same images may start at the same moment.
         partial = folder / f"{OVERLAPS_FILE}.{os.getpid()}.partial"
         found = _Overlaps(images=_digest(self.groups), pairs=self.pairs)
         partial.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -95,14 +95,14 @@ class Surfaces:
 
 
 def find_surfaces(images: Dataset, cache_dir: Path | None) -> Surfaces:
-    """Return which images show the same surface, from an earlier look at the same files if any.
+    """Return the images that show the same surface, from the cache if the files are the same.
 
     Args:
         images: with the columns that `trainer.data.sources` describes.
-        cache_dir: where such looks are kept; None is the user's cache folder.
+        cache_dir: folder of cached searches; None is the user's cache folder.
 
     Raises:
-        DataError: what was kept is damaged.
+        DataError: the cached result is damaged.
     """
     root = cache_folder("overlaps", cache_dir)
     folder, found = root / _search_digest(images), None
@@ -136,7 +136,7 @@ def survey(images: Dataset) -> Surfaces:
     def read(row: int) -> Array:
         return np.asarray(open_image(images[int(row)]).convert("L"))
 
-    # Copies would crowd out all else that looks like them: one of each stands for all.
+    # One copy represents all: many copies would displace other similar images.
     copies = _exact_copies(read, len(images))
     first = np.array([rows[0] for rows in copies])
     shapes = np.array(images["size_px"][:])[first, ::-1]
@@ -146,7 +146,7 @@ def survey(images: Dataset) -> Surfaces:
     ]
     different = len(found)
     same = Overlap(0, 0, 0, 0, 0, shared_area=1.0, similarity=1.0, mean_difference=0.0)
-    # All pairs of copies would be millions where a camera took thousands of black frames.
+    # All pairs of thousands of black frames would be millions.
     found += [replace(same, a=rows[0], b=row) for rows in copies for row in rows[1:]]
     is_copy = [place >= different for place in range(len(found))]
     files, labels = images["file"][:], images.features["label"].int2str(images["label"][:])
@@ -174,7 +174,7 @@ def survey(images: Dataset) -> Surfaces:
 
 
 def _exact_copies(read: Callable[[int], Array], images: int) -> list[list[int]]:
-    """Return the rows of each distinct picture, whatever the format of its files."""
+    """Return the rows of each distinct picture, independent of the file format."""
     rows: dict[tuple[object, ...], list[int]] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for row, pixels in enumerate(pool.map(read, range(images))):
@@ -184,14 +184,14 @@ def _exact_copies(read: Callable[[int], Array], images: int) -> list[list[int]]:
 
 
 def join_groups(pairs: list[SharedSurface], files: list[str]) -> Surfaces:
-    """Return the surfaces that these pairs make of these files."""
+    """Return the surfaces of these files, given the pairs."""
     place = {file: index for index, file in enumerate(files)}
     links = [(place[pair.file_a], place[pair.file_b]) for pair in pairs]
     return Surfaces(pairs, dict(zip(files, group_images(len(files), links), strict=True)))
 
 
 def read_surfaces(folder: Path, files: list[str]) -> Surfaces | None:
-    """Return what `Surfaces.write` left in `folder`; None if nothing, or of other images.
+    """Read the file of `Surfaces.write`; None if it is missing or of other images.
 
     Raises:
         DataError: the file is damaged.
@@ -208,7 +208,7 @@ def read_surfaces(folder: Path, files: list[str]) -> Surfaces | None:
             raise ValueError(f"it names {strays[0].file_a} and {strays[0].file_b}")
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{file}, which lists the images that overlap, is damaged. Remove it, and they are "
+            f"{file}, the list of overlapping images, is damaged. Remove it; then the images are "
             "compared again."
         ) from error
     return join_groups(found.pairs, files)

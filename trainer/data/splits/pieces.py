@@ -1,6 +1,6 @@
-"""Pieces of surface on the sides of a split: which classes each shows, and no class left out.
+"""Pieces of surface: which classes each one shows, and their assignment to splits or folds.
 
-A piece is a group of images that share surface (`overlap_groups`); it is never cut.
+A piece is a group of images that share surface (`overlap_groups`); it is never divided.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class Pieces:
     Args:
         labels: the class of each image.
         groups: the piece that each image shows, by any number.
-        classes: how many classes there are.
+        classes: number of classes.
 
     Attributes:
         of_image: the piece of each image, numbered from 0.
-        per_class: how many pieces show each class.
-        alone: how many of these show no other class.
+        per_class: number of pieces that show each class.
+        alone: number of these that show no other class.
     """
 
     def __init__(self, labels: Sequence[int], groups: Sequence[int], classes: int) -> None:
@@ -47,15 +47,15 @@ class Pieces:
         return len(self._images)
 
     def dealt(self, folds: int, seed: int) -> Ints:
-        """Return the fold of each piece, so that each fold holds as much of each class as it can.
+        """Return the fold of each piece, with the classes spread as evenly as possible.
 
-        The largest pieces come first, equal ones by chance; each goes to the fold where it makes
-        the shares of its classes least uneven, and of equal ones to that with the fewest images.
-        That is what scikit-learn's StratifiedGroupKFold does, in a hundredth of the time.
+        The largest pieces come first, equal ones in random order. Each is assigned to the fold
+        where it makes the class shares least uneven, in a tie to the one with the fewest images.
+        scikit-learn's StratifiedGroupKFold does the same, a hundred times slower.
         """
         filled = np.zeros((folds, len(self.per_class)))
         images = np.zeros(folds)
-        # Each class counts the same: squares of shares grow by 2 × there × here / total².
+        # Each class has the same weight: squares of shares grow by 2 × there × here / total².
         weight = self._shown / np.bincount(self._label, self._shown)[self._label] ** 2
         chance = np.random.default_rng(seed).permutation(len(self))
         dealt = np.empty(len(self), dtype=np.int64)
@@ -68,30 +68,30 @@ class Pieces:
         return dealt
 
     def counts(self, sides: Ints, how_many: int) -> Ints:
-        """Return how many pieces show each class on each side: [side, class].
+        """Return the number of pieces that show each class on each side: [side, class].
 
         Args:
             sides: of each piece.
-            how_many: sides there are.
+            how_many: number of sides.
         """
         found = np.zeros((how_many, len(self.per_class)), dtype=np.int64)
         np.add.at(found, (sides[self._piece], self._label), 1)
         return found
 
     def fill(self, sides: Ints, least: Ints, seed: int) -> list[tuple[int, int]]:
-        """Move pieces until each side shows each class in enough of them; change `sides`.
+        """Move pieces until each side has enough pieces of each class; `sides` is modified.
 
-        Only what is missing is moved, the smallest pieces first and equal ones by chance; no move
+        Only missing pieces are moved, the smallest first and equal ones in random order; no move
         takes a piece that its side needs. It always succeeds for a class with as many pieces of
-        its own (see `alone`) as all sides together need.
+        its own (see `alone`) as all sides need together.
 
         Args:
             sides: of each piece.
             least: pieces of each class that each side needs, [side, class].
-            seed: of chance.
+            seed: of the random order.
 
         Returns:
-            the (side, class) for which no piece can be spared.
+            the (side, class) for which no piece is available.
         """
         counts = self.counts(sides, len(least))
         chance = np.random.default_rng(seed).permutation(len(sides))
@@ -132,6 +132,6 @@ class Pieces:
 
 
 def pieces_of(images: Dataset, config: DataConfig) -> Pieces:
-    """Return what must not be cut: pieces of surface, or single images in a random split."""
+    """Return the units of a split: pieces of surface, or single images in a random split."""
     groups = range(len(images)) if config.random_split else images["group"][:]
     return Pieces(images["label"][:], groups, images.features["label"].num_classes)

@@ -1,4 +1,4 @@
-"""Say which classes have too few images to be divided, and how many to add."""
+"""Errors for classes with too few images to split, and how many to add."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ LISTED = 5
 
 
 def check_pieces(images: Dataset, pieces: Pieces, needed: int, config: DataConfig) -> None:
-    """Make sure that each class has a piece of surface for each side.
+    """Check that each class has a piece of surface for each side.
 
     Raises:
-        DataError: a class has too few; the message names all such classes, and what to add.
+        DataError: a class has too few; the message lists all of them, and what to add.
     """
     names, labels = images.features["label"].names, np.asarray(images["label"][:])
     short = np.flatnonzero(pieces.per_class < needed).tolist()
@@ -50,7 +50,7 @@ def check_pieces(images: Dataset, pieces: Pieces, needed: int, config: DataConfi
 
 
 def too_few_alone(images: Dataset, pieces: Pieces, label: int, needed: int) -> str:
-    """Say that a class can't be on each side, since its pieces show other classes, too."""
+    """Return the error for a class whose pieces show other classes too, so no split is possible."""
     names = images.features["label"].names
     others = listed([names[other] for other in pieces.neighbors(label)])
     return (
@@ -61,12 +61,12 @@ def too_few_alone(images: Dataset, pieces: Pieces, label: int, needed: int) -> s
 
 
 def no_validation(images: Dataset, needed: int, config: DataConfig) -> str:
-    """Say how to get a validation image where training and test need them all.
+    """Return the error for a dataset without images for validation.
 
     Args:
-        images: all that were to be divided.
-        needed: pieces of one class with which it works.
-        config: whether pieces of surface matter.
+        images: the images to split.
+        needed: pieces of one class that would be enough.
+        config: whether to split at random or by pieces of surface.
     """
     pieces = pieces_of(images, config)
     label = int(pieces.alone.argmax())
@@ -79,11 +79,11 @@ def no_validation(images: Dataset, needed: int, config: DataConfig) -> str:
 
 
 def listed(names: list[str]) -> str:
-    """Join names, not too many of them."""
+    """Join names, up to a limit."""
     more = len(names) - LISTED
     return ", ".join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _copies(images: Dataset) -> bool:
-    """Whether all files hold the same bytes."""
+    """Return whether all files have the same bytes."""
     return "image" in images.column_names and len({image_digest(row) for row in images}) == 1

@@ -1,4 +1,4 @@
-"""Divide images into parts or folds so that no piece of surface is on two sides of a border.
+"""Split images into train, validation and test, or folds, with no surface in two splits.
 
 Every row has a `group`: images that show the same surface share it (`overlap_groups`).
 """
@@ -22,7 +22,7 @@ from trainer.text.spreadsheet import read_table, write_table
 logger = logging.getLogger(__name__)
 
 SPLIT_FILE = "split.csv"
-PARTS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 Division = Literal["given", "file", "grouped", "random"]
 
 
@@ -32,11 +32,11 @@ def divide(
     """Complete `train`, `validation` and `test`, stratified by class and seeded.
 
     Returns:
-        the three parts, for each of them half a sentence on how it came about, and how the test
-        part was set apart.
+        the three splits, a phrase on how each was made, and how the test
+        split was made.
 
     Raises:
-        DataError: the split file does not fit, or a class can't be in every part.
+        DataError: the split file does not match, or a class can't be in every split.
     """
     parts = DatasetDict(parts)
     division: Division = "random" if config.random_split else "grouped"
@@ -49,15 +49,15 @@ def divide(
         origins = {}
     else:
         division = "given" if "test" in parts else division
-        origins = dict.fromkeys(parts, "as the data came")
+        origins = dict.fromkeys(parts, "as in the data")
     everything, tested = parts["train"], "test" in parts
-    # Test first: which images it holds must not depend on how validation is cut.
+    # Test first: its images must not depend on the validation split.
     for name, fraction in (
         ("test", config.test_fraction),
         ("validation", config.validation_fraction),
     ):
         if name not in parts:
-            # One piece of each class for validation, if validation is still to be cut.
+            # Leave one piece of each class for validation, if that split is still to be made.
             leave = 1 if "validation" in parts else 2
             parts["train"], parts[name] = cut_share(
                 parts["train"], fraction, seed, name, config, leave
@@ -66,7 +66,7 @@ def divide(
                 f"about {fraction:.0%} of each class of the training images, {_chance(config)} "
                 f"(seed {seed})"
             )
-            origins["train"] = "what was left of the training images"
+            origins["train"] = "the rest of the training images"
     if not len(parts["validation"]):
         raise DataError(no_validation(everything, 2 if tested else 3, config))
     _warn_of_unvalidated(_check_classes(parts))
@@ -76,7 +76,7 @@ def divide(
 def divide_into_folds(
     parts: DatasetDict, config: DataConfig, seed: int
 ) -> list[tuple[DatasetDict, dict[str, str], Division]]:
-    """Return the same for each fold; each image is in one test part.
+    """Return the same for each fold; each image is in one test split.
 
     Raises:
         DataError: a class has too few pieces of surface for that many folds.
@@ -97,7 +97,7 @@ def divide_into_folds(
             "test": f"fold {number} of {config.folds}, {_chance(config)} (seed {seed})",
             "validation": f"about {config.validation_fraction:.0%} of each class of the other folds"
             f", {_chance(config)} (seed {seed})",
-            "train": "what was left of the other folds",
+            "train": "the rest of the other folds",
         }
         folds.append((divided, origins, "random" if config.random_split else "grouped"))
     _warn_of_unvalidated(unvalidated)
@@ -105,16 +105,16 @@ def divide_into_folds(
 
 
 def pooled(parts: DatasetDict) -> Dataset:
-    """Return the images of all parts as one."""
+    """Join the images of all splits."""
     return concatenate_datasets(list(parts.values()))
 
 
 def write_split(parts: DatasetDict, run_dir: Path) -> None:
-    """Write `split.csv`, which `--split-file` takes: a row an image."""
-    rows = [["file", "label", "group", "part"]]
-    for name, part in parts.items():
-        labels = part.features["label"].int2str(part["label"][:])
-        for file, label, group in zip(part["file"][:], labels, part["group"][:], strict=True):
+    """Write `split.csv`, which `--split-file` reads: one row per image."""
+    rows = [["file", "label", "group", "split"]]
+    for name, split in parts.items():
+        labels = split.features["label"].int2str(split["label"][:])
+        for file, label, group in zip(split["file"][:], labels, split["group"][:], strict=True):
             rows.append([file, label, str(group), name])
     write_table(run_dir / SPLIT_FILE, rows)
 
@@ -124,12 +124,12 @@ def _chance(config: DataConfig) -> str:
 
 
 def _as_file_says(images: Dataset, file: Path) -> DatasetDict:
-    """Divide by the columns `file` and `part` of a CSV."""
+    """Split by the columns `file` and `split` of a CSV."""
     try:
         header, *lines = read_table(file) or [[]]
-        if not {"file", "part"} <= set(header):
-            raise DataError(f"{file} needs a first line that names the columns file and part.")
-        columns = header.index("file"), header.index("part")
+        if not {"file", "split"} <= set(header):
+            raise DataError(f"{file} needs a first line that names the columns file and split.")
+        columns = header.index("file"), header.index("split")
         wanted = {line[columns[0]]: line[columns[1]] for line in lines if line}
     except OSError as error:
         raise DataError(f"The split file {file} can't be read: {error.strerror}.") from error
@@ -137,9 +137,9 @@ def _as_file_says(images: Dataset, file: Path) -> DatasetDict:
         raise DataError(f"The split file {file} is no CSV text: {error}.") from error
     except IndexError as error:
         raise DataError(f"The split file {file} has a line with too few columns.") from error
-    unknown = sorted(set(wanted.values()) - set(PARTS), key=str)
+    unknown = sorted(set(wanted.values()) - set(SPLITS), key=str)
     if unknown:
-        raise DataError(f"{file} names the part {unknown[0]}; known are {', '.join(PARTS)}.")
+        raise DataError(f"{file} names the split {unknown[0]}; known are {', '.join(SPLITS)}.")
     names = images["file"][:]
     for here, there, what in (
         (wanted.keys(), names, f"are in {file} but not among the images"),
@@ -149,28 +149,28 @@ def _as_file_says(images: Dataset, file: Path) -> DatasetDict:
         if stray:
             raise DataError(
                 f"{len(stray)} files {what}: {', '.join(stray[:5])}{' …' if stray[5:] else ''}. "
-                "Make them agree, or leave --split-file out."
+                "Correct the file, or leave --split-file out."
             )
     parts = DatasetDict()
-    for part in PARTS:
-        rows = [index for index, name in enumerate(names) if wanted[name] == part]
+    for split in SPLITS:
+        rows = [index for index, name in enumerate(names) if wanted[name] == split]
         if rows:
-            parts[part] = images.select(rows)
+            parts[split] = images.select(rows)
     if missing := {"train", "test"} - set(parts):
-        raise DataError(f"{file} puts no image into the {min(missing)} part.")
+        raise DataError(f"{file} has no image in the {min(missing)} split.")
     return parts
 
 
 def _check_classes(parts: DatasetDict) -> set[str]:
-    """Return the classes without validation images; each must be in training and test.
+    """Return the classes without validation images; each class must be in training and test.
 
     Raises:
-        DataError: one is not.
+        DataError: a class is missing from training or test.
     """
     unvalidated = set()
-    for name, part in parts.items():
-        present = set(part["label"][:])
-        for label, title in enumerate(part.features["label"].names):
+    for name, split in parts.items():
+        present = set(split["label"][:])
+        for label, title in enumerate(split.features["label"].names):
             if label in present:
                 continue
             if name != "validation":
@@ -185,8 +185,8 @@ def _check_classes(parts: DatasetDict) -> set[str]:
 def _warn_of_unvalidated(classes: set[str]) -> None:
     if classes:
         logger.warning(
-            "No validation image is left for %s: training and test come first. The choice of the "
-            "best epoch and the calibration do without %s.",
+            "No validation image is left for %s: training and test have priority. The choice of "
+            "the best epoch and the calibration do not use %s.",
             listed(sorted(classes)),
             "it" if len(classes) == 1 else "them",
         )
