@@ -1,4 +1,4 @@
-"""Turn a report into the README.md of a model on the Hugging Face Hub."""
+"""Render a report as the model card (README.md) of a model on the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -21,55 +21,61 @@ TEMPLATE_FILE = "card.md.jinja"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the images of one class, and which others were taken for it."""
+    """Predictions of one class: correct ones, misses and false alarms.
+
+    Attributes:
+        result: scores of the class.
+        correct: number of its images with the correct prediction.
+        missed: wrong predictions of its images, each with its count, the most frequent first.
+        alarms: true classes of the images wrongly predicted as this class, likewise.
+    """
 
     result: ClassResult
-    found: int
+    correct: int
     missed: list[tuple[str, int]]
-    """What its images were called instead, and how many; the most frequent first."""
     alarms: list[tuple[str, int]]
-    """What the images wrongly called so really were, and how many."""
 
     @property
     def wrong(self) -> int:
-        """How many images were missed or wrongly called so."""
-        return self.result.images + self.result.predicted - 2 * self.found
+        """Number of misses and false alarms."""
+        return self.result.images + self.result.predicted - 2 * self.correct
 
 
-def write_card(folder: Path, repo_id: str | None = None) -> None:
+def write_card(folder: Path, repo_id: str | None = None, space_id: str | None = None) -> None:
     """Write README.md beside the report.json in `folder`, whole or not at all; see `render_card`.
 
     Raises:
-        FileNotFoundError: the folder holds no report.
-        pydantic.ValidationError: a fact of the report is missing, unknown or out of range.
+        FileNotFoundError: the folder has no report.
+        pydantic.ValidationError: a value of the report is missing, unknown or out of range.
     """
-    card = render_card(Report.read(folder), repo_id)
-    # A link in its place is replaced; what it leads to stays as it is.
+    card = render_card(Report.read(folder), repo_id, space_id)
+    # A symbolic link in its place is replaced; the file it points to stays as it is.
     partial = folder / f".{CARD_FILE}.partial"
     partial.unlink(missing_ok=True)
     partial.write_text(card, encoding="utf-8", newline="\n")
     partial.replace(folder / CARD_FILE)
 
 
-def render_card(report: Report, repo_id: str | None = None) -> str:
+def render_card(report: Report, repo_id: str | None = None, space_id: str | None = None) -> str:
     """Return the card as Markdown with YAML front matter.
 
     Args:
-        report: the facts; every number of the card is one of them or follows from them.
-        repo_id: where the model is published, as `user/name`; without it, the card's example
-            loads the model from the folder that it stands in.
+        report: source of every number in the card.
+        repo_id: repository of the model on the Hub, as `user/name`; without it, the card's example
+            loads the model from the current folder.
+        space_id: Space that serves the model, as `user/name`, to link to.
 
     Raises:
-        jinja2.UndefinedError: the template asks for something that the report does not hold.
-        ValueError: a fact that the template shows is None.
+        jinja2.UndefinedError: the template uses a value that the report lacks.
+        ValueError: a value that the template shows is None.
     """
-    name = repo_id.rpartition("/")[2] if repo_id else report.model.architecture
+    owner, _, name = (repo_id or report.model.architecture).rpartition("/")
     body = (
         _environment()
         .get_template(TEMPLATE_FILE)
         .render(
             **{part: getattr(report, part) for part in Report.model_fields if part != "figures"}
-            | _checks(report),
+            | _of_all_folds(report),
             figures={PurePosixPath(figure.file).stem: figure for figure in report.figures},
             splits={split.name: split for split in report.data.splits},
             missed=missed_promises(report),
@@ -81,9 +87,12 @@ def render_card(report: Report, repo_id: str | None = None) -> str:
                 if split.name == "validation" and not images
             ],
             outcomes=_outcomes(report.test),
-            kept=next(epoch for epoch in report.training.epochs if epoch.published),
+            published=next(epoch for epoch in report.training.epochs if epoch.published),
             decimals=formatting.decimals_for(report.test.images),
             name=name,
+            owner=owner or None,
+            repo_id=repo_id,
+            space_id=space_id,
             model_id=f"hf-hub:{repo_id}" if repo_id else "local-dir:.",
         )
     )
@@ -91,27 +100,27 @@ def render_card(report: Report, repo_id: str | None = None) -> str:
 
 
 def _rarest(report: Report) -> list[str]:
-    """Return the classes, those of the fewest training images first."""
+    """Return the classes, those with the fewest training images first."""
     counts = next(split.images_by_class for split in report.data.splits if split.name == "train")
     return sorted(report.model.labels, key=lambda label: counts.get(label, 0))
 
 
-def _checks(report: Report) -> dict[str, Any]:
-    """Return localization and robustness: of all folds, where there are any."""
+def _of_all_folds(report: Report) -> dict[str, Any]:
+    """Return localization and robustness: of all folds of a cross-validation, if there is one."""
     best = report.cross_validation or report
     return {"localization": best.localization, "robustness": best.robustness}
 
 
 @cache
 def _environment() -> Environment:
-    """Return Jinja that escapes all that the template shows and refuses what is missing.
+    """Return a Jinja environment that escapes every value and rejects missing ones.
 
     huggingface_hub's own `ModelCard.from_template` does neither.
     """
     environment = Environment(
         loader=PackageLoader("model_card.sections", package_path=""),
         undefined=StrictUndefined,
-        # What `finalize` and the macros return counts as escaped; nothing is escaped twice.
+        # The results of `finalize` and of macros count as escaped; nothing is escaped twice.
         autoescape=True,
         finalize=_finalize,
         trim_blocks=True,
@@ -138,9 +147,9 @@ def _environment() -> Environment:
 
 
 def _finalize(value: object) -> Markup:
-    """Escape what a template expression yields, unless it is Markdown already."""
+    """Escape the value of a template expression, unless it is Markdown already."""
     if value is None:
-        raise ValueError("The card's template shows a fact that is not known (None).")
+        raise ValueError("The card's template shows a value that is not known (None).")
     return value if isinstance(value, Markup) else formatting.escaped(str(value))
 
 
@@ -156,7 +165,7 @@ def _outcomes(test: TestResult) -> list[Outcome]:
     return [
         Outcome(
             result=result,
-            found=test.confusion[i][i],
+            correct=test.confusion[i][i],
             missed=others(test.confusion[i], i),
             alarms=others(columns[i], i),
         )

@@ -15,21 +15,21 @@ _NO_BREAK_SPACE, _WORD_JOINER = "\u00a0", "\u2060"
 _RANGE = f"–{_WORD_JOINER}"
 # With this many images, a hundredth of a per cent is one image.
 _IMAGES_FOR_TWO_DECIMALS = 10_000
-# Whatever Markdown, HTML or the Hub's formulae ($$…$$, \\(…\\)) could take for an instruction.
+# Characters with a meaning in Markdown, HTML or the formulas of the Hub ($$…$$, \\(…\\)).
 _SPECIAL = re.compile(r"""[&<>"`*\[\]|\\$~]|(?<![^\W_])_|_(?![^\W_])""")
 # At the start of a line these would open a list or a heading, draw a rule or underline a heading.
 _LINE_START = re.compile(r"^(?:[-+](?=\s|$)|-(?=[-\s]*$)|[=#]|[0-9]+[.)](?=\s|$))")
 
 
 def decimals_for(images: int) -> int:
-    """Return how many decimals a percentage of so many images deserves."""
+    """Return the number of decimals for a percentage of `images` images."""
     return 2 if images >= _IMAGES_FOR_TWO_DECIMALS else 1
 
 
 def rounded(value: float, decimals: int, whole: int) -> str:
-    """Round `value` (0 to `whole`) without ever rounding up to `whole` or down to 0.
+    """Round `value` (0 to `whole`), but never up to `whole` or down to 0: 99.97 becomes 99.9.
 
-    Only an exact 0 or `whole` is written so, and then without decimals: 99.97 becomes 99.9.
+    An exact 0 or `whole` has no decimals.
     """
     if value in (0, whole):
         return f"{value:.0f}"
@@ -38,7 +38,7 @@ def rounded(value: float, decimals: int, whole: int) -> str:
 
 
 def number(fraction: float, decimals: int = 1) -> str:
-    """Write a fraction of 1 as a percentage without its sign."""
+    """Write a fraction of 1 as a percentage without the percent sign."""
     return rounded(100 * fraction, decimals, 100)
 
 
@@ -48,7 +48,7 @@ def percent(fraction: float, decimals: int = 1) -> str:
 
 
 def interval(score: Score, decimals: int = 1) -> str:
-    """Write the 95 % interval of a proportion in per cent, without the sign: “89.1–99.6”."""
+    """Write the 95 % interval of a proportion in percent, without the sign: “89.1–99.6”."""
     return f"{number(score.low, decimals)}{_RANGE}{number(score.high, decimals)}"
 
 
@@ -73,19 +73,19 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
 
 
 def enumeration(words: list[str]) -> str:
-    """Join words as a sentence does: “a, b and c”."""
+    """Join words: “a, b and c”."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def shortlist(words: list[str], most: int = 40) -> str:
-    """Join words likewise, but only the first of more than `most`: “a, b and 98 more”."""
+    """Join words, but of more than `most` only the first: “a, b and 98 more”."""
     if len(words) <= most:
         return enumeration(words)
     return f"{', '.join(words[:most])} and {len(words) - most:,} more"
 
 
 def duration(seconds: float) -> str:
-    """Write a time in the two largest units that matter."""
+    """Write a time in its two largest units."""
     minutes, rest_s = divmod(round(seconds), 60)
     hours, minutes_left = divmod(minutes, 60)
     if hours:
@@ -103,22 +103,22 @@ def megabytes(size: int) -> str:
 
 
 def one_line(text: str) -> str:
-    """Put a name on one line and replace characters that can't be shown or encoded."""
+    """Put a name on one line and replace characters that can't be displayed or encoded."""
     words = re.sub(rf"[^\S{_NO_BREAK_SPACE}]+", " ", text).strip()
     return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs") else c for c in words)
 
 
 def escaped(text: str) -> Markup:
-    """Return Markdown that shows `text` as it is, in a paragraph, a table or an attribute.
+    """Return Markdown that displays `text` literally, in a paragraph, a table or an attribute.
 
-    Character references do so everywhere; a backslash would not inside HTML.
+    Character references work in all of them; a backslash does not work inside HTML.
     """
 
     def reference(match: re.Match[str]) -> str:
         return "".join(c if c in digits else f"&#{ord(c)};" for c in match[0])
 
     shown = _LINE_START.sub(reference, _SPECIAL.sub(reference, one_line(text)))
-    return Markup(shown)  # noqa: S704 -- escaping is what this function does
+    return Markup(shown)  # noqa: S704 -- this function escapes
 
 
 def fenced(code: str, language: str) -> Markup:
@@ -126,4 +126,4 @@ def fenced(code: str, language: str) -> Markup:
     longest = max((len(run) for run in re.findall("`+", code)), default=0)
     fence = "`" * max(3, longest + 1)
     block = f"{fence}{language}\n{code.strip()}\n{fence}"
-    return Markup(block)  # noqa: S704 -- nothing ends the block but its fence
+    return Markup(block)  # noqa: S704 -- only its fence ends the block

@@ -1,4 +1,4 @@
-"""The machine-readable head of the card, which the Hub files and searches the model by."""
+"""YAML front matter of the card, by which the Hub lists and searches the model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from model_card.schema.report import Report
 
 
 def card_data(report: Report, model_name: str) -> ModelCardData:
-    """Return the front matter; a key that does not apply, such as the base model, is left out."""
+    """Return the front matter, without the keys that do not apply."""
     on_hub = report.data.kind == "hub"
     data = ModelCardData(
         library_name="timm",
@@ -44,7 +44,7 @@ def card_data(report: Report, model_name: str) -> ModelCardData:
 
 
 def _license(license_id: str | None) -> str | None:
-    """Return the license as the Hub takes it: base weights may carry one that it does not list."""
+    """Return the license id, or "other" for one that the Hub does not list."""
     return license_id if license_id is None or license_id in LICENSES else "other"
 
 

@@ -98,7 +98,7 @@ LICENSES = {
 
 
 def suggested_license(text: str) -> str | None:
-    """Return the id that a text such as "Apache 2.0" or "GPLv3" most likely means."""
+    """Return the most likely id for a text such as "Apache 2.0" or "GPLv3"."""
     plain = re.sub(r"[\s_]+", "-", text.strip().lower())
     plain = re.sub(r"^the-|-(license|licence)\b|,|-version\b", "", plain)
     plain = re.sub(r"-?v(?=\d)", "-", plain)

@@ -1,22 +1,25 @@
-"""Sentences on what a model promises and its tests did not confirm."""
+"""Warnings of the card: promises of the model that its test images contradict."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from model_card.formatting import counted, decimals_for, percent
-from model_card.schema.reliability import Calibration, OodDetection, PredictionSets
+from model_card.schema.reliability import Calibration, OodDetection, OperatingPoint, PredictionSets
 from model_card.schema.report import Report
 from model_card.schema.robustness import Robustness
 
-# Of corrupted images, named wrongly without a word of doubt.
+# Largest acceptable share of unnoticed errors: wrong answers that are neither unsure nor unknown.
 MOST_UNNOTICED = 0.05
-# Of a class, to be named alone: with fewer, one of many classes is always far off by chance.
+# Classes with fewer test images are not named: one of many is always far off by chance.
 FEWEST_IMAGES = 10
 
 
 def missed_promises(report: Report) -> list[str]:
-    """Return a sentence for each promise that the test images, of all folds if any, contradict."""
+    """Return a sentence for each promise that the test images contradict.
+
+    The images of all folds decide where there are folds.
+    """
     folds = report.cross_validation
     reliability = (folds.reliability if folds else None) or report.reliability
     robustness = (folds.robustness if folds else None) or report.robustness
@@ -26,7 +29,8 @@ def missed_promises(report: Report) -> list[str]:
         found += _on_calibration(reliability.calibration)
         found += _on_sets(reliability.sets, decimals)
         if reliability.ood_detection is not None:
-            found += _on_known(reliability.ood_detection, decimals)
+            found += _on_rejected(reliability.ood_detection, decimals)
+        found += _on_errors(reliability.operating_point, decimals)
     if robustness is not None:
         found += _on_robustness(robustness)
     return found
@@ -36,17 +40,17 @@ def _on_calibration(calibration: Calibration) -> Iterator[str]:
     before, after = calibration.before, calibration.after
     if after.ece > max(before.ece, after.ece_by_chance):
         yield (
-            f"Calibration made the confidence worse: its error (ECE) went from "
-            f"{percent(before.ece, 2)} to {percent(after.ece, 2)}."
+            "Calibration made the confidence worse: the expected calibration error (ECE) rose "
+            f"from {percent(before.ece, 2)} to {percent(after.ece, 2)}."
         )
 
 
 def _on_sets(sets: PredictionSets, decimals: int) -> Iterator[str]:
     if sets.coverage.value < sets.target:
-        chance = ", which chance can explain" if sets.coverage.high >= sets.target else ""
+        chance = "; chance can explain the difference" if sets.coverage.high >= sets.target else ""
         yield (
-            f"The true class was among the candidates of "
-            f"{percent(sets.coverage.value, decimals)} of the images, not of the promised "
+            "The prediction sets contain the true class of "
+            f"{percent(sets.coverage.value, decimals)} of the images; the target is "
             f"{percent(sets.target)}{chance}."
         )
     low = [
@@ -56,31 +60,42 @@ def _on_sets(sets: PredictionSets, decimals: int) -> Iterator[str]:
     ]
     if low:
         worst = min(low, key=lambda result: result.coverage.value)
-        more = counted(len(low) - 1, "more class is", "more classes are")
+        more = counted(len(low) - 1, "other class is", "other classes are")
         yield (
-            f"Single classes are worse: {percent(worst.coverage.value)} for {worst.label}"
-            f"{f'; {more} below the promise, too' if len(low) > 1 else ''}."
+            f"The coverage of single classes is lower: {percent(worst.coverage.value)} for "
+            f"{worst.label}{f'; {more} below the target, too' if len(low) > 1 else ''}."
         )
 
 
-def _on_known(unknown: OodDetection, decimals: int) -> Iterator[str]:
+def _on_rejected(unknown: OodDetection, decimals: int) -> Iterator[str]:
     if unknown.test_rejected.low > unknown.allowed:
         yield (
-            f"{percent(unknown.test_rejected.value, decimals)} of the test images were called an "
-            f"unknown surface; at most {percent(unknown.allowed)} were promised."
+            f"{percent(unknown.test_rejected.value, decimals)} of the test images are rejected as "
+            f"unknown; the limit should reject at most {percent(unknown.allowed)}."
+        )
+
+
+def _on_errors(point: OperatingPoint, decimals: int) -> Iterator[str]:
+    accuracy = point.automatic_accuracy
+    unnoticed = 0 if accuracy is None else point.automatic * (1 - accuracy.value)
+    if unnoticed > MOST_UNNOTICED:
+        yield (
+            f"Errors can go unnoticed: {percent(unnoticed, decimals)} of the test images get a "
+            "wrong class that is neither unsure nor unknown."
         )
 
 
 def _on_robustness(robustness: Robustness) -> Iterator[str]:
-    limit = max(MOST_UNNOTICED, robustness.clean_unnoticed.high)
     worst = {
         kind.name: max(step.unnoticed.value for step in kind.steps) for kind in robustness.kinds
     }
-    bad = sorted((name for name in worst if worst[name] > limit), key=lambda name: -worst[name])
+    bad = sorted(
+        (name for name in worst if worst[name] > MOST_UNNOTICED), key=lambda name: -worst[name]
+    )
     if bad:
         more = counted(len(bad) - 1, "other corruption")
         yield (
-            f"Corrupted images can be named wrongly without a word of doubt: up to "
-            f"{percent(worst[bad[0]])} of them ({bad[0]})"
-            f"{f'; above {percent(limit)} under {more}, too' if len(bad) > 1 else ''}."
+            f"Errors on corrupted images can go unnoticed: up to {percent(worst[bad[0]])} of the "
+            f"images ({bad[0]})"
+            f"{f'; more than {percent(MOST_UNNOTICED)} under {more}' if len(bad) > 1 else ''}."
         )

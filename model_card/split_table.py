@@ -1,4 +1,4 @@
-"""Lay two reports side by side that differ in the split alone."""
+"""Compare two reports that differ in the split only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from model_card.schema.report import Report, Score
 
 
 def split_table(random: Report, grouped: Report) -> str:
-    """Return a Markdown table of what a random and a grouped split say of the same recipe."""
+    """Return a Markdown table with the accuracy of one recipe on a random and a grouped split."""
     rows = [
         "| Split | Test images | Of these overlap training | Accuracy | 95 % interval |",
         "| --- | ---: | ---: | ---: | ---: |",
@@ -15,7 +15,7 @@ def split_table(random: Report, grouped: Report) -> str:
     ]
     if random.unseen_test and not random.cross_validation:
         unseen = random.unseen_test
-        rows.append(_cells("– its images that overlap none", unseen.images, 0.0, unseen.accuracy))
+        rows.append(_cells("– its images without overlap", unseen.images, 0.0, unseen.accuracy))
     return "\n".join([*rows, _row("grouped", grouped)])
 
 

@@ -1,4 +1,4 @@
-"""A plausible report for tests: made up, but its numbers agree with each other."""
+"""A plausible report for tests: invented, but consistent."""
 
 from __future__ import annotations
 
@@ -155,18 +155,18 @@ def example_cross_validation() -> CrossValidation:
     )
 
 
-def example_epochs(count: int = 8, kept: int = 7) -> list[Epoch]:
-    """Return epochs whose losses fall, the validation loss with a bump after the kept one."""
+def example_epochs(count: int = 8, published: int = 7) -> list[Epoch]:
+    """Return epochs whose losses fall, the validation loss and rise after the published one."""
     return [
         Epoch(
             epoch=n,
             lr=1e-3 * (1 - (n - 1) / count),
             train_loss=round(1.8 * 0.55**n + 0.03, 4),
             train_accuracy=round(1 - 0.5 * 0.6**n, 4),
-            validation_loss=round(1.5 * 0.5**n + 0.05 + 0.01 * max(0, n - kept), 4),
-            validation_accuracy=round(1 - 0.4 * 0.55**n - 0.004 * max(0, n - kept), 4),
+            validation_loss=round(1.5 * 0.5**n + 0.05 + 0.01 * max(0, n - published), 4),
+            validation_accuracy=round(1 - 0.4 * 0.55**n - 0.004 * max(0, n - published), 4),
             seconds=71.5,
-            published=n == kept,
+            published=n == published,
         )
         for n in range(1, count + 1)
     ]
@@ -190,6 +190,7 @@ def example_training(**changes: object) -> Training:
             Setting(flag="--seed", value="0", default="0"),
         ],
         "epochs": example_epochs(),
+        "epoch_choice": "best",
         "stopped_early": False,
         "weights_averaged": False,
     }
@@ -225,8 +226,8 @@ def example_figures() -> list[Figure]:
             ("confusion_matrix", "Confusion matrix"),
             ("roc_curves", "ROC curves"),
             ("reliability", "Confidence and accuracy"),
-            ("novelty", "How strange images are"),
-            ("risk_coverage", "Mistakes by the share of images answered"),
+            ("novelty", "Novelty scores"),
+            ("risk_coverage", "Risk and coverage"),
         )
     ]
 

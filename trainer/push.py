@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> None:
         from trainer.publishing.hub import upload
 
         PHASES.start(UPLOAD.name)
-        print(upload.publish_model(folder, hub.repo_id, private=hub.private))
+        print(upload.publish_model(folder, hub.repo_id, private=hub.private, space_id=hub.space_id))
         if hub.space_id:
             PHASES.start(UPLOAD_SPACE.name)
             print(upload.publish_space(hub.repo_id, hub.space_id, private=hub.private))

@@ -1,4 +1,4 @@
-"""Draw how a model learned and how its test came out: pure functions from facts to figures."""
+"""Draw learning curves and test results: pure functions from report values to figures."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from model_card.figures.style import (
 from model_card.formatting import area, counted, percent
 from model_card.schema.report import ClassResult, Epoch, TestResult
 
-_CURVE_COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
-_MOST_CURVES_IN_COLOUR = 10
+_CURVE_COLORS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
+_MOST_CURVES_IN_COLOR = 10
 _MOST_CLASSES_WITH_SHARES = 12
-# A matrix of more can't be read, and its pixels grow by the square.
+# A larger matrix is unreadable, and its pixels grow with the square.
 MOST_CLASSES_IN_MATRIX = 40
 _MOST_CONFUSIONS = 20
 # False positive rates at which the enlarged panel ends, and by which most curves have risen.
@@ -61,22 +61,22 @@ def _plot_epochs(
     axes: Axes, epochs: Sequence[Epoch], train: list[float], validation: list[float]
 ) -> None:
     numbers = [epoch.epoch for epoch in epochs]
-    kept = next(i for i, epoch in enumerate(epochs) if epoch.published)
+    published = next(i for i, epoch in enumerate(epochs) if epoch.published)
     marker_size = 4 if len(epochs) <= 30 else 0
     axes.plot(numbers, train, "o--", color=ORANGE, markersize=marker_size, label="training")
     axes.plot(numbers, validation, "s-", color=BLUE, markersize=marker_size, label="validation")
-    axes.axvline(numbers[kept], color=GREY, linestyle=":", zorder=0)
+    axes.axvline(numbers[published], color=GREY, linestyle=":", zorder=0)
     axes.plot(
-        numbers[kept],
-        validation[kept],
+        numbers[published],
+        validation[published],
         "s",
         markersize=10,
         markerfacecolor="none",
         markeredgecolor=INK,
         markeredgewidth=1.5,
-        # The last epoch, or one that is always right, lies at the edge.
+        # The last epoch, or one with perfect accuracy, lies at the edge.
         clip_on=False,
-        label=f"published: epoch {numbers[kept]}",
+        label=f"published: epoch {numbers[published]}",
     )
     axes.set(xlabel="Epoch", xlim=(min(numbers) - 0.5, max(numbers) + 0.5))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -84,10 +84,10 @@ def _plot_epochs(
 
 @styled
 def confusion_matrix(test: TestResult) -> Figure:
-    """Draw how often each true class (row) was called which class (column).
+    """Draw the confusion matrix: true classes in rows, predicted classes in columns.
 
-    Colour is the share of the row: blue where the model is right, orange where it is wrong. Up to
-    a dozen classes, the share also stands in the cell; beyond that, at the end of the row.
+    The color is the share of the row: blue for correct predictions, orange for wrong ones. Up to
+    a dozen classes, the share is also in the cell; beyond that, at the end of the row.
     """
     counts = np.array(test.confusion)
     shares = counts / counts.sum(axis=1, keepdims=True)
@@ -116,23 +116,23 @@ def confusion_matrix(test: TestResult) -> Figure:
     axes.set_xticks(range(size), names, ha="right", va="center", rotation_mode="anchor")
     axes.tick_params(axis="x", rotation=40 if with_shares else 90)
     axes.set_yticks(range(size), names)
-    axes.set(xlabel="What the model called it", ylabel="What it is")
+    axes.set(xlabel="Predicted class", ylabel="True class")
     _draw_cell_borders(axes, size)
     if with_shares:
-        axes.set_title("Test images, and their share of the true class")
+        axes.set_title("Test images and share of the true class")
     else:
-        axes.set_title("Test images; at the right, the share found of each class")
-        found = axes.secondary_yaxis("right")
-        found.set_yticks(range(size), [percent(float(share)) for share in shares.diagonal()])
-        found.set_ylabel("Share found")
-        found.tick_params(length=0)
-        found.spines[:].set_visible(False)
+        axes.set_title("Test images; at the right, the sensitivity of each class")
+        right = axes.secondary_yaxis("right")
+        right.set_yticks(range(size), [percent(float(share)) for share in shares.diagonal()])
+        right.set_ylabel("Sensitivity")
+        right.tick_params(length=0)
+        right.spines[:].set_visible(False)
     return figure
 
 
 @styled
 def top_confusions(test: TestResult) -> Figure:
-    """Draw which class was taken for which most often, in place of a matrix of many classes."""
+    """Draw the most frequent confusions, in place of a matrix of many classes."""
     confusions = most_confused(test)
     shown = confusions[:_MOST_CONFUSIONS]
     figure = Figure(figsize=(8, 0.3 * max(len(shown), 2) + 1.1), layout="constrained")
@@ -172,16 +172,16 @@ def most_confused(test: TestResult) -> list[tuple[int, int, int]]:
 
 
 def _confusion_colors(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return RGB colours of the cells: a blue diagonal, orange for mistakes, white for none."""
+    """Return RGB colors of the cells: a blue diagonal, orange for mistakes, white for none."""
     blues, oranges = mpl.colormaps["Blues"], mpl.colormaps["Oranges"]
     # The square root lets a single mistake among a hundred images be seen.
-    colours = np.where(
+    colors = np.where(
         np.eye(len(shares), dtype=bool)[..., None],
         blues(0.85 * shares),
         oranges(0.12 + 0.6 * np.sqrt(shares)),
     )
-    colours[shares == 0] = (1, 1, 1, 1)
-    return colours
+    colors[shares == 0] = (1, 1, 1, 1)
+    return colors
 
 
 def _draw_cell_borders(axes: Axes, size: int) -> None:
@@ -197,18 +197,18 @@ def _draw_cell_borders(axes: Axes, size: int) -> None:
 def roc_curves(test: TestResult) -> Figure:
     """Draw the ROC curve of each class against the rest, whole and near its upper left corner.
 
-    With more than ten classes, only the ten of the lowest AUC are told apart.
+    With more than ten classes, only the ten with the lowest AUC have a color.
     """
     figure = Figure(figsize=(8, 4.9), layout="constrained")
     whole, corner = figure.subplots(1, 2)
-    # Those that hug the frame come first and thick, so that none hides the others.
+    # The best curves are drawn first and thick, so that none hides the others.
     ranked = sorted(test.classes, key=lambda result: -result.scores.auc.value)
-    others, told_apart = ranked[:-_MOST_CURVES_IN_COLOUR], ranked[-_MOST_CURVES_IN_COLOUR:]
+    others, colored = ranked[:-_MOST_CURVES_IN_COLOR], ranked[-_MOST_CURVES_IN_COLOR:]
     for axes in (whole, corner):
-        _plot_curves(axes, others, told_apart)
-    whole.set_ylabel("True positive rate (found)")
+        _plot_curves(axes, others, colored)
+    whole.set_ylabel("True positive rate")
     whole.plot([0, 1], [0, 1], ":", color=GREY, linewidth=1)
-    whole.text(0.55, 0.5, "guessing", color=GREY)
+    whole.text(0.55, 0.5, "chance", color=GREY)
     whole.set(title="One class against the rest", xlim=(-0.01, 1), ylim=(0, 1.02))
     bottom = _zoom_bottom(test.classes)
     margin = 0.03 * (1 - bottom)
@@ -218,14 +218,12 @@ def roc_curves(test: TestResult) -> Figure:
         ylim=(bottom, 1 + margin),
     )
     handles, labels = whole.get_legend_handles_labels()
-    # The worst classes are the ones to look for.
+    # The worst classes first.
     figure.legend(handles[::-1], labels[::-1], loc="outside lower center", ncols=2)
     return figure
 
 
-def _plot_curves(
-    axes: Axes, others: Sequence[ClassResult], told_apart: Sequence[ClassResult]
-) -> None:
+def _plot_curves(axes: Axes, others: Sequence[ClassResult], colored: Sequence[ClassResult]) -> None:
     """Plot curves, the best first; the last is the thinnest and on top."""
     for i, result in enumerate(others, start=1 - len(others)):
         lowest = area(result.scores.auc.value)
@@ -235,16 +233,16 @@ def _plot_curves(
             else f"AUC {lowest} or more: {counted(len(others), 'other class', 'other classes')}"
         )
         axes.plot(*_points(result), color="#c4cad0", linewidth=1.2, label=label)
-    for i, result in enumerate(told_apart):
+    for i, result in enumerate(colored):
         axes.plot(
             *_points(result),
-            color=_CURVE_COLOURS[i % len(_CURVE_COLOURS)],
-            linestyle="-" if i < len(_CURVE_COLOURS) else (0, (4, 2)),
-            linewidth=1.5 + 0.45 * (len(told_apart) - 1 - i),
+            color=_CURVE_COLORS[i % len(_CURVE_COLORS)],
+            linestyle="-" if i < len(_CURVE_COLORS) else (0, (4, 2)),
+            linewidth=1.5 + 0.45 * (len(colored) - 1 - i),
             # The name comes last: matplotlib hides labels that begin with an underscore.
             label=f"AUC {area(result.scores.auc.value)}: {shortened(result.label)}",
         )
-    axes.set_xlabel("False positive rate (false alarms)")
+    axes.set_xlabel("False positive rate")
 
 
 def _points(result: ClassResult) -> tuple[list[float], list[float]]:
@@ -252,6 +250,6 @@ def _points(result: ClassResult) -> tuple[list[float], list[float]]:
 
 
 def _zoom_bottom(classes: Sequence[ClassResult]) -> float:
-    """Return a round number below all curves, but for their first steep rise."""
+    """Return a round number below all curves after their first steep rise."""
     lowest = min(float(np.interp(_STEEP_RISE, *_points(result))) for result in classes)
     return min(0.9, math.floor(10 * lowest) / 10)

@@ -1,4 +1,4 @@
-"""Draw heatmaps and what a model bears, and say what each figure shows."""
+"""Draw heatmaps and robustness, and write an alternative text for each figure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from model_card.schema.robustness import Robustness
 
 @dataclass(frozen=True)
 class Explained:
-    """A test image, what the model called it, and where it saw that: a picture to lay over it."""
+    """A test image, its prediction and its heatmap, a picture to lay over it."""
 
     image: Image.Image
     heat: Image.Image
@@ -31,21 +31,21 @@ class Explained:
 
 def write_heatmaps(explained: Sequence[Explained], folder: Path) -> Figure:
     """Write `figures/heatmaps.png` into `folder`; return its entry of `Report.figures`."""
-    wrong = [f"{one.label} called {one.prediction}" for one in explained if not _right(one)]
+    wrong = [f"{one.label} predicted as {one.prediction}" for one in explained if not _right(one)]
     return write_figure(
         folder,
         "heatmaps",
         heatmaps(explained),
-        "Where the model looks",
-        f"{counted(len(explained), 'test image')}, each beside itself with a heatmap of the class "
-        f"that the model named; {counted(len(wrong), 'wrong answer')}"
+        "Heatmaps",
+        f"{counted(len(explained), 'test image')}, each with a heatmap of its predicted class "
+        f"beside it; {counted(len(wrong), 'wrong prediction')}"
         + (f": {enumeration(wrong)}." if wrong else "."),
     )
 
 
 @styled
 def heatmaps(explained: Sequence[Explained]) -> Drawing:
-    """Draw images in pairs: as they are, and with what speaks for the named class."""
+    """Draw each image twice: alone, and with the heatmap of its predicted class."""
     figure, grid = photo_grid(2 * len(explained), title_inches=0.4)
     for axes, over, one in zip(grid[::2], grid[1::2], explained, strict=True):
         show_photo(axes, one.image, GREY, 1)
@@ -64,7 +64,6 @@ def _right(one: Explained) -> bool:
 
 def write_robustness(found: Robustness, folder: Path) -> Figure:
     """Write `figures/robustness.png` into `folder`; return its entry of `Report.figures`."""
-    worst = min(found.kinds, key=lambda kind: kind.steps[-1].accuracy.value)
     kinds = [
         f"{kind.name} {percent(kind.steps[0].accuracy.value)} to "
         f"{percent(kind.steps[-1].accuracy.value)}"
@@ -76,14 +75,14 @@ def write_robustness(found: Robustness, folder: Path) -> Figure:
         robustness(found),
         "Accuracy on corrupted images",
         f"Accuracy on {counted(found.images, 'test image')} by kind and severity of corruption; "
-        f"{percent(found.clean.value)} as they are. From weakest to strongest: "
-        f"{enumeration(kinds)}. Worst at full severity: {worst.name}.",
+        f"{percent(found.clean.value)} without corruption. From lowest to highest severity: "
+        f"{enumeration(kinds)}. Worst at the highest severity: {found.worst.name}.",
     )
 
 
 @styled
 def robustness(found: Robustness) -> Drawing:
-    """Draw a table of accuracies: a row for each kind, colored by how much is lost."""
+    """Draw a table of accuracies: a row for each corruption, colored by the loss of accuracy."""
     values = np.array([[step.accuracy.value for step in kind.steps] for kind in found.kinds])
     rows, columns = values.shape
     figure = Drawing(figsize=(8, 0.42 * rows + 1.3), layout="constrained")
@@ -110,12 +109,12 @@ def robustness(found: Robustness) -> Drawing:
             color=PAPER if lost[row, column] > 0.5 else INK,
         )
     axes.set_yticks(range(rows), [f"{kind.name} ({kind.unit})" for kind in found.kinds])
-    axes.set_xticks(range(columns), ["weakest", *[""] * (columns - 2), "strongest"])
+    axes.set_xticks(range(columns), ["lowest severity", *[""] * (columns - 2), "highest severity"])
     axes.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
     axes.grid(False)
     axes.grid(True, which="minor", color=PAPER, linewidth=2)
     axes.tick_params(which="both", length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(f"Accuracy in %; {percent(found.clean.value)} on the images as they are")
+    axes.set_title(f"Accuracy in % ({percent(found.clean.value)} without corruption)")
     return figure

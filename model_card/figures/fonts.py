@@ -1,4 +1,4 @@
-"""Fonts for names that matplotlib's own font can't write, found by the characters they cover."""
+"""Fonts for names that matplotlib's own font can't write, chosen by the characters they cover."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from matplotlib.ft2font import FT2Font
 
 logger = logging.getLogger(__name__)
 
-# It comes with matplotlib.
+# Part of matplotlib.
 BASE = "DejaVu Sans"
-# Where several fonts cover as much.
+# Preferred among fonts that cover equally much.
 _PREFERRED = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
@@ -25,7 +25,7 @@ _PREFERRED = (
     "Nirmala UI",
 )
 _EAST_ASIAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC", "FULLWIDTH")
-# It covers everything, by boxes.
+# Covers everything, with boxes.
 _LAST_RESORT = "Last Resort"
 _NORMAL_WEIGHT, _LISTED = 400, 12
 _EAST_ASIAN_PACKAGES = "Debian and Ubuntu: fonts-noto-cjk; Fedora: google-noto-sans-cjk-fonts"
@@ -34,14 +34,14 @@ _reported: set[str] = set()
 
 
 def families_for(text: str) -> list[str]:
-    """Return the families that together write a text, as far as installed fonts can.
+    """Return the font families that together cover a text, as far as installed fonts can.
 
-    What no font can write is reported once, with the package to install.
+    Characters that no font covers are reported once, with the package to install.
     """
-    foreign = frozenset(c for c in text if ord(c) not in _covered(_base_file()) and _is_shown(c))
-    if not foreign:
+    uncovered = frozenset(c for c in text if ord(c) not in _covered(_base_file()) and _is_shown(c))
+    if not uncovered:
         return [BASE]
-    families, left = _fallbacks(foreign)
+    families, left = _fallbacks(uncovered)
     if left:
         _report_missing(left)
     return [BASE, *families]

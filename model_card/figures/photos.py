@@ -1,4 +1,4 @@
-"""Draw images as the test and the training saw them: pure functions from images to figures."""
+"""Draw images of classes, tests and training: pure functions from images to figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from model_card.schema.report import Mistake
 
 @dataclass(frozen=True)
 class Sample:
-    """A test image with what the model made of it."""
+    """A test image and its prediction."""
 
     image: Image.Image
     label: str
@@ -27,8 +27,18 @@ class Sample:
 
     @property
     def right(self) -> bool:
-        """Whether the model named the true class."""
+        """Whether the prediction is correct."""
         return self.prediction == self.label
+
+
+@styled
+def class_examples(examples: Sequence[tuple[str, Image.Image]]) -> Figure:
+    """Draw an image of each class under the name of the class."""
+    figure, grid = photo_grid(len(examples), title_inches=0.25, small=True)
+    for axes, (label, image) in zip(grid, examples, strict=True):
+        show_photo(axes, image, GREY, 1)
+        axes.set_title(shortened(label, 18), fontsize=9)
+    return figure
 
 
 @styled
@@ -75,9 +85,11 @@ def augmentations(original: Image.Image, augmented: Sequence[Image.Image]) -> Fi
     return figure
 
 
-def photo_grid(count: int, title_inches: float) -> tuple[Figure, list[Axes]]:
-    """Return a figure with `count` places for photographs, smaller ones where there are many."""
-    columns, tile_inches = (4, 2.0) if count <= 12 else (6, 1.5)
+def photo_grid(
+    count: int, title_inches: float, *, small: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with `count` places for photographs; of more than 12, each is small."""
+    columns, tile_inches = (6, 1.5) if small or count > 12 else (4, 2.0)
     columns = min(columns, count)
     rows = -(-count // columns)
     size = (columns * tile_inches, rows * (tile_inches + title_inches))
@@ -89,7 +101,7 @@ def photo_grid(count: int, title_inches: float) -> tuple[Figure, list[Axes]]:
 
 
 def show_photo(axes: Axes, image: Image.Image, frame_color: str, frame_width: float) -> None:
-    """Draw one photograph into its place, with a frame."""
+    """Draw one photograph with a frame."""
     axes.imshow(np.asarray(image.convert("RGB")))
     axes.grid(False)
     axes.set(xticks=[], yticks=[])

@@ -1,4 +1,4 @@
-"""Write the figures of calibration, rejection and operating point, and say what each shows."""
+"""Write the figures of calibration, OOD detection and operating point."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write_reliability_figures(reliability: Reliability, folder: Path) -> list[Fi
             folder,
             "risk_coverage",
             reliability_charts.risk_coverage(point, point.curve.risk[-1]),
-            "Mistakes by the share of images answered",
+            "Risk and coverage",
             _describe_risk(point),
         ),
     ]
@@ -41,7 +41,7 @@ def write_reliability_figures(reliability: Reliability, folder: Path) -> list[Fi
                 folder,
                 "novelty",
                 reliability_charts.novelty(reliability.ood_detection),
-                "How strange known and foreign images are",
+                "Novelty scores of test images and OOD images",
                 _describe_novelty(reliability.ood_detection),
             ),
         )
@@ -58,33 +58,33 @@ def _describe_reliability(calibration: Calibration) -> str:
         ]
     )
     return (
-        "Reliability diagram, as trained and calibrated. The expected calibration error goes from "
-        f"{percent(before.ece)} to {percent(after.ece)}. Calibrated, right were {bins}."
+        "Reliability diagram before and after calibration. The expected calibration error goes "
+        f"from {percent(before.ece)} to {percent(after.ece)}. After calibration, the accuracy is "
+        f"{bins}."
     )
 
 
 def _describe_risk(point: OperatingPoint) -> str:
     everything = point.curve.risk[-1]
     start = (
-        "Share of mistakes by the share of images answered without a person: "
+        "Error rate by the share of images answered automatically: "
         f"{percent(everything)} if all are"
     )
     if point.automatic_accuracy is None:
         return f"{start}; at the operating point, none are."
-    taken = 1 - point.unsure.value - point.unknown.value
     return (
-        f"{start}; at the operating point {percent(taken)} are, and "
+        f"{start}; at the operating point {percent(point.automatic)} are, and "
         f"{percent(1 - point.automatic_accuracy.value)} of those answers are wrong."
     )
 
 
 def _describe_novelty(unknown: OodDetection) -> str:
     kinds = [
-        f"{kind.kind} {kind.novelty.p50:.1f}, {percent(kind.rejected.value)} beyond"
+        f"{kind.kind} {kind.novelty.p50:.1f}, {percent(kind.rejected.value)} above the limit"
         for kind in unknown.kinds
     ]
     return (
-        "Novelty of images in units of the limit, by kind. Median of the test images "
-        f"{unknown.reference_novelty.p50:.2f}, {percent(unknown.test_rejected.value)} beyond the "
-        f"limit; of foreign images: {enumeration(kinds)}."
+        "Novelty scores in units of the limit, by kind of image. Median of the test images "
+        f"{unknown.reference_novelty.p50:.2f}, {percent(unknown.test_rejected.value)} above the "
+        f"limit; of OOD images: {enumeration(kinds)}."
     )

@@ -1,4 +1,4 @@
-"""Draw whether predictions can be acted on: pure functions from facts to figures."""
+"""Draw calibration, risk and novelty scores: pure functions from report values to figures."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from model_card.schema.reliability import (
     Spread,
 )
 
-# What so few images say is mostly chance.
+# The accuracy of fewer images is mostly chance.
 FEW_IMAGES = 10
 
 
 @styled
 def reliability_diagram(calibration: Calibration) -> Figure:
-    """Draw accuracy by confidence, before and after the temperature, and where the images lie."""
+    """Draw accuracy and number of images by confidence, before and after calibration."""
     figure = Figure(figsize=(8, 4.6), layout="constrained")
     axes = figure.subplots(2, 2, sharex=True, height_ratios=(3, 1))
-    columns = (("As trained", calibration.before), ("Calibrated", calibration.after))
+    columns = (("Before calibration", calibration.before), ("After", calibration.after))
     for column, (title, agreement) in enumerate(columns):
         _plot_reliability(axes[0][column], agreement)
         axes[0][column].set_title(f"{title}: ECE {percent(agreement.ece)}")
@@ -44,13 +44,13 @@ def reliability_diagram(calibration: Calibration) -> Figure:
             axes[row][column].xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
             axes[row][column].yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     figure.supxlabel(
-        "Above each bar: how many images; pale bars stand for fewer than ten. "
-        "Hatched: the gap to the confidence.",
+        "Above each bar: number of images; bars of fewer than ten are pale. "
+        "Hatched: gap between accuracy and confidence.",
         fontsize=8,
         color=GREY,
     )
-    axes[0][0].set_ylabel("Share that is right")
-    axes[1][0].set_ylabel("Images")
+    axes[0][0].set_ylabel("Accuracy")
+    axes[1][0].set_ylabel("Share of images")
     return figure
 
 
@@ -59,9 +59,9 @@ def _plot_reliability(axes: Axes, agreement: Agreement) -> None:
     for b in agreement.bins:
         low, high = sorted((b.accuracy, b.confidence))
         centre, width = (b.low + b.high) / 2, b.high - b.low
-        strength = 0.85 if b.images >= FEW_IMAGES else 0.25
-        axes.bar(centre, b.accuracy, width, color=BLUE, alpha=strength, edgecolor="white")
-        # What the error sums up.
+        opacity = 0.85 if b.images >= FEW_IMAGES else 0.25
+        axes.bar(centre, b.accuracy, width, color=BLUE, alpha=opacity, edgecolor="white")
+        # The calibration error is the weighted sum of these gaps.
         axes.bar(
             centre,
             high - low,
@@ -86,29 +86,31 @@ def _plot_reliability(axes: Axes, agreement: Agreement) -> None:
 
 @styled
 def risk_coverage(point: OperatingPoint, error_rate: float) -> Figure:
-    """Draw how mistakes fall when only the most confident answers are taken."""
+    """Draw the error rate against the share of images that are answered automatically."""
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.subplots()
     curve = point.curve
-    axes.step(curve.coverage, curve.risk, color=BLUE, where="post", label="answers taken")
+    axes.step(curve.coverage, curve.risk, color=BLUE, where="post", label="accepted answers")
     axes.axhline(
-        error_rate, color=GREY, linestyle=":", label=f"all answers: {percent(error_rate)} wrong"
+        error_rate,
+        color=GREY,
+        linestyle=":",
+        label=f"all answers accepted: {percent(error_rate)} wrong",
     )
     if point.automatic_accuracy is not None:
-        taken = 1 - point.unsure.value - point.unknown.value
         axes.plot(
-            taken,
+            point.automatic,
             1 - point.automatic_accuracy.value,
             "o",
             color=ORANGE,
             markeredgecolor=INK,
             markersize=9,
-            label=f"operating point: {percent(taken)} taken, "
+            label=f"operating point: {percent(point.automatic)} accepted, "
             f"{percent(1 - point.automatic_accuracy.value)} of them wrong",
         )
     axes.set(
-        xlabel="Share of images answered without a person, the most confident first",
-        ylabel="Share of these that is wrong",
+        xlabel="Coverage: share of images answered automatically, the most confident first",
+        ylabel="Risk: error rate",
         xlim=(0, 1.01),
         ylim=(0, max(0.01, 1.15 * max(curve.risk))),
     )
@@ -120,14 +122,14 @@ def risk_coverage(point: OperatingPoint, error_rate: float) -> Figure:
 
 @styled
 def novelty(unknown: OodDetection) -> Figure:
-    """Draw how far known and foreign images lie from what was trained on, with the limit."""
-    rows: list[tuple[str, Spread, str]] = [("test images (known)", unknown.reference_novelty, BLUE)]
+    """Draw the novelty scores of test images and OOD images, with the limit."""
+    rows: list[tuple[str, Spread, str]] = [("test images", unknown.reference_novelty, BLUE)]
     rows += [(kind.kind, kind.novelty, ORANGE) for kind in unknown.kinds]
     figure = Figure(figsize=(8, 0.42 * len(rows) + 1.4), layout="constrained")
     axes = figure.subplots()
-    for row, (_, spread, colour) in enumerate(rows):
-        axes.plot([spread.p5, spread.p95], [row, row], color=colour, linewidth=1.5)
-        axes.barh(row, spread.p75 - spread.p25, 0.5, spread.p25, color=colour, edgecolor=INK)
+    for row, (_, spread, color) in enumerate(rows):
+        axes.plot([spread.p5, spread.p95], [row, row], color=color, linewidth=1.5)
+        axes.barh(row, spread.p75 - spread.p25, 0.5, spread.p25, color=color, edgecolor=INK)
         axes.plot([spread.p50, spread.p50], [row - 0.25, row + 0.25], color=INK, linewidth=2)
     axes.axvline(1, color=RED, linestyle="--")
     axes.annotate("limit", (1, -0.6), (4, 0), textcoords="offset points", color=RED, va="center")
@@ -137,7 +139,9 @@ def novelty(unknown: OodDetection) -> Figure:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_yticks(range(len(rows)), [shortened(name, 40) for name, _, _ in rows])
     axes.set_ylim(len(rows) - 0.4, -0.9)
-    axes.set_xlabel("Novelty, in units of the limit (median, quarters, 5th to 95th percentile)")
+    axes.set_xlabel(
+        "Novelty score in units of the limit (median, quartiles, 5th to 95th percentile)"
+    )
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", color=LIGHT_GREY)
     return figure

@@ -1,4 +1,4 @@
-"""Write the figures into a folder and say in words what each shows, for those who can't see it."""
+"""Write the figures into a folder, each with an alternative text for screen readers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from model_card.schema.report import CrossValidation, Epoch, Figure, Mistake, Te
 __all__ = [
     "Sample",
     "write_augmentations",
+    "write_class_examples",
     "write_figure",
     "write_fold_figures",
     "write_mistakes",
@@ -68,13 +69,24 @@ def _write_confusions(test: TestResult, folder: Path, prefix: str) -> Figure:
     )
 
 
+def write_class_examples(examples: Sequence[tuple[str, Image.Image]], folder: Path) -> Figure:
+    """Write the figure of a test image of each class; see `write_report_figures`."""
+    return write_figure(
+        folder,
+        "classes",
+        photos.class_examples(examples),
+        "A test image of each class",
+        f"A test image of each class: {enumeration([label for label, _ in examples])}.",
+    )
+
+
 def write_samples(samples: Sequence[Sample], folder: Path) -> Figure:
-    """Write the figure of test images with truth and prediction, likewise."""
+    """Write the figure of test images with true and predicted class, likewise."""
     return write_figure(
         folder,
         "sample_predictions",
         photos.sample_predictions(samples),
-        "Test images and what the model called them",
+        "Test images and their predictions",
         _describe_samples(samples),
     )
 
@@ -94,19 +106,19 @@ def write_augmentations(
 
 
 def write_fold_figures(result: CrossValidation, folder: Path) -> list[Figure]:
-    """Write what the folds of a cross-validation came to, likewise."""
+    """Write the confusions of all folds of a cross-validation, likewise."""
     return [_write_confusions(result.all_images, folder, "fold_")]
 
 
 def write_mistakes(mistakes: Sequence[tuple[Mistake, Image.Image]], folder: Path) -> Figure:
-    """Write a picture of wrongly classified images under their file names, likewise."""
+    """Write the figure of misclassified images under their file names, likewise."""
     return write_figure(
         folder,
         "mistakes",
         photos.mistakes(mistakes),
-        "Images whose class was not found",
-        f"{counted(len(mistakes), 'wrongly classified image')}, the most confident first: "
-        + shortlist([f"{m.file} ({m.label}) called {m.prediction}" for m, _ in mistakes], 6)
+        "Misclassified images",
+        f"{counted(len(mistakes), 'misclassified image')}, the most confident first: "
+        + shortlist([f"{m.file} ({m.label}) predicted as {m.prediction}" for m, _ in mistakes], 6)
         + ".",
     )
 
@@ -120,20 +132,21 @@ def write_figure(folder: Path, name: str, drawing: Drawing, title: str, alt: str
 
 def _describe_learning(epochs: Sequence[Epoch]) -> str:
     first, last = epochs[0], epochs[-1]
-    kept = next(epoch for epoch in epochs if epoch.published)
-    kept_values = (
-        f"training loss {kept.train_loss:.4f} and accuracy {percent(kept.train_accuracy)}, "
-        f"validation loss {kept.validation_loss:.4f} "
-        f"and accuracy {percent(kept.validation_accuracy)}"
+    published = next(epoch for epoch in epochs if epoch.published)
+    values = (
+        f"training loss {published.train_loss:.4f} "
+        f"and accuracy {percent(published.train_accuracy)}, "
+        f"validation loss {published.validation_loss:.4f} "
+        f"and accuracy {percent(published.validation_accuracy)}"
     )
     if len(epochs) == 1:
-        return f"Loss and accuracy after the only epoch: {kept_values}."
+        return f"Loss and accuracy after the only epoch: {values}."
     return (
         f"Loss and accuracy over {len(epochs)} epochs. Training loss goes from "
         f"{first.train_loss:.4f} to {last.train_loss:.4f}, validation loss from "
         f"{first.validation_loss:.4f} to {last.validation_loss:.4f}; validation accuracy goes from "
         f"{percent(first.validation_accuracy)} to {percent(last.validation_accuracy)}. "
-        f"Epoch {kept.epoch} was published: {kept_values}."
+        f"Epoch {published.epoch} was published: {values}."
     )
 
 
@@ -142,15 +155,15 @@ def _describe_confusion(test: TestResult, what: str) -> str:
     right = test.images - len(test.mistakes)
     start = (
         f"{what} of {counted(len(labels), 'class', 'classes')}: "
-        f"{right:,} of {counted(test.images, 'test image')} got the right class"
+        f"{right:,} of {counted(test.images, 'test image')} are classified correctly"
     )
     confusions = charts.most_confused(test)
     if not confusions:
         return f"{start}."
     count, i, j = confusions[0]
     return (
-        f"{start}. Confused most often: of {counted(test.classes[i].images, 'image')} "
-        f"of {labels[i]}, {count:,} {'was' if count == 1 else 'were'} called {labels[j]}."
+        f"{start}. Most frequent confusion: of {counted(test.classes[i].images, 'image')} "
+        f"of {labels[i]}, {count:,} {'is' if count == 1 else 'are'} predicted as {labels[j]}."
     )
 
 
@@ -169,12 +182,13 @@ def _describe_curves(test: TestResult) -> str:
 
 def _describe_samples(samples: Sequence[Sample]) -> str:
     wrong = [
-        f"{sample.label} called {sample.prediction} with {percent(sample.confidence)} confidence"
+        f"{sample.label} predicted as {sample.prediction} with {percent(sample.confidence)} "
+        "confidence"
         for sample in samples
         if not sample.right
     ]
     start = (
-        f"{counted(len(samples), 'test image')}, {len(samples) - len(wrong)} called rightly "
-        f"and {len(wrong)} wrongly"
+        f"{counted(len(samples), 'test image')}, {len(samples) - len(wrong)} classified correctly "
+        f"and {len(wrong)} incorrectly"
     )
     return f"{start}: {enumeration(wrong)}." if wrong else f"{start}."

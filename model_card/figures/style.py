@@ -1,4 +1,4 @@
-"""The one look of all figures, and how they become small, reproducible PNG files."""
+"""Style of all figures, and their export as small, reproducible PNG files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from model_card.figures.fonts import BASE, families_for
 from model_card.formatting import one_line
 
 INK, GREY, LIGHT_GREY, PAPER = "#1f2328", "#6e7781", "#e4e7eb", "#ffffff"
-# Okabe and Ito's colours, which people with any kind of colour vision can tell apart.
+# Okabe and Ito's palette, safe for every kind of color vision.
 BLUE, ORANGE, GREEN = "#0072b2", "#e69f00", "#009e73"
 RED, PURPLE, SKY = "#d55e00", "#cc79a7", "#56b4e9"
 # At 8 inches, a chart has 1,200 pixels: sharp at the Hub's 800 on a screen of double density.
@@ -28,7 +28,7 @@ _SETTINGS: dict[Any, Any] = {
     "font.size": 10,
     "text.color": INK,
     "text.parse_math": False,  # a "$" in a class name opens no formula
-    # Explicit, because a transparent picture is unreadable on the Hub's dark pages.
+    # Opaque, because a transparent picture is unreadable on the dark pages of the Hub.
     "figure.facecolor": PAPER,
     "figure.dpi": CHART_PIXELS_PER_INCH,
     "savefig.dpi": "figure",
@@ -53,7 +53,7 @@ styled = mpl.rc_context(_SETTINGS)  # a decorator of functions that draw or save
 
 
 def shortened(name: str, letters: int = 26) -> str:
-    """Return a class name that fits beside an axis; its end is kept, for it often tells most."""
+    """Return a class name that fits beside an axis; its end stays, often the most specific part."""
     name = one_line(name)
     if len(name) <= letters:
         return name
@@ -64,10 +64,10 @@ def shortened(name: str, letters: int = 26) -> str:
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG; the same figure gives the same bytes.
 
-    A palette of 256 colours makes the file of a photograph a third of the size.
+    A palette of 256 colors makes the file of a photograph a third of the size.
     """
     drawn = _drawn(figure)
-    # Only now all texts are there: matplotlib writes some beside an axis as it draws.
+    # Not earlier: matplotlib creates some tick labels while it draws.
     texts = [text for text in figure.findobj(Text) if isinstance(text, Text)]
     families = families_for("".join(text.get_text() for text in texts))
     if families != [BASE]:
@@ -83,8 +83,8 @@ def save_figure(figure: Figure, path: Path) -> None:
 def _drawn(figure: Figure) -> BytesIO:
     buffer = BytesIO()
     with warnings.catch_warnings():
-        # One line of `families_for` says it, instead of one a character and figure.
+        # `families_for` reports it in one line, instead of one per character and figure.
         warnings.filterwarnings("ignore", r"(?s)Glyph .* missing from", UserWarning)
-        # Without this entry there is nothing of the machine in the file, not even a version.
+        # Otherwise the file would hold the version of matplotlib, and its bytes would differ.
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer

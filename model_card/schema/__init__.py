@@ -1,1 +1,1 @@
-"""The typed report of a run; the Hub, the card and the Space read it."""
+"""The typed report of a run, read by the model card and the Space."""

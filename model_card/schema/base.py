@@ -1,4 +1,4 @@
-"""What every part of a report is made of: facts that are frozen, complete and finite."""
+"""Base classes of the report: frozen, complete and finite values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Schema(BaseModel):
-    """Base of every part of the report: frozen, complete, finite."""
+    """Base of every object in the report: frozen, complete, finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

@@ -1,4 +1,4 @@
-"""Checksums of a published folder, by which damage is noticed before anybody downloads it."""
+"""Checksums of a published folder, which reveal damage before anybody downloads it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _NUMBERS = re.compile(r"\[\n([\d\s.,eE+-]+)\]")
 
 
 def published_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield name and path of what lies in a published folder, sorted; hidden files stay at home.
+    """Yield name and path of the files in a published folder, sorted, without hidden files.
 
-    Links are not followed: what they lead to belongs to somebody else.
+    Symbolic links are not followed: their targets are not part of the folder.
     """
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
@@ -38,15 +38,15 @@ def seal(text: str) -> str:
     """Return a JSON object with its own checksum as last entry; lists of numbers take one line."""
     facts = json.loads(text)
     sealed = json.dumps(facts | {OWN_CHECKSUM: _checksum(facts)}, indent=2, ensure_ascii=False)
-    # A confusion matrix of 1,000 classes would have a million lines.
+    # Otherwise a confusion matrix of 1,000 classes would have a million lines.
     return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", sealed)
 
 
 def unseal(text: str) -> Any:
-    """Return the object that `seal` was given, or one that was never sealed.
+    """Return the object that `seal` wrote, or an unsealed one, without its checksum.
 
     Raises:
-        ValueError: it is no JSON, or was changed since.
+        ValueError: the text is not JSON, or was changed after it was sealed.
     """
     facts = json.loads(text)
     own = facts.pop(OWN_CHECKSUM, None) if isinstance(facts, dict) else None

@@ -1,4 +1,4 @@
-"""Whether a model looks at the defect: the facts of its heatmaps against marked boxes."""
+"""Localization: agreement of heatmaps with annotated bounding boxes."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from model_card.schema.base import Schema, Score
 
 
 class ClassLocalization(Schema):
-    """Heatmaps of one class, on its test images that have boxes."""
+    """Heatmaps of one class, on its test images with boxes."""
 
     label: str
     images: int = Field(gt=0)
-    area: float = Field(gt=0, le=1, description="mean share of the image that its boxes cover")
-    energy: float = Field(ge=0, le=1, description="mean share of the heatmap that lies in boxes")
-    energy_lift: float = Field(ge=0, description="energy by area; 1 is chance")
-    pointing: Score = Field(description="share of images whose hottest pixel lies in a box")
-    pointing_lift: float = Field(ge=0, description="pointing by area; 1 is chance")
+    area: float = Field(gt=0, le=1, description="mean share of the image covered by its boxes")
+    energy: float = Field(ge=0, le=1, description="mean share of the heatmap inside its boxes")
+    energy_lift: float = Field(ge=0, description="ratio of energy to area; 1 is chance")
+    pointing: Score = Field(description="share of images with the hottest pixel in a box")
+    pointing_lift: float = Field(ge=0, description="ratio of pointing to area; 1 is chance")
 
 
 class Localization(Schema):
-    """All of it; each image counts for its true class and the boxes of that class."""
+    """Results of all classes; each image counts for its true class and the boxes of that class."""
 
     method: str
     images: int = Field(gt=0)

@@ -1,4 +1,4 @@
-"""Whether a model's predictions can be acted on: the facts of calibration, sets and rejection."""
+"""Reliability: calibration, prediction sets, OOD detection and operating point."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class ReliabilityBin(Schema):
 
 
 class Agreement(Schema):
-    """How well probabilities agree with the truth of the test images."""
+    """Agreement of predicted probabilities with the true classes of the test images."""
 
     ece: float = Field(ge=0, le=1, description="expected calibration error, 15 equal-width bins")
     adaptive_ece: float = Field(ge=0, le=1, description="15 bins of equally many images")
     ece_by_chance: float = Field(
-        ge=0, le=1, description="what perfectly calibrated confidences would show on as few images"
+        ge=0, le=1, description="expected ECE of perfect calibration on the same number of images"
     )
     brier: float = Field(ge=0, le=2)
     negative_log_likelihood: float = Field(ge=0, description="nats")
@@ -33,7 +33,7 @@ class Agreement(Schema):
 
 
 class Calibration(Schema):
-    """What the temperature makes of the network's confidence."""
+    """Confidence of the network before and after temperature scaling."""
 
     temperature: float = Field(gt=0)
     fitted_on: Literal["validation", "other folds"]
@@ -47,12 +47,12 @@ class ClassSets(Schema):
 
     label: str
     images: int = Field(gt=0)
-    coverage: Score = Field(description="share of the sets that hold the class")
+    coverage: Score = Field(description="share of the sets that contain the class")
     mean_size: float = Field(ge=1)
 
 
 class PredictionSets(Schema):
-    """Sets of classes that hold the true one with a chosen probability."""
+    """Sets of classes that contain the true class with a chosen probability."""
 
     target: float = Field(gt=0, lt=1)
     least_probability: float = Field(ge=0, le=1, description="of a class in the set")
@@ -62,7 +62,7 @@ class PredictionSets(Schema):
 
 
 class Spread(Schema):
-    """Percentiles of how strange images are, where 1 is the limit."""
+    """Percentiles of novelty scores in units of the limit."""
 
     p5: float = Field(ge=0)
     p25: float = Field(ge=0)
@@ -72,20 +72,20 @@ class Spread(Schema):
 
 
 class OodKind(Schema):
-    """How well images of one kind, which shows no known surface, are told from the test images."""
+    """Detection of one kind of OOD images."""
 
     kind: str
     images: int = Field(gt=0)
     auroc: float = Field(ge=0, le=1)
     false_positive_rate: float = Field(
-        ge=0, le=1, description="of test images, where 95 % of these are rejected"
+        ge=0, le=1, description="of the test images, at a limit that rejects 95 % of the OOD images"
     )
     rejected: Score = Field(description="at the published limit")
     novelty: Spread
 
 
 class LeftOut(Schema):
-    """The hard case: a class of the data that was kept out of what is known."""
+    """Detection of a class that is left out of the reference set, the hardest kind of OOD."""
 
     label: str
     images: int = Field(gt=0, description="test images of the class")
@@ -94,23 +94,25 @@ class LeftOut(Schema):
 
 
 class OodDetection(Schema):
-    """How images are recognised that show nothing the model knows."""
+    """Detection of OOD images by their novelty score."""
 
-    stages: list[int] = Field(min_length=1, description="of the network, whose maps are compared")
-    limit: float = Field(gt=0, description="of the distance; beyond it, a surface is unknown")
-    allowed: float = Field(gt=0, lt=1, description="share of known images that may be rejected")
-    reference_images: int = Field(gt=0, description="that the limit follows from")
+    stages: list[int] = Field(
+        min_length=1, description="network stages whose feature maps are compared"
+    )
+    limit: float = Field(gt=0, description="of the novelty score; above it, an image is unknown")
+    allowed: float = Field(
+        gt=0, lt=1, description="share of in-distribution images to reject at most"
+    )
+    reference_images: int = Field(gt=0, description="images that the limit is fitted to")
     test_rejected: Score = Field(description="share of the test images")
     reference_novelty: Spread
     kinds: list[OodKind] = Field(min_length=1)
-    left_out: list[LeftOut] = Field(
-        description="each class in turn; the network itself had seen it in training"
-    )
-    network_saw_left_out: bool
+    left_out: list[LeftOut] = Field(description="each class in turn; see network_saw_left_out")
+    network_saw_left_out: bool = Field(description="whether the network was trained on the class")
 
 
 class RiskCoverage(Schema):
-    """Mistakes among the most confident share of the test images, for every share."""
+    """Error rate of the most confident test images, for every share of them."""
 
     coverage: list[float]
     risk: list[float]
@@ -118,32 +120,38 @@ class RiskCoverage(Schema):
 
 
 class OperatingPoint(Schema):
-    """Which images a person looks at, given what outcomes cost."""
+    """Which images a person reviews, given the costs of mistakes and reviews."""
 
     cost_missed: float = Field(ge=0)
     cost_false_alarm: float = Field(ge=0)
     cost_review: float = Field(ge=0)
     no_defect: str | None
     confidence_limit: float | None = Field(
-        description="below it a person looks; None: it depends on which classes compete"
+        description="below it, a person reviews; None: it depends on the competing classes"
     )
-    unsure: Score = Field(description="share of test images left to a person as unsure")
-    unknown: Score = Field(description="share of test images called an unknown surface")
+    unsure: Score = Field(description="share of test images sent to review as unsure")
+    unknown: Score = Field(description="share of test images sent to review as unknown")
     automatic_accuracy: Score | None = Field(
-        description="accuracy of what is answered without a person; None: nothing is"
+        description="accuracy on automatically accepted images; None: there are none"
     )
-    mean_cost: float = Field(ge=0, description="of a test image at this point")
-    mean_cost_automatic: float = Field(ge=0, description="if every answer were taken")
-    mean_cost_manual: float = Field(ge=0, description="if a person looked at every image")
+    mean_cost: float = Field(ge=0, description="mean cost per test image")
+    mean_cost_automatic: float = Field(ge=0, description="if every answer were accepted")
+    mean_cost_manual: float = Field(ge=0, description="if a person reviewed every image")
     curve: RiskCoverage
+
+    @property
+    def automatic(self) -> float:
+        """Share of test images that are accepted automatically."""
+        # Rounding keeps the float error of the difference from looking like a share.
+        return max(0.0, round(1 - self.unsure.value - self.unknown.value, 9))
 
 
 class Reliability(Schema):
-    """All of it, measured on the test images."""
+    """All reliability results on the test images."""
 
     calibration: Calibration
     sets: PredictionSets
     ood_detection: OodDetection | None = Field(
-        description="None: the network does not show its stages, or too few images are known"
+        description="None: the network exposes no stages, or there are too few reference images"
     )
     operating_point: OperatingPoint

@@ -1,7 +1,7 @@
-"""The measured facts of one trained model, as `report.json` holds them and the card shows them.
+"""Report of one trained model, stored as `report.json` and shown by the card.
 
-A report is checked when it is built and when it is read: a missing, unknown or non-finite value is
-an error here, so that no card can show a blank.
+A report is validated when it is built and when it is read: a missing, unknown or non-finite value
+is an error, so no card can show a blank.
 """
 
 from __future__ import annotations
@@ -72,17 +72,17 @@ class RocCurve(Schema):
 
 
 class ClassResult(Schema):
-    """How one class, against the rest, came out on the test images."""
+    """Test result of one class against the rest."""
 
     label: str
-    images: int = Field(gt=0, description="test images whose true class this is")
-    predicted: int = Field(ge=0, description="test images that the model called this class")
+    images: int = Field(gt=0, description="test images of this class")
+    predicted: int = Field(ge=0, description="test images predicted as this class")
     scores: Scores
     roc: RocCurve
 
 
 class Mistake(Schema):
-    """One wrongly classified test image."""
+    """A misclassified test image."""
 
     file: str = Field(description="path inside the data folder")
     label: str
@@ -91,9 +91,9 @@ class Mistake(Schema):
 
 
 class TestResult(Schema):
-    """Scores of the published folder on the test images, which were looked at once."""
+    """Scores of the published model on the test images, which are used only once."""
 
-    __test__ = False  # not a test case, whatever pytest thinks of the name
+    __test__ = False  # not a test case, in spite of its name
 
     images: int = Field(gt=0)
     scores: Scores
@@ -117,12 +117,12 @@ class TestResult(Schema):
 
 
 class Split(Schema):
-    """One part of the data."""
+    """One split of the data."""
 
     name: Literal["train", "validation", "test"]
     images: int = Field(ge=0)
     images_by_class: dict[str, int]
-    origin: str = Field(description="half a sentence: how this part came about")
+    origin: str = Field(description="how the split was made, as half a sentence")
 
     @model_validator(mode="after")
     def _adds_up(self) -> Split:
@@ -132,57 +132,61 @@ class Split(Schema):
 
 
 class SkippedImage(Schema):
-    """An image that was left out because it could not be read."""
+    """An image that could not be read and was left out."""
 
     file: str
     reason: str
 
 
 class Leakage(Schema):
-    """Number of images of one split that show a piece of surface of an earlier split."""
+    """Images of one split that show a piece of surface of an earlier split."""
 
     split: Literal["validation", "test"]
     seen_in: Literal["training", "training or validation"]
-    images: int = Field(ge=0, description="of the split, that overlap one of the earlier split")
+    images: int = Field(
+        ge=0, description="images of the split that overlap one of the earlier split"
+    )
     of: int = Field(gt=0, description="images of the split")
 
     @property
     def share(self) -> float:
-        """The fraction of the split's images."""
+        """Share of the images of the split."""
         return self.images / self.of
 
 
 class SharedSurfaces(Schema):
-    """Which of all images show the same piece of surface, and what the split made of it."""
+    """Images that show the same piece of surface, and leakage between the splits."""
 
     images: int = Field(gt=0)
-    pairs: int = Field(ge=0, description="two images that overlap, as they are or turned")
-    turned_pairs: int = Field(ge=0, description="those with a quarter turn or mirror image between")
+    pairs: int = Field(ge=0, description="pairs of images that overlap in any orientation")
+    turned_pairs: int = Field(ge=0, description="pairs of rotated or mirrored images")
     pairs_across_classes: int = Field(ge=0)
     sharing_images: int = Field(ge=0, description="images that overlap at least one other")
-    groups: int = Field(gt=0, description="images joined by pairs; one alone is a group too")
+    groups: int = Field(gt=0, description="groups of overlapping images, including single images")
     largest_group: int = Field(gt=0)
     leakage: list[Leakage]
     random_split_leakage: float = Field(
-        ge=0, le=1, description="mean share of test images that leak from random splits this size"
+        ge=0, le=1, description="mean leakage of random test splits of the same size"
     )
 
 
 class Data(Schema):
-    """Where the images came from and how they were divided."""
+    """Source of the images and their splits."""
 
     source: str = Field(description="name of the folder, or id of the dataset on the Hub")
     kind: Literal["folder", "hub", "drawn"]
     streamed_images: int | None = Field(
-        gt=0, description="at most so many images of each part were read; None: all of them"
+        gt=0, description="largest number of images read of each split; None: all"
     )
     splits: list[Split]
     seed: int
     division: Literal["given", "file", "grouped", "random"] = Field(
-        description="how the test part was set apart: as the data came, as a split file said, by "
-        "whole groups of shared surface, or at random"
+        description="how the test split was made: as the data came, by a split file, by groups of "
+        "overlapping images, or at random"
     )
-    surfaces: SharedSurfaces | None = Field(description="None: drawings, which share nothing")
+    surfaces: SharedSurfaces | None = Field(
+        description="None: synthetic images, which do not overlap"
+    )
     skipped: list[SkippedImage]
     smallest_px: tuple[int, int] = Field(description="width, height")
     largest_px: tuple[int, int] = Field(description="width, height")
@@ -193,13 +197,13 @@ class Data(Schema):
 
     @property
     def test_leakage(self) -> Leakage | None:
-        """The leakage into the test part, None if there is none."""
+        """The leakage into the test split, None if there is none."""
         found = [e for e in (self.surfaces.leakage if self.surfaces else []) if e.split == "test"]
         return found[0] if found and found[0].images else None
 
 
 class Model(Schema):
-    """The network and where its first weights came from."""
+    """The network and the origin of its initial weights."""
 
     architecture: str = Field(description="timm's name, without the tag of pretrained weights")
     labels: list[str]
@@ -214,7 +218,9 @@ class Model(Schema):
     interpolation: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    tiled: bool = Field(False, description="long images are cut into squares, one answer from all")
+    tiled: bool = Field(
+        False, description="long images are cut into square tiles and their logits pooled"
+    )
 
 
 class Setting(Schema):
@@ -226,12 +232,12 @@ class Setting(Schema):
 
     @property
     def differs(self) -> bool:
-        """Whether the run departed from the default."""
+        """Whether the value differs from the default."""
         return self.value != self.default
 
 
 class Epoch(Schema):
-    """What one epoch of training came to; losses in nats."""
+    """Results of one epoch of training; losses in nats."""
 
     epoch: int = Field(ge=1)
     lr: float = Field(ge=0)
@@ -246,9 +252,14 @@ class Epoch(Schema):
 class Training(Schema):
     """How the model was trained."""
 
-    command: str = Field(description="the command line that repeats the run")
+    command: str = Field(description="command line that repeats the run")
     settings: list[Setting]
     epochs: list[Epoch]
+    epoch_choice: Literal["best", "last"] | None = Field(
+        None,
+        description="published epoch: the best by validation score, or the last; None: not "
+        "recorded by an earlier version",
+    )
     stopped_early: bool
     weights_averaged: bool = Field(
         description="published weights are an exponential moving average"
@@ -262,7 +273,7 @@ class Training(Schema):
 
 
 class Machine(Schema):
-    """Where and when the run took place."""
+    """Hardware, software and time of the run."""
 
     processor: str
     cores: int = Field(gt=0)
@@ -271,31 +282,32 @@ class Machine(Schema):
     precision: str
     started: str = Field(description="ISO 8601, UTC")
     training_seconds: float = Field(ge=0)
-    versions: dict[str, str] = Field(description="package name → version, Python among them")
+    versions: dict[str, str] = Field(description="package name → version, including Python")
+    code_url: str | None = Field(None, description="repository of the training code, if known")
 
 
 class Export(Schema):
-    """Proof that the published folder computes what the trained model computed."""
+    """Comparison of the published folder with the trained model."""
 
     compared_images: int = Field(gt=0)
     largest_logit_difference: float = Field(ge=0)
     weights_bytes: int = Field(gt=0)
     files: dict[str, str] | None = Field(
         default=None,
-        description="SHA-256 of each file of the published folder, but for report and card, as "
-        "`write` finds them; None: an earlier version",
+        description="SHA-256 of each file of the published folder except report and card, added by "
+        "`write`; None: written by an earlier version",
     )
 
 
 class UnseenTest(Schema):
-    """The score on those test images that show no surface of training or validation."""
+    """Accuracy on test images that do not overlap training or validation images."""
 
     images: int = Field(gt=0)
     accuracy: Score
 
 
 class Fold(Schema):
-    """One training of a cross-validation, and its score on the fold that it did not see."""
+    """One training of a cross-validation and its accuracy on the held-out fold."""
 
     train_images: int = Field(gt=0)
     test_images: int = Field(gt=0)
@@ -304,17 +316,17 @@ class Fold(Schema):
 
 
 class CrossValidation(Schema):
-    """The same recipe trained once a fold; each image was tested by a model that never saw it."""
+    """One recipe trained once per fold; each image is tested by a model that has not seen it."""
 
     folds: list[Fold] = Field(min_length=2)
     mean_accuracy: float = Field(ge=0, le=1, description="mean of the folds")
     accuracy_deviation: float = Field(ge=0, description="standard deviation of the folds (n - 1)")
-    all_images: TestResult = Field(description="the answers of all folds together")
+    all_images: TestResult = Field(description="predictions of all folds together")
     reliability: Reliability | None = Field(
-        None, description="of all folds together; each image judged by rules of the other folds"
+        None, description="of all folds; decision rules are fitted to the other folds"
     )
-    localization: Localization | None = Field(None, description="of all folds together")
-    robustness: Robustness | None = Field(None, description="of all folds together")
+    localization: Localization | None = Field(None, description="of all folds")
+    robustness: Robustness | None = Field(None, description="of all folds")
 
     @model_validator(mode="after")
     def _adds_up(self) -> CrossValidation:
@@ -324,15 +336,15 @@ class CrossValidation(Schema):
 
 
 class Figure(Schema):
-    """A picture in the published folder."""
+    """A figure in the published folder."""
 
     file: str = Field(description="path inside the published folder, with forward slashes")
     title: str
-    alt: str = Field(description="what a reader who can't see the picture needs to know")
+    alt: str = Field(description="alternative text for screen readers")
 
 
 class Report(Schema):
-    """Everything that is known of one trained model."""
+    """All measured values of one trained model."""
 
     model: Model
     data: Data
@@ -341,18 +353,18 @@ class Report(Schema):
     export: Export
     test: TestResult
     unseen_test: UnseenTest | None = Field(
-        description="None: no test image repeats training, or each of them does"
+        description="None: no test image overlaps training, or all of them do"
     )
     cross_validation: CrossValidation | None = Field(
         description="of the same recipe; the published model is that of the first fold"
     )
     reliability: Reliability | None = Field(
-        None, description="None: a model of an earlier version, published without a decision"
+        None, description="None: published by an earlier version, without decision rules"
     )
     localization: Localization | None = Field(
-        None, description="None: no boxes were given, or the network does not show its stages"
+        None, description="None: there are no boxes, or the network exposes no stages"
     )
-    robustness: Robustness | None = Field(None, description="None: it was not tested")
+    robustness: Robustness | None = Field(None, description="None: not tested")
     figures: list[Figure]
 
     @model_validator(mode="after")
@@ -365,7 +377,7 @@ class Report(Schema):
         return self
 
     def write(self, folder: Path) -> None:
-        """Write `report.json` into `folder`, with checksums of it and of all that lies there."""
+        """Write `report.json` into `folder`, with checksums of itself and of all files there."""
         files = {
             name: file_checksum(path)
             for name, path in published_files(folder)
@@ -382,8 +394,8 @@ class Report(Schema):
         """Read `report.json` from `folder`.
 
         Raises:
-            FileNotFoundError: the folder holds no report.
-            pydantic.ValidationError: a fact is missing, unknown or out of range.
-            ValueError: it is no JSON, or was changed after it was written.
+            FileNotFoundError: the folder has no report.
+            pydantic.ValidationError: a value is missing, unknown or out of range.
+            ValueError: the file is not JSON, or was changed after it was written.
         """
         return cls.model_validate(unseal((folder / REPORT_FILE).read_text(encoding="utf-8")))

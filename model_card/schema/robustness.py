@@ -1,4 +1,4 @@
-"""What a model bears: the facts of its test on images corrupted as an imaging line does."""
+"""Robustness: results on corrupted test images."""
 
 from __future__ import annotations
 
@@ -13,35 +13,42 @@ class Step(Schema):
     severity: float
     accuracy: Score
     unnoticed: Score = Field(
-        description="share named wrongly, and neither called unsure nor an unknown surface"
+        description="share with a wrong class that is neither unsure nor unknown"
     )
 
 
 class CorruptionResult(Schema):
-    """One kind of corruption."""
+    """Results under one kind of corruption."""
 
     name: str
     unit: str
-    steps: list[Step] = Field(min_length=1, description="the weakest first")
+    steps: list[Step] = Field(min_length=1, description="the lowest severity first")
 
     @property
     def mean_accuracy(self) -> float:
-        """Of all steps."""
+        """Mean accuracy over all severities."""
         return sum(step.accuracy.value for step in self.steps) / len(self.steps)
 
 
 class Robustness(Schema):
-    """All of it; every image is corrupted in each way."""
+    """Results of all corruptions; each is applied to every image."""
 
     images: int = Field(gt=0)
-    of: int = Field(gt=0, description="test images; fewer of each class were taken to save time")
-    side_px: int = Field(gt=0, description="to which images are scaled before they are corrupted")
+    of: int = Field(gt=0, description="number of test images from which the images were sampled")
+    side_px: int = Field(
+        gt=0, description="size to which images are scaled before they are corrupted"
+    )
     seed: int
-    clean: Score = Field(description="accuracy on the same images as they are")
-    clean_unnoticed: Score
-    kinds: list[CorruptionResult] = Field(min_length=1, description="the last one combines others")
+    clean: Score = Field(description="accuracy on the same images without corruption")
+    clean_unnoticed: Score = Field(description="unnoticed errors without corruption")
+    kinds: list[CorruptionResult] = Field(min_length=1, description="the last one combines several")
+
+    @property
+    def worst(self) -> CorruptionResult:
+        """The corruption with the lowest accuracy at its highest severity."""
+        return min(self.kinds, key=lambda kind: kind.steps[-1].accuracy.value)
 
     @property
     def combined(self) -> CorruptionResult:
-        """What counts most: several corruptions at once."""
+        """Several corruptions at once."""
         return self.kinds[-1]

@@ -47,7 +47,7 @@ def test_folds_are_tested_together(images: Path, tmp_path: Path) -> None:
         assert robustness.of == count
         assert [kind.name for kind in robustness.kinds] == [kind.name for kind in CORRUPTIONS]
     card = (folder / "README.md").read_text(encoding="utf-8")
-    assert "## Where does it look?" in card
+    assert "### Heatmaps" in card
     assert "12 test images of 48" in card
     assert (folder / "figures/robustness.png").is_file()
     # Photographs stay at home.
@@ -60,7 +60,9 @@ def _share_and_withdraw(config: TrainConfig, run_dir: Path) -> None:
     """Publish the photographs of finished folds after all, and take them back."""
     published = run_dir / "published"
     before = Report.read(published)
-    pictures = {f"{name}.png" for name in ("sample_predictions", "augmentations", "heatmaps")}
+    pictures = {
+        f"{name}.png" for name in ("classes", "sample_predictions", "augmentations", "heatmaps")
+    }
     # At this rate nothing is learned.
     pictures.add("mistakes.png")
     for shared in (True, False):

@@ -22,7 +22,7 @@ from trainer.monitoring.epoch_log import BEST
 from trainer.run import train
 from trainer.synthetic.samples import CLASSES, draw_image, write_samples
 
-IMAGE_FIGURES = {"sample_predictions.png", "augmentations.png", "heatmaps.png"}
+IMAGE_FIGURES = {"classes.png", "sample_predictions.png", "augmentations.png", "heatmaps.png"}
 DATA_NAME = "strips"
 
 

@@ -28,7 +28,7 @@ SETTINGS = (
     ),
     *("--validation-fraction", "0.25", "--mixed-precision", "no"),
 )
-IMAGE_FIGURES = {"sample_predictions.png", "augmentations.png", "heatmaps.png"}
+IMAGE_FIGURES = {"classes.png", "sample_predictions.png", "augmentations.png", "heatmaps.png"}
 
 
 def _names(folder: Path) -> set[str]:

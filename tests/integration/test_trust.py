@@ -61,7 +61,7 @@ def test_the_decision_is_published(published: Path) -> None:
     for name in ("decision.json", "decision.safetensors", "figures/novelty.png"):
         assert (published / name).is_file()
     card = (published / "README.md").read_text(encoding="utf-8")
-    assert "## Can one act on its answers?" in card
+    assert "### Confidence and decisions" in card
     for name in ("reliability", "novelty", "risk_coverage"):
         assert f"(figures/{name}.png)" in card
 
@@ -131,7 +131,9 @@ def test_folds_are_judged_by_the_rules_of_the_others(folder: Path) -> None:
     together = report.cross_validation.reliability
     assert together is not None
     assert sum(c.images for c in together.sets.classes) == sum(len(e.truth) for e in outputs)
-    assert "### The same on all folds" in (result / "README.md").read_text(encoding="utf-8")
+    assert "Confidence and decisions of all folds" in (result / "README.md").read_text(
+        encoding="utf-8"
+    )
     (dirs[1] / OUTPUTS_FILE).unlink()
     with pytest.raises(DataError, match=r"There is no .*fold-2.*outputs\.safetensors"):
         fold_outcomes(dirs, report.model.labels, config.decision)
@@ -149,7 +151,7 @@ def test_with_too_few_images_nothing_is_rejected(folder: Path, tmp_path: Path) -
     assert not (result / "figures/novelty.png").exists()
     assert {p.verdict for p in Predictor(result).predict([noise(0)])} <= {"class", "unsure"}
     card = (result / "README.md").read_text(encoding="utf-8")
-    assert "can't say that a surface is unknown" in card
+    assert "This model does not detect OOD images" in card
 
 
 def test_rejection_can_be_left_out(folder: Path, tmp_path: Path) -> None:

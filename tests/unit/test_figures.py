@@ -55,7 +55,7 @@ def saved(figure: Figure, folder: Path) -> bytes:
 
 
 def test_learning_curves_plot_the_epochs() -> None:
-    epochs = example_epochs(8, kept=3)
+    epochs = example_epochs(8, published=3)
     figure = charts.learning_curves(epochs)
     loss, accuracy = figure.axes
     numbers = list(range(1, 9))
@@ -78,8 +78,8 @@ def test_confusion_matrix_writes_counts_and_shares() -> None:
     cells = figure.axes[0].images[0].get_array()
     assert cells is not None
     right, wrong = cells[0, 0], cells[0, 1]
-    assert right[2] > right[0], "what is right is blue"
-    assert wrong[0] > wrong[2], "what is wrong is orange"
+    assert right[2] > right[0], "correct predictions are blue"
+    assert wrong[0] > wrong[2], "wrong predictions are orange"
     # Only the colours of mistakes differ, so weight tells them apart in print.
     weights = [text.get_fontweight() for text in figure.axes[0].texts]
     assert weights == ["normal", "bold", "bold", "normal"]
@@ -88,7 +88,7 @@ def test_confusion_matrix_writes_counts_and_shares() -> None:
 def test_confusion_matrix_of_many_classes_has_its_shares_at_the_side() -> None:
     figure = charts.confusion_matrix(example_test(THIRTY, THIRTY_LABELS))
     assert sorted(set(texts(figure))) == ["1", "20"]
-    [side] = [axes for axes in figure.axes[0].child_axes if axes.get_ylabel() == "Share found"]
+    [side] = [axes for axes in figure.axes[0].child_axes if axes.get_ylabel() == "Sensitivity"]
     shares = [text.get_text().replace("\u00a0", " ") for text in side.get_yticklabels()]
     assert shares == ["95.2 %"] * 29 + ["100 %"]
 
@@ -109,7 +109,7 @@ def test_roc_curves_name_the_worst_class_first() -> None:
     assert corner.get_ylim()[0] == 0.9
 
 
-def test_roc_curves_of_many_classes_tell_ten_apart() -> None:
+def test_roc_curves_of_many_classes_color_ten() -> None:
     test = example_test(THIRTY, THIRTY_LABELS)
     figure = charts.roc_curves(test)
     assert len(legend(figure)) == 11
@@ -157,6 +157,21 @@ def test_wrong_samples_are_marked_by_sign_weight_and_frame() -> None:
     assert to_hex(wrong.get_edgecolor()) == RED
 
 
+def test_each_class_has_a_picture_under_its_name(tmp_path: Path) -> None:
+    examples = [(f"Kind {i}", noise(i)) for i in range(7)]
+    figure = photos.class_examples(examples)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [label for label, _ in examples]
+    for axes, (_, image) in zip(figure.axes, examples, strict=True):
+        shown = axes.images[0].get_array()
+        assert np.array_equal(np.asarray(shown), np.asarray(image.convert("RGB")))
+    rows = {axes.get_position().y0 for axes in figure.axes}
+    assert len(rows) == 2, "six in a row"
+    entry = results.write_class_examples(examples[:2], tmp_path)
+    assert entry.file == "figures/classes.png"
+    assert entry.alt == "A test image of each class: Kind 0 and Kind 1."
+    assert (tmp_path / entry.file).is_file()
+
+
 def test_augmentations_show_original_and_variants() -> None:
     original = noise(0)
     figure = photos.augmentations(original, [noise(1), noise(2), noise(3), noise(4)])
@@ -194,12 +209,12 @@ def test_style_stays_inside(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_alternative_texts_hold_the_numbers(tmp_path: Path) -> None:
-    entries = results.write_report_figures(example_epochs(8, kept=7), example_test(), tmp_path)
+    entries = results.write_report_figures(example_epochs(8, published=7), example_test(), tmp_path)
     learning, confusion, curves = (entry.alt.replace("\u00a0", " ") for entry in entries)
     assert "over 8 epochs. Training loss goes from 1.0200 to 0.0451" in learning
     assert "Epoch 7 was published: training loss 0.0574 and accuracy 98.6 %" in learning
-    assert "284 of 288 test images got the right class" in confusion
-    assert "of 48 images of Inclusion, 1 was called Scratches" in confusion
+    assert "284 of 288 test images are classified correctly" in confusion
+    assert "of 48 images of Inclusion, 1 is predicted as Scratches" in confusion
     assert "lowest 0.996 (Inclusion), highest 1 (" in curves
     assert "mean 0.998" in curves
 
@@ -209,13 +224,13 @@ def test_alternative_texts_of_extreme_results(tmp_path: Path) -> None:
     entries = results.write_report_figures(example_epochs(1, 1), example_test(FLAWLESS), tmp_path)
     learning, confusion, curves = (entry.alt for entry in entries)
     assert "after the only epoch" in learning
-    assert confusion.endswith("288 of 288 test images got the right class.")
+    assert confusion.endswith("288 of 288 test images are classified correctly.")
     assert curves.endswith("Area under the curve: 1 for each class.")
     three = [[8, 2, 0], [0, 9, 1], [3, 3, 4]]
     entries = results.write_report_figures(
         example_epochs(), example_test(three, LABELS[:3]), tmp_path
     )
-    assert "of 10 images of Patches, 3 were called Crazing" in entries[1].alt
+    assert "of 10 images of Patches, 3 are predicted as Crazing" in entries[1].alt
 
 
 def test_figures_of_images_are_written_and_described(tmp_path: Path) -> None:
@@ -224,8 +239,8 @@ def test_figures_of_images_are_written_and_described(tmp_path: Path) -> None:
     assert (tmp_path / shown.file).is_file()
     assert (tmp_path / augmented.file).is_file()
     assert shown.alt.replace("\u00a0", " ") == (
-        "3 test images, 2 called rightly and 1 wrongly: "
-        "Pitted called Patches with 61.0 % confidence."
+        "3 test images, 2 classified correctly and 1 incorrectly: "
+        "Pitted predicted as Patches with 61.0 % confidence."
     )
     assert augmented.alt.startswith("One image and 1 random variant of it")
 
@@ -242,11 +257,11 @@ def many_classes(count: int) -> list[list[int]]:
 @pytest.mark.slow
 def test_a_thousand_classes_make_bounded_figures(tmp_path: Path) -> None:
     test = example_test(many_classes(1000), [f"Kind {i}" for i in range(1000)])
-    drawn = results.write_report_figures(example_epochs(3, kept=2), test, tmp_path)
+    drawn = results.write_report_figures(example_epochs(3, published=2), test, tmp_path)
     confusions = drawn[1]
     assert confusions.file == "figures/top_confusions.png"
     assert confusions.title == "Most frequent confusions"
-    assert "of 13 images of Kind 7, 9 were called Kind 3." in confusions.alt
+    assert "of 13 images of Kind 7, 9 are predicted as Kind 3." in confusions.alt
     assert len(confusions.alt) < 300
     for figure in drawn:
         with Image.open(tmp_path / figure.file) as picture:
@@ -264,7 +279,7 @@ def test_a_thousand_classes_make_bounded_figures(tmp_path: Path) -> None:
 def test_forty_classes_are_still_a_matrix(tmp_path: Path) -> None:
     for count, name in ((40, "confusion_matrix"), (41, "top_confusions")):
         test = example_test(many_classes(count), [f"Kind {i}" for i in range(count)])
-        drawn = results.write_report_figures(example_epochs(1, kept=1), test, tmp_path)
+        drawn = results.write_report_figures(example_epochs(1, published=1), test, tmp_path)
         assert Path(drawn[1].file).stem == name
 
 

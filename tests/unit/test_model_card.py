@@ -1,6 +1,6 @@
-"""The card says what the report says, all of it, and nothing else.
+"""The card shows every value of the report.
 
-After a wanted change of the template, write the golden card anew and read the difference:
+After an intended change of a template, write the golden card again and read the difference:
 `python -m tests.unit.test_model_card`.
 """
 
@@ -22,8 +22,8 @@ from pydantic import ValidationError
 
 from model_card.card import CARD_FILE, render_card, write_card
 from model_card.formatting import one_line
-from model_card.schema.report import Figure, Report, Setting
-from tests.extra_facts import example_localization, example_robustness
+from model_card.schema.report import Figure, Report
+from tests.extra_facts import example_localization, example_robustness, share
 from tests.reliability_facts import example_operating_point, example_reliability
 from tests.reports import (
     CONFUSION,
@@ -49,7 +49,7 @@ THIRTY_LABELS = [f"Kind {i}" for i in range(30)]
 
 
 def words(card: str) -> str:
-    """The card with its special spaces made plain, to be searched by people's words."""
+    """Return the card with plain spaces, for searching."""
     return card.replace("\u00a0", " ").replace("\u2060", "")
 
 
@@ -58,11 +58,18 @@ def front_matter(card: str) -> ModelCardData:
 
 
 def section(card: str, title: str) -> str:
-    return words(card).split(f"\n## {title}\n")[1].split("\n## ")[0]
+    """Return the text under a heading, up to the next heading of its level or above."""
+    level = title.split(" ", maxsplit=1)[0]
+    ends = "|".join(f"\n#{{{depth}}} " for depth in range(2, len(level) + 1))
+    return re.split(ends, words(card).split(f"\n{title}\n")[1])[0]
+
+
+def first_screen(card: str) -> str:
+    return words(card).split("\n## ")[0]
 
 
 def reports() -> dict[str, Report]:
-    """Reports of every kind that the template tells apart."""
+    """Return reports of every kind that the templates distinguish."""
     random = example_model(weights_origin="random", base_model=None, license=None)
     from_file = example_model(
         labels=THIRTY_LABELS,
@@ -143,8 +150,8 @@ def test_a_report_of_an_earlier_version_is_read_and_shown() -> None:
     assert old.reliability is None
     folds = Figure(file="figures/fold_confusion_matrix.png", title="All folds", alt="All folds")
     card = words(render_card(old.model_copy(update={"figures": [*old.figures, folds]})))
-    assert "Its confidence is not calibrated" in card
-    assert "## Can one act on its answers?" not in card
+    assert "**Confidence:** it is not calibrated" in card
+    assert "### Confidence and decisions" not in card
 
 
 def test_golden_card() -> None:
@@ -197,11 +204,11 @@ def test_front_matter_leaves_out_what_is_not_known() -> None:
     assert not re.search("license|base_model|datasets", head)
     assert front_matter(card).model_name == "convnext_atto"
     assert "No license is stated. The training started from random weights" in section(
-        card, "License"
+        card, "## License"
     )
     unknown = render_card(reports()["thirty"])
     assert "license" not in unknown.split("---")[1]
-    assert "license of the base weights is not known" in section(unknown, "License")
+    assert "license of the base weights is not known" in section(unknown, "## License")
 
 
 def test_dataset_of_the_hub_is_named_in_the_front_matter() -> None:
@@ -214,9 +221,9 @@ def test_dataset_of_the_hub_is_named_in_the_front_matter() -> None:
     assert "of which no more than" not in card
 
 
-def test_a_streamed_part_of_a_dataset_is_told() -> None:
+def test_a_partly_streamed_dataset_is_reported() -> None:
     words = "(https://huggingface.co/datasets/mill/strip) on the Hub, of which no more than 20,000 "
-    assert words + "images of each part were read." in render_card(reports()["streamed"], REPO_ID)
+    assert words + "images of each split were read." in render_card(reports()["streamed"], REPO_ID)
 
 
 @given(source=st.text(st.characters(exclude_categories=["Cs"])))
@@ -242,7 +249,7 @@ def test_no_label_or_file_name_can_change_the_page() -> None:
 
 
 def leaves(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Paths of all single facts in a dumped report."""
+    """Yield the paths of all single values in a dumped report."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from leaves(item, (*path, key))
@@ -254,7 +261,7 @@ def leaves(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[st
 
 
 def with_another_fact(report: Report, path: tuple[str | int, ...]) -> Iterator[Report]:
-    """The report with one fact changed, wherever it can change without the others."""
+    """Yield the report with one value changed, where it can change without the others."""
     dump = report.model_dump(mode="json")
     place: Any = dump
     for key in path[:-1]:
@@ -268,7 +275,7 @@ def with_another_fact(report: Report, path: tuple[str | int, ...]) -> Iterator[R
     elif isinstance(old, float):
         candidates = [old * 0.97, old * 1.03, old * 0.997, old * 0.9995, 1.0, 0.5]
     else:
-        candidates = [f"{old}-other", "hub", "random", "other folds"]
+        candidates = [f"{old}-other", "hub", "random", "other folds", "last"]
     for new in candidates:
         place[path[-1]] = new
         try:
@@ -296,10 +303,10 @@ def test_each_fact_of_the_report_reaches_the_card() -> None:
         elif all(render_card(other, REPO_ID) == card for other in changed):
             hidden.add(name)
     assert hidden == {
-        # These numbers of one class against the rest say less than those that are shown.
+        # Less informative than the other scores of a class.
         *(f"test.classes.#.scores.accuracy.{end}" for end in ("value", "low", "high")),
         *(f"test.classes.#.scores.error_rate.{end}" for end in ("value", "low", "high")),
-        # These are drawn.
+        # Shown in figures.
         "test.classes.#.roc.false_positive_rate.#",
         "test.classes.#.roc.true_positive_rate.#",
         *(
@@ -314,21 +321,21 @@ def test_each_fact_of_the_report_reaches_the_card() -> None:
         ),
         "reliability.operating_point.curve.coverage.#",
         "reliability.operating_point.curve.risk.#",
-        # The demo shows titles; the card has headings.
+        # The Space shows titles; the card has headings.
         "figures.#.title",
-        # The base model on the Hub says it all.
+        # The base model on the Hub is shown instead.
         "model.weights_origin",
         "model.weights_file",
     }
     assert fixed == {
         # Checksums, which `Report.write` adds.
         "export.files",
-        # Names of parts and classes, which must agree, and counts, which must add up.
+        # Names of splits and classes, which must agree, and counts, which must add up.
         "data.splits.#.name",
         "data.splits.#.images",
         "data.surfaces.leakage.#.part",
         "data.surfaces.leakage.#.seen_in",
-        # Whole parts that other tests add.
+        # Optional values that other tests add.
         "unseen_test",
         "data.streamed_images",
         "cross_validation",
@@ -347,43 +354,44 @@ def test_each_fact_of_the_report_reaches_the_card() -> None:
 
 def test_counts_come_from_the_confusion_matrix() -> None:
     card = words(render_card(example_report([[90, 10], [25, 175]], TWO_LABELS)))
-    assert (
-        "Of 300 test images that were kept aside from training, it named the class of 265" in card
-    )
-    assert "88.3 % (95 % interval 84.2–91.5 %)" in card
-    wrong = section(card, "Where it goes wrong")
-    assert "**good**: of 100 images it found 90 (90.0 %, 95 % interval 82.6–94.5 %)" in wrong
-    assert "and called 10 defect instead." in wrong
-    assert "It wrongly called 25 other images good: 25 defect." in wrong
+    assert "The model classified 265 of 300 test images correctly." in card
+    assert "| **88.3 %** | 300 test images, 95 % interval 84.2–91.5 % |" in card
+    wrong = section(card, "### Results by class")
+    assert "**good**: 90 of 100 images correct (sensitivity 90.0 %, 95 % interval" in wrong
+    assert "; predicted 10 as defect; 25 false alarms: 25 of defect." in wrong
     assert "And 25 more: `report.json` lists them all." in wrong
     assert wrong.count(".jpg") == 10
 
 
 def test_worst_class_comes_first() -> None:
-    wrong = section(render_card(example_report()), "Where it goes wrong")
+    wrong = section(render_card(example_report()), "### Results by class")
     assert re.findall(r"^- \*\*(\w+)", wrong, re.MULTILINE) == [
         "Inclusion",
         "Pitted",
         "Scratches",
         "Patches",
     ]
-    assert "called 1 Inclusion and 1 Patches instead" in wrong
-    assert "No mistake on the test images: Crazing and Rolled." in wrong
+    assert "predicted 1 as Inclusion and 1 as Patches." in wrong
+    assert "No mistake: Crazing and Rolled." in wrong
 
 
 def test_a_flawless_test_is_no_promise() -> None:
     card = render_card(reports()["flawless"])
-    assert "named the class of all 288 test images" in words(card)
-    assert "an error rate of up to 1.3 % would still agree" in section(card, "Where it goes wrong")
+    accuracy = section(card, "### Accuracy")
+    assert "The model classified all 288 test images correctly." in accuracy
+    assert "An error rate of up to 1.3 % would still agree" in accuracy
+    assert "<summary>Mistakes" not in card
 
 
 def test_thirty_classes_are_summed_up() -> None:
     card = render_card(reports()["thirty"], REPO_ID)
-    wrong = section(card, "Where it goes wrong")
+    wrong = section(card, "### Results by class")
     assert wrong.count("- **Kind") == 10
-    assert "20 more classes had fewer or as many mistakes" in wrong
-    assert "of its 30 classes" in section(card, "Limits")
-    assert "Of its 3,376,870 parameters, 4,614 were trained" in section(card, "Training")
+    assert "20 more classes had as many mistakes or fewer" in wrong
+    assert "of its 30 classes" in section(card, "## Uses and limits")
+    details = section(card, "## Model details")
+    assert "| 3,376,870, 4,614 of them trained |" in details
+    assert "<summary>Scores of each class</summary>" in card
 
 
 def test_precision_of_a_class_that_is_never_predicted_is_not_a_number() -> None:
@@ -404,78 +412,78 @@ def test_drawn_images_are_announced_before_anything_else() -> None:
 
 
 def test_skipped_files_are_listed() -> None:
-    images = section(render_card(reports()["skipped"]), "Images")
-    assert "11 files could not be read and were left out" in images
+    images = section(render_card(reports()["skipped"]), "### Data")
+    assert "<summary>11 files could not be read</summary>\n\nThey were left out:" in images
     assert images.count(": cut off") == 10
     assert "and 1 more, listed in `report.json`" in images
 
 
 def test_leakage_is_a_warning_with_what_the_score_is_worth_without() -> None:
     card = words(render_card(reports()["leaking"]))
-    warning = card[: card.index("## Use it")]
+    warning = first_screen(card)
     assert "**The scores are too good.** 200 of 288 test images (69.4 %)" in warning
     assert "On the other 88 images, its accuracy is 90.9 % (95 % interval 83.1–95.3 %)." in warning
-    images = section(card, "Images")
+    images = section(card, "### Data")
     assert (
         "| Pairs of images that overlap (N copies of one picture are N − 1 pairs) | 2,360 |"
         in images
     )
     assert "| Images that overlap another | 1,205 (83.7 %) |" in images
-    assert "| Groups of images joined by overlaps, single ones counted | 451 |" in images
-    assert "The parts are as in the data, and they leak:** the score" in images
-    assert "On the 88 test images that show nothing of training it is 90.9 %" in images
+    assert "| Groups of overlapping images, including single images | 451 |" in images
+    assert "The splits are those of the data, and they leak:** the accuracy" in images
+    assert "On the 88 test images without overlap it is 90.9 %" in images
     everything = words(render_card(reports()["all leaking"]))
-    assert "No test image is left that it has not seen in part" in everything
-    assert "cut at random on request, and they leak" in everything
+    assert "No test image is free of overlap with training" in everything
+    assert "drawn at random on request, and they leak" in everything
 
 
-def test_an_honest_split_is_told_without_a_warning() -> None:
+def test_a_split_without_leakage_gets_no_warning() -> None:
     card = words(render_card(example_report()))
     assert "too good" not in card
-    assert "The parts were cut along the groups: no group is in two of them." in card
-    assert "| The same for the test part if it were chosen at random | 67.6 % |" in card
+    assert "Images that show the same piece of surface are in the same split." in card
+    assert "| Test images that would overlap in a random split | 67.6 % |" in card
     assert "no two show the same piece of surface" in words(
         render_card(reports()["nothing shared"])
     )
-    assert "Each image was drawn by itself" in render_card(reports()["drawn"])
+    assert "Each image was drawn independently" in render_card(reports()["drawn"])
 
 
 def test_cross_validation_is_reported_with_mean_spread_and_interval() -> None:
     card = words(render_card(reports()["folds"]))
-    folds = section(card, "How good is it?").split("### Cross-validation")[1].split("###")[0]
-    assert "tested each of 576 images once: 564 were named correctly, 97.9 %" in folds
+    folds = section(card, "### Cross-validation")
+    assert "each of 576 images once and classified 564 correctly: 97.9 % (95 % interval" in folds
     assert "The mean of the folds is 97.9 %, their standard deviation 1.0 points." in folds
     assert "| 1 | 260 | 288 | 7 | 98.6 % |" in folds
     assert "| 2 | 260 | 288 | 5 | 97.2 % |" in folds
-    assert "![Of all folds](figures/fold_confusion_matrix.png)" in folds
-    assert "tested by a model that had not seen it" in card[: card.index("## Use it")]
+    assert '<img src="figures/fold_confusion_matrix.png" alt="Of all folds"' in folds
+    assert "| Accuracy | **97.9 %** | 576 test images" in first_screen(card)
 
 
 def test_settings_that_differ_come_first() -> None:
-    training = section(render_card(example_report()), "Training")
-    before, inside = training.split("<details>", 1)
+    training = section(render_card(example_report()), "### Procedure")
+    before, after = training.split("Left at the default:")
+    assert "<summary>Settings: 2 changed from the default</summary>" in before
     assert re.findall("<code>(.*?)</code>", before) == ["--model", "--epochs"]
-    assert "--lr" in inside
-    assert "All settings are the defaults." in render_card(reports()["one epoch"])
+    assert "--lr" in after
+    assert "Settings: none changed from the default" in render_card(reports()["one epoch"])
 
 
 def test_the_published_epoch_is_bold() -> None:
     card = render_card(reports()["stopped"])
-    training = section(card, "Training")
+    training = section(card, "### Procedure")
     assert re.findall(r"^\| \*\*(.*?)\*\*", training, re.MULTILINE) == ["12 (published)"]
-    assert "<summary>All 18 epochs (epoch 12 was published)</summary>" in training
+    assert "The weights of epoch 12 of 18 were published." in training
     assert "stopped early, after 18 epochs" in training
     assert "moving average" in training
     assert "NVIDIA H200" in card
 
 
 def test_validation_decided_only_where_it_did() -> None:
-    decided = "the validation part decided which epoch to keep"
-    assert decided in render_card(example_report())
-    settings = [*example_training().settings, Setting(flag="--keep", value="last", default="best")]
-    card = render_card(example_report(training=example_training(settings=settings)))
-    assert decided not in card
-    assert "the last epoch was published regardless of its validation score" in card
+    decided = "The validation split decided which epoch to publish."
+    last = "the last epoch was published regardless of its validation score"
+    for choice, says in {"best": [True, False], "last": [False, True], None: [False] * 2}.items():
+        card = render_card(example_report(training=example_training(epoch_choice=choice)))
+        assert [decided in card, last in card] == says
 
 
 def test_rare_classes_are_named_only_where_there_are_some() -> None:
@@ -484,9 +492,9 @@ def test_rare_classes_are_named_only_where_there_are_some() -> None:
     train = dump["data"]["splits"][0]
     train["images_by_class"]["Pitted"] -= 100
     train["images"] -= 100
-    limits = section(render_card(Report.model_validate(dump)), "Limits")
-    assert "Pitted had 73 training images, Crazing 173" in limits
-    assert "rarer" not in section(render_card(report), "Limits")
+    limits = section(render_card(Report.model_validate(dump)), "## Uses and limits")
+    assert "**Rare classes:** Pitted had 73 training images, Crazing 173" in limits
+    assert "Rare classes" not in section(render_card(report), "## Uses and limits")
 
 
 def test_a_missing_fact_is_an_error() -> None:
@@ -552,7 +560,10 @@ def extra_figures(*names: str) -> list[Figure]:
     return [*example_figures(), *added]
 
 
-def test_heatmaps_and_robustness_are_told_in_numbers() -> None:
+ALL_FIGURES = extra_figures("classes", "robustness")
+
+
+def test_heatmaps_and_robustness_are_reported_in_numbers() -> None:
     card = render_card(
         example_report(
             localization=example_localization(LABELS),
@@ -560,25 +571,26 @@ def test_heatmaps_and_robustness_are_told_in_numbers() -> None:
             figures=extra_figures("heatmaps", "robustness"),
         )
     )
-    looks, bears = section(card, "Where does it look?"), section(card, "What does it bear?")
-    assert "alt of heatmaps" in looks
-    assert "| Pitted | 20 | 25.0 % | 50.0 % | **2.00** | 75.0 % |" in looks
-    assert "alt of robustness" in bears
-    assert "120 test images of 288" in bears
-    assert "| **Noise**<br>dB signal to noise | 75.0 %<br>at 40 | 75.0 %<br>at 35 |" in bears
+    heatmaps, robustness = section(card, "### Heatmaps"), section(card, "### Robustness")
+    assert "alt of heatmaps" in heatmaps
+    assert "| Pitted | 20 | 25.0 % | 50.0 % | **2.00** | 75.0 % |" in heatmaps
+    assert "alt of robustness" in robustness
+    assert "120 test images of 288" in robustness
+    assert "| **Noise**<br>dB signal to noise | 75.0 %<br>at 40 | 75.0 %<br>at 35 |" in robustness
 
 
 def test_photographs_that_are_not_shared_leave_the_numbers() -> None:
     report = example_report(localization=example_localization(LABELS))
-    looks = section(render_card(report), "Where does it look?")
-    assert "![" not in looks
-    assert "| Pitted | 20 |" in looks
+    heatmaps = section(render_card(report), "### Heatmaps")
+    assert "![" not in heatmaps
+    assert "| Pitted | 20 |" in heatmaps
 
 
 def test_nothing_is_said_of_what_was_not_tested() -> None:
     card = render_card(example_report())
-    assert "Where does it look?" not in card
-    assert "What does it bear?" not in card
+    assert "### Heatmaps" not in card
+    assert "### Robustness" not in card
+    assert "| Accuracy under the worst corruption | – | robustness was not tested |" in card
 
 
 @pytest.mark.slow
@@ -592,15 +604,15 @@ def test_the_card_of_a_thousand_classes_stays_readable() -> None:
     card = words(render_card(report))
     assert len(card) < 60_000
     assert "Kind 39 and 960 more." in card
-    assert "### Most frequent confusions" in card
-    table = section(card, "How good is it?")
-    assert "The 40 classes of the lowest F1 of 1,000; `report.json` lists all." in table
+    assert "figures/top_confusions.png" in card
+    table = section(card, "### Results by class")
+    assert "The 40 classes with the lowest F1 of 1,000; `report.json` lists all." in table
     # The worst one comes first.
     assert table.index("**Kind 3**") < table.index("**Kind 7**") < table.index("**Kind 8**")
     assert table.count("\n| **Kind ") == 40
 
 
-def test_folds_speak_together() -> None:
+def test_results_of_all_folds_replace_those_of_the_first() -> None:
     folded = example_cross_validation().model_copy(
         update={"robustness": example_robustness(images=600, hits=540)}
     )
@@ -609,10 +621,99 @@ def test_folds_speak_together() -> None:
         robustness=example_robustness(images=120, hits=90),
         figures=extra_figures("fold_confusion_matrix", "robustness"),
     )
-    bears = section(render_card(report), "What does it bear?")
-    assert "600 test images" in bears
-    assert "90.0 %" in bears
-    assert "75.0 %" not in bears
+    robustness = section(render_card(report), "### Robustness")
+    assert "600 test images" in robustness
+    assert "90.0 %" in robustness
+    assert "75.0 %" not in robustness
+
+
+def test_the_first_screen_has_six_numbers() -> None:
+    robustness = example_robustness(images=120, hits=90)
+    worst = robustness.kinds[3]
+    worst.steps[-1] = worst.steps[-1].model_copy(update={"accuracy": share(30, 120)})
+    card = first_screen(render_card(example_report(robustness=robustness, figures=ALL_FIGURES)))
+    rows = re.findall(r"^\| ([A-Z].*?) \| (.*?) \|", card, re.MULTILINE)
+    assert rows == [
+        ("Key figure", "Value"),
+        ("Accuracy", "**98.6 %**"),
+        ("Answered automatically", "**92.4 %**"),
+        ("Accuracy on automatically accepted images", "**99.6 %**"),
+        ("Out-of-distribution (OOD) images detected", "**97.5 %**"),
+        ("Accuracy under the worst corruption", "**25.0 %**"),
+        ("Size and speed", "**3.4 M** parameters"),
+    ]
+    assert f"{worst.name} at the highest severity" in card
+    assert "![alt of classes](figures/classes.png)" in card
+
+
+def test_the_first_screen_shows_the_numbers_of_all_folds() -> None:
+    folded = example_cross_validation().model_copy(
+        update={
+            "reliability": example_reliability(
+                LABELS, operating_point=example_operating_point(unsure=share(30, 100))
+            )
+        }
+    )
+    figures = extra_figures("fold_confusion_matrix")
+    card = first_screen(render_card(example_report(cross_validation=folded, figures=figures)))
+    assert "| Accuracy | **97.9 %** |" in card
+    assert "| Answered automatically | **68.6 %** |" in card
+
+
+def test_the_first_screen_links_to_what_is_known() -> None:
+    machine = example_machine(code_url="https://example.org/code")
+    links = {
+        "Demo Space": "https://huggingface.co/spaces/mill/demo",
+        "Base model": "https://huggingface.co/timm/convnext_atto.d2_in1k",
+        "Dataset": "https://huggingface.co/datasets/mill/strip",
+        "Code": "https://example.org/code",
+        "Citation": "#citation",
+        "License": "#license",
+    }
+    report = example_report(data=example_data(kind="hub", source="mill/strip"), machine=machine)
+    shown = dict(
+        re.findall(r"\[(.*?)\]\((.*?)\)", first_screen(render_card(report, REPO_ID, "mill/demo")))
+    )
+    assert links.items() <= shown.items()
+    few = first_screen(render_card(reports()["flawless"]))
+    assert not re.search("Demo Space|Base model|Dataset|Code", few)
+
+
+def test_every_link_within_the_card_has_its_heading() -> None:
+    card = render_card(example_report(), REPO_ID)
+    headings = {h.lower().replace(" ", "-") for h in re.findall(r"^#+ (.*)$", card, re.MULTILINE)}
+    assert set(re.findall(r"\]\(#(.*?)\)", card)) <= headings
+
+
+def test_sections_are_in_the_order_of_the_hub() -> None:
+    assert re.findall(r"^## (.*)$", render_card(example_report()), re.MULTILINE) == [
+        "Model details",
+        "Uses and limits",
+        "How to use",
+        "Evaluation",
+        "Training",
+        "Citation",
+        "License",
+    ]
+
+
+def test_the_citation_names_owner_year_and_address() -> None:
+    citation = section(render_card(example_report(), "mill/strip_defects"), "## Citation")
+    assert "@misc{strip-defects," in citation
+    assert "author = {mill}," in citation
+    assert "year = {2026}," in citation
+    assert "url = {https://huggingface.co/mill/strip_defects}," in citation
+    assert "url" not in section(render_card(example_report()), "## Citation")
+
+
+def test_folded_blocks_are_closed_and_apart_from_the_text(any_report: Report) -> None:
+    card = render_card(any_report, REPO_ID)
+    assert card.count("<details>") == card.count("</details>") > 5
+    # Markdown inside HTML needs an empty line before and after.
+    assert len(re.findall(r"\n\n<details>\n<summary>.+</summary>\n\n", card)) == card.count(
+        "<details>"
+    )
+    assert card.count("\n\n</details>\n\n") == card.count("</details>")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from trainer.fitting.loop import TrainingResult
 from trainer.inputs.augment import Augment, draw
 from trainer.inputs.loading import mixed_seed, scaled_tiles
 from trainer.model.backbone import Backbone, count_parameters
-from trainer.publishing.example_images import write_examples
+from trainer.publishing.example_images import choose_examples, write_examples
 from trainer.publishing.shared_images import note_figures
 from trainer.runtime import system
 
@@ -83,6 +83,7 @@ def _machine_facts(context: RunContext, fit: TrainingResult) -> report.Machine:
         started=context.started.isoformat(timespec="seconds"),
         training_seconds=sum(epoch.seconds for epoch in fit.epochs),
         versions=system.versions(),
+        code_url=system.code_url(),
     )
 
 
@@ -236,6 +237,7 @@ def _training_facts(run: FinishedRun, epochs: list[report.Epoch]) -> report.Trai
             if flag not in ("--run-dir", "--resume", "--log-with")
         ],
         epochs=epochs,
+        epoch_choice=run.config.recipe.keep,
         stopped_early=run.fit.stopped_early,
         weights_averaged=run.config.recipe.ema_decay > 0,
     )
@@ -244,7 +246,7 @@ def _training_facts(run: FinishedRun, epochs: list[report.Epoch]) -> report.Trai
 def _write_image_figures(
     run: FinishedRun, predictions: list[Prediction], folder: Path
 ) -> list[report.Figure]:
-    """Draw the figures that show images: predictions, augmentations and heatmaps."""
+    """Draw the figures that show images: classes, predictions, augmentations and heatmaps."""
     row, tile = run.images.splits["train"][0], run.config.model.tile
     pixels = scaled_tiles(row, run.backbone.data_config, tile=tile)[0]
     seed = run.config.run.seed
@@ -254,12 +256,22 @@ def _write_image_figures(
     augmented = [v2.functional.to_pil_image(image) for image in augment.normalize.undo(batch)]
     original = v2.functional.to_pil_image(pixels)
     drawn = [
+        _draw_classes(run.images, predictions, folder),
         draw_samples(run.images, predictions, folder),
         results.write_augmentations(original, augmented, folder),
     ]
     if run.checks.explained:
         drawn.append(write_heatmaps(run.checks.explained, folder))
     return drawn
+
+
+def _draw_classes(images: Images, predictions: list[Prediction], folder: Path) -> report.Figure:
+    """Draw the test images that are published as examples, one per class, into `folder`."""
+    test = images.splits["test"]
+    truth = test["label"][:]
+    rows = choose_examples(truth, images.labels, predictions)
+    examples = [(images.labels[truth[row]], open_image(test[row])) for row in rows]
+    return results.write_class_examples(examples, folder)
 
 
 def draw_samples(images: Images, predictions: list[Prediction], folder: Path) -> report.Figure:

@@ -6,7 +6,7 @@ import ctypes
 import os
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, metadata, version
 from pathlib import Path
 
 import torch
@@ -70,6 +70,19 @@ def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that affect results."""
     own = {"python": platform.python_version(), "strip-defect-classifier": __version__}
     return own | {name: _installed_version(name) for name in PACKAGES}
+
+
+def code_url() -> str | None:
+    """Return the address of the code's repository, None if the package declares none.
+
+    The package declares it as "Repository" under `[project.urls]` in `pyproject.toml`.
+    """
+    try:
+        urls = metadata("strip-defect-classifier").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        return None
+    declared = dict(url.split(", ", maxsplit=1) for url in urls)
+    return declared.get("Repository")
 
 
 def _installed_version(package: str) -> str:

@@ -35,7 +35,7 @@ ATTEMPTS = 3
 CONFLICTS = (409, 412)
 
 
-def publish_model(folder: Path, repo_id: str, *, private: bool) -> str:
+def publish_model(folder: Path, repo_id: str, *, private: bool, space_id: str | None = None) -> str:
     """Upload a published folder, with its card written for this repository.
 
     Afterwards the repository equals the folder: files of an earlier push that are no longer part of
@@ -45,6 +45,7 @@ def publish_model(folder: Path, repo_id: str, *, private: bool) -> str:
         folder: the published folder of a finished run.
         repo_id: of the model; created if it does not exist.
         private: whether a new repository is private.
+        space_id: the Space that will serve the model; the card links to it.
 
     Returns:
         The address of the model's page.
@@ -59,7 +60,7 @@ def publish_model(folder: Path, repo_id: str, *, private: bool) -> str:
     title = f"Publish {report.model.architecture}, {accuracy:.2%} test accuracy"
     api = connect()
     with disk_errors_explained(folder, RUN_AGAIN):
-        write_card(folder, repo_id)
+        write_card(folder, repo_id, space_id)
     with hub_errors_explained("model", repo_id):
         _push_folder(api, folder, "model", repo_id, private=private, title=title)
     return f"{api.endpoint}/{repo_id}"

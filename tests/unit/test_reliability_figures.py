@@ -1,4 +1,4 @@
-"""Figures of calibration, rejection and operating point show the report's numbers, in words too."""
+"""Figures of calibration, OOD detection and operating point show the values of the report."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from model_card.schema.reliability import Reliability
 from tests.reliability_facts import example_operating_point, example_reliability
 from tests.reports import LABELS
 
-TRUST = example_reliability(LABELS)
+RELIABILITY = example_reliability(LABELS)
 
 
 def test_reliability_bars_are_the_bins() -> None:
-    figure = reliability_charts.reliability_diagram(TRUST.calibration)
+    figure = reliability_charts.reliability_diagram(RELIABILITY.calibration)
     for axes, agreement in zip(
-        figure.axes[:2], (TRUST.calibration.before, TRUST.calibration.after), strict=True
+        figure.axes[:2],
+        (RELIABILITY.calibration.before, RELIABILITY.calibration.after),
+        strict=True,
     ):
         bars = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
         shown = [(bar.get_x(), bar.get_height()) for bar in bars[::2]]
@@ -32,20 +34,20 @@ def test_reliability_bars_are_the_bins() -> None:
         few, many = bars[0].get_alpha(), bars[2].get_alpha()
         assert few is not None
         assert many is not None
-        assert few < many, "what eight images say is paler"
+        assert few < many, "the bar of eight images is paler"
     titles = [axes.get_title(loc="left").replace("\u00a0", " ") for axes in figure.axes[:2]]
-    assert titles == ["As trained: ECE 3.1 %", "Calibrated: ECE 0.9 %"]
+    assert titles == ["Before calibration: ECE 3.1 %", "After: ECE 0.9 %"]
 
 
-def test_strangeness_rows_are_the_kinds_and_the_limit_is_1() -> None:
-    assert TRUST.ood_detection is not None
-    figure = reliability_charts.novelty(TRUST.ood_detection)
+def test_novelty_rows_are_the_kinds_and_the_limit_is_1() -> None:
+    assert RELIABILITY.ood_detection is not None
+    figure = reliability_charts.novelty(RELIABILITY.ood_detection)
     [axes] = figure.axes
     names = [label.get_text() for label in axes.get_yticklabels()]
-    assert names == ["test images (known)", "noise", "text"]
-    assert axes.get_ylim()[0] > axes.get_ylim()[1], "the known ones come first"
+    assert names == ["test images", "noise", "text"]
+    assert axes.get_ylim()[0] > axes.get_ylim()[1], "test images come first"
     boxes = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
-    spread = TRUST.ood_detection.reference_novelty
+    spread = RELIABILITY.ood_detection.reference_novelty
     assert (boxes[0].get_x(), boxes[0].get_width()) == pytest.approx(
         (spread.p25, spread.p75 - spread.p25)
     )
@@ -58,10 +60,10 @@ def test_strangeness_rows_are_the_kinds_and_the_limit_is_1() -> None:
 
 
 def test_the_operating_point_lies_where_it_was_measured() -> None:
-    figure = reliability_charts.risk_coverage(TRUST.operating_point, 0.0139)
+    figure = reliability_charts.risk_coverage(RELIABILITY.operating_point, 0.0139)
     curve, _, point = figure.axes[0].lines
-    assert np.asarray(curve.get_xdata()).tolist() == TRUST.operating_point.curve.coverage
-    assert np.asarray(curve.get_ydata()).tolist() == TRUST.operating_point.curve.risk
+    assert np.asarray(curve.get_xdata()).tolist() == RELIABILITY.operating_point.curve.coverage
+    assert np.asarray(curve.get_ydata()).tolist() == RELIABILITY.operating_point.curve.risk
     place = np.asarray(point.get_xydata())[0]
     assert place == pytest.approx((1 - 0.0625 - 0.0139, 1 - 0.9962))
     assert not [c for c in figure.axes[0].collections if isinstance(c, PathCollection)]
@@ -77,7 +79,7 @@ def test_where_nothing_is_automatic_there_is_no_point() -> None:
 @pytest.mark.parametrize(
     ("reliability", "names"),
     [
-        (TRUST, ["reliability", "novelty", "risk_coverage"]),
+        (RELIABILITY, ["reliability", "novelty", "risk_coverage"]),
         (example_reliability(LABELS, ood_detection=None), ["reliability", "risk_coverage"]),
     ],
 )
@@ -92,6 +94,6 @@ def test_figures_are_written_with_words_that_hold_their_numbers(
     assert "75.0 % of 8 images at a mean confidence of 64.0 %" in alt["reliability"]
     assert "at the operating point 92.4 % are" in alt["risk_coverage"]
     if "novelty" in names:
-        assert "noise 5.2, 97.5 % beyond" in alt["novelty"]
+        assert "noise 5.2, 97.5 % above the limit" in alt["novelty"]
     for figure in written:
         assert (tmp_path / figure.file).read_bytes().startswith(b"\x89PNG")
