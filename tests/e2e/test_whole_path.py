@@ -106,6 +106,7 @@ def check_card(pushed: Pushed) -> None:
     assert f"base_model: timm/{BASE_MODEL}" in card
     assert "library_name: timm" in card
     assert f'"hf-hub:{MODEL}"' in card
+    assert f"[Demo Space](https://huggingface.co/spaces/{SPACE})" in card
     assert report["test"]["images"] == 24
     for figure in report["figures"]:
         assert pushed.hub.read("model", MODEL, figure["file"]).startswith(b"\x89PNG")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from email.message import Message
 from importlib.metadata import PackageNotFoundError
 
 import pytest
@@ -58,3 +59,29 @@ def test_versions_are_known_without_installed_metadata(monkeypatch: pytest.Monke
         "python": platform.python_version(),
         "strip-defect-classifier": __version__,
     } | dict.fromkeys(system.PACKAGES, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["Homepage, https://example.org", "Repository, https://example.org/code"], "code"),
+        (["Homepage, https://example.org"], None),
+        ([], None),
+    ],
+)
+def test_the_code_is_where_the_package_says(
+    lines: list[str], expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = Message()
+    for line in lines:
+        declared["Project-URL"] = line
+    monkeypatch.setattr(system, "metadata", lambda _: declared)
+    assert system.code_url() == (f"https://example.org/{expected}" if expected else None)
+
+
+def test_a_package_that_is_not_installed_has_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Message:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(system, "metadata", missing)
+    assert system.code_url() is None
