@@ -67,9 +67,6 @@ def _card(published: Path, folder: Path) -> Image.Image:
     file.write_text(f"<meta charset=utf-8><style>{CARD_STYLE}</style>{html}", encoding="utf-8")
     try:
         with open_page(file.resolve().as_uri(), (760, HEIGHT_PX)) as page:
-            # The section that holds the scores.
-            heading = page.locator("xpath=(//table)[1]/preceding-sibling::h2[1]")
-            heading.evaluate("element => element.scrollIntoView()")
             return _screenshot(page, folder)
     finally:
         file.unlink()
