@@ -12,8 +12,8 @@ from playwright.sync_api import Page
 
 from model_card.card import render_card
 from model_card.schema.report import Report
-from tests.browser import open_page
-from tests.running_space import SPACE_FOLDER, running_space
+from tests.support.browser import open_page
+from tests.support.running_space import SPACE_FOLDER, running_space
 from trainer.synthetic.samples import CLASSES, draw_image
 
 OUTPUT = Path(__file__).with_name("overview.png")

@@ -21,8 +21,8 @@ import pytest
 
 from model_card.schema.report import Report
 from tests.conftest import clean_hub
-from tests.readme_commands import REPOSITORY, SMALL, Step, lay_out_checkout, run, steps
-from tests.running_space import running_space
+from tests.support.readme_commands import REPOSITORY, SMALL, Step, lay_out_checkout, run, steps
+from tests.support.running_space import running_space
 
 HERE = [step for step in steps() if not step.needs_photographs and not step.is_of_several_hosts]
 MODEL = "local-dir:runs/first/published"

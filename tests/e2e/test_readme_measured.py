@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.readme_commands import (
+from tests.support.readme_commands import (
     REPOSITORY,
     SMALL_BENCHMARKS,
     Step,

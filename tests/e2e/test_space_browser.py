@@ -18,10 +18,10 @@ from model_card.figures.results import write_report_figures
 from model_card.formatting import enumeration
 from space.inference.images.reader import MAX_FILE_BYTES
 from space.inference.predictor import Predictor, read_image
-from tests.browser import DESKTOP, PHONE, open_browser
-from tests.published_folder import noise, write_decision, write_published_folder
-from tests.reports import LABELS, example_report
-from tests.running_space import SPACE_FOLDER, copy_space, running_space
+from tests.support.browser import DESKTOP, PHONE, open_browser
+from tests.support.published_folder import noise, write_decision, write_published_folder
+from tests.support.reports import LABELS, example_report
+from tests.support.running_space import SPACE_FOLDER, copy_space, running_space
 
 pytestmark = pytest.mark.browser
 # What Gradio's own page writes to the console, whatever the app does.

@@ -15,8 +15,8 @@ from model_card.schema.report import Report
 from space.inference.decision import Costs, Decision, Rules
 from space.inference.novelty import MahalanobisDetector, StageStatistics
 from space.inference.predictor import Prediction, Predictor
-from tests.reliability_facts import example_operating_point, example_reliability
-from tests.reports import LABELS, example_model, example_report
+from tests.support.reliability_facts import example_operating_point, example_reliability
+from tests.support.reports import LABELS, example_model, example_report
 from trainer.model.export import write_model
 
 STAGES = [1, 2]

@@ -21,11 +21,11 @@ from accelerate.state import AcceleratorState
 from safetensors.torch import load_file, save_file
 
 from model_card.card import write_card
-from tests.damages import DAMAGES
 from tests.loopback_hub import LoopbackHub
-from tests.published_folder import write_decision, write_published_folder
-from tests.reports import example_report
-from tests.small_run import going_on, small_config, train_until
+from tests.support.damages import DAMAGES
+from tests.support.published_folder import write_decision, write_published_folder
+from tests.support.reports import example_report
+from tests.support.small_run import going_on, small_config, train_until
 from trainer import push
 from trainer import train as train_command
 from trainer.cli.command import run_command

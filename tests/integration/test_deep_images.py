@@ -6,8 +6,8 @@ from pathlib import Path
 
 from model_card.schema.report import Report
 from space.inference.predictor import Predictor
-from tests.bit_depth_images import write_set
-from tests.small_run import small_config
+from tests.support.bit_depth_images import write_set
+from tests.support.small_run import small_config
 from trainer.run import train
 
 

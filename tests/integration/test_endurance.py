@@ -12,7 +12,13 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from tests.killed_run import assert_same_weights, finish, start, start_and_kill, wait_until_said
+from tests.support.killed_run import (
+    assert_same_weights,
+    finish,
+    start,
+    start_and_kill,
+    wait_until_said,
+)
 from trainer.errors import ConfigError, UserError
 from trainer.run_lock import explained_failures, only_training_in
 from trainer.synthetic.samples import write_samples

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from model_card.schema.report import Report
-from tests.drawn_boxes import write_boxes
-from tests.small_run import small_config
+from tests.support.drawn_boxes import write_boxes
+from tests.support.small_run import small_config
 from trainer.config.settings import TrainConfig
 from trainer.errors import DataError
 from trainer.inputs.corruptions import CORRUPTIONS

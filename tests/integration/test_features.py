@@ -14,7 +14,7 @@ from datasets import Dataset
 from safetensors.torch import load_file
 
 from model_card.schema.report import Report
-from tests.small_run import small_config
+from tests.support.small_run import small_config
 from trainer.config.settings import TrainConfig
 from trainer.data.sources import open_image
 from trainer.data.splits.dataset import Images, prepare_images

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from model_card.schema.report import Report
-from tests.small_run import going_on, small_config, train_until
+from tests.support.small_run import going_on, small_config, train_until
 from trainer.config.settings import TrainConfig
 from trainer.data.image_record import RECORD_FILE
 from trainer.errors import ConfigError, DataError, UserError

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from model_card.formatting import counted
-from tests.folder_trees import write_tree
+from tests.support.folder_trees import write_tree
 from trainer.config.settings import DataConfig
 from trainer.data.folders.entries import IMAGE_SUFFIXES, SYSTEM_NAMES
 from trainer.data.sources import Collection, FoundImages, collect_images, find_images

@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from space.app import QUEUE_SIZE
-from tests.published_folder import noise
-from tests.served_page import MARKER, MAX_FILE_BYTES, Site, served_page
+from tests.support.published_folder import noise
+from tests.support.served_page import MARKER, MAX_FILE_BYTES, Site, served_page
 
 # Gradio and pandas warn of themselves, and leave event loops open.
 pytestmark = pytest.mark.filterwarnings("ignore")

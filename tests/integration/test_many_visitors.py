@@ -13,7 +13,7 @@ from gradio.routes import file_upload_statuses
 from space.server.connection import TimedConnection
 from space.server.gate import Gate
 from space.server.visitors import RECORDED_EVENTS, TRACKED_UPLOADS, UNREAD_MESSAGES, UNREAD_SESSIONS
-from tests.served_page import Site, served_page
+from tests.support.served_page import Site, served_page
 
 # Gradio and pandas warn of themselves, and leave event loops open.
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -22,8 +22,8 @@ from space.inference.predictor import Predictor
 from tests.loopback_hub import LoopbackHub
 from tests.loopback_hub.accounts import Role
 from tests.loopback_hub.base_models import put_base_model
-from tests.published_folder import write_decision, write_published_folder
-from tests.reports import LABELS
+from tests.support.published_folder import write_decision, write_published_folder
+from tests.support.reports import LABELS
 from trainer.errors import DataError, HubError, UserError
 from trainer.publishing.hub.preflight import check_can_push, check_repo_id
 from trainer.publishing.hub.upload import SPACE_FOLDER, publish_model, publish_space

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from model_card.schema.report import Report
-from tests.small_run import small_config
+from tests.support.small_run import small_config
 from trainer.run import train
 
 

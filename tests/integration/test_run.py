@@ -16,7 +16,7 @@ from sklearn import metrics
 from timm.data import create_transform, resolve_model_data_config
 
 from model_card.schema.report import Report
-from tests.small_run import going_on, small_config
+from tests.support.small_run import going_on, small_config
 from trainer.data import sources
 from trainer.monitoring.epoch_log import BEST
 from trainer.run import train

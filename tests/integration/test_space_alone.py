@@ -20,9 +20,9 @@ from PIL import Image
 
 from space.inference.predictor import Predictor, read_image
 from tests.loopback_hub import LoopbackHub
-from tests.published_folder import noise, write_decision, write_published_folder
-from tests.reports import LABELS
-from tests.running_space import (
+from tests.support.published_folder import noise, write_decision, write_published_folder
+from tests.support.reports import LABELS
+from tests.support.running_space import (
     copy_space,
     running_process,
     running_space,

@@ -13,7 +13,7 @@ from datasets import Dataset
 from PIL import Image
 
 from model_card.schema.report import Report
-from tests.small_run import small_config
+from tests.support.small_run import small_config
 from trainer import compare_splits
 from trainer.config.settings import DataConfig, TrainConfig
 from trainer.data.image_record import note_images

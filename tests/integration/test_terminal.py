@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.small_run import small_config
+from tests.support.small_run import small_config
 from trainer import run
 from trainer.cli.summary import summary
 from trainer.fitting import loop, time_left

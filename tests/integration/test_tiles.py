@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from model_card.schema.report import Report
 from space.inference.predictor import Predictor, read_image
 from space.inference.tiling import tile_starts
-from tests.small_run import going_on, small_config, train_until
+from tests.support.small_run import going_on, small_config, train_until
 from trainer import run
 from trainer.config.run_folder import PUBLISHED_DIR
 from trainer.config.settings import ModelConfig, RecipeConfig, RunConfig, TrainConfig

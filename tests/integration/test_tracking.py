@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.small_run import going_on, small_config, train_until
+from tests.support.small_run import going_on, small_config, train_until
 from trainer.config.settings import RunConfig, TrainConfig
 from trainer.errors import ConfigError
 from trainer.monitoring import tracking

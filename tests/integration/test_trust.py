@@ -13,8 +13,8 @@ from scipy.special import softmax
 
 from model_card.schema.report import Report
 from space.inference.predictor import Predictor, read_image
-from tests.published_folder import noise
-from tests.small_run import small_config
+from tests.support.published_folder import noise
+from tests.support.small_run import small_config
 from trainer.config.paths import check_paths
 from trainer.config.settings import DecisionConfig, TrainConfig
 from trainer.decision.outputs import OUTPUTS_FILE, HeldOutOutputs

@@ -20,7 +20,7 @@ from model_card.schema.report import Report
 from space.inference.images.reader import read_image
 from space.inference.predictor import Predictor
 from tests.loopback_hub import LoopbackHub
-from tests.small_run import small_config
+from tests.support.small_run import small_config
 from trainer.data.splits.split import SPLIT_FILE
 from trainer.monitoring.epoch_log import LAST, METRICS
 from trainer.run import train
@@ -111,7 +111,7 @@ def test_two_processes_that_are_stopped_twice_train_what_undisturbed_ones_train(
         ("all", "SIGHUP", 2, (1, 2)),
     ):
         stopped = _on_two(
-            "tests/signaled_train.py",
+            "tests/support/signaled_train.py",
             data_dir,
             run_dir,
             *flags,

@@ -1,0 +1,1 @@
+"""What tests share: examples, drawn images, servers, browsers and runs."""

@@ -1,0 +1,126 @@
+"""The commands of README and docs, and how a test runs one: on fewer, smaller images."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.drawn_boxes import write_boxes
+from trainer.synthetic.samples import write_samples
+
+REPOSITORY = Path(__file__).parents[2]
+# These build on the model that README's commands train and publish, in this order.
+FIRST_MODEL = ("README.md", "docs/guides/publish.md", "docs/guides/operate.md")
+# Where the pages tell readers to put photographs and weights: beside the clone.
+BESIDE = ("../data", "../weights")
+# Later flags win over earlier ones: the same commands, only cheaper.
+CHEAP = ["--image-size", "32", "--epochs", "2", "--mixed-precision", "no"]
+CHEAP += ["--robustness-images", "6"]
+SMALL = [*CHEAP, "--model", "test_convnext", "--no-pretrained"]
+SMALL_BENCHMARKS = {
+    "overlaps": "--sizes 24",
+    "steps": "--models test_convnext --image-size 32 --batch-size 2",
+    "training_speed": "--help",  # it needs checkouts of other projects
+    "frozen_backbone": "--model test_convnext --image-size 32 --train-images 60 --test-images 12 "
+    "--epochs 2 --plain-batches 1",
+    "data_wait": "--models test_convnext --image-size 32 --steps 2",
+    "kill_and_resume": "--kills 1 --epochs 2",
+    "strips": "--model test_convnext --no-pretrained --image-size 32 --epochs 2 "
+    "--train-per-class 5 --test-per-class 2",
+    "heatmaps": "--help",  # it needs a finished run, and boxes
+    "rejection_scores": "--image-size 32",
+    "images_needed": "--counts 8 --repeats 1 --epochs 1 --train-flags='--model test_convnext "
+    "--no-pretrained --image-size 32 --reference-images 0 --robustness-images 0'",
+}
+PROGRAM = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command or a program that a page shows.
+
+    Attributes:
+        page: path of the page in the repository.
+        language: bash, of which each command is a step, or python, of which each block is.
+        text: what a reader types, in one line if it is a command.
+    """
+
+    page: str
+    language: str
+    text: str
+
+    @property
+    def group(self) -> str:
+        """The steps that share a checkout: those of a page, or of pages that build on another."""
+        return FIRST_MODEL[0] if self.page in FIRST_MODEL else self.page
+
+    @property
+    def needs_photographs(self) -> bool:
+        return any(place in self.text for place in BESIDE)
+
+    @property
+    def is_of_several_hosts(self) -> bool:
+        return "--num_machines" in self.text
+
+
+def pages() -> dict[str, str]:
+    """Return the text of README and of each page of docs/ by path, README's followers after it."""
+    names = [str(file.relative_to(REPOSITORY)) for file in (REPOSITORY / "docs").rglob("*.md")]
+    others = sorted(set(names) - set(FIRST_MODEL))
+    return {
+        name: (REPOSITORY / name).read_text(encoding="utf-8") for name in (*FIRST_MODEL, *others)
+    }
+
+
+def steps() -> list[Step]:
+    """Return what all pages show, in a reader's order."""
+    found = []
+    for page, text in pages().items():
+        for language, block in re.findall(r"```(bash|python)\n(.*?)```", text, re.DOTALL):
+            lines = block.replace("\\\n", " ").splitlines() if language == "bash" else [block]
+            found += [Step(page, language, line.strip()) for line in lines if line.strip()]
+    return found
+
+
+def run(words: list[str], cwd: Path) -> None:
+    """Run a command, trainings made small; it must succeed."""
+    continues = "--resume" in words or any(word.endswith("push.py") for word in words)
+    trains = any(word.endswith(("train.py", "compare_splits.py")) for word in words)
+    if trains and not continues:
+        folds = ["--folds", "2"] if "--folds" in words else []
+        # Two epochs leave no room for a longer warm-up.
+        warm_up = ["--warmup-epochs", "1"] if {"--warmup-epochs", "--preset"} & {*words} else []
+        words = [*words, *(CHEAP if "--weights" in words else SMALL), *warm_up, *folds]
+        # Made small, two commands can name the same model, and so the same folder.
+        if "--run-dir" not in words:
+            words += ["--run-dir", f"runs/{len(list(cwd.glob('runs/*')))}"]
+    if words[:2] == ["python", "-m"]:
+        small = SMALL_BENCHMARKS[words[2].removeprefix("benchmarks.")]
+        words = [*words, *shlex.split(small)]
+    if words[0] == "accelerate":
+        words = [words[0], words[1], "--cpu", *words[2:]]
+    path = f"{PROGRAM}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [PROGRAM / words[0], *words[1:]],
+        cwd=cwd,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+
+
+def lay_out_checkout(folder: Path) -> None:
+    """Make an empty folder look like a checkout with drawn images and boxes."""
+    for name in ("trainer", "space", "benchmarks", "tests"):
+        (folder / name).symlink_to(REPOSITORY / name, target_is_directory=True)
+    images = folder / "custom_dataset"
+    write_samples(images, train_per_class=10, test_per_class=3)
+    write_boxes(folder / "boxes", images)
+    (folder / "photo.jpg").write_bytes(next((images / "test").glob("*/*")).read_bytes())

@@ -1,0 +1,1 @@
+"""Tests of the model card and its figures."""

@@ -1,0 +1,1 @@
+"""Tests of what one sees of a training."""

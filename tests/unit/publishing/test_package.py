@@ -1,0 +1,110 @@
+"""The stages of the published folder: each uses what the one before it handed on."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+
+from model_card.schema.report import Report
+from space.inference.decision import Decision
+from space.inference.predictor import Predictor
+from tests.support.small_run import small_config
+from trainer.config.run_folder import RunContext
+from trainer.config.settings import TrainConfig
+from trainer.data.sources import open_image
+from trainer.data.splits.dataset import Images, prepare_images
+from trainer.decision.outputs import HeldOutOutputs
+from trainer.decision.temperature import fit_temperature
+from trainer.fitting.loop import TrainingResult
+from trainer.model.backbone import build
+from trainer.monitoring.epoch_log import EpochResult
+from trainer.publishing.package import build_package
+from trainer.synthetic.samples import write_samples
+
+STARTED = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainConfig, Images]:
+    folder = tmp_path_factory.mktemp("images")
+    write_samples(folder / "strips", train_per_class=8, test_per_class=3)
+    config = small_config(folder / "strips", folder / "run")
+    # Of few known images a limit follows only where many of them may be rejected.
+    config = replace(config, decision=replace(config.decision, max_rejected=0.2))
+    [images] = prepare_images(config, None)
+    return config, images
+
+
+def test_each_stage_uses_what_the_one_before_it_handed_on(
+    prepared: tuple[TrainConfig, Images], tmp_path: Path
+) -> None:
+    config, images = prepared
+    torch.manual_seed(0)
+    backbone = build(config.model, len(images.labels))
+    # Random weights answer the same for every image; these distinguish images.
+    head = cast(Any, backbone.model).get_classifier()
+    head.weight.data.mul_(500)
+    epoch = EpochResult(1, 1e-3, 1.5, 0.3, 1.7, 0.2, 4.0)
+    fit = TrainingResult([epoch], best_epoch=1, stopped_early=False)
+    build_package(
+        config, images, backbone, fit, RunContext(tmp_path, STARTED, Accelerator(cpu=True))
+    )
+
+    folder = tmp_path / "published"
+    assert not (tmp_path / "published.partial").exists()
+    plain = Predictor(folder)
+    report = Report.read(folder)
+    assert report.machine.started == "2026-11-20T09:30:00+00:00"
+    assert report.machine.training_seconds == 4
+    assert report.export.compared_images == 16
+    assert report.export.weights_bytes == (folder / "model.safetensors").stat().st_size
+
+    # Outputs: those of the exported model for the test images, in their order.
+    test, validation = images.splits["test"], images.splits["validation"]
+    outputs = HeldOutOutputs.load(tmp_path)
+    logits = plain.logits([open_image(row) for row in test])
+    assert torch.allclose(outputs.logits, logits, atol=1e-4)
+    assert len(set(logits.argmax(dim=1).tolist())) > 1, (
+        "of an answer that never changes nothing follows"
+    )
+    assert outputs.truth.tolist() == test["label"][:]
+
+    # Decision: fitted to validation images, not to the test.
+    decision = Decision.read(folder, images.labels)
+    assert decision is not None
+    assert decision.detector is not None
+    fitted = fit_temperature(
+        plain.logits([open_image(row) for row in validation]).double().numpy(),
+        np.asarray(validation["label"][:]),
+    )
+    assert decision.rules.temperature == pytest.approx(fitted, rel=1e-4)
+    assert report.reliability is not None
+    assert report.reliability.calibration.temperature == decision.rules.temperature
+    assert report.reliability.calibration.fitted_images == len(validation)
+    assert len(outputs.reference_novelty) == len(validation) + len(images.splits["train"])
+    assert outputs.novelty is not None
+    assert report.reliability.ood_detection is not None
+    assert set(outputs.ood) == {kind.kind for kind in report.reliability.ood_detection.kinds}
+
+    # Evaluation and report: predictions by that decision, of those outputs.
+    predictions = decision.conclude(outputs.logits, outputs.novelty)
+    with (tmp_path / "predictions.csv").open(newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    assert [row["file"] for row in rows] == test["file"][:]
+    assert [row["prediction"] for row in rows] == [each.label for each in predictions]
+    assert [float(row["confidence"]) for row in rows] == pytest.approx(
+        [each.confidence for each in predictions], abs=1e-6
+    )
+    right = sum(row["label"] == row["prediction"] for row in rows)
+    assert report.test.scores.accuracy.value == pytest.approx(right / len(rows))
+    unknown = sum(each.verdict == "unknown" for each in predictions) / len(rows)
+    assert report.reliability.operating_point.unknown.value == pytest.approx(unknown)
+    assert (folder / "README.md").is_file()

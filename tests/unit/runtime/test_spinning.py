@@ -1,0 +1,87 @@
+"""How long OpenMP's threads spin is set before torch is imported, unless the user has set it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainer.cli.command import limit_spinning
+
+ROOT = Path(__file__).parents[3]
+# Stands in for the first heavy library: says what it finds, and ends the program.
+STAND_IN = """
+import os, sys
+names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+print(*(os.environ.get(name, "unset") for name in names), [*sys.modules].count("torch"))
+sys.exit(0)
+"""
+HEAVY: dict[str, tuple[str, list[str]]] = {
+    "space/app.py": ("gradio", []),
+    "trainer/train.py": ("torch", ["--data-dir", "images"]),
+    "trainer/push.py": ("torch", ["--data-dir", "images"]),
+    "trainer/compare_splits.py": ("torch", ["--data-dir", "images"]),
+    "trainer/inspect_data.py": ("datasets", ["--data-dir", "images"]),
+}
+
+
+CHOICES = [
+    ({}, "10000 unset"),
+    ({"GOMP_SPINCOUNT": "7"}, "7 unset"),
+    ({"OMP_WAIT_POLICY": "ACTIVE"}, "unset ACTIVE"),
+]
+
+
+def _found(command: str, own: dict[str, str], folder: Path) -> tuple[str, str]:
+    """Run a command up to its first heavy library; return what that found, and the first words."""
+    library, flags = HEAVY[command]
+    (folder / f"{library}.py").write_text(STAND_IN)
+    for label in ("A", "B"):
+        (folder / "images" / label).mkdir(parents=True)
+        (folder / "images" / label / "0.png").write_bytes(b"not opened")
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("GOMP_", "OMP_"))}
+    done = subprocess.run(
+        [sys.executable, ROOT / command, *flags],
+        env=clean | own | {"PYTHONPATH": str(folder)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    return done.stdout, done.stderr.partition("\n")[0]
+
+
+@pytest.mark.parametrize("command", HEAVY)
+def test_a_command_speaks_and_limits_spinning_before_torch_loads(
+    command: str, tmp_path: Path
+) -> None:
+    found, words = _found(command, {}, tmp_path)
+    loaded = 1 if HEAVY[command][0] == "torch" else 0
+    assert found == f"10000 unset {loaded}\n"
+    first = {
+        "space/app.py": "Loading the page and the model …",
+        "trainer/train.py": "1/5 check",
+        "trainer/push.py": "1/5 check",
+        "trainer/compare_splits.py": "1/10 check (random split)",
+        "trainer/inspect_data.py": "1/3 check",
+    }
+    assert words == first[command]
+
+
+@pytest.mark.parametrize(("own", "found"), CHOICES)
+def test_the_space_leaves_the_choice_to_the_user(
+    own: dict[str, str], found: str, tmp_path: Path
+) -> None:
+    assert _found("space/app.py", own, tmp_path)[0] == f"{found} 0\n"
+
+
+@pytest.mark.parametrize(("own", "found"), CHOICES)
+def test_commands_leave_the_choice_to_the_user(own: dict[str, str], found: str) -> None:
+    environment = dict(own)
+    limit_spinning(environment)
+    names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    assert " ".join(environment.get(name, "unset") for name in names) == found

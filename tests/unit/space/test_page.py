@@ -1,0 +1,224 @@
+"""The words and HTML of the web page, and what it finds in a published folder."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.requirements import Requirement
+from PIL import Image
+
+import space
+from model_card import formatting
+from space import model_report
+from space.inference.decision import Prediction
+from space.ui import page
+from tests.support.reports import LABELS, example_data, example_report
+
+SPACE = Path(space.__path__[0])
+ROOT = SPACE.parent
+HOSTILE = "<img src=x onerror=alert(1)>&\"'"
+
+
+def _text(html: str) -> str:
+    """Return what a reader sees, on one line."""
+    words = re.sub(r"<[^>]+>", " ", html.replace("&nbsp;", " ").replace("&lt;", "<"))
+    return re.sub(r"\s+", " ", words.replace("&gt;", ">")).strip()
+
+
+@given(st.floats(0, 1))
+def test_a_score_is_written_as_on_the_card(fraction: float) -> None:
+    assert page.score(fraction) == formatting.number(fraction)
+    assert page.area(fraction) == formatting.area(fraction)
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        page.header(HOSTILE, HOSTILE, [HOSTILE], None),
+        page.figure(HOSTILE, HOSTILE, Image.new("RGB", (4, 4))),
+        page.example_buttons([(HOSTILE, page.thumbnail(Image.new("RGB", (4, 4))))], "drawn"),
+    ],
+)
+def test_names_from_outside_are_shown_and_not_obeyed(html: str) -> None:
+    assert "<img src=x" not in html
+    assert "&lt;img src=x onerror=alert(1)&gt;&amp;&quot;&#x27;" in html
+
+
+@pytest.mark.parametrize(
+    ("label", "verdict", "caption"),
+    [
+        ("Rolled", "class", "Rolled"),
+        ("Pitted", "class", "Rolled – predicted incorrectly"),
+        ("Rolled", "unsure", "Rolled – the model is unsure here"),
+        ("Pitted", "unsure", "Rolled – the model is unsure here"),
+        ("Rolled", "unknown", "Rolled – reported as unknown surface"),
+    ],
+)
+def test_an_example_says_where_the_prediction_is_not_correct(
+    label: str, verdict: Literal["class", "unsure", "unknown"], caption: str
+) -> None:
+    probabilities = {name: 0.9 if name == label else 0.02 for name in LABELS}
+    prediction = Prediction(probabilities, verdict=verdict)
+    assert page.example_caption("Rolled", LABELS, prediction) == caption
+
+
+def test_an_example_of_no_class_is_never_called_a_mistake() -> None:
+    prediction = Prediction(dict.fromkeys(LABELS, 1 / 6))
+    assert page.example_caption("coil 7", LABELS, prediction) == "coil 7"
+
+
+def test_the_header_gives_the_accuracy_with_its_interval() -> None:
+    report = model_report.Report.model_validate(example_report().model_dump())
+    text = _text(page.header("hf-hub:ada/steel", "https://hub/ada/steel", LABELS, report))
+    assert "Model hf-hub:ada/steel" in text
+    assert "Test accuracy 98.6 % (95 % interval 96.5–99.5 % , 288 images)" in text
+    assert "drawings" not in text.lower()
+
+
+def test_a_model_of_drawings_says_so() -> None:
+    drawn = example_report(data=example_data(kind="drawn"))
+    report = model_report.Report.model_validate(drawn.model_dump())
+    text = _text(page.header("local-dir:x", None, LABELS, report))
+    assert "Demo only. This model was trained on drawings." in text
+
+
+def test_the_table_holds_every_score_with_its_interval() -> None:
+    report = model_report.Report.model_validate(example_report().model_dump())
+    text = _text(page.scores_table(report))
+    scores = report.test.scores
+    assert "Measured on 288 test images" in text
+    assert "Accuracy share of images classified correctly 98.6 % 96.5–99.5 %" in text
+    assert "Error rate share of images classified incorrectly 1.4 % 0.5–3.5 %" in text
+    assert f"{scores.auc.value:.3f} {scores.auc.low:.3f}–{scores.auc.high:.3f}" in text
+    names = ["Sensitivity", "Specificity", "Precision", "F1", "AUC"]
+    assert all(f" {name} " in text for name in names)
+
+
+def test_a_perfect_score_is_written_as_such() -> None:
+    confusion = [[5 if row == column else 0 for column in range(6)] for row in range(6)]
+    report = model_report.Report.model_validate(example_report(confusion).model_dump())
+    assert "correctly 100 % 88.6–100 %" in _text(page.scores_table(report))
+
+
+# What a folder holds.
+
+
+def _put_pictures(folder: Path, *names: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        Image.new("RGB", (4, 4)).save(folder / name)
+
+
+def test_a_folder_without_extras_has_none(tmp_path: Path) -> None:
+    assert model_report.read_report(tmp_path) is None
+    assert model_report.find_figures(tmp_path, None) == []
+    assert page.scores_table(None).count("without test results") == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1", b'{"test": NaN}', b"\xff\xfe"])
+def test_a_report_that_cannot_be_read_is_left_out_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
+) -> None:
+    (tmp_path / "report.json").write_bytes(content)
+    assert model_report.read_report(tmp_path) is None
+    assert str(tmp_path / "report.json") in caplog.text
+
+
+def test_the_report_of_this_project_is_read(tmp_path: Path) -> None:
+    example_report().write(tmp_path)
+    report = model_report.read_report(tmp_path)
+    assert report is not None
+    assert report.test.scores.accuracy.value == pytest.approx(284 / 288)
+
+
+def test_figures_come_in_the_order_of_the_report_then_by_name(tmp_path: Path) -> None:
+    example_report().write(tmp_path)
+    _put_pictures(
+        tmp_path / "figures", "a_new_one.png", "confusion_matrix.png", "learning_curves.png"
+    )
+    (tmp_path / "figures" / "notes.txt").write_text("no picture")
+    figures = model_report.find_figures(tmp_path, model_report.read_report(tmp_path))
+    assert [(figure.path.name, figure.title) for figure in figures] == [
+        ("learning_curves.png", "Learning curves"),
+        ("confusion_matrix.png", "Confusion matrix"),
+        ("a_new_one.png", "A new one"),
+    ]
+    assert figures[0].alt == "What the picture of Learning curves shows"
+
+
+def test_links_out_of_the_folder_are_neither_figures_nor_examples_nor_a_report(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _put_pictures(tmp_path, "secret.png")
+    (tmp_path / "report.json").write_text("{}")
+    folder = tmp_path / "published"
+    secret = str(tmp_path / "secret.png")
+    targets = ("/proc/self/environ", "/etc/passwd", secret, "nowhere", "a.png")
+    for kind in ("figures", "examples"):
+        _put_pictures(folder / kind, "own.png")
+        for number, target in enumerate(targets):
+            (folder / kind / f"{number}.png").symlink_to(target)
+        (folder / kind / "inner.png").symlink_to("own.png")
+    (folder / "report.json").symlink_to(tmp_path / "report.json")
+    assert model_report.read_report(folder) is None
+    figures = model_report.find_figures(folder, None)
+    assert [figure.path.name for figure in figures] == ["inner.png", "own.png"]
+    examples = model_report.find_examples(folder, LABELS, None).files
+    assert [path.name for path in examples] == ["inner.png", "own.png"]
+    assert caplog.text.count("figures/0.png, figures/1.png, figures/2.png and 2 more") == 1
+    # The whole folder may be a link, too.
+    (folder / "figures").rename(tmp_path / "figures")
+    (folder / "figures").symlink_to(tmp_path / "figures")
+    assert model_report.find_figures(folder, None) == []
+
+
+def test_a_report_cannot_lead_out_of_its_folder(tmp_path: Path) -> None:
+    _put_pictures(tmp_path, "secret.png")
+    folder = tmp_path / "published"
+    _put_pictures(folder / "figures")
+    report = example_report()
+    astray = report.figures[0].model_copy(update={"file": "figures/../../secret.png"})
+    report.model_copy(update={"figures": [astray]}).write(folder)
+    assert model_report.find_figures(folder, model_report.read_report(folder)) == []
+
+
+def test_the_examples_of_the_model_go_before_the_bundled_ones(tmp_path: Path) -> None:
+    bundled = model_report.find_examples(tmp_path, [*LABELS[:3], "Rust"], None)
+    assert [path.stem for path in bundled.files] == LABELS[:3]
+    assert bundled.origin == "drawn, not photographed"
+    _put_pictures(tmp_path / "examples", *(f"{number:02}.png" for number in range(20)))
+    own = model_report.find_examples(tmp_path, LABELS, None)
+    assert [path.stem for path in own.files] == [f"{number:02}" for number in range(12)]
+    assert own.origin == "published with the model"
+
+
+@pytest.mark.parametrize(
+    ("kind", "origin"),
+    [("folder", "from the test images"), ("drawn", "from the test images, drawn by a program")],
+)
+def test_examples_say_where_they_come_from(tmp_path: Path, kind: str, origin: str) -> None:
+    example_report(data=example_data(kind=kind)).write(tmp_path)
+    _put_pictures(tmp_path / "examples", "Rolled.png")
+    report = model_report.read_report(tmp_path)
+    assert model_report.find_examples(tmp_path, LABELS, report).origin == origin
+
+
+# What the Hub reads.
+
+
+def test_the_versions_of_the_space_are_those_under_test() -> None:
+    lines = (SPACE / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    required = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    for requirement in required:
+        assert requirement.specifier.contains(version(requirement.name)), str(requirement)
+    front_matter = yaml.safe_load((SPACE / "README.md").read_text(encoding="utf-8").split("---")[1])
+    assert f"gradio=={front_matter['sdk_version']}\n" in (ROOT / "constraints.txt").read_text()
+    assert (SPACE / front_matter["app_file"]).is_file()
+    assert len(front_matter["short_description"]) <= 60, "the Hub refuses longer ones"
