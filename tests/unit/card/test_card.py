@@ -333,7 +333,7 @@ def test_each_fact_of_the_report_reaches_the_card() -> None:
         # Names of splits and classes, which must agree, and counts, which must add up.
         "data.splits.#.name",
         "data.splits.#.images",
-        "data.surfaces.leakage.#.part",
+        "data.surfaces.leakage.#.split",
         "data.surfaces.leakage.#.seen_in",
         # Optional values that other tests add.
         "unseen_test",
