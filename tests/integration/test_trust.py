@@ -135,7 +135,7 @@ def test_folds_are_judged_by_the_rules_of_the_others(folder: Path) -> None:
         encoding="utf-8"
     )
     (dirs[1] / OUTPUTS_FILE).unlink()
-    with pytest.raises(DataError, match=r"There is no .*fold-2.*outputs\.safetensors"):
+    with pytest.raises(DataError, match=r"fold-2.*outputs\.safetensors is missing"):
         fold_outcomes(dirs, report.model.labels, config.decision)
 
 
