@@ -179,7 +179,7 @@ def test_a_dataset_on_the_hub_is_inspected(command: Command, hub: LoopbackHub) -
             "an index.html that is not a data report",
         ),
         (["--data-dir", "steel", "--predictions", "none.csv"], "none.csv does not exist"),
-        (["--data-dir", "empty"], "empty is empty. It should hold"),
+        (["--data-dir", "empty"], "empty is empty. It should contain"),
     ],
 )
 def test_mistakes_are_explained(
