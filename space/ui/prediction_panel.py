@@ -31,7 +31,7 @@ ADVICE = {
 
 @dataclass(frozen=True)
 class Background:
-    """Schema about a model that the panel states with every prediction.
+    """Facts about a model that the panel states with every prediction.
 
     Attributes:
         rules: its decision rules; None if it was published without.

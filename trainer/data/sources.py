@@ -51,7 +51,7 @@ from trainer.text.names import as_text, is_text
 logger = logging.getLogger(__name__)
 
 DRAWN_TRAIN_PER_CLASS, DRAWN_TEST_PER_CLASS = 200, 40
-Schema = TypeVar("Schema")
+Described = TypeVar("Described")
 
 
 @dataclass
@@ -239,8 +239,8 @@ def _stored(path: str) -> dict[str, Any]:
 
 
 def decode_each(
-    rows: Dataset, title: str, describe: Callable[[DecodedImage, Image.Image], Schema]
-) -> tuple[Dataset, list[Schema], list[SkippedImage]]:
+    rows: Dataset, title: str, describe: Callable[[DecodedImage, Image.Image], Described]
+) -> tuple[Dataset, list[Described], list[SkippedImage]]:
     """Decode every image of a split once.
 
     Args:
@@ -254,11 +254,11 @@ def decode_each(
     """
     good: list[int] = []
     sizes_px: list[list[int]] = []
-    facts: list[Schema] = []
+    facts: list[Described] = []
     bad: list[SkippedImage] = []
     files = rows["file"][:]
 
-    def outcome(row: dict[str, Any]) -> tuple[list[int], Schema] | str:
+    def outcome(row: dict[str, Any]) -> tuple[list[int], Described] | str:
         try:
             decoded = decode_image(read_content(image_source(row)))
             image = decoded.to_rgb(depth_of(row))
