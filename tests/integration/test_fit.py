@@ -228,7 +228,7 @@ def test_a_signal_during_validation_is_not_forgotten(
     whole, halted = (
         small_config(data_dir, tmp_path / name, **recipe) for name in ("whole", "halted")
     )
-    monkeypatch.setattr("trainer.run.finish", lambda *_: None)
+    monkeypatch.setattr("trainer.run.build_package", lambda *_: None)
     train(whole)
     with monkeypatch.context() as patched, pytest.raises(Stopped):
         owner, method = (

@@ -78,12 +78,12 @@ def only_exported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a training end with its published model, without tests, report and figures."""
 
     def export(config: TrainConfig, images: Images, built: Backbone, *others: Any) -> None:
-        folder = others[1] / PUBLISHED_DIR
+        folder = others[1].run_dir / PUBLISHED_DIR
         folder.mkdir()
         tile = config.model.tile
         write_model(built.model, built.data_config, images.labels, folder, tile=tile)
 
-    monkeypatch.setattr(run, "finish", export)
+    monkeypatch.setattr(run, "build_package", export)
 
 
 def same_tensors(one: Path, other: Path) -> bool:
