@@ -209,7 +209,8 @@ def test_every_list_of_metrics_holds_the_same(module: Any) -> None:
     assert set(fields) == set(Scores.model_fields)
     assert set(fields) == set(model_report.Scores.model_fields)
     assert fields == {field: name for field, (name, _) in page.MEASURES.items()}
-    card = Path(str(sections.__file__)).with_name("card.md.jinja").read_text(encoding="utf-8")
+    templates = sorted(Path(str(sections.__file__)).parent.glob("*.jinja"))
+    card = "".join(template.read_text(encoding="utf-8") for template in templates)
     assert [field for field in fields if f"scores.{field}" not in card] == []
 
 

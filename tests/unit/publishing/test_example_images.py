@@ -193,6 +193,7 @@ def test_the_augmentation_figure_shows_the_recipe(
     )
     shown: list[Image.Image] = []
     monkeypatch.setattr(report, "draw_samples", lambda *_: None)
+    monkeypatch.setattr(report, "_draw_classes", lambda *_: None)
     monkeypatch.setattr(
         "trainer.publishing.report.results.write_augmentations",
         lambda original, changed, _: shown.extend([original, *changed]),
