@@ -102,6 +102,20 @@ def token(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> str:
     return token
 
 
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A published folder with a decision, for tests that copy it; nothing may change it."""
+    from tests.support.published_folder import (  # noqa: PLC0415 -- after the settings above
+        write_decision,
+        write_published_folder,
+    )
+
+    folder = tmp_path_factory.mktemp("package") / "published"
+    write_published_folder(folder)
+    write_decision(folder)
+    return folder
+
+
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the client repeat failed requests at once, instead of after 1, 2, 4, 8 and 8 s."""

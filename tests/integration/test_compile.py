@@ -50,7 +50,7 @@ def test_compiled_steps_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyP
             assert torch.allclose(found[name], tensor, atol=1e-4), f"{part}: {name}"
 
 
-def test_missing_compiler_is_told(tmp_path: Path) -> None:
+def test_missing_compiler_is_reported(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "CXX"}
     done = subprocess.run(
         [sys.executable, TRAIN, "--compile", "--run-dir", "run", "--no-pretrained"],

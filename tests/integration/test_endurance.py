@@ -71,7 +71,7 @@ def test_ctrl_c_saves_the_step_and_says_how_to_go_on(
     assert_same_weights(run_dir, whole)
 
 
-def test_a_full_disk_is_told_and_what_was_saved_stays_whole(
+def test_a_full_disk_is_reported_and_what_was_saved_stays_whole(
     data_dir: Path, whole: Path, tmp_path: Path
 ) -> None:
     run_dir = tmp_path / "run"
@@ -137,7 +137,7 @@ def test_a_folder_holds_one_training_at_a_time(data_dir: Path, whole: Path, tmp_
         ),
     ],
 )
-def test_what_ran_out_is_told(error: Exception, words: str) -> None:
+def test_what_ran_out_is_reported(error: Exception, words: str) -> None:
     with pytest.raises(UserError, match=words), explained_failures(Path("runs/a")):
         raise error
 

@@ -146,7 +146,7 @@ def test_features_are_found_where_nothing_that_they_depend_on_has_changed(
     assert larger.folder(0) != store.folder(0)
 
 
-def test_a_head_of_several_layers_is_told(data_dir: Path, tmp_path: Path) -> None:
+def test_a_head_of_several_layers_is_reported(data_dir: Path, tmp_path: Path) -> None:
     config = head_config(data_dir, tmp_path, tmp_path)
     config = replace(config, model=replace(config.model, model="mobilenetv3_small_050"))
     built = backbone.build(config.model, 6)

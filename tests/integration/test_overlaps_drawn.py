@@ -108,7 +108,7 @@ def assert_lies_right(scene: Scene, found: Overlap, tolerance_px: int = 1) -> No
 
 @settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
 @given(scenes())
-def test_crops_of_one_surface_are_found_and_foreign_ones_not(scene: Scene) -> None:
+def test_crops_of_one_surface_are_found_and_others_not(scene: Scene) -> None:
     images = scene.photographs(scene.seed) + scene.photographs(scene.seed + 1)
     found = search(images)
     assert [(pair.a, pair.b) for pair in found] == [(0, 1), (2, 3)]
@@ -231,7 +231,7 @@ def test_what_is_alike_but_not_the_same_is_no_pair(paint: Callable[[Rng], Array]
 
 
 @pytest.mark.parametrize("kind", sorted(SURFACES))
-def test_surfaces_of_one_kind_are_told_apart(kind: str) -> None:
+def test_surfaces_of_one_kind_are_distinguished(kind: str) -> None:
     rng = np.random.default_rng(11)
     images = [
         Shot(0, 0, quality=int(rng.integers(60, 96))).taken(

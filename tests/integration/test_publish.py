@@ -22,7 +22,7 @@ from space.inference.predictor import Predictor
 from tests.loopback_hub import LoopbackHub
 from tests.loopback_hub.accounts import Role
 from tests.loopback_hub.base_models import put_base_model
-from tests.support.published_folder import write_decision, write_published_folder
+from tests.support.published_folder import write_published_folder
 from tests.support.reports import LABELS
 from trainer.errors import DataError, HubError, UserError
 from trainer.publishing.hub.preflight import check_can_push, check_repo_id
@@ -33,19 +33,9 @@ MODEL = "ada/steel"
 SPACE = "ada/steel-demo"
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole") / "published"
-    write_published_folder(folder)
-    write_decision(folder)
-    return folder
-
-
 @pytest.fixture
-def folder(whole: Path, tmp_path: Path) -> Path:
-    """A published folder."""
-    shutil.copytree(whole, tmp_path / "published")
-    return tmp_path / "published"
+def folder(package: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(package, tmp_path / "published"))
 
 
 def _files(folder: Path) -> set[str]:
@@ -572,7 +562,7 @@ def test_a_card_that_the_hub_refuses(hub: LoopbackHub, token: str, folder: Path)
     assert hub.repo("model", MODEL).pushes == []
 
 
-def test_the_token_is_told_to_nobody(hub: LoopbackHub, token: str, folder: Path) -> None:
+def test_the_token_is_never_printed(hub: LoopbackHub, token: str, folder: Path) -> None:
     """In a process of its own, with the client as talkative as it can be."""
     command = (
         "import logging, sys; logging.basicConfig(level=logging.DEBUG)\n"

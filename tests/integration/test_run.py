@@ -162,7 +162,7 @@ def test_report_equals_the_predictions(published: Path) -> None:
     assert {mistake.file for mistake in test.mistakes} == wrong
 
 
-def test_report_tells_of_data_and_training(published: Path) -> None:
+def test_report_holds_data_and_training(published: Path) -> None:
     report = Report.read(published)
     assert {split.name: split.images for split in report.data.splits} == {
         "train": 27,

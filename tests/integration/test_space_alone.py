@@ -162,7 +162,7 @@ def test_files_that_look_different_get_different_answers(served: Served, tmp_pat
     assert gaps.min() > 2e-3
 
 
-def test_programs_are_told_each_verdict(served: Served, tmp_path: Path) -> None:
+def test_programs_get_each_verdict(served: Served, tmp_path: Path) -> None:
     told = {}
     for seed in range(40):
         image = noise(seed) if seed else Image.new("RGB", (80, 60), "grey")

@@ -209,7 +209,7 @@ def leaky_folders(crops: Path, folder: Path) -> Path:
     return folder
 
 
-def test_leaking_folders_are_told_loudly_and_scored_apart(
+def test_leaking_folders_are_reported_loudly_and_scored_apart(
     crops: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     data_dir = leaky_folders(crops, tmp_path / "given")

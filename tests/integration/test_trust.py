@@ -66,7 +66,7 @@ def test_the_decision_is_published(published: Path) -> None:
         assert f"(figures/{name}.png)" in card
 
 
-def test_the_report_tells_what_the_predictor_says(folder: Path, published: Path) -> None:
+def test_the_report_holds_what_the_predictor_says(folder: Path, published: Path) -> None:
     reliability = Report.read(published).reliability
     assert reliability is not None
     predictor = Predictor(published)
@@ -110,7 +110,7 @@ def test_probabilities_are_calibrated_everywhere(published: Path) -> None:
     assert written == [pytest.approx(row, abs=1e-6) for row in softmax(logits, axis=1).tolist()]
 
 
-def test_folds_are_judged_by_the_rules_of_the_others(folder: Path) -> None:
+def test_folds_are_decided_by_the_rules_of_the_others(folder: Path) -> None:
     config = _config(folder, folder / "folds", folds=3)
     result = train(config)
     report = Report.read(result)
@@ -163,7 +163,7 @@ def test_rejection_can_be_left_out(folder: Path, tmp_path: Path) -> None:
     assert not (result / "decision.safetensors").exists()
 
 
-def test_what_can_not_work_is_told_before_the_training(folder: Path, tmp_path: Path) -> None:
+def test_what_can_not_work_is_reported_before_the_training(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"--ood-dir .*empty holds no images"):
         train(_config(folder, tmp_path / "run", ood_dir=tmp_path / "empty"))

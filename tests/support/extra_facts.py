@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from model_card.schema.base import Score
 from model_card.schema.localization import ClassLocalization, Localization
@@ -13,7 +12,7 @@ from trainer.inputs.corruptions import CORRUPTIONS
 
 
 def share(hits: int, images: int) -> Score:
-    return Score(**asdict(proportion(hits, images)))
+    return proportion(hits, images)
 
 
 def example_robustness(images: int, hits: int) -> Robustness:

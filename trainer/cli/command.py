@@ -82,8 +82,8 @@ def _exit_code(command: Callable[[list[str]], None]) -> int:
 def limit_spinning(environment: MutableMapping[str, str]) -> None:
     """Set the spin time of waiting OpenMP threads, unless set; call it before importing torch.
 
-    With the default, training takes several times as long beside one other busy program
-    (`python -m benchmarks.spinning`).
+    Threads that spin take time from other busy programs, and from each other beside them
+    (docs/results/speed.md).
     """
     if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & environment.keys():
         environment["GOMP_SPINCOUNT"] = "10000"

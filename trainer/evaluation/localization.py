@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
 import numpy as np
 import numpy.typing as npt
 
-from model_card.schema.base import Score
 from model_card.schema.localization import ClassLocalization, Localization
 from space.inference.attribution import METHOD, Explainer
 from trainer.data.sources import open_image
@@ -101,7 +100,7 @@ def summarize(fits: Sequence[HeatmapFit], labels: Sequence[str]) -> Localization
                 area=area,
                 energy=energy,
                 energy_lift=energy / area,
-                pointing=Score(**asdict(pointing)),
+                pointing=pointing,
                 pointing_lift=pointing.value / area,
             )
         )
@@ -135,6 +134,6 @@ def _pooled(label: str, folds: Sequence[ClassLocalization]) -> ClassLocalization
         area=area,
         energy=energy,
         energy_lift=energy / area,
-        pointing=Score(**asdict(pointing)),
+        pointing=pointing,
         pointing_lift=pointing.value / area,
     )

@@ -252,4 +252,4 @@ def _spread(novelty: Array) -> Spread:
 
 
 def _share(hits: npt.NDArray[np.bool_]) -> Score:
-    return Score(**asdict(proportion(int(hits.sum()), len(hits))))
+    return proportion(int(hits.sum()), len(hits))

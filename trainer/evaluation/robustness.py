@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import datasets
@@ -118,7 +117,7 @@ def _score(
     unnoticed = [
         not hit and p.verdict == "class" for p, hit in zip(predictions, correct, strict=True)
     ]
-    return _share(sum(correct), len(truth)), _share(sum(unnoticed), len(truth))
+    return proportion(sum(correct), len(truth)), proportion(sum(unnoticed), len(truth))
 
 
 def join(folds: Sequence[Robustness]) -> Robustness | None:
@@ -129,7 +128,7 @@ def join(folds: Sequence[Robustness]) -> Robustness | None:
 
     def pooled(scores: Sequence[Score]) -> Score:
         pairs = zip(scores, folds, strict=True)
-        return _share(sum(round(score.value * fold.images) for score, fold in pairs), images)
+        return proportion(sum(round(score.value * fold.images) for score, fold in pairs), images)
 
     kinds = [
         CorruptionResult(
@@ -155,7 +154,3 @@ def join(folds: Sequence[Robustness]) -> Robustness | None:
         clean_unnoticed=pooled([fold.clean_unnoticed for fold in folds]),
         kinds=kinds,
     )
-
-
-def _share(hits: int, images: int) -> Score:
-    return Score(**asdict(proportion(hits, images)))

@@ -224,7 +224,7 @@ def _unseen_test(images: Images, predictions: list[Prediction]) -> report.Unseen
     if not leaking or not right:
         return None
     accuracy = grouped_proportion(right, test.select(unseen)["group"])
-    return report.UnseenTest(images=len(right), accuracy=report.Score(**asdict(accuracy)))
+    return report.UnseenTest(images=len(right), accuracy=accuracy)
 
 
 def _training_facts(run: FinishedRun, epochs: list[report.Epoch]) -> report.Training:

@@ -135,7 +135,7 @@ def test_settings_that_a_head_does_not_need(setting: dict[str, Any]) -> None:
         TrainConfig(model=ModelConfig(tune="head"), run=RunConfig(**setting))
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(ConfigError, match="2 settings can't work") as caught:
         TrainConfig(recipe=RecipeConfig(epochs=0, lr=-1))
     assert "--epochs" in str(caught.value)

@@ -260,13 +260,13 @@ def test_caches_and_resume_depend_on_the_depth(tmp_path: Path) -> None:
     assert replace(ten, splits=deeper).digest() != ten.digest()
 
 
-def test_foreign_images_are_read_with_the_depth_of_the_set(tmp_path: Path) -> None:
+def test_ood_images_are_read_with_the_depth_of_the_set(tmp_path: Path) -> None:
     Image.fromarray(np.full((9, 9), 2048, np.uint16)).save(tmp_path / "a.png")
     [image] = images_of_folder(tmp_path, 12)
     assert image.getpixel((0, 0)) == (128, 128, 128)
 
 
-def test_a_run_shows_its_model_foreign_images_of_the_depth_of_the_set(
+def test_a_run_shows_its_model_ood_images_of_the_depth_of_the_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "wood"

@@ -121,7 +121,7 @@ def test_shared_parts_of_images_of_two_sizes() -> None:
     assert shared_parts(a, b, 0, -3)[0].size == 0
 
 
-def test_likeness_of_equal_opposite_and_foreign_textures() -> None:
+def test_likeness_of_equal_opposite_and_other_textures() -> None:
     rng = np.random.default_rng(0)
     one, other = rng.standard_normal((2, 60, 80))
     assert likeness(one, 3 * one) == pytest.approx(1)

@@ -220,7 +220,7 @@ def test_no_train_folder(tmp_path: Path) -> None:
     refused(tmp_path, "no train folder, only test")
 
 
-def test_strange_folder_beside_train(tmp_path: Path) -> None:
+def test_stray_folder_beside_train(tmp_path: Path) -> None:
     write_classes(tmp_path / "train")
     write_classes(tmp_path / "annotations")
     refused(tmp_path, "Beside train", "annotations (20 images)", "Move them")

@@ -182,7 +182,7 @@ def test_a_split_can_be_given_back(tmp_path: Path) -> None:
         (None, "can't be read: No such file"),
     ],
 )
-def test_a_split_file_that_does_not_fit_is_told(
+def test_a_split_file_that_does_not_fit_is_reported(
     tmp_path: Path, text: str | None, message: str
 ) -> None:
     whole = halves({"Crazing": [1] * 30, "Pitted": [1] * 30})

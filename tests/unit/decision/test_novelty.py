@@ -59,7 +59,7 @@ def _two_classes(seed: int, images: int) -> tuple[torch.Tensor, np.ndarray]:
     return torch.from_numpy(noise + np.outer(truth, [0, 10, 0])).float(), truth
 
 
-def test_known_images_deviate_by_one_and_foreign_ones_by_what_the_axis_allows() -> None:
+def test_reference_images_deviate_by_one_and_ood_ones_by_what_the_axis_allows() -> None:
     described, truth = _two_classes(0, 4000)
     detector = fit_detector([2], [described], truth)
     fresh, _ = _two_classes(1, 4000)
@@ -134,7 +134,7 @@ def test_false_positive_rate_at_95_percent_recall() -> None:
 
 
 @pytest.mark.slow
-def test_foreign_images_are_of_six_kinds_and_the_same_every_time() -> None:
+def test_ood_images_are_of_six_kinds_and_the_same_every_time() -> None:
     first, second, other = (ood_images.drawn_images(seed) for seed in (3, 3, 4))
     assert len(first) == 6
     for kind, images in first.items():
@@ -146,7 +146,7 @@ def test_foreign_images_are_of_six_kinds_and_the_same_every_time() -> None:
     assert all(np.ptp(np.asarray(image)) > 50 for image in first["text"])
 
 
-def test_a_folder_of_foreign_images_is_checked_before_it_is_needed(tmp_path: Path) -> None:
+def test_a_folder_of_ood_images_is_checked_before_it_is_needed(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no images"):
         ood_images.check_folder(tmp_path, 16)
     (tmp_path / "deep").mkdir()

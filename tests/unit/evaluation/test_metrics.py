@@ -19,11 +19,10 @@ from sklearn import metrics as sklearn_metrics
 
 from model_card import sections
 from model_card.metrics import METRICS
-from model_card.schema.report import Scores
+from model_card.schema.report import Score, Scores
 from space import model_report
 from space.ui import page
 from trainer.evaluation.metrics import intervals
-from trainer.evaluation.metrics.intervals import Estimate
 from trainer.evaluation.scores import METRICS_DIR
 
 NAMES = ("accuracy", "error_rate", "sensitivity", "specificity", "precision", "f1", "auc")
@@ -277,12 +276,16 @@ def test_auc_interval_is_symmetric(tenths: int, positives: int, negatives: int) 
 
 def test_mean_combines_distances() -> None:
     # Downwards √(0.3² + 0.4²) / 2 = 0.25, upwards √(0.05² + 0.12²) / 2 = 0.065.
-    found = intervals.mean([Estimate(0.8, 0.5, 0.85), Estimate(0.6, 0.2, 0.72)])
+    found = intervals.mean(
+        [Score(value=0.8, low=0.5, high=0.85), Score(value=0.6, low=0.2, high=0.72)]
+    )
     assert (found.value, found.low, found.high) == pytest.approx((0.7, 0.45, 0.765))
 
 
 def test_mean_stays_within_bounds() -> None:
-    found = intervals.mean([Estimate(0.1, 0.0, 1.0), Estimate(0.0, 0.0, 1.0)])
+    found = intervals.mean(
+        [Score(value=0.1, low=0.0, high=1.0), Score(value=0.0, low=0.0, high=1.0)]
+    )
     assert (found.value, found.low) == (0.05, 0.0)
     assert found.high == pytest.approx(0.05 + sqrt(0.81 + 1) / 2)
 

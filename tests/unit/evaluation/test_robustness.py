@@ -66,7 +66,7 @@ def test_part(tmp_path_factory: pytest.TempPathFactory) -> datasets.Dataset:
 
 
 @pytest.mark.slow
-def test_everything_is_judged_once_as_it_is_and_once_degraded(
+def test_everything_is_classified_once_as_it_is_and_once_corrupted(
     test_part: datasets.Dataset, tmp_path: Path
 ) -> None:
     write_published_folder(tmp_path / "model")

@@ -133,7 +133,7 @@ def test_unmixed_shares_are_scored_like_classes(
     targets=st.lists(st.integers(0, 2), min_size=1, max_size=6),
     seed=st.integers(0, 999),
 )
-def test_targets_tell_how_much_of_each_class_is_shown(
+def test_targets_hold_how_much_of_each_class_is_shown(
     mixup: float, cutmix: float, targets: list[int], seed: int
 ) -> None:
     classes = torch.tensor(targets)

@@ -122,7 +122,7 @@ def test_good_predictions_give_no_reason_to_doubt(tmp_path: Path) -> None:
     assert check_labels(predictions, {file: label for file, label, _ in rows}).likely_errors == []
 
 
-def test_predictions_for_one_class_alone_tell_nothing(tmp_path: Path) -> None:
+def test_predictions_for_one_class_alone_show_nothing(tmp_path: Path) -> None:
     rows = [(f"A/{i}.png", "A", 0.2) for i in range(9)]
     predictions = write_predictions(tmp_path / "p.csv", rows)
     assert check_labels(predictions, {file: label for file, label, _ in rows}).likely_errors == []

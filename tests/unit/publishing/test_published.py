@@ -12,24 +12,13 @@ from hypothesis import strategies as st
 from model_card.card import write_card
 from model_card.schema.report import Report
 from tests.support.damages import DAMAGES
-from tests.support.published_folder import write_decision, write_published_folder
 from trainer.errors import DataError
 from trainer.publishing.published import check_published
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole") / "published"
-    write_published_folder(folder)
-    write_decision(folder)
-    return folder
-
-
 @pytest.fixture
-def folder(whole: Path, tmp_path: Path) -> Path:
-    copy = tmp_path / "published"
-    shutil.copytree(whole, copy)
-    return copy
+def folder(package: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(package, tmp_path / "published"))
 
 
 FILES = [
@@ -69,16 +58,16 @@ def test_a_card_that_is_no_plain_file_is_refused(folder: Path, damage: str) -> N
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_any_change_of_any_file_is_noticed(
-    whole: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    package: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("copy") / "published"
-    shutil.copytree(whole, folder)
+    shutil.copytree(package, folder)
     file = folder / data.draw(st.sampled_from(FILES))
     content = bytearray(file.read_bytes())
     at = data.draw(st.integers(0, len(content) - 1))
     content[at] ^= 1 << data.draw(st.integers(0, 7))
     file.write_bytes(content)
-    if file.name == "report.json" and bytes(content).strip() == (whole / file.name).read_bytes():
+    if file.name == "report.json" and bytes(content).strip() == (package / file.name).read_bytes():
         return
     try:
         report = check_published(folder)
@@ -87,7 +76,7 @@ def test_any_change_of_any_file_is_noticed(
     else:
         # White space between the facts of a report is not one of them.
         assert file.name == "report.json"
-        assert report == Report.read(whole)
+        assert report == Report.read(package)
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_damaged_file(tmp_path: Path, kept: int) -> None:
         checkpoint.load(file)
 
 
-def test_foreign_safetensors_file(tmp_path: Path) -> None:
+def test_safetensors_file_of_another_program(tmp_path: Path) -> None:
     file = tmp_path / "last.safetensors"
     save_file({"a": torch.rand(2)}, file)
     with pytest.raises(DataError, match="can't be read"):

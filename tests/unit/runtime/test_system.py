@@ -1,4 +1,4 @@
-"""What is kept of freed memory, told by the system's own count of a process's pages."""
+"""What is kept of freed memory, by the system's own count of a process's pages."""
 
 from __future__ import annotations
 

@@ -227,7 +227,7 @@ def test_changed_tensors_are_refused(
 
 
 @pytest.mark.parametrize("name", MODEL_FILES)
-def test_a_cut_or_foreign_file_is_refused(
+def test_a_cut_or_replaced_file_is_refused(
     sound: Path, expected: Prediction, tmp_path: Path, name: str
 ) -> None:
     whole = (sound / name).read_bytes()

@@ -75,7 +75,7 @@ def test_labels_and_seeds_all_differ() -> None:
 
 
 @pytest.mark.slow
-def test_brightness_and_contrast_alone_do_not_tell_the_classes() -> None:
+def test_brightness_and_contrast_alone_do_not_separate_the_classes() -> None:
     # Half of the images stand for their classes, the other half are judged by the nearest five.
     features, labels = [], []
     for index, label in enumerate(CLASSES):

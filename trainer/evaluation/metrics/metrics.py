@@ -7,7 +7,6 @@ file is called as its folder is.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import datasets
@@ -16,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import multilabel_confusion_matrix, roc_auc_score
 
+from model_card.schema.base import Score
 from trainer.evaluation.metrics import intervals
-from trainer.evaluation.metrics.intervals import Estimate, grouped_proportion, proportion
+from trainer.evaluation.metrics.intervals import grouped_proportion, proportion
 
 # Each metric of one class against the rest, from its counts; together the classes have their mean.
-OF_CLASS: dict[str, Callable[[int, int, int, int], Estimate]] = {
+OF_CLASS: dict[str, Callable[[int, int, int, int], Score]] = {
     "accuracy": lambda tn, fp, fn, tp: proportion(tp + tn, tp + tn + fp + fn),
     "error_rate": lambda tn, fp, fn, tp: proportion(fp + fn, tp + tn + fp + fn),
     "sensitivity": lambda tn, fp, fn, tp: proportion(tp, tp + fn),
@@ -79,12 +79,13 @@ class Metrics(evaluate.Metric):
         overall["accuracy"] = grouped_proportion(right, together)
         overall["error_rate"] = grouped_proportion(~right, together)
         return {
-            name: asdict(overall[name]) | {"by_class": [asdict(value) for value in values]}
+            name: overall[name].model_dump()
+            | {"by_class": [value.model_dump() for value in values]}
             for name, values in by_class.items()
         }
 
 
-def _areas(probabilities: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> list[Estimate]:
+def _areas(probabilities: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> list[Score]:
     """Return the area under the ROC curve of each class against the rest."""
     areas = []
     for label in range(probabilities.shape[1]):
