@@ -27,7 +27,7 @@ class Finding:
         section: of the page with the evidence.
     """
 
-    level: Literal["problem", "review", "fine"]
+    level: Literal["problem", "review", "ok"]
     title: str
     text: str
     section: str
@@ -35,7 +35,7 @@ class Finding:
 
 def list_findings(report: DataReport) -> list[Finding]:
     """Return the findings of a report, problems first."""
-    order = ("problem", "review", "fine")
+    order = ("problem", "review", "ok")
     found = [
         *_on_leakage(report),
         *_on_surfaces(report),
@@ -59,7 +59,7 @@ def _on_leakage(report: DataReport) -> Iterator[Finding]:
             )
         else:
             yield Finding(
-                "fine",
+                "ok",
                 f"The {leak.split} split has no leakage",
                 f"None of its {leak.of:,} images shows a piece of surface that is also in "
                 f"{leak.seen_in}.",
@@ -81,7 +81,7 @@ def _on_leakage(report: DataReport) -> Iterator[Finding]:
 def _on_surfaces(report: DataReport) -> Iterator[Finding]:
     if not report.pairs:
         yield Finding(
-            "fine",
+            "ok",
             "No two images show the same surface",
             "Each image was compared with all others: shifted, rotated and mirrored.",
             "pairs",
@@ -146,7 +146,7 @@ def _on_labels(report: DataReport) -> Iterator[Finding]:
         )
     elif check:
         yield Finding(
-            "fine",
+            "ok",
             "No likely label errors",
             f"The predictions for {counted(check.images, 'image')} contradict no label.",
             "labels",
@@ -169,7 +169,7 @@ def _on_files(report: DataReport) -> Iterator[Finding]:
         )
     else:
         yield Finding(
-            "fine",
+            "ok",
             f"All {report.images:,} files are readable images",
             "Each was decoded completely.",
             "files",
@@ -178,7 +178,7 @@ def _on_files(report: DataReport) -> Iterator[Finding]:
         yield Finding("problem", "Images of different bit depths", report.depth_mixture, "files")
     elif report.bit_depth:
         yield Finding(
-            "fine",
+            "ok",
             f"Samples of {report.bit_depth} bits are scaled to 8",
             f"No sample of the images of more than 8 bits needs more than {report.bit_depth}. "
             "The published model stores that and reads later images in the same way.",
@@ -229,7 +229,7 @@ def _on_classes(report: DataReport) -> Iterator[Finding]:
         )
     elif not few and len(report.classes) > 1:
         yield Finding(
-            "fine",
+            "ok",
             f"{counted(len(report.classes), 'class', 'classes')} of similar size",
             "All have the same number of images."
             if report.imbalance == 1
