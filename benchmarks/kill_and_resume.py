@@ -17,8 +17,8 @@ from pathlib import Path
 
 import tyro
 
+from benchmarks.killed_run import assert_same_weights, finish, finished_epochs, start_and_kill
 from benchmarks.table import head, heading, row
-from tests.support.killed_run import assert_same_weights, finish, finished_epochs, start_and_kill
 from trainer.synthetic.samples import write_samples
 
 

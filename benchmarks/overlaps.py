@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import tyro
 
-from tests.support.brute_force import best_places
-from tests.support.drawn_strips import SURFACES, Shot
+from benchmarks.brute_force import best_places
+from benchmarks.drawn_strips import SURFACES, Shot
 from trainer.data.overlap_search import find_overlaps
 
 SIDE_PX = 200

@@ -1,22 +1,50 @@
-"""Make README's picture from a finished run: `python -m docs.overview runs/demo`."""
+"""Make README's picture from a finished run: `python -m docs.overview runs/demo`.
+
+The picture holds the report of the run and a fingerprint of what each panel shows. A test renders
+the same report with today's code and fails when a panel would look different.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import socket
 import sys
 import tempfile
 from pathlib import Path
 
 from markdown_it import MarkdownIt
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import Page
 
+from docs.browser import open_page
 from model_card.card import render_card
-from model_card.schema.report import Report
-from tests.support.browser import open_page
-from tests.support.running_space import SPACE_FOLDER, running_space
+from model_card.schema.checksums import unseal
+from model_card.schema.report import REPORT_FILE, Report
+from space import model_report
+from space.app import build_app, launch
+from space.demo import Demo
+from space.inference.decision import Prediction
+from space.inference.predictor import Predictor
+from space.server.uploads import UploadFolder
+from space.ui import page as space_page
+from space.ui import prediction_panel
+from space.ui.theme import CSS_FILE
 from trainer.synthetic.samples import CLASSES, draw_image
 
 OUTPUT = Path(__file__).with_name("overview.png")
+# Texts inside the PNG file.
+REPORT, FINGERPRINTS = "report", "fingerprints"
+PANELS = (
+    "1  Folders of images",
+    "2  A measured, published model",
+    "3  A web page that answers",
+)
+FOLDERS, CARD, SPACE = PANELS
+IMAGES_OF_A_CLASS = 3
+# Sections of the card within its panel.
+SECTIONS_SHOWN = 2
 HEIGHT_PX, GAP_PX, TITLE_PX, TILE_PX = 900, 40, 64, 134
 CARD_STYLE = """
 body { font: 16px/1.5 system-ui, "DejaVu Sans", sans-serif; color: #1f2328; margin: 24px 32px }
@@ -29,11 +57,12 @@ padding: 4px 10px } pre { background: #f6f8fa; padding: 12px; font-size: 13px } 
 def main(run_dir: Path) -> None:
     """Put images, card and web page of a run side by side."""
     published = run_dir / "published"
+    report = (published / REPORT_FILE).read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         panels = {
-            "1  Folders of images": _folders(),
-            "2  A measured, published model": _card(published, Path(folder)),
-            "3  A web page that answers": _space(published, Path(folder)),
+            FOLDERS: _folders(),
+            CARD: _card(published, report, Path(folder)),
+            SPACE: _space(published, Path(folder)),
         }
     width = sum(panel.width for panel in panels.values()) + GAP_PX * (len(panels) + 1)
     picture = Image.new("RGB", (width, HEIGHT_PX + TITLE_PX + GAP_PX), "#eef1f4")
@@ -42,27 +71,74 @@ def main(run_dir: Path) -> None:
         pen.text((left, 18), title, fill="#1f2328", font=ImageFont.load_default(size=30))
         picture.paste(panel, (left, TITLE_PX))
         left += panel.width + GAP_PX
-    picture.quantize(128).save(OUTPUT, optimize=True)
+    texts = PngInfo()
+    texts.add_text(REPORT, report, zip=True)
+    texts.add_text(FINGERPRINTS, json.dumps(fingerprints(report)))
+    picture.quantize(128).save(OUTPUT, optimize=True, pnginfo=texts)
+
+
+def outdated_panels(picture: Path = OUTPUT) -> list[str]:
+    """Return the titles of the panels that would look different today."""
+    with Image.open(picture) as image:
+        texts = {str(name): str(text) for name, text in image.info.items()}
+    if not {REPORT, FINGERPRINTS} <= texts.keys():
+        return list(PANELS)
+    drawn, current = json.loads(texts[FINGERPRINTS]), fingerprints(texts[REPORT])
+    return [title for title in PANELS if drawn.get(title) != current[title]]
+
+
+def fingerprints(report: str) -> dict[str, str]:
+    """Return a hash of what each panel shows of a report (the text of report.json)."""
+    shown = {
+        FOLDERS: [tile.tobytes() for label in CLASSES for tile in _tiles(label)],
+        CARD: [CARD_STYLE.encode(), _first_sections(report).encode()],
+        SPACE: [CSS_FILE.read_bytes(), _page_text(report).encode()],
+    }
+    return {
+        title: hashlib.sha256(b"".join([title.encode(), *parts])).hexdigest()
+        for title, parts in shown.items()
+    }
+
+
+def _first_sections(report: str) -> str:
+    """Return the beginning of the card, which is all that its panel has room for."""
+    card = render_card(Report.model_validate(unseal(report)))
+    body = card.split("---\n", 2)[2]
+    return "\n## ".join(body.split("\n## ")[: SECTIONS_SHOWN + 1])
+
+
+def _page_text(report: str) -> str:
+    """Return the HTML of the page's head and of an answer, without a model."""
+    facts = model_report.Report.model_validate_json(report)
+    answer = Prediction({CLASSES[0]: 0.75, CLASSES[1]: 0.25}, CLASSES[:1], required=0.5)
+    background = prediction_panel.Background(drawn=facts.drawn)
+    return space_page.header("local-dir:published", None, CLASSES, facts) + (
+        prediction_panel.prediction(answer, background, own_example=True)
+        + space_page.example_buttons([(CLASSES[0], "")], "")
+    )
 
 
 def _folders() -> Image.Image:
     """Return three drawn images of each class, under the name of its folder."""
-    panel = Image.new("RGB", (3 * TILE_PX + 44, HEIGHT_PX), "white")
+    panel = Image.new("RGB", (IMAGES_OF_A_CLASS * TILE_PX + 44, HEIGHT_PX), "white")
     pen = ImageDraw.Draw(panel)
     for row, label in enumerate(CLASSES):
         top = row * HEIGHT_PX // len(CLASSES)
         pen.text((20, top + 3), f"train/{label}/", fill="#1f2328",
                  font=ImageFont.load_default(size=13))  # fmt: skip
-        for column in range(3):
-            tile = draw_image(label, column).resize((TILE_PX - 6, TILE_PX - 14))
+        for column, tile in enumerate(_tiles(label)):
             panel.paste(tile, (20 + column * TILE_PX, top + 22))
     return panel
 
 
-def _card(published: Path, folder: Path) -> Image.Image:
+def _tiles(label: str) -> list[Image.Image]:
+    size = TILE_PX - 6, TILE_PX - 14
+    return [draw_image(label, number).resize(size) for number in range(IMAGES_OF_A_CLASS)]
+
+
+def _card(published: Path, report: str, folder: Path) -> Image.Image:
     # Rendered again, so that a run of an earlier version shows the card of this one.
-    body = render_card(Report.read(published)).split("---\n", 2)[2]
-    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(body)
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(_first_sections(report))
     file = published / "overview.html"
     file.write_text(f"<meta charset=utf-8><style>{CARD_STYLE}</style>{html}", encoding="utf-8")
     try:
@@ -73,17 +149,22 @@ def _card(published: Path, folder: Path) -> Image.Image:
 
 
 def _space(published: Path, folder: Path) -> Image.Image:
-    # The page shows what it serves; the folders of this machine are no part of the picture.
-    (folder / "published").symlink_to(published.resolve())
-    with (
-        running_space(SPACE_FOLDER / "app.py", "local-dir:published", folder) as url,
-        open_page(url, (1000, HEIGHT_PX)) as page,
-    ):
-        page.locator("#examples button").last.click()
-        page.locator("#answer .bar").first.wait_for()
-        page.wait_for_load_state("networkidle")
-        page.evaluate("window.scrollTo(0, 0)")
-        return _screenshot(page, folder)
+    uploads = UploadFolder(folder / "uploads")
+    # The page names what it serves; the folders of this machine are no part of the picture.
+    app = build_app(Demo(Predictor(published), "local-dir:published", uploads))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    url = launch(app, uploads, port)
+    try:
+        with open_page(url, (1000, HEIGHT_PX)) as page:
+            page.locator("#examples button").last.click()
+            page.locator("#answer .bar").first.wait_for()
+            page.wait_for_load_state("networkidle")
+            page.evaluate("window.scrollTo(0, 0)")
+            return _screenshot(page, folder)
+    finally:
+        app.close(verbose=False)
 
 
 def _screenshot(page: Page, folder: Path) -> Image.Image:

@@ -260,20 +260,24 @@ def configured_port() -> int:
 
 
 def launch(app: gr.Blocks, uploads: UploadFolder, port: int) -> str:
-    """Start the server in background threads; return its address.
+    """Start the server in background threads; return its address, or its share link if asked for.
 
     Raises:
         OSError, ServerFailedToStartError: the port can't be used.
+        StartError: the share link can't be created.
     """
+    address = Address.configured()
+    # In a Space the page is public already.
+    share = os.environ.get("GRADIO_SHARE", "").lower() == "true" and not app.space_id
     gate = Middleware(
         Gate,
         uploads=uploads,
         events=frozenset(app.fns),
         max_file_bytes=MAX_FILE_BYTES,
-        address=Address.configured(),
+        address=address,
         visitors=Visitors(app),
     )
-    _, address, _ = app.launch(
+    _, url, share_link = app.launch(
         # server_name is not set: Gradio listens on 127.0.0.1, or in a Space as the Hub requires.
         server_port=port,
         app_kwargs={"middleware": [gate]},
@@ -283,7 +287,7 @@ def launch(app: gr.Blocks, uploads: UploadFolder, port: int) -> str:
         favicon_path=ICON_FILE,
         max_file_size=MAX_FILE_BYTES,
         ssr_mode=False,
-        share=False,
+        share=share,
         run_history=False,
         enable_monitoring=False,
         quiet=True,
@@ -291,7 +295,14 @@ def launch(app: gr.Blocks, uploads: UploadFolder, port: int) -> str:
     )
     # Gradio has no setting for this; uvicorn reads it for each connection.
     app.server.config.http_protocol_class = TimedConnection
-    return address.rstrip("/")
+    if share and not share_link:
+        raise StartError(
+            "Gradio could not create a share link. Check the connection to gradio.live, or start "
+            "without GRADIO_SHARE."
+        )
+    if share_link:
+        address.add_share_link(share_link)
+    return (share_link or url).rstrip("/")
 
 
 def serve(uploads: UploadFolder) -> None:

@@ -10,7 +10,7 @@ import os
 import re
 import socket
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 
@@ -40,6 +40,7 @@ class Address:
         urls = [urlsplit(address.lower()) for address in public]
         self.public = {url.netloc: url.scheme for url in urls}
         self.names = {*LOCAL_NAMES, *(name.lower() for name in names)}
+        self.share_link: SplitResult | None = None
 
     @classmethod
     def configured(cls) -> Address:
@@ -55,6 +56,10 @@ class Address:
             (machine, f"{machine}.local", os.environ.get("GRADIO_SERVER_NAME", "")),
         )
 
+    def add_share_link(self, url: str) -> None:
+        """Serve Gradio's public link too; it is known only after the server has started."""
+        self.share_link = urlsplit(url.lower())
+
     def applied(self, scope: Scope) -> Scope:
         """Return a request in which only an address of this server is named.
 
@@ -66,11 +71,14 @@ class Address:
         headers = MutableHeaders(raw=list(scope["headers"]))
         for name in NAMING:
             del headers[name]
+        forwarded = given.get("x-forwarded-host", "").partition(",")[0].strip().lower()
+        if self.share_link and self.share_link.netloc in (forwarded, host):
+            headers["host"] = self.share_link.netloc
+            return {**scope, "headers": headers.raw, "scheme": self.share_link.scheme}
         if not self.public:
             headers["host"] = self._local(host, scope)
             return {**scope, "headers": headers.raw}
         # The Hub's health checks do not name the Space.
-        forwarded = given.get("x-forwarded-host", "").partition(",")[0].strip().lower()
         asked = [name for name in (forwarded, host) if name in self.public]
         headers["host"] = (*asked, *self.public)[0]
         return {**scope, "headers": headers.raw, "scheme": self.public[headers["host"]]}

@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from docs.browser import DESKTOP, PHONE, open_browser
 from model_card.figures.reliability import write_reliability_figures
 from model_card.figures.results import write_report_figures
 from model_card.formatting import enumeration
 from space.inference.images.reader import MAX_FILE_BYTES
 from space.inference.predictor import Predictor, read_image
-from tests.support.browser import DESKTOP, PHONE, open_browser
 from tests.support.published_folder import noise, write_decision, write_published_folder
 from tests.support.reports import LABELS, example_report
 from tests.support.running_space import SPACE_FOLDER, copy_space, running_space

@@ -18,10 +18,10 @@ from playwright.sync_api import expect
 from safetensors.torch import load_file
 from timm.data import create_transform, resolve_model_data_config
 
+from docs.browser import open_page
 from space.inference.predictor import Predictor, read_image
 from tests.loopback_hub import LoopbackHub
 from tests.loopback_hub.base_models import put_base_model
-from tests.support.browser import open_page
 from tests.support.running_space import running_space
 from trainer.synthetic.samples import CLASSES, write_samples
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from tests.support.killed_run import (
+from benchmarks.killed_run import (
     assert_same_weights,
     finish,
     start,

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.drawn_strips import SURFACES, Shot
+from docs.browser import DESKTOP, PHONE, open_page
 from tests.loopback_hub import LoopbackHub
-from tests.support.browser import DESKTOP, PHONE, open_page
-from tests.support.drawn_strips import SURFACES, Shot
 from trainer.inspection.report import DATA_REPORT_FILE, DataReport
 from trainer.synthetic.samples import draw_image
 

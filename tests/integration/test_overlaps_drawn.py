@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from tests.support.drawn_strips import SURFACES, Pixels, Shot
+from benchmarks.drawn_strips import SURFACES, Pixels, Shot
 from trainer.data.overlap_search import Overlap, find_overlaps
 from trainer.data.overlap_search.orientations import turned
 from trainer.data.overlap_search.similarity import shared_parts

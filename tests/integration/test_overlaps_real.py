@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.brute_force import strict_pairs
-from tests.support.drawn_strips import Pixels
+from benchmarks.brute_force import strict_pairs
+from benchmarks.drawn_strips import Pixels
 from trainer.data.overlap_search import Overlap, find_overlaps
 
 NEU = Path(__file__).parents[3] / "shared" / "data" / "neu"

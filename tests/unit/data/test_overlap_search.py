@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from tests.support.drawn_strips import SURFACES, Shot
+from benchmarks.drawn_strips import SURFACES, Shot
 from trainer.data.overlap_search import Overlap, find_overlaps, group_images
 from trainer.data.overlap_search.candidates import Candidate
 from trainer.data.overlap_search.keypoints import find_landmarks

@@ -27,8 +27,16 @@ PRODUCT = ("trainer", "model_card", "space")
 OWN = {*PRODUCT, "tests", "benchmarks", "docs"}
 # Modules of space/ that import each other as siblings where they run alone.
 SIBLINGS = {path.stem for path in (ROOT / "space").rglob("*")}
-# Used through their command lines or by pytest, never imported.
-TOOLS = {"mypy", "pre-commit", "pytest-timeout", "pytest-xdist", "ruff", "mkdocs-material"}
+# Used through their command lines, by pytest or by Jupyter, never imported.
+TOOLS = {
+    "ipykernel",
+    "mypy",
+    "pre-commit",
+    "pytest-timeout",
+    "pytest-xdist",
+    "ruff",
+    "mkdocs-material",
+}
 
 
 def names(requirements: Iterable[str]) -> set[str]:

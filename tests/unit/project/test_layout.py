@@ -109,6 +109,13 @@ def test_imports_point_one_way(file: Path) -> None:
         assert all(name.startswith("space.inference") for name in ours)
 
 
+@pytest.mark.parametrize("folder", ["trainer", "model_card", "space", "benchmarks", "docs"])
+def test_nothing_imports_the_tests(folder: str) -> None:
+    files = [*(ROOT / folder).rglob("*.py")]
+    assert files
+    assert [file.name for file in files if "tests" in top(imports(file))] == []
+
+
 def module_of(file: Path) -> str:
     names = file.relative_to(ROOT).with_suffix("").parts
     return ".".join(names[:-1] if names[-1] == "__init__" else names)

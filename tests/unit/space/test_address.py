@@ -97,6 +97,21 @@ def test_a_space_on_the_hub_is_reached_by_https_under_its_names(
     assert url(SPACE, request(*headers)) == f"https://{host}/config"
 
 
+@pytest.mark.parametrize("address", [Address(names=("bench-3",)), Address(("https://a.hf.space",))])
+@pytest.mark.parametrize("header", ["host", "x-forwarded-host"])
+def test_a_share_link_is_served_once_it_is_known(address: Address, header: str) -> None:
+    shared = request((header, "1f2e.gradio.live"))
+    if not address.public and header == "host":
+        with pytest.raises(UnknownNameError):
+            address.applied(shared)
+    address.add_share_link("https://1f2e.gradio.live")
+    assert url(address, shared) == "https://1f2e.gradio.live/config"
+    if not address.public:
+        assert url(address, request(("host", "localhost"))) == "http://localhost/config"
+        with pytest.raises(UnknownNameError):
+            address.applied(request(("host", "2f2e.gradio.live")))
+
+
 @given(
     st.lists(
         st.tuples(

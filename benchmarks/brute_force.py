@@ -1,4 +1,4 @@
-"""Compare images at every shift: slow, but leaves nothing out. All images are of one even size."""
+"""Compare images at every shift: slow, but complete. All images have the same even size."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft
 
-from tests.support.drawn_strips import Pixels
+from benchmarks.drawn_strips import Pixels
 from trainer.data.overlap_search.similarity import shared_parts, texture
 from trainer.synthetic.brushes import Array
 
-# Sought from a little below, or what shares less would be found at a wrong place that shares 15 %.
+# The search begins a little below: a pair that shares less could match at a wrong place with 15 %.
 SOUGHT_AREA, SMALLEST_SHARED_AREA = 0.12, 0.15
 WORTH_VERIFYING = 0.25
 
@@ -52,7 +52,7 @@ def best_places(images: Sequence[Pixels]) -> Iterator[tuple[int, int, int, int]]
     area = np.outer(1 - np.abs(shifts_y) / height, 1 - np.abs(shifts_x) / width)
     area[height], area[:, width] = 0, 0
     too_small = area < SOUGHT_AREA
-    # The energy of what is covered is the correlation of the squares with a plain rectangle.
+    # The energy of the shared area is the correlation of the squares with a plain rectangle.
     squares = fft.rfft2(textures**2, size)
     rectangle = fft.rfft2(np.ones((height, width), np.float32), size)
     met_a = fft.irfft2(squares * rectangle.conj(), size)
@@ -80,7 +80,7 @@ def _verified(images: Sequence[Pixels], a: int, b: int, shift_y: int, shift_x: i
     best = Agreement(a, b, shift_y, shift_x, 0.0, -1.0, 255.0)
     for y in range(shift_y - 2, shift_y + 3):
         for x in range(shift_x - 2, shift_x + 3):
-            one, two = (part.astype(float) for part in shared_parts(images[a], images[b], y, x))
+            one, two = (area.astype(float) for area in shared_parts(images[a], images[b], y, x))
             difference = float(np.abs(one - two).mean())
             if difference < best.mean_difference:
                 one, two = one - one.mean(), two - two.mean()

@@ -1,4 +1,4 @@
-"""A headless Chromium that talks to this machine alone, for tests of the web page."""
+"""A headless Chromium that reaches this machine only, for README's picture and the tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
-    "--no-sandbox",  # tests may run as root
+    "--no-sandbox",  # containers run it as root
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -40,19 +40,24 @@ def open_browser() -> Iterator[Browser]:
 
 @contextmanager
 def open_page(url: str, size: tuple[int, int] = DESKTOP) -> Iterator[Page]:
-    """Open `url`; when the block ends, no request may have left the page's own address."""
-    strangers: list[str] = []
+    """Open `url` for the time of the block.
+
+    Raises:
+        RuntimeError: the page requested something from another address.
+    """
+    elsewhere: list[str] = []
     with open_browser() as browser:
         page = browser.new_page(viewport={"width": size[0], "height": size[1]})
         home = urlsplit(url).netloc
         page.on(
             "request",
             lambda request: (
-                strangers.append(request.url)
+                elsewhere.append(request.url)
                 if urlsplit(request.url).netloc not in ("", home)
                 else None
             ),
         )
         page.goto(url)
         yield page
-    assert not strangers, f"the page asked elsewhere: {strangers}"
+    if elsewhere:
+        raise RuntimeError(f"The page requested files from other addresses: {elsewhere}")

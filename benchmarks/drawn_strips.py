@@ -1,4 +1,4 @@
-"""Draw long surfaces and photograph crops of them, of which one knows what they share."""
+"""Draw long surfaces and crops of them, with known overlaps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _grain(rng: Rng, size: tuple[int, int], sigma_y: float, sigma_x: float) -> A
     return soft
 
 
-def _coloured(rng: Rng, size: tuple[int, int], slope: float) -> Array:
+def _colored(rng: Rng, size: tuple[int, int], slope: float) -> Array:
     """Return noise whose amplitude falls with spatial frequency to the power of `slope`."""
     frequency = np.hypot(fft.fftfreq(size[0])[:, None], fft.rfftfreq(size[1])[None, :])
     frequency[0, 0] = 1
@@ -42,7 +42,7 @@ def _faint(rng: Rng, size: tuple[int, int], contrast: float) -> Array:
 
 
 def _clouds(rng: Rng, size: tuple[int, int], contrast: float) -> Array:
-    return 128 + 2 * contrast * _coloured(rng, size, rng.uniform(0.6, 1.2))
+    return 128 + 2 * contrast * _colored(rng, size, rng.uniform(0.6, 1.2))
 
 
 def _busy(rng: Rng, size: tuple[int, int], contrast: float) -> Array:
@@ -52,7 +52,7 @@ def _busy(rng: Rng, size: tuple[int, int], contrast: float) -> Array:
 
 
 def _scratched(rng: Rng, size: tuple[int, int], contrast: float) -> Array:
-    """Straight bright lines that run through all of the strip, alike along their whole length."""
+    """Return a surface with straight bright lines along its whole length."""
     surface = _faint(rng, size, contrast)
     columns = np.arange(size[1])
     for _ in range(max(1, size[1] // 60)):
@@ -66,7 +66,8 @@ def _spotted(rng: Rng, size: tuple[int, int], contrast: float) -> Array:
     return _faint(rng, size, contrast) - 60 * spots
 
 
-# Each takes its contrast: roughly the standard deviation in grey levels of its faintest part.
+# Arguments: generator, size in px, and contrast, about the standard deviation of the faintest
+# component in gray levels.
 SURFACES: dict[str, Callable[[Rng, tuple[int, int], float], Array]] = {
     "plain": _faint,
     "clouds": _clouds,
@@ -78,14 +79,14 @@ SURFACES: dict[str, Callable[[Rng, tuple[int, int], float], Array]] = {
 
 @dataclass(frozen=True)
 class Shot:
-    """How a crop of a surface is taken and stored.
+    """Position, orientation and storage of a crop of a surface.
 
     Attributes:
         y: row of its upper left corner on the surface.
         x: column of that corner.
         height: in px, on the surface.
         width: in px, on the surface.
-        turn: how the crop is turned before it is stored, see
+        turn: orientation in which the crop is stored, see
             `trainer.data.overlap_search.orientations`.
         brightness: factor.
         blur_px: sigma.
@@ -102,12 +103,12 @@ class Shot:
     quality: int | None = 90
 
     def of(self, surface: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the crop, turned, else untouched."""
+        """Return the crop, turned, with its original pixels."""
         crop = surface[self.y : self.y + self.height, self.x : self.x + self.width]
         return turned(crop, self.turn)
 
     def taken(self, surface: Array) -> Pixels:
-        """Return the crop as a user's file would hold it."""
+        """Return the pixels of the stored file."""
         levels = self.of(surface) * self.brightness
         if self.blur_px:
             levels = ndimage.gaussian_filter(levels, self.blur_px)
