@@ -25,7 +25,7 @@ from benchmarks.contenders import Job, ours
 from benchmarks.program import ProgramError
 from benchmarks.table import head, heading, row
 from benchmarks.training_speed import OTHERS_PER_CLASS, measure
-from trainer.config.settings import RunConfig
+from trainer.config.groups import RunConfig
 from trainer.fitting.precision import choose_precision
 from trainer.synthetic.samples import CLASSES, write_samples
 

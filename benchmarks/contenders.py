@@ -15,7 +15,7 @@ from timm.data import resolve_model_data_config
 from timm.models import save_for_hf
 
 from benchmarks.program import ROOT
-from trainer.config.settings import RunConfig
+from trainer.config.groups import RunConfig
 from trainer.fitting.precision import choose_precision
 from trainer.runtime import system
 from trainer.synthetic.samples import CLASSES

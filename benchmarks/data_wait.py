@@ -20,7 +20,9 @@ import tyro
 from accelerate import Accelerator
 
 from benchmarks.table import head, heading, row
-from trainer.config.settings import DataConfig, ModelConfig, RecipeConfig, RunConfig, TrainConfig
+from trainer.config.groups import DataConfig, ModelConfig, RunConfig
+from trainer.config.recipe import RecipeConfig
+from trainer.config.settings import TrainConfig
 from trainer.data.splits.dataset import prepare_images
 from trainer.fitting.inputs import image_inputs
 from trainer.fitting.loop import TrainingLoop

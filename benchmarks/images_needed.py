@@ -22,7 +22,8 @@ from tqdm import tqdm
 from benchmarks.program import ROOT, run
 from benchmarks.table import head, heading, row
 from model_card.schema.report import Report
-from trainer.config.settings import DataConfig, TrainConfig
+from trainer.config.groups import DataConfig
+from trainer.config.settings import TrainConfig
 from trainer.data.splits.dataset import Images, prepare_images
 
 TRAINING = ("train", "validation")

@@ -29,7 +29,8 @@ from tqdm import tqdm
 
 from benchmarks.table import head, heading, row
 from space.inference.novelty import channel_statistics, feature_stages
-from trainer.config.settings import DataConfig, ModelConfig, TrainConfig
+from trainer.config.groups import DataConfig, ModelConfig
+from trainer.config.settings import TrainConfig
 from trainer.data.bit_depth import FULL_DEPTH
 from trainer.data.sources import open_image
 from trainer.data.splits.dataset import prepare_images

@@ -19,7 +19,7 @@ import tyro
 from torch import nn
 
 from benchmarks.table import head, heading, row
-from trainer.config.settings import RecipeConfig
+from trainer.config.recipe import RecipeConfig
 from trainer.fitting.optimizer import build_optimizer
 
 WARM_UP_STEPS = 2

@@ -18,7 +18,8 @@ from accelerate import Accelerator
 from torch import nn
 
 from benchmarks.table import head, heading, row, times
-from trainer.config.settings import RecipeConfig, RunConfig
+from trainer.config.groups import RunConfig
+from trainer.config.recipe import RecipeConfig
 from trainer.fitting.optimizer import build_optimizer
 from trainer.fitting.precision import choose_precision, spare_slow_convolutions
 from trainer.model.compilation import compiled

@@ -21,15 +21,15 @@ from scipy.ndimage import gaussian_filter
 
 from benchmarks.table import head, heading, row
 from model_card.schema.report import Report
-from trainer.config.settings import (
+from trainer.config.groups import (
     ChecksConfig,
     DataConfig,
     DecisionConfig,
     ModelConfig,
-    RecipeConfig,
     RunConfig,
-    TrainConfig,
 )
+from trainer.config.recipe import RecipeConfig
+from trainer.config.settings import TrainConfig
 from trainer.run import train
 
 Array = npt.NDArray[np.float64]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from trainer.cli.command import run_command
 from trainer.cli.flags import Command, given_flags, read_flags
+from trainer.config.groups import DataConfig
 from trainer.config.option_types import File, Folder, Text
 from trainer.config.paths import cache_problems, file_problems, output_problems, raise_problems
-from trainer.config.settings import DataConfig
 from trainer.data.folders.location import find_source
 from trainer.errors import ConfigError
 from trainer.monitoring.phases import PHASES, inspection_phases

@@ -9,7 +9,9 @@ import pytest
 
 from tests.conftest import Run
 from trainer.cli.command import resumed
-from trainer.config.settings import DataConfig, RecipeConfig, RunConfig, TrainConfig
+from trainer.config.groups import DataConfig, RunConfig
+from trainer.config.recipe import RecipeConfig
+from trainer.config.settings import TrainConfig
 from trainer.errors import ConfigError
 
 

@@ -14,7 +14,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from trainer.config.settings import RecipeConfig
+from trainer.config.recipe import RecipeConfig
 from trainer.fitting.inputs import FitInputs
 from trainer.fitting.step import TrainingStep
 from trainer.inputs.loading import Batch

@@ -18,7 +18,7 @@ from PIL import Image
 
 from model_card.formatting import counted
 from tests.support.folder_trees import write_tree
-from trainer.config.settings import DataConfig
+from trainer.config.groups import DataConfig
 from trainer.data.folders.entries import IMAGE_SUFFIXES, SYSTEM_NAMES
 from trainer.data.sources import Collection, FoundImages, collect_images, find_images
 from trainer.data.splits.overlap_groups import Surfaces

@@ -14,7 +14,7 @@ from datasets import Image as ImageFeature
 from model_card.schema.report import Report
 from tests.loopback_hub import LoopbackHub
 from tests.support.small_run import small_config
-from trainer.config.settings import DataConfig
+from trainer.config.groups import DataConfig
 from trainer.data import hub as hub_datasets
 from trainer.data.hub import load_from_hub
 from trainer.data.sources import collect_images, find_images

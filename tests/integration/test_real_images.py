@@ -10,7 +10,9 @@ import pytest
 
 from model_card.schema.report import Report
 from trainer import run
-from trainer.config.settings import DataConfig, ModelConfig, RecipeConfig, RunConfig, TrainConfig
+from trainer.config.groups import DataConfig, ModelConfig, RunConfig
+from trainer.config.recipe import RecipeConfig
+from trainer.config.settings import TrainConfig
 
 SHARED = Path(__file__).parents[3] / "shared"
 IMAGES = SHARED / "data" / "neu" / "images"

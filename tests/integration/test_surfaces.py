@@ -15,7 +15,8 @@ from PIL import Image
 from model_card.schema.report import Report
 from tests.support.small_run import small_config
 from trainer import compare_splits
-from trainer.config.settings import DataConfig, TrainConfig
+from trainer.config.groups import DataConfig
+from trainer.config.settings import TrainConfig
 from trainer.data.image_record import note_images
 from trainer.data.splits.dataset import Images, prepare_images
 from trainer.data.splits.overlap_groups import OVERLAPS_FILE, Surfaces, read_surfaces, survey

@@ -22,8 +22,10 @@ from space.inference.predictor import Predictor, read_image
 from space.inference.tiling import tile_starts
 from tests.support.small_run import going_on, small_config, train_until
 from trainer import run
+from trainer.config.groups import ModelConfig, RunConfig
+from trainer.config.recipe import RecipeConfig
 from trainer.config.run_folder import PUBLISHED_DIR
-from trainer.config.settings import ModelConfig, RecipeConfig, RunConfig, TrainConfig
+from trainer.config.settings import TrainConfig
 from trainer.data.splits.dataset import Images
 from trainer.errors import ConfigError
 from trainer.model.backbone import Backbone

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.support.small_run import going_on, small_config, train_until
-from trainer.config.settings import RunConfig, TrainConfig
+from trainer.config.groups import RunConfig
+from trainer.config.settings import TrainConfig
 from trainer.errors import ConfigError
 from trainer.monitoring import tracking
 from trainer.monitoring.epoch_log import METRICS

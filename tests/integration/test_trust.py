@@ -15,8 +15,9 @@ from model_card.schema.report import Report
 from space.inference.predictor import Predictor, read_image
 from tests.support.published_folder import noise
 from tests.support.small_run import small_config
+from trainer.config.groups import DecisionConfig
 from trainer.config.paths import check_paths
-from trainer.config.settings import DecisionConfig, TrainConfig
+from trainer.config.settings import TrainConfig
 from trainer.decision.outputs import OUTPUTS_FILE, HeldOutOutputs
 from trainer.decision.temperature import fit_temperature
 from trainer.errors import ConfigError, DataError

@@ -14,14 +14,14 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from trainer.config.settings import (
+from trainer.config.groups import (
     ChecksConfig,
     DataConfig,
     ModelConfig,
-    RecipeConfig,
     RunConfig,
-    TrainConfig,
 )
+from trainer.config.recipe import RecipeConfig
+from trainer.config.settings import TrainConfig
 from trainer.run import train
 from trainer.runtime.interruption import Stopped
 

@@ -10,11 +10,14 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import replace
 from pathlib import Path
 
-from trainer.cli.flags import Command, given_flags, read_flags
+from trainer.cli.flags import Command, asks_for_help, given_flags, read_flags
 from trainer.config import run_folder
+from trainer.config.groups import ModelConfig
+from trainer.config.option_types import expanded
 from trainer.config.paths import check_paths
+from trainer.config.recipe import PRESETS
 from trainer.config.run_folder import State
-from trainer.config.settings import FACTS, PRESETS, PushConfig, TrainConfig
+from trainer.config.settings import FACTS, HubConfig, PushConfig, TrainConfig
 from trainer.data.folders.location import find_source
 from trainer.errors import ConfigError, UserError
 from trainer.runtime.interruption import Stopped, stop_signals_raised
@@ -96,12 +99,11 @@ def read_train_config(arguments: list[str], command: Command) -> TrainConfig:
         ConfigError: settings are invalid, or differ from those the run was started with.
     """
     given = given_flags(arguments, TrainConfig)
-    config = read_flags(arguments, command, _defaults(given), given)
-    run_dir = config.run.run_dir
-    if config.run.resume and run_dir is not None:
-        saved = TrainConfig.read(run_dir)
-        config = _again(read_flags(arguments, command, saved, given), saved, run_dir)
-    return config
+    run_dir = _given_run_dir(given)
+    if given.get("--resume") != "yes" or run_dir is None:
+        return read_flags(arguments, command, _defaults(given), given)
+    saved = TrainConfig.read(run_dir)
+    return _again(read_flags(arguments, command, saved, given), saved, run_dir)
 
 
 def read_push_config(arguments: list[str], command: Command) -> PushConfig:
@@ -111,17 +113,19 @@ def read_push_config(arguments: list[str], command: Command) -> PushConfig:
         ConfigError: as for `read_train_config`.
     """
     given = given_flags(arguments, PushConfig)
-    config = read_flags(arguments, command, PushConfig(train=_defaults(given)), given)
+    hub = HubConfig(repo_id=given.get("--repo-id"), space_id=given.get("--space-id"))
     # A fixed name, so that the same command finds its run when it is repeated.
-    name = (config.hub.repo_id or config.train.model.model).rpartition("/")[2]
-    run_dir = config.train.run.run_dir or Path("runs") / name
-    train = replace(config.train, run=replace(config.train.run, run_dir=run_dir))
-    own_settings = given.keys() & {flag for flag, _, _ in train.flags()} - {"--run-dir"}
-    if _saved_settings_count(run_dir, own_settings):
+    name = hub.repo_id or given.get("--model", ModelConfig.model)
+    run_dir = _given_run_dir(given) or Path("runs") / name.rpartition("/")[2]
+    own_settings = given.keys() & {item.flag for item in TrainConfig().settings()} - {"--run-dir"}
+    saved = None
+    if not asks_for_help(arguments) and _saved_settings_count(run_dir, own_settings):
         saved = TrainConfig.read(run_dir)
-        config = read_flags(arguments, command, replace(config, train=saved), given)
-        train = _again(config.train, saved, run_dir)
-    return replace(config, train=train)
+    config = read_flags(arguments, command, PushConfig(train=saved or _defaults(given)), given)
+    if saved is not None:
+        return replace(config, train=_again(config.train, saved, run_dir))
+    run = replace(config.train.run, run_dir=run_dir)
+    return replace(config, train=replace(config.train, run=run))
 
 
 def resumed(given: TrainConfig, saved: TrainConfig, run_dir: Path) -> TrainConfig:
@@ -208,6 +212,10 @@ def is_main_process() -> bool:
     from accelerate import PartialState
 
     return bool(PartialState().is_main_process)
+
+
+def _given_run_dir(given: dict[str, str]) -> Path | None:
+    return Path(expanded(given["--run-dir"])) if "--run-dir" in given else None
 
 
 def _defaults(given: dict[str, str]) -> TrainConfig:

@@ -62,7 +62,7 @@ def read_flags(
         default: a dataclass of settings, grouped by nested ones.
         given: the result of `given_flags` for `arguments`.
     """
-    if not given and not set(HELP) & set(arguments):
+    if not given and not asks_for_help(arguments):
         return default
     return tyro.cli(
         type(default),
@@ -85,7 +85,7 @@ def given_flags(arguments: list[str], kind: type[Any]) -> dict[str, str]:
     if VERSION in arguments:
         print(f"strip-defect-classifier {__version__}")  # noqa: T201 – data, asked for
         sys.exit(0)
-    if set(HELP) & set(arguments):
+    if asks_for_help(arguments):
         return {}
     options = {option.spelling: option for option in _options(kind)}
     given: dict[str, str] = {}
@@ -116,6 +116,11 @@ def given_flags(arguments: list[str], kind: type[Any]) -> dict[str, str]:
     if problems:
         raise ConfigError("\n".join(problems) + f"\n`{HELP[1]}` lists all options.")
     return given
+
+
+def asks_for_help(arguments: list[str]) -> bool:
+    """Return whether to print the options and do nothing else."""
+    return bool(set(HELP) & set(arguments))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Types of optional options: text and paths, for which no text means "no value"."""
+"""Types of options, such as a path that may be missing, and how pydantic checks their groups."""
 
 from __future__ import annotations
 
@@ -7,7 +7,22 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from pydantic import ConfigDict
 from tyro.constructors import PrimitiveConstructorSpec
+
+# A file with other keys is the `config.json` of something else. Groups are checked although they
+# are objects already, see `trainer.config.rules`.
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False, revalidate_instances="always")
+
+
+class _AugmentsViews:
+    """Marks a setting that an augmented view of a single image depends on.
+
+    The cache of features names views by these settings, see `trainer.model.feature_cache`.
+    """
+
+
+AUGMENTS_VIEWS = _AugmentsViews()
 
 
 def _optional(kind: type[str] | type[Path], metavar: str) -> PrimitiveConstructorSpec[Any]:
@@ -19,13 +34,13 @@ def _optional(kind: type[str] | type[Path], metavar: str) -> PrimitiveConstructo
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar=metavar,
-        instance_from_str=lambda words: kind(_expanded(words[0]) if kind is Path else words[0]),
+        instance_from_str=lambda words: kind(expanded(words[0]) if kind is Path else words[0]),
         is_instance=lambda value: value is None or isinstance(value, kind),
         str_from_instance=lambda value: [] if value is None else [str(value)],
     )
 
 
-def _expanded(path: str) -> str:
+def expanded(path: str) -> str:
     """Return a path with `~` as the home folder: no shell does that for `--run-dir=~/run`."""
     # Unlike Path.expanduser(), this does not change `~name` of an unknown user.
     return os.path.expanduser(path)  # noqa: PTH111

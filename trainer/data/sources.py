@@ -35,7 +35,7 @@ from space.inference.images.reader import (
     read_content,
     read_image,
 )
-from trainer.config.settings import DataConfig
+from trainer.config.groups import DataConfig
 from trainer.data.bit_depth import BitDepth, depth_of, find_bit_depth, with_bit_depth
 from trainer.data.encoded_image import image_source
 from trainer.data.folders.class_names import name_problems

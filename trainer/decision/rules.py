@@ -9,7 +9,7 @@ from scipy.special import softmax
 
 from space.inference.decision import Costs, Decision, Rules
 from space.inference.novelty import MahalanobisDetector
-from trainer.config.settings import DecisionConfig
+from trainer.config.groups import DecisionConfig
 from trainer.decision.conformal import conformal_quantile, least_probability
 from trainer.decision.temperature import Array, Labels, fit_temperature
 from trainer.errors import ConfigError

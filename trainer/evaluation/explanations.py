@@ -14,7 +14,7 @@ from model_card.schema.localization import Localization
 from model_card.schema.robustness import Robustness
 from space.inference.attribution import Explainer, colored, make_explainer
 from space.inference.predictor import Prediction, Predictor
-from trainer.config.settings import ChecksConfig
+from trainer.config.groups import ChecksConfig
 from trainer.data.sources import open_image
 from trainer.evaluation.localization import measure_localization
 from trainer.evaluation.robustness import measure_robustness

@@ -10,8 +10,9 @@ import numpy as np
 
 from model_card.schema.reliability import Reliability
 from space.inference.decision import Decision, Prediction
+from trainer.config.groups import DecisionConfig
 from trainer.config.run_folder import PUBLISHED_DIR
-from trainer.config.settings import DecisionConfig, TrainConfig
+from trainer.config.settings import TrainConfig
 from trainer.decision.outputs import HeldOutOutputs
 from trainer.decision.rules import fit_rules
 from trainer.evaluation.reliability import TestOutcomes, apply_decision, join, measure

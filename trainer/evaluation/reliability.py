@@ -26,7 +26,7 @@ from model_card.schema.reliability import (
     Spread,
 )
 from space.inference.decision import Decision, Prediction
-from trainer.config.settings import DecisionConfig
+from trainer.config.groups import DecisionConfig
 from trainer.decision import temperature
 from trainer.decision.outputs import HeldOutOutputs
 from trainer.decision.temperature import Array, Labels

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.transforms import v2
 
-from trainer.config.settings import RecipeConfig
+from trainer.config.recipe import RecipeConfig
 
 # Devices with a fused AdamW. On two cores a step takes 160 ms instead of 1.1 s for the 88 million
 # weights of ConvNeXt-Base, 11 ms instead of 42 ms for the 3.4 million of ConvNeXt-Atto.

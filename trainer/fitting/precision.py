@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from trainer.config.settings import RunConfig
+from trainer.config.groups import RunConfig
 
 
 def choose_precision(config: RunConfig) -> Literal["no", "bf16", "fp16"]:

@@ -12,7 +12,7 @@ import torch
 from accelerate import Accelerator
 from pydantic import Field, TypeAdapter, ValidationError
 
-from trainer.config.settings import RecipeConfig
+from trainer.config.recipe import RecipeConfig
 from trainer.errors import ConfigError, DataError
 from trainer.fitting.step import TrainingStep
 from trainer.monitoring.epoch_log import BEST, LAST, METRICS, EpochResult, History

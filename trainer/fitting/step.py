@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from timm.utils import ModelEmaV3
 
 from space.inference.tiling import pool
-from trainer.config.settings import RecipeConfig
+from trainer.config.recipe import RecipeConfig
 from trainer.data.splits.dataset import Images
 from trainer.fitting.inputs import FitInputs
 from trainer.fitting.optimizer import (

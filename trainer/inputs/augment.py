@@ -13,7 +13,7 @@ from timm.data.transforms import str_to_interp_mode
 from torch.nn.functional import affine_grid, grid_sample
 from torchvision.transforms import v2
 
-from trainer.config.settings import RecipeConfig
+from trainer.config.recipe import RecipeConfig
 from trainer.inputs.corruptions import corrupt_randomly
 
 # The random numbers of one image: angle, shear in x and y, zoom, shift in x and y, flip in x and y,

@@ -10,7 +10,7 @@ from typing import Literal
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from model_card.schema.report import Leakage
-from trainer.config.settings import DataConfig
+from trainer.config.groups import DataConfig
 from trainer.data.sources import Collection, collect_images
 from trainer.data.splits.leakage import RANDOM_SPLITS, overlapping, random_split_leakage
 from trainer.data.splits.overlap_groups import Surfaces, find_surfaces

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from timm.data import resolve_model_data_config
 
-from trainer.config.settings import ModelConfig
+from trainer.config.groups import ModelConfig
 from trainer.errors import ConfigError, HubError
 from trainer.runtime.reachability import check_reachable
 

@@ -7,8 +7,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trainer.config.groups import DataConfig
 from trainer.config.run_folder import finished_folder
-from trainer.config.settings import DataConfig, TrainConfig
+from trainer.config.settings import TrainConfig
 from trainer.data.folders.location import DRAWN_DIR, SourceKind, find_source
 
 logger = logging.getLogger(__name__)

@@ -12,8 +12,9 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from trainer.config.groups import RunConfig
 from trainer.config.run_folder import RunContext
-from trainer.config.settings import RunConfig, TrainConfig
+from trainer.config.settings import TrainConfig
 from trainer.errors import ConfigError
 from trainer.monitoring.epoch_log import EpochResult
 

@@ -16,8 +16,9 @@ from model_card import card
 from model_card.schema.report import Export
 from space.inference.decision import Decision
 from space.inference.predictor import Observation, Predictor
+from trainer.config.groups import DecisionConfig
 from trainer.config.run_folder import PUBLISHED_DIR, RunContext
-from trainer.config.settings import DecisionConfig, TrainConfig
+from trainer.config.settings import TrainConfig
 from trainer.data.sources import open_image
 from trainer.data.splits.dataset import Images
 from trainer.decision.outputs import (

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from trainer.config.paths import check_paths, file_problems, folder_problems, output_problems
-from trainer.config.settings import (
+from trainer.config.groups import (
     ChecksConfig,
     DecisionConfig,
     ModelConfig,
     RunConfig,
-    TrainConfig,
 )
+from trainer.config.paths import check_paths, file_problems, folder_problems, output_problems
+from trainer.config.settings import TrainConfig
 from trainer.errors import ConfigError
 
 

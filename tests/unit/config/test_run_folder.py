@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from trainer import compare_splits, push, train
 from trainer.cli.command import check_settings, read_push_config, read_train_config
 from trainer.config import run_folder
+from trainer.config.groups import DataConfig, ModelConfig, RunConfig
+from trainer.config.recipe import RecipeConfig
 from trainer.config.run_folder import State, check_start, remove_leftovers, state_of
-from trainer.config.settings import CONFIG_FILE, DataConfig, RecipeConfig, RunConfig, TrainConfig
+from trainer.config.settings import CONFIG_FILE, TrainConfig
 from trainer.errors import ConfigError
 
 SAVED = TrainConfig(data=DataConfig(data_dir="old"), recipe=RecipeConfig(epochs=7))
@@ -169,6 +171,35 @@ def test_before_a_checkpoint_the_command_counts_after_it_the_run(tmp_path: Path)
     given = read_push_config(facts, push.COMMAND).train
     assert (given.model.license, given.data.publish_images, given.run.workers) == ("mit", True, 3)
     assert given.run.resume
+
+
+def test_options_of_a_resumed_run_are_checked_beside_its_own_settings(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    head = ModelConfig(tune="head")
+    TrainConfig(model=head, recipe=RecipeConfig(views=3)).write(run_dir)
+    (run_dir / "last.safetensors").touch()
+    # By default all layers are trained, and --views would need --tune head.
+    words = ["--run-dir", str(run_dir), "--views", "3"]
+    for read, command, more in (
+        (read_push_config, push.COMMAND, []),
+        (read_train_config, train.COMMAND, ["--resume"]),
+    ):
+        with pytest.raises(ConfigError, match=r"--mixup and --cutmix need --tune all"):
+            read([*words, *more, "--mixup", "0.2"], command)
+    assert read_push_config(words, push.COMMAND).train.model == head
+    assert read_train_config([*words, "--resume"], train.COMMAND).model == head
+    with pytest.raises(ConfigError, match="--views needs --tune head"):
+        read_train_config([*words, "--no-resume"], train.COMMAND)
+
+
+def test_help_needs_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_dir = _put(tmp_path / "run", "last.safetensors")
+    (run_dir / CONFIG_FILE).write_text("{")
+    for read, command in ((read_push_config, push.COMMAND), (read_train_config, train.COMMAND)):
+        with pytest.raises(SystemExit):
+            read(["--run-dir", str(run_dir), "--resume", "--help"], command)
+        assert "--run-dir FOLDER" in capsys.readouterr().out
 
 
 def test_a_class_named_none_is_no_missing_setting(tmp_path: Path) -> None:

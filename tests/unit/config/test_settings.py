@@ -5,25 +5,27 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic.fields import FieldInfo
 
 from trainer import push, train
 from trainer.cli.command import read_push_config, read_train_config
-from trainer.config.settings import (
-    CONFIG_FILE,
-    PRESETS,
+from trainer.config.groups import (
     ChecksConfig,
     DataConfig,
     DecisionConfig,
-    HubConfig,
     ModelConfig,
-    PushConfig,
-    RecipeConfig,
     RunConfig,
+)
+from trainer.config.recipe import PRESETS, RecipeConfig
+from trainer.config.rules import Groups
+from trainer.config.settings import (
+    CONFIG_FILE,
+    HubConfig,
     TrainConfig,
 )
 from trainer.errors import ConfigError
@@ -135,16 +137,53 @@ def test_settings_that_a_head_does_not_need(setting: dict[str, Any]) -> None:
         TrainConfig(model=ModelConfig(tune="head"), run=RunConfig(**setting))
 
 
-def test_all_problems_are_reported_at_once() -> None:
-    with pytest.raises(ConfigError, match="2 settings can't work") as caught:
-        TrainConfig(recipe=RecipeConfig(epochs=0, lr=-1))
-    assert "--epochs" in str(caught.value)
-    assert "--lr" in str(caught.value)
+def test_all_problems_of_all_groups_are_reported_at_once_with_value_and_bounds() -> None:
+    with pytest.raises(ConfigError) as caught:
+        TrainConfig(
+            data=DataConfig(test_fraction=1.5, stream_images=-2),
+            model=ModelConfig(image_size=2049, tune="head"),
+            recipe=RecipeConfig(lr=float("inf"), layer_decay=0.7, ema_decay=float("nan")),
+            decision=DecisionConfig(cost_review=-0.5),
+            checks=ChecksConfig(robustness_images=-3),
+            run=RunConfig(seed=2**31, resume=True),
+        )
+    assert str(caught.value).splitlines() == [
+        "10 settings can't work:",
+        "  --stream-images must be at least 0, not -2",
+        "  --test-fraction must be above 0 and below 1, not 1.5",
+        "  --image-size must be at least 32 and at most 2,048, not 2049",
+        "  --lr must be a finite number, at least 0, not inf",
+        "  --ema-decay must be a finite number, at least 0 and below 1, not nan",
+        "  --cost-review must be at least 0, not -0.5",
+        "  --robustness-images must be at least 0, not -3",
+        "  --seed must be at least 0 and below 2,147,483,648, not 2147483648",
+        "  --layer-decay needs --tune all: with --tune head, one layer is trained",
+        "  --resume needs --run-dir",
+    ]
+
+
+def test_one_problem_is_reported_as_one() -> None:
+    with pytest.raises(ConfigError) as caught:
+        TrainConfig(recipe=RecipeConfig(epochs=3, warmup_epochs=3))
+    assert str(caught.value) == (
+        "A setting can't work:\n  --warmup-epochs must be fewer than --epochs: 3 of 3"
+    )
+
+
+def test_every_number_has_bounds() -> None:
+    """A number without bounds would reach the training whatever it is."""
+    unbounded = []
+    for group in get_args(Groups):
+        for name, hint in get_type_hints(group, include_extras=True).items():
+            kind, *marks = get_args(hint) or (hint,)
+            if kind in (int, float) and not any(isinstance(mark, FieldInfo) for mark in marks):
+                unbounded.append(name)
+    assert unbounded == []
 
 
 def test_a_space_needs_a_model() -> None:
     with pytest.raises(ConfigError, match="--repo-id"):
-        PushConfig(hub=HubConfig(space_id="ada/demo"))
+        HubConfig(space_id="ada/demo")
 
 
 configs = st.builds(
@@ -214,10 +253,20 @@ def test_saved_settings_are_read_as_they_were(
     assert [file.name for file in run_dir.iterdir()] == [CONFIG_FILE]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"recipe": {"epochs": "many"}}'])
-def test_damaged_settings_are_refused(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "the file: Invalid JSON"),
+        ("{", "the file: Invalid JSON"),
+        ("[]", "the file: "),
+        ('{"recipe": {"epochs": "many"}}', r"recipe\.epochs: .*valid integer"),
+        ('{"recipe": {"epochs": 0}}', "--epochs must be at least 1 and at most 100,000, not 0"),
+        ('{"recipe": {"turns": 1}}', r"recipe\.turns: Unexpected"),
+    ],
+)
+def test_damaged_settings_are_refused(tmp_path: Path, text: str, problem: str) -> None:
     (tmp_path / CONFIG_FILE).write_text(text)
-    with pytest.raises(ConfigError, match=str(tmp_path)):
+    with pytest.raises(ConfigError, match=f"{tmp_path}.*has no settings .*: {problem}"):
         TrainConfig.read(tmp_path)
 
 

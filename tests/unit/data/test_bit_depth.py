@@ -29,7 +29,7 @@ from space.server.uploads import UploadFolder
 from tests.support.bit_depth_images import picture, stored, write_set
 from tests.support.published_folder import write_published_folder
 from tests.unit.data.test_sources import load
-from trainer.config.settings import DataConfig, DecisionConfig
+from trainer.config.groups import DataConfig, DecisionConfig
 from trainer.data.bit_depth import BitDepth, Samples, _fewer_bits, find_bit_depth, with_bit_depth
 from trainer.data.image_record import image_digest
 from trainer.data.sources import Collection, collect_images, open_image

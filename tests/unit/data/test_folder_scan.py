@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from tests.support.folder_trees import write_tree
 from trainer.cli.command import check_settings
-from trainer.config.settings import DataConfig, TrainConfig
+from trainer.config.groups import DataConfig
+from trainer.config.settings import TrainConfig
 from trainer.data.folders.scan import FolderScan, class_from_name, scan_folder
 from trainer.data.sources import find_images
 from trainer.errors import DataError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.config.settings import DataConfig
+from trainer.config.groups import DataConfig
 from trainer.data.folders.location import find_source
 from trainer.errors import DataError
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pictures
 from sklearn.model_selection import StratifiedGroupKFold
 
-from trainer.config.settings import DataConfig
+from trainer.config.groups import DataConfig
 from trainer.data.splits.pieces import Ints, Pieces
 from trainer.data.splits.split import divide, divide_into_folds
 from trainer.errors import DataError

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from trainer.config.settings import DataConfig, RunConfig, TrainConfig
+from trainer.config.groups import DataConfig, RunConfig
+from trainer.config.settings import TrainConfig
 from trainer.data import sources
 from trainer.data.sources import open_image
 from trainer.data.splits.dataset import Images, prepare_images

@@ -10,7 +10,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.config.settings import DataConfig
+from trainer.config.groups import DataConfig
 from trainer.data.splits.split import divide, divide_into_folds, write_split
 from trainer.errors import DataError
 

@@ -8,7 +8,7 @@ import torch
 
 from space.inference.decision import Costs, Decision, Rules
 from space.inference.novelty import MahalanobisDetector, StageStatistics
-from trainer.config.settings import DecisionConfig
+from trainer.config.groups import DecisionConfig
 from trainer.decision.outputs import HeldOutOutputs
 from trainer.evaluation.rejection import area_under_risk, confidence_limit, risk_coverage
 from trainer.evaluation.reliability import apply_decision, join, measure

@@ -21,7 +21,7 @@ from space.inference.predictor import Prediction, Predictor
 from tests.support.extra_facts import example_robustness, share
 from tests.support.published_folder import write_published_folder
 from tests.support.reports import example_report
-from trainer.config.settings import DataConfig
+from trainer.config.groups import DataConfig
 from trainer.data.sources import find_images
 from trainer.evaluation.robustness import choose_rows, join, measure_robustness
 from trainer.inputs.corruptions import COMBINED, CORRUPTIONS, Corruption

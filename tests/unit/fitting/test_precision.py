@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from trainer.config.settings import RunConfig
+from trainer.config.groups import RunConfig
 from trainer.fitting.precision import choose_precision, spare_slow_convolutions
 
 

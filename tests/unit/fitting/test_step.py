@@ -12,7 +12,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from trainer.config.settings import RecipeConfig
+from trainer.config.recipe import RecipeConfig
 from trainer.fitting.inputs import FitInputs
 from trainer.fitting.loop import grouped
 from trainer.fitting.step import TrainingStep

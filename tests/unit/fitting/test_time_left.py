@@ -9,13 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from trainer.config.settings import (
-    ChecksConfig,
-    DecisionConfig,
-    ModelConfig,
-    RecipeConfig,
-    TrainConfig,
-)
+from trainer.config.groups import ChecksConfig, DecisionConfig, ModelConfig
+from trainer.config.recipe import RecipeConfig
+from trainer.config.settings import TrainConfig
 from trainer.data.splits.dataset import Images
 from trainer.fitting import time_left
 from trainer.fitting.time_left import TimeLeft, advice

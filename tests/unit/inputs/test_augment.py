@@ -12,7 +12,7 @@ from PIL import Image
 from timm.data import create_transform
 from torchvision.transforms import v2
 
-from trainer.config.settings import RecipeConfig
+from trainer.config.recipe import RecipeConfig
 from trainer.inputs.augment import Augment, Normalize, changes, draw, plain_transform
 
 

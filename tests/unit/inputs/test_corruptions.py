@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.config.settings import RecipeConfig
+from trainer.config.recipe import RecipeConfig
 from trainer.inputs.augment import Augment, draw
 from trainer.inputs.corruptions import (
     BY_NAME,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer.config.settings import DataConfig
+from trainer.config.groups import DataConfig
 from trainer.data.sources import Collection, collect_images
 from trainer.errors import DataError
 from trainer.inspection import checks

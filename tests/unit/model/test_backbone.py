@@ -11,7 +11,7 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from trainer.config.settings import ModelConfig
+from trainer.config.groups import ModelConfig
 from trainer.errors import ConfigError
 from trainer.model.backbone import (
     Backbone,

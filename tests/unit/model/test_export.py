@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from timm.data import resolve_model_data_config
 
 from tests.support.published_folder import write_published_folder
-from trainer.config.settings import ModelConfig
+from trainer.config.groups import ModelConfig
 from trainer.errors import UserError
 from trainer.model.backbone import build
 from trainer.model.export import verify_export, write_model

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from trainer.config.settings import DataConfig, TrainConfig
+from trainer.config.groups import DataConfig
+from trainer.config.settings import TrainConfig
 from trainer.monitoring.phases import Phase, Phases, run_phases
 
 RUN = [Phase(name) for name in ("check", "compare", "train", "test", "card")]

@@ -17,7 +17,8 @@ from PIL import Image
 
 from space import model_report
 from space.inference.decision import Prediction
-from trainer.config.settings import ModelConfig, RecipeConfig, RunConfig
+from trainer.config.groups import ModelConfig, RunConfig
+from trainer.config.recipe import RecipeConfig
 from trainer.data.splits.dataset import Images
 from trainer.publishing import report
 from trainer.publishing.example_images import MAX_EXAMPLES, choose_examples, write_examples

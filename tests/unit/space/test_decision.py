@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from space.inference.decision import DETECTOR_FILE, RULES_FILE, Costs, Decision, Prediction, Rules
 from space.inference.model_folder import ModelError
 from space.inference.novelty import MahalanobisDetector, StageStatistics
-from trainer.config.settings import DecisionConfig
+from trainer.config.groups import DecisionConfig
 from trainer.decision.rules import check_no_defect, fit_rules
 from trainer.errors import ConfigError
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from trainer.config.settings import DataConfig
+from trainer.config.groups import DataConfig
 from trainer.errors import DataError
 from trainer.text.names import did_you_mean, is_text, printable
 

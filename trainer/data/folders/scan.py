@@ -14,7 +14,7 @@ from pathlib import Path
 
 from model_card.formatting import counted
 from model_card.schema.report import SkippedImage
-from trainer.config.settings import DataConfig
+from trainer.config.groups import DataConfig
 from trainer.data.folders.class_names import name_problems, split_problems
 from trainer.data.folders.entries import File, Folder
 from trainer.data.folders.label_table import LabelTable

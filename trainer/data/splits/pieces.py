@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from datasets import Dataset
 
-from trainer.config.settings import DataConfig
+from trainer.config.groups import DataConfig
 
 Ints = npt.NDArray[np.int64]
 

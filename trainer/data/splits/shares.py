@@ -9,7 +9,7 @@ import numpy as np
 from datasets import Dataset
 from sklearn.model_selection import train_test_split
 
-from trainer.config.settings import DataConfig
+from trainer.config.groups import DataConfig
 from trainer.data.splits.pieces import Ints, Pieces, pieces_of
 from trainer.data.splits.shortage import check_pieces, too_few_alone
 from trainer.errors import DataError

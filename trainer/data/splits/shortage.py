@@ -6,7 +6,7 @@ import numpy as np
 from datasets import Dataset
 
 from model_card.formatting import counted
-from trainer.config.settings import DataConfig
+from trainer.config.groups import DataConfig
 from trainer.data.image_record import image_digest
 from trainer.data.splits.pieces import Pieces, pieces_of
 from trainer.errors import DataError

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
-from trainer.config.settings import DataConfig
+from trainer.config.groups import DataConfig
 from trainer.data.splits.shares import cut_folds, cut_share
 from trainer.data.splits.shortage import listed, no_validation
 from trainer.errors import DataError

@@ -1,0 +1,123 @@
+"""Which settings can work: the bounds of each one, and rules for several of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, get_args, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from model_card.licenses import LICENSES, suggested_license
+from trainer.config.groups import ChecksConfig, DataConfig, DecisionConfig, ModelConfig, RunConfig
+from trainer.config.recipe import RecipeConfig
+from trainer.text.names import printable
+
+Groups = tuple[DataConfig, ModelConfig, RecipeConfig, DecisionConfig, ChecksConfig, RunConfig]
+
+# Whether a rule is broken, and the sentence that says so.
+Rules = Iterator[tuple[bool, str]]
+
+_ADAPTER = TypeAdapter(Groups)
+_BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+_OUT_OF_BOUNDS = {"greater_than_equal", "greater_than", "less_than_equal", "less_than"}
+
+
+def problems(groups: Groups) -> Iterator[str]:
+    """Yield a sentence on each setting that can't work, by itself or with the others."""
+    try:
+        _ADAPTER.validate_python(groups)
+    except ValidationError as error:
+        for details in error.errors():
+            yield bound_problem(details) or f"{_flag(details)}: {details['msg']}"
+    data, model, recipe, _, _, run = groups
+    rules = [*_data_rules(data), *_model_rules(model, run), *_recipe_rules(recipe, model)]
+    yield from (message for broken, message in rules if broken)
+    if run.resume and run.run_dir is None:
+        yield "--resume needs --run-dir"
+
+
+def bound_problem(details: ErrorDetails) -> str | None:
+    """Return a sentence on a value out of its bounds; None for any other error of pydantic.
+
+    Pydantic names the first bound that a value breaks; the sentence names both.
+    """
+    finite = details["type"] == "finite_number"
+    if not finite and details["type"] not in _OUT_OF_BOUNDS:
+        return None
+    bounds = [f"{_BOUNDS[name]} {value:,}" for name, value in _bounds(str(details["loc"][-1]))]
+    wanted = f"{'a finite number, ' if finite else ''}{' and '.join(bounds)}"
+    return f"{_flag(details)} must be {wanted}, not {details['input']}"
+
+
+def _flag(details: ErrorDetails) -> str:
+    return f"--{str(details['loc'][-1]).replace('_', '-')}"
+
+
+def _bounds(setting: str) -> Iterator[tuple[str, Any]]:
+    """Yield the bounds that a field of a group is annotated with, such as ("ge", 0)."""
+    for group in get_args(Groups):
+        for item in get_args(get_type_hints(group, include_extras=True).get(setting)):
+            if isinstance(item, FieldInfo):
+                for bound in item.metadata:
+                    yield from ((n, getattr(bound, n)) for n in _BOUNDS if hasattr(bound, n))
+
+
+def _data_rules(data: DataConfig) -> Rules:
+    yield (
+        data.split_file is not None and (data.resplit or data.random_split),
+        "--split-file excludes --resplit and --random-split",
+    )
+    yield (
+        data.split_file is not None and bool(data.folds),
+        "--split-file and --folds exclude each other: folds make their own splits",
+    )
+    yield data.folds == 1, "--folds must be at least 2, or 0 for none; not 1"
+
+
+def _model_rules(model: ModelConfig, run: RunConfig) -> Rules:
+    yield (
+        model.layer_scale > 0 and model.pretrained,
+        "--layer-scale needs --no-pretrained: pretrained weights have their own",
+    )
+    yield (
+        model.weights is not None and not model.pretrained,
+        "--weights and --no-pretrained exclude each other",
+    )
+    yield (
+        model.tile and run.compile,
+        "--tile excludes --compile: the number of tiles changes from batch to batch",
+    )
+    yield (
+        model.tune == "head" and (run.compile or run.find_batch_size),
+        "--compile and --find-batch-size need --tune all: a head alone is small",
+    )
+    if model.license is not None and model.license not in LICENSES:
+        meant = suggested_license(model.license)
+        hint = f": did you mean {meant}?" if meant else ", such as apache-2.0, mit or other"
+        yield True, f"--license {printable(model.license)} is not a license id of the Hub{hint}"
+
+
+def _recipe_rules(recipe: RecipeConfig, model: ModelConfig) -> Rules:
+    yield (
+        recipe.warmup_epochs >= max(recipe.epochs, 1),
+        f"--warmup-epochs must be fewer than --epochs: {recipe.warmup_epochs} of {recipe.epochs}",
+    )
+    mixes, head = recipe.mixup + recipe.cutmix > 0, model.tune == "head"
+    yield (
+        model.tile and mixes,
+        "--tile excludes --mixup and --cutmix: images of several tiles can't be mixed",
+    )
+    yield (
+        head and mixes,
+        "--mixup and --cutmix need --tune all: with --tune head, images are used only once",
+    )
+    yield (
+        head and recipe.layer_decay != 1,
+        "--layer-decay needs --tune all: with --tune head, one layer is trained",
+    )
+    yield (
+        recipe.views > 0 and not head,
+        "--views needs --tune head: with --tune all, each epoch draws its own views",
+    )
