@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import socket
 import sys
 import tempfile
@@ -43,8 +44,6 @@ PANELS = (
 )
 FOLDERS, CARD, SPACE = PANELS
 IMAGES_OF_A_CLASS = 3
-# Sections of the card within its panel.
-SECTIONS_SHOWN = 2
 HEIGHT_PX, GAP_PX, TITLE_PX, TILE_PX = 900, 40, 64, 134
 CARD_STYLE = """
 body { font: 16px/1.5 system-ui, "DejaVu Sans", sans-serif; color: #1f2328; margin: 24px 32px }
@@ -91,7 +90,7 @@ def fingerprints(report: str) -> dict[str, str]:
     """Return a hash of what each panel shows of a report (the text of report.json)."""
     shown = {
         FOLDERS: [tile.tobytes() for label in CLASSES for tile in _tiles(label)],
-        CARD: [CARD_STYLE.encode(), _first_sections(report).encode()],
+        CARD: [CARD_STYLE.encode(), _first_screen(report).encode()],
         SPACE: [CSS_FILE.read_bytes(), _page_text(report).encode()],
     }
     return {
@@ -100,11 +99,10 @@ def fingerprints(report: str) -> dict[str, str]:
     }
 
 
-def _first_sections(report: str) -> str:
-    """Return the beginning of the card, which is all that its panel has room for."""
+def _first_screen(report: str) -> str:
+    """Return the card above its first section, which fills the panel."""
     card = render_card(Report.model_validate(unseal(report)))
-    body = card.split("---\n", 2)[2]
-    return "\n## ".join(body.split("\n## ")[: SECTIONS_SHOWN + 1])
+    return card.split("---\n", 2)[2].partition("\n## ")[0]
 
 
 def _page_text(report: str) -> str:
@@ -138,7 +136,7 @@ def _tiles(label: str) -> list[Image.Image]:
 
 def _card(published: Path, report: str, folder: Path) -> Image.Image:
     # Rendered again, so that a run of an earlier version shows the card of this one.
-    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(_first_sections(report))
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(_first_screen(report))
     file = published / "overview.html"
     file.write_text(f"<meta charset=utf-8><style>{CARD_STYLE}</style>{html}", encoding="utf-8")
     try:
@@ -150,6 +148,8 @@ def _card(published: Path, report: str, folder: Path) -> Image.Image:
 
 def _space(published: Path, folder: Path) -> Image.Image:
     uploads = UploadFolder(folder / "uploads")
+    # Gradio reads this variable wherever it stores a file.
+    os.environ["GRADIO_TEMP_DIR"] = str(uploads.path)
     # The page names what it serves; the folders of this machine are no part of the picture.
     app = build_app(Demo(Predictor(published), "local-dir:published", uploads))
     with socket.socket() as probe:
@@ -160,7 +160,7 @@ def _space(published: Path, folder: Path) -> Image.Image:
         with open_page(url, (1000, HEIGHT_PX)) as page:
             page.locator("#examples button").last.click()
             page.locator("#answer .bar").first.wait_for()
-            page.wait_for_load_state("networkidle")
+            page.wait_for_function("document.querySelector('#image img')?.naturalWidth > 0")
             page.evaluate("window.scrollTo(0, 0)")
             return _screenshot(page, folder)
     finally:
