@@ -107,8 +107,8 @@ def train_on(count: int, images: Images, settings: Settings, folder: Path) -> Ro
             folder,
         )
         test = Report.read(run_dir / "published").test
-        accuracies.append(test.scores.accuracy.value)
-        recalls.append(min(each.scores.sensitivity.value for each in test.classes))
+        accuracies.append(test.scores["accuracy"].value)
+        recalls.append(min(each.scores["sensitivity"].value for each in test.classes))
     return Row(count, float(np.mean(surfaces)), accuracies, recalls)
 
 

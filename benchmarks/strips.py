@@ -167,13 +167,13 @@ def outcome(settings: Settings, folder: Path, *, tile: bool) -> Outcome:
     start = time.monotonic()
     run_dir = folder / ("tiled" if tile else "squashed")
     report = Report.read(train(config_for(settings, folder / "strips", run_dir, tile=tile)))
-    accuracy = report.test.scores.accuracy
+    accuracy = report.test.scores["accuracy"]
     return Outcome(
         images=report.test.images,
         accuracy=accuracy.value,
         low=accuracy.low,
         high=accuracy.high,
-        sensitivity={each.label: each.scores.sensitivity.value for each in report.test.classes},
+        sensitivity={each.label: each.scores["sensitivity"].value for each in report.test.classes},
         seconds=time.monotonic() - start,
     )
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 
 from model_card.schema.report import Report
 
@@ -155,7 +154,7 @@ def _object_section(schema: type[BaseModel]) -> str:
     rows = []
     for name, field in schema.model_fields.items():
         meaning = _cell(field.description or "")
-        optional = "" if field.default is PydanticUndefined else " (optional)"
+        optional = "" if field.is_required() else " (optional)"
         rows.append(f"| `{name}` | {_type_name(field.annotation)}{optional} | {meaning} |")
     table = "\n".join(["| Field | Type | Meaning |", "| --- | --- | --- |", *rows])
     return f"## {schema.__name__}\n\n{purpose}\n\n{table}\n"

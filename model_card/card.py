@@ -138,6 +138,7 @@ def _environment() -> Environment:
             formatting.fenced,
             formatting.interval,
             formatting.megabytes,
+            formatting.mid_sentence,
             formatting.percent,
             formatting.percent_interval,
             formatting.shortlist,

@@ -72,6 +72,11 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
+def mid_sentence(title: str) -> str:
+    """Write a title inside a sentence: “error rate”, but “AUC” and “F1”."""
+    return title[:1].lower() + title[1:] if title[1:2].islower() else title
+
+
 def enumeration(words: list[str]) -> str:
     """Join words: “a, b and c”."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

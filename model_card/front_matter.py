@@ -6,8 +6,9 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from model_card.formatting import one_line
 from model_card.licenses import LICENSES
-from model_card.metrics import METRICS
 from model_card.schema.report import Report
+
+SCORE_DECIMALS = 4
 
 
 def card_data(report: Report, model_name: str) -> ModelCardData:
@@ -19,7 +20,7 @@ def card_data(report: Report, model_name: str) -> ModelCardData:
         base_model=report.model.base_model,
         license=_license(report.model.license),
         datasets=[report.data.source] if on_hub else None,
-        metrics=[metric.hub_id for metric in METRICS if metric.on_hub],
+        metrics=[metric.hub_id for metric in report.metrics if metric.on_hub],
         tags=_tags(report),
         model_name=model_name,
         eval_results=[
@@ -31,9 +32,9 @@ def card_data(report: Report, model_name: str) -> ModelCardData:
                 dataset_split="test",
                 metric_type=metric.hub_id,
                 metric_name=metric.hub_name,
-                metric_value=getattr(report.test.scores, metric.field).value,
+                metric_value=round(report.test.scores[metric.name].value, SCORE_DECIMALS),
             )
-            for metric in METRICS
+            for metric in report.metrics
         ],
     )
     if data.license != report.model.license:

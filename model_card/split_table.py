@@ -24,7 +24,7 @@ def _row(name: str, report: Report) -> str:
     test = folds.all_images if folds else report.test
     leak = report.data.test_leakage
     title = f"{name}, {len(folds.folds)} folds" if folds else name
-    return _cells(title, test.images, leak.share if leak else 0.0, test.scores.accuracy)
+    return _cells(title, test.images, leak.share if leak else 0.0, test.scores["accuracy"])
 
 
 def _cells(title: str, images: int, leaking: float, accuracy: Score) -> str:

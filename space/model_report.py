@@ -14,8 +14,10 @@ from pydantic import BaseModel, Field
 
 # In a Space on the Hub this folder is the root, and its modules are siblings.
 if TYPE_CHECKING or __package__:
+    from space.inference.migration import EARLIER_METRICS
     from space.inference.model_folder import ModelError, ModelFolder
 else:
+    from inference.migration import EARLIER_METRICS
     from inference.model_folder import ModelError, ModelFolder
 
 logger = logging.getLogger(__name__)
@@ -24,6 +26,7 @@ REPORT_FILE = "report.json"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 MAX_EXAMPLES = 12
 MAX_FIGURES = 40
+MAX_METRICS = 100
 Words = Annotated[str, Field(max_length=2000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 BUNDLED_EXAMPLES = Path(__file__).parent / "examples"
@@ -37,16 +40,21 @@ class Score(BaseModel):
     high: Share
 
 
-class Scores(BaseModel):
-    """The metrics over all classes."""
+class Metric(BaseModel):
+    """How a score is named and written."""
 
-    accuracy: Score
-    error_rate: Score
-    sensitivity: Score
-    specificity: Score
-    precision: Score
-    f1: Score
-    auc: Score
+    name: Words
+    title: Words
+    meaning: Words
+    percent: bool
+
+
+def _earlier_metrics() -> list[Metric]:
+    """Return the metrics of a report that does not describe them."""
+    return [
+        Metric(name=name, title=title, meaning=meaning, percent=percent)
+        for name, title, meaning, percent in EARLIER_METRICS
+    ]
 
 
 class TestResult(BaseModel):
@@ -55,7 +63,12 @@ class TestResult(BaseModel):
     __test__ = False  # not a test case, whatever pytest thinks of the name
 
     images: int = Field(gt=0)
-    scores: Scores
+    scores: dict[Words, Score] = Field(max_length=MAX_METRICS)
+
+    @property
+    def accuracy(self) -> Score | None:
+        """Share of images classified correctly, if it was measured."""
+        return self.scores.get("accuracy")
 
 
 class Data(BaseModel):
@@ -103,8 +116,15 @@ class Report(BaseModel):
 
     data: Data
     test: TestResult
+    metrics: list[Metric] = Field(default_factory=_earlier_metrics, max_length=MAX_METRICS)
     reliability: Reliability | None = None
     figures: list[FigureText]
+
+    @property
+    def measured(self) -> list[tuple[Metric, Score]]:
+        """The metrics that have a score, in order."""
+        scores = self.test.scores
+        return [(each, scores[each.name]) for each in self.metrics if each.name in scores]
 
     @property
     def drawn(self) -> bool:

@@ -202,7 +202,7 @@ def roc_curves(test: TestResult) -> Figure:
     figure = Figure(figsize=(8, 4.9), layout="constrained")
     whole, corner = figure.subplots(1, 2)
     # The best curves are drawn first and thick, so that none hides the others.
-    ranked = sorted(test.classes, key=lambda result: -result.scores.auc.value)
+    ranked = sorted(test.classes, key=lambda result: -result.scores["auc"].value)
     others, colored = ranked[:-_MOST_CURVES_IN_COLOR], ranked[-_MOST_CURVES_IN_COLOR:]
     for axes in (whole, corner):
         _plot_curves(axes, others, colored)
@@ -226,7 +226,7 @@ def roc_curves(test: TestResult) -> Figure:
 def _plot_curves(axes: Axes, others: Sequence[ClassResult], colored: Sequence[ClassResult]) -> None:
     """Plot curves, the best first; the last is the thinnest and on top."""
     for i, result in enumerate(others, start=1 - len(others)):
-        lowest = area(result.scores.auc.value)
+        lowest = area(result.scores["auc"].value)
         label = (
             ""
             if i
@@ -234,13 +234,14 @@ def _plot_curves(axes: Axes, others: Sequence[ClassResult], colored: Sequence[Cl
         )
         axes.plot(*_points(result), color="#c4cad0", linewidth=1.2, label=label)
     for i, result in enumerate(colored):
+        own = area(result.scores["auc"].value)
         axes.plot(
             *_points(result),
             color=_CURVE_COLORS[i % len(_CURVE_COLORS)],
             linestyle="-" if i < len(_CURVE_COLORS) else (0, (4, 2)),
             linewidth=1.5 + 0.45 * (len(colored) - 1 - i),
             # The name comes last: matplotlib hides labels that begin with an underscore.
-            label=f"AUC {area(result.scores.auc.value)}: {shortened(result.label)}",
+            label=f"AUC {own}: {shortened(result.label)}",
         )
     axes.set_xlabel("False positive rate")
 

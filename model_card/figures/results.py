@@ -168,15 +168,15 @@ def _describe_confusion(test: TestResult, what: str) -> str:
 
 
 def _describe_curves(test: TestResult) -> str:
-    ranked = sorted(test.classes, key=lambda result: result.scores.auc.value)
-    lowest, highest = ranked[0], ranked[-1]
+    ranked = sorted(test.classes, key=lambda result: result.scores["auc"].value)
+    lowest, highest = (area(result.scores["auc"].value) for result in (ranked[0], ranked[-1]))
     start = f"ROC curve of each of {len(ranked)} classes against the rest. Area under the curve"
-    if lowest.scores.auc.value == highest.scores.auc.value:
-        return f"{start}: {area(lowest.scores.auc.value)} for each class."
+    if ranked[0].scores["auc"].value == ranked[-1].scores["auc"].value:
+        return f"{start}: {lowest} for each class."
+    mean = area(test.scores["auc"].value)
     return (
-        f"{start}: lowest {area(lowest.scores.auc.value)} ({lowest.label}), "
-        f"highest {area(highest.scores.auc.value)} ({highest.label}), "
-        f"mean {area(test.scores.auc.value)}."
+        f"{start}: lowest {lowest} ({ranked[0].label}), highest {highest} ({ranked[-1].label}), "
+        f"mean {mean}."
     )
 
 

@@ -7,10 +7,11 @@ is an error, so no card can show a blank.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from model_card.metrics import METRICS, Metric
 from model_card.schema.base import Schema, Score
 from model_card.schema.checksums import file_checksum, published_files, seal, unseal
 from model_card.schema.localization import Localization
@@ -44,18 +45,12 @@ __all__ = [
 ]
 
 REPORT_FILE = "report.json"
+# Metrics that card, figures and commands refer to by name.
+NAMED_METRICS = {"accuracy", "error_rate", "sensitivity", "f1", "auc"}
 
 
-class Scores(Schema):
-    """The seven measures, of all classes together (macro means) or of one against the rest."""
-
-    accuracy: Score
-    error_rate: Score
-    sensitivity: Score
-    specificity: Score
-    precision: Score
-    f1: Score
-    auc: Score
+# By the names of `Report.metrics`: of all classes together, or of one class against the rest.
+Scores = dict[str, Score]
 
 
 class RocCurve(Schema):
@@ -77,7 +72,7 @@ class ClassResult(Schema):
     label: str
     images: int = Field(gt=0, description="test images of this class")
     predicted: int = Field(ge=0, description="test images predicted as this class")
-    scores: Scores
+    scores: Scores = Field(description="of the class against the rest, by the name of the metric")
     roc: RocCurve
 
 
@@ -96,7 +91,7 @@ class TestResult(Schema):
     __test__ = False  # not a test case, in spite of its name
 
     images: int = Field(gt=0)
-    scores: Scores
+    scores: Scores = Field(description="of all classes together, by the name of the metric")
     classes: list[ClassResult]
     confusion: list[list[int]] = Field(description="rows: true class; columns: predicted class")
     mistakes: list[Mistake] = Field(description="all of them, the most confident first")
@@ -343,6 +338,11 @@ class Figure(Schema):
     alt: str = Field(description="alternative text for screen readers")
 
 
+def _described(facts: dict[str, Any]) -> list[Metric]:
+    """Return the metrics of a report that does not describe them."""
+    return [METRICS[name] for name in facts["test"].scores if name in METRICS]
+
+
 class Report(Schema):
     """All measured values of one trained model."""
 
@@ -352,6 +352,10 @@ class Report(Schema):
     machine: Machine
     export: Export
     test: TestResult
+    metrics: list[Metric] = Field(
+        default_factory=_described,
+        description="the metrics of all scores, in their order; absent in earlier versions",
+    )
     unseen_test: UnseenTest | None = Field(
         description="None: no test image overlaps training, or all of them do"
     )
@@ -374,6 +378,18 @@ class Report(Schema):
         tested = {result.label: result.images for result in self.test.classes}
         if [s.images_by_class for s in self.data.splits if s.name == "test"] != [tested]:
             raise ValueError("data and test result don't hold the same test images")
+        return self
+
+    @model_validator(mode="after")
+    def _metrics_are_those_of_the_scores(self) -> Report:
+        names = [metric.name for metric in self.metrics]
+        tests = [self.test, *([self.cross_validation.all_images] if self.cross_validation else [])]
+        for test in tests:
+            for scores in (test.scores, *(result.scores for result in test.classes)):
+                if scores.keys() != set(names):
+                    raise ValueError(f"scores are {', '.join(scores)}, metrics {', '.join(names)}")
+        if missing := NAMED_METRICS - set(names):
+            raise ValueError(f"there is no score named {', '.join(sorted(missing))}")
         return self
 
     def write(self, folder: Path) -> None:

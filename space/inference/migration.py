@@ -1,7 +1,8 @@
-"""Read folders that were published with earlier names of fields.
+"""Read folders that were published by earlier versions.
 
 On 26 November 2026 fields were renamed to standard terms: `trust` became `reliability`,
-`strangeness` became `novelty`. Models published earlier stay on the Hub unchanged and must load.
+`strangeness` became `novelty`. Since then a report also describes its metrics. Models published
+earlier stay on the Hub unchanged and must load.
 """
 
 from __future__ import annotations
@@ -34,6 +35,36 @@ RENAMED = {
 }
 # Each file of an earlier version has one of these keys at the top level.
 EARLIER = ("strangeness_limit", "trust")
+# What earlier reports measured: name, title, meaning, and whether it is written in percent.
+EARLIER_METRICS = (
+    ("accuracy", "Accuracy", "share of images classified correctly", True),
+    ("error_rate", "Error rate", "share of images classified incorrectly", True),
+    (
+        "sensitivity",
+        "Sensitivity",
+        "recall: share of a class's images that were found; mean over classes",
+        True,
+    ),
+    (
+        "specificity",
+        "Specificity",
+        "share of other images not assigned to a class; mean over classes",
+        True,
+    ),
+    (
+        "precision",
+        "Precision",
+        "share of correct images among those assigned to a class; mean over classes",
+        True,
+    ),
+    ("f1", "F1", "harmonic mean of precision and sensitivity; mean over classes", True),
+    (
+        "auc",
+        "AUC",
+        "area under the ROC curve, one class against the rest; mean over classes",
+        False,
+    ),
+)
 # The keys of these are names of classes, packages and files, which are not renamed.
 NAMES_OF_OTHERS = {"images_by_class", "versions", "files"}
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
-from html import escape
-
 from PIL import Image
+
+from .rendering import data_url, macros
 
 SHOWN_PX = 720
 OPACITY = 70
+QUALITY = 85
 # The slider works without the server, so it is smooth on a phone, too.
 FADE = """
 element.addEventListener('input', (event) => {
@@ -17,6 +16,8 @@ element.addEventListener('input', (event) => {
   if (heat && event.target.type === 'range') heat.style.opacity = event.target.value / 100;
 });
 """
+
+_HTML = macros("heatmap_panel.html.jinja")
 
 
 def panel(image: Image.Image, heat: Image.Image, label: str) -> str:
@@ -32,25 +33,10 @@ def panel(image: Image.Image, heat: Image.Image, label: str) -> str:
     # The heatmap of a strip of many tiles can be wider than a WebP may be.
     heat = heat.copy()
     heat.thumbnail((SHOWN_PX, SHOWN_PX))
-    name = escape(label)
-    return (
-        f'<figure class="overlay"><div class="layers">{_picture(shown, "shown", "")}'
-        f"{_picture(heat, 'heat', f'Heatmap for {name}')}</div>"
-        f"<figcaption>Bright regions support <b>{name}</b> most. The map shows what the model "
-        "uses, not the outline of the defect.</figcaption>"
-        f'<label>Heatmap opacity <input type="range" min="0" max="100" value="{OPACITY}">'
-        "</label></figure>"
-    )
+    pictures = (data_url(picture, QUALITY) for picture in (shown, heat))
+    return str(_HTML.panel(label, *pictures, OPACITY))
 
 
 def problem(message: str) -> str:
     """Return why there is no heatmap."""
-    return f'<p class="advice" role="status">{escape(message)}</p>'
-
-
-def _picture(image: Image.Image, name: str, alt: str) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=85)
-    style = f' style="opacity:{OPACITY / 100}"' if alt else ""
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img class="{name}" src="data:image/webp;base64,{data}" alt="{alt}"{style}>'
+    return str(_HTML.problem(message))

@@ -1,4 +1,4 @@
-"""Text and HTML of a prediction; all untrusted text is escaped here.
+"""The HTML of a prediction: its verdict, reason and probabilities.
 
 Headline, badge, bars and prediction set agree: a confidence and its threshold are rounded so that
 their order is the one that the decision used.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from .rendering import NO_BREAK_SPACE, macros, share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,8 @@ ADVICE = {
     "drawn": "Trained on drawings: do not rely on it",
 }
 
+_HTML = macros("prediction_panel.html.jinja")
+
 
 @dataclass(frozen=True)
 class Background:
@@ -44,13 +47,46 @@ class Background:
     drawn: bool = False
 
 
-def share(probability: float) -> str:
-    """Format a probability as a percentage: 0 and 100 only where they are exact."""
-    if 0 < probability < 0.005:
-        return "&lt;&nbsp;1&nbsp;%"
-    if 0.995 <= probability < 1:
-        return "&gt;&nbsp;99&nbsp;%"
-    return f"{100 * probability:.0f}&nbsp;%"
+class Badge(NamedTuple):
+    """What to do with an answer; the kind sets the color."""
+
+    kind: str
+    advice: str
+
+
+class Headline(NamedTuple):
+    """The verdict in words, and the confidence in it, if it is said."""
+
+    words: str
+    sure: str | None = None
+
+
+class Reason(NamedTuple):
+    """A line on the reason: words, the names of classes in bold, and how it goes on."""
+
+    words: str
+    classes: str | None = None
+    then: str = ""
+
+
+class Bars(NamedTuple):
+    """The probabilities of the classes, the most likely first.
+
+    Attributes:
+        shown: label and probability of the classes that get a bar.
+        first: the probability of the first one in words.
+        others: number of the classes without a bar.
+        rest: sum of their probabilities.
+        required: the confidence that an automatic answer needs.
+        limit: the same in words; None if there is no threshold.
+    """
+
+    shown: list[tuple[str, float]]
+    first: str
+    others: int
+    rest: float
+    required: float | None
+    limit: str | None
 
 
 def beside(confidence: float, required: float) -> tuple[str, str]:
@@ -80,21 +116,13 @@ def _rounded(number: Decimal, decimals: int, how: str) -> Decimal:
 
 def _percent(number: Decimal) -> str:
     text = f"{number:f}"
-    return (text.rstrip("0").rstrip(".") if "." in text else text) + "&nbsp;%"
+    return (text.rstrip("0").rstrip(".") if "." in text else text) + f"{NO_BREAK_SPACE}%"
 
 
 def waiting(labels: Sequence[str], background: Background) -> str:
     """Return the answer panel before there is an image."""
-    names = "".join(f"<li>{escape(label)}</li>" for label in labels[:MAX_ROWS])
-    rest = len(labels) - MAX_ROWS
-    more = f"<li>{rest} more</li>" if rest > 0 else ""
-    return _panel(
-        '<p class="verdict quiet">No image yet</p>'
-        '<p class="advice">Drop, paste or photograph one to see which of these classes it shows:'
-        f'</p><ul class="classes">{names}{more}</ul>',
-        "",
-        _note(len(labels), background),
-    )
+    note = _note(len(labels), background)
+    return str(_HTML.waiting(labels[:MAX_ROWS], len(labels) - MAX_ROWS, note))
 
 
 def prediction(prediction: Prediction, background: Background, own_example: bool = False) -> str:
@@ -106,30 +134,27 @@ def prediction(prediction: Prediction, background: Background, own_example: bool
         own_example: whether the image is one of the model's own examples, for which even a model
             trained on drawings is valid.
     """
-    out_of_place = background.drawn and not own_example
     classes = len(prediction.probabilities)
     if prediction.verdict == "unknown":
-        return _panel(_badge("unknown") + _unknown(prediction), "", _scope(classes, background))
-    if out_of_place:
-        words = _badge("drawn") + f'<p class="verdict">Most like {escape(prediction.label)}</p>'
-        return _panel(words, _rows(replace(prediction, required=None)), _note(classes, background))
-    words = _headline(prediction)
-    if background.rules is not None:
-        words = _badge(prediction.verdict) + words + _reason(prediction, background.rules)
-    return _panel(words, _rows(prediction), _note(classes, background))
+        return _unknown(prediction, _scope(classes, background))
+    note = _note(classes, background)
+    if background.drawn and not own_example:
+        headline = Headline(f"Most like {prediction.label}")
+        bars = _bars(replace(prediction, required=None))
+        return str(_HTML.prediction(_badge("drawn"), headline, [], bars, note))
+    rules = background.rules
+    badge = _badge(prediction.verdict) if rules else None
+    reasons = _reasons(prediction, rules) if rules else []
+    return str(_HTML.prediction(badge, _headline(prediction), reasons, _bars(prediction), note))
 
 
 def problem(file: str | None, message: str) -> str:
     """Return the panel for a file that can't be used."""
-    name = f'<p class="file">{escape(file)}</p>' if file else ""
-    return (
-        '<div class="answer problem"><p class="verdict">This file can’t be used</p>'
-        f'{name}<p class="advice">{escape(message)}</p></div>'
-    )
+    return str(_HTML.problem(file, message))
 
 
-def _badge(kind: str) -> str:
-    return f'<p class="badge {kind}">{ADVICE[kind]}</p>'
+def _badge(kind: str) -> Badge:
+    return Badge(kind, ADVICE[kind])
 
 
 def _confidence(prediction: Prediction) -> tuple[str, str | None]:
@@ -139,58 +164,49 @@ def _confidence(prediction: Prediction) -> tuple[str, str | None]:
     return share(prediction.confidence), None
 
 
-def _headline(prediction: Prediction) -> str:
+def _headline(prediction: Prediction) -> Headline:
     """Return the verdict as a headline."""
     if prediction.verdict == "unsure" and len(prediction.candidates) > 1:
-        return f'<p class="verdict">Between {_enumerated(prediction.candidates)}</p>'
-    sure = _confidence(prediction)[0].replace("&gt;", "more than")
+        return Headline(f"Between {_enumerated(prediction.candidates)}")
+    sure = _confidence(prediction)[0].replace(">", "more than")
     probably = "Probably " if prediction.verdict == "unsure" else ""
-    name = escape(prediction.label)
-    return f'<p class="verdict">{probably}{name} <span>— {sure} sure</span></p>'
+    return Headline(f"{probably}{prediction.label}", sure)
 
 
-def _reason(prediction: Prediction, rules: Rules) -> str:
+def _reasons(prediction: Prediction, rules: Rules) -> list[Reason]:
     """Return the reason for the verdict, in a line or two."""
     sure, limit = _confidence(prediction)
     others = prediction.candidates[1:]
     coverage = share(rules.coverage)
     if prediction.verdict == "unsure":
-        name = f"{escape(prediction.label)} is the most likely at {sure}," if others else "That is"
-        why = f"{name} below the {limit} that an automatic answer needs."
-        names = ", ".join(map(escape, prediction.candidates))
-        return (
-            f'<p class="advice">{why}</p>'
-            f'<p class="advice">Prediction set at {coverage} coverage: <b>{names}</b></p>'
-        )
+        name = f"{prediction.label} is the most likely at {sure}," if others else "That is"
+        return [
+            Reason(f"{name} below the {limit} that an automatic answer needs."),
+            Reason(f"Prediction set at {coverage} coverage:", ", ".join(prediction.candidates)),
+        ]
     if others:
-        return (
-            f'<p class="advice">At {coverage} coverage it may also be <b>{_enumerated(others)}</b>;'
-            " given the costs of mistakes, the answer is still accepted.</p>"
-        )
-    name = escape(prediction.label)
-    return f'<p class="advice">Prediction set at {coverage} coverage: <b>{name}</b></p>'
+        return [
+            Reason(
+                f"At {coverage} coverage it may also be",
+                _enumerated(others),
+                "; given the costs of mistakes, the answer is still accepted.",
+            )
+        ]
+    return [Reason(f"Prediction set at {coverage} coverage:", prediction.label)]
 
 
-def _unknown(prediction: Prediction) -> str:
-    """Return why an image is unknown, by how much, and the probabilities, folded."""
+def _unknown(prediction: Prediction, note: str) -> str:
+    """Return the panel of an unknown image: by how much, and the probabilities, folded."""
     novelty = prediction.novelty or 0.0
     times = "more than 100" if novelty > 100 else f"{max(novelty, 1.01):.2f}"
     # The limit is in the middle of the scale.
-    width = 100 * novelty / (novelty + 1)
-    return (
-        '<p class="advice">The image differs from all training images, so no class is '
-        "reported.</p>"
-        f'<p class="novelty"><span>Novelty</span><span class="bar" aria-hidden="true">'
-        f'<i style="width:{width:.1f}%"></i><b class="limit" style="left:50%"></b></span>'
-        f"<span>{times}&nbsp;× the limit</span></p>"
-        "<details><summary>Class probabilities (not reliable here)</summary>"
-        f"{_rows(prediction)}</details>"
-    )
+    width = f"{100 * novelty / (novelty + 1):.1f}"
+    return str(_HTML.unknown(_badge("unknown"), times, width, _bars(prediction), note))
 
 
 def _enumerated(names: Sequence[str]) -> str:
     """Return names as “a, b and c”; of a long list, the first few and the number of others."""
-    shown = [escape(name) for name in names]
+    shown = list(names)
     if len(shown) > MAX_NAMES:
         shown = [*shown[: MAX_NAMES - 1], f"{len(names) - MAX_NAMES + 1} more"]
     *others, last = shown
@@ -216,43 +232,30 @@ def _note(classes: int, background: Background) -> str:
         words = "The calibration of its confidence was not published."
     elif measured.holds:
         words = (
-            "Its confidence is calibrated: of answers that are 90&nbsp;% sure, about nine in ten "
+            "Its confidence is calibrated: of answers that are 90\u00a0% sure, about nine in ten "
             "are correct."
         )
     else:
         off = f"{max(100 * measured.after.ece, 0.1):.1f}"
         words = (
-            f"On the test images its confidence was off by {off}&nbsp;percentage points on average "
+            f"On the test images its confidence was off by {off}\u00a0percentage points on average "
             "(expected calibration error)."
         )
     return f"{_scope(classes, background)} {words}"
 
 
-def _panel(words: str, rows: str, note: str) -> str:
-    return f'<div class="answer">{words}{rows}<p class="note">{note}</p></div>'
-
-
-def _rows(prediction: Prediction) -> str:
-    """Return a list of classes with a bar and a percentage each, the most likely first."""
+def _bars(prediction: Prediction) -> Bars:
+    """Return the classes with their probabilities, the most likely first."""
     ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
     sure, limit = share(prediction.confidence), None
     if prediction.verdict != "unknown":
         sure, limit = _confidence(prediction)
-    items = []
-    for rank, (label, probability) in enumerate(ranked[:MAX_ROWS]):
-        mark = ""
-        if rank == 0 and limit and prediction.required:
-            mark = f'<b class="limit" style="left:{100 * prediction.required:.2f}%"></b>'
-        items.append(
-            f'<li><span class="label">{escape(label)}</span><span class="bar" aria-hidden="true">'
-            f'<i style="width:{100 * probability:.2f}%"></i>{mark}</span>'
-            f'<span class="share">{share(probability) if rank else sure}</span></li>'
-        )
-    rows = f'<ul class="probabilities" aria-label="Class probabilities">{"".join(items)}</ul>'
-    if len(ranked) > MAX_ROWS:
-        rest = share(sum(probability for _, probability in ranked[MAX_ROWS:]))
-        count = len(ranked) - MAX_ROWS
-        rows += f'<p class="advice">{count} more class{"es" * (count > 1)}: {rest}</p>'
-    if limit:
-        rows += f'<p class="legend"><b class="limit"></b> An automatic answer needs {limit}</p>'
-    return rows
+    others = ranked[MAX_ROWS:]
+    return Bars(
+        shown=ranked[:MAX_ROWS],
+        first=sure,
+        others=len(others),
+        rest=sum(probability for _, probability in others),
+        required=prediction.required,
+        limit=limit,
+    )

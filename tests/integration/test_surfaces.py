@@ -250,13 +250,13 @@ def test_grouped_folds_train_and_are_joined(crops: Path, tmp_path: Path) -> None
     joined = report.cross_validation
     assert joined is not None
     assert joined.all_images.images == 60 == sum(fold.test.images for fold in folds)
-    assert [f.accuracy for f in joined.folds] == [fold.test.scores.accuracy for fold in folds]
+    assert [f.accuracy for f in joined.folds] == [fold.test.scores["accuracy"] for fold in folds]
     right = sum(fold.test.images - len(fold.test.mistakes) for fold in folds)
-    assert joined.all_images.scores.accuracy.value == pytest.approx(right / 60)
+    assert joined.all_images.scores["accuracy"].value == pytest.approx(right / 60)
     # What is published, and what it names right, are those of the first fold; its confidence is
     # not: the temperature follows from the other folds.
     assert report.test.confusion == folds[0].test.confusion
-    assert report.test.scores.accuracy == folds[0].test.scores.accuracy
+    assert report.test.scores["accuracy"] == folds[0].test.scores["accuracy"]
     assert {m.file for m in report.test.mistakes} == {m.file for m in folds[0].test.mistakes}
     assert report.reliability is not None
     assert report.reliability.calibration.fitted_on == "other folds"

@@ -88,7 +88,7 @@ def test_two_processes_train_what_one_trains(data_dir: Path, tmp_path: Path) -> 
         # Images, order and augmentation are the same; only sums are taken in another order.
         assert found.train_loss == pytest.approx(expected.train_loss, rel=1e-3)
         assert found.validation_loss == pytest.approx(expected.validation_loss, rel=1e-3)
-    assert two.test.scores.auc.value == pytest.approx(one.test.scores.auc.value, abs=0.02)
+    assert two.test.scores["auc"].value == pytest.approx(one.test.scores["auc"].value, abs=0.02)
     assert [line["epoch"] for line in _log(tmp_path / "two")] == [1, 2]
     assert not list((tmp_path / "two").glob("*.partial"))
 

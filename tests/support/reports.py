@@ -18,7 +18,6 @@ from model_card.schema.report import (
     Report,
     RocCurve,
     Score,
-    Scores,
     Setting,
     SharedSurfaces,
     TestResult,
@@ -240,14 +239,16 @@ def example_test(
     total = sum(map(sum, confusion))
     right = sum(row[i] for i, row in enumerate(confusion))
     macro = {
-        name: _mean([getattr(result.scores, name) for result in classes])
+        name: _mean([result.scores[name] for result in classes])
         for name in ("sensitivity", "specificity", "precision", "f1", "auc")
     }
     return TestResult(
         images=total,
-        scores=Scores(
-            accuracy=wilson(right, total), error_rate=wilson(total - right, total), **macro
-        ),
+        scores={
+            "accuracy": wilson(right, total),
+            "error_rate": wilson(total - right, total),
+            **macro,
+        },
         classes=classes,
         confusion=[list(row) for row in confusion],
         mistakes=_mistakes(confusion, labels),
@@ -293,15 +294,15 @@ def _class_result(confusion: Sequence[Sequence[int]], labels: Sequence[str], i: 
         label=labels[i],
         images=positives,
         predicted=predicted,
-        scores=Scores(
-            accuracy=wilson(total - misses - alarms, total),
-            error_rate=wilson(misses + alarms, total),
-            sensitivity=wilson(hits, positives),
-            specificity=wilson(negatives - alarms, negatives),
-            precision=wilson(hits, predicted),
-            f1=_f1(hits, misses + alarms),
-            auc=Score(value=auc, low=min(auc, around.low), high=max(auc, around.high)),
-        ),
+        scores={
+            "accuracy": wilson(total - misses - alarms, total),
+            "error_rate": wilson(misses + alarms, total),
+            "sensitivity": wilson(hits, positives),
+            "specificity": wilson(negatives - alarms, negatives),
+            "precision": wilson(hits, predicted),
+            "f1": _f1(hits, misses + alarms),
+            "auc": Score(value=auc, low=min(auc, around.low), high=max(auc, around.high)),
+        },
         roc=RocCurve(false_positive_rate=rises, true_positive_rate=finds),
     )
 

@@ -43,9 +43,9 @@ def summary(folder: Path, *, published: bool = False) -> str:
 
 
 def _scores(test: TestResult, title: str) -> list[tuple[str, str]]:
-    accuracy = test.scores.accuracy
-    worst = min(test.classes, key=lambda result: result.scores.sensitivity.value)
-    found = f"{number(worst.scores.sensitivity.value)} % of {worst.images} images found"
+    accuracy = test.scores["accuracy"]
+    worst = min(test.classes, key=lambda result: result.scores["sensitivity"].value)
+    found = f"{number(worst.scores['sensitivity'].value)} % of {worst.images} images found"
     return [
         (
             title,

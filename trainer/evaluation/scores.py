@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import datasets
 import evaluate
@@ -67,17 +66,14 @@ def _scores(
     computed = evaluate.load(str(METRICS_DIR)).compute(
         predictions=probabilities, references=truth, groups=list(groups)
     )
-    names = [metric.field for metric in METRICS]
-    overall = {name: _score(computed[name]) for name in names}
-    by_class = [
-        {name: _score(computed[name]["by_class"][index]) for name in names}
-        for index in range(probabilities.shape[1])
-    ]
-    return Scores(**overall), [Scores(**scores) for scores in by_class]
-
-
-def _score(estimate: Mapping[str, Any]) -> Score:
-    return Score(value=estimate["value"], low=estimate["low"], high=estimate["high"])
+    by_class = {name: computed[name].pop("by_class") for name in METRICS}
+    return (
+        {name: Score(**computed[name]) for name in METRICS},
+        [
+            {name: Score(**by_class[name][index]) for name in METRICS}
+            for index in range(probabilities.shape[1])
+        ],
+    )
 
 
 def _mistakes(

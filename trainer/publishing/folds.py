@@ -89,12 +89,12 @@ def _join(
                 train_images=next(s.images for s in report.data.splits if s.name == "train"),
                 test_images=report.test.images,
                 best_epoch=next(epoch.epoch for epoch in report.training.epochs if epoch.published),
-                accuracy=report.test.scores.accuracy,
+                accuracy=report.test.scores["accuracy"],
             )
             for report in reports
         ],
-        mean_accuracy=mean(report.test.scores.accuracy.value for report in reports),
-        accuracy_deviation=stdev(report.test.scores.accuracy.value for report in reports),
+        mean_accuracy=mean(report.test.scores["accuracy"].value for report in reports),
+        accuracy_deviation=stdev(report.test.scores["accuracy"].value for report in reports),
         all_images=scores.score(tested, predictions, speed),
         reliability=measure_folds(outcomes, config),
         localization=localization.join([r.localization for r in reports if r.localization]),

@@ -96,7 +96,7 @@ def test_confusion_matrix_of_many_classes_has_its_shares_at_the_side() -> None:
 def test_roc_curves_name_the_worst_class_first() -> None:
     test = example_test()
     figure = charts.roc_curves(test)
-    ranked = sorted(test.classes, key=lambda result: result.scores.auc.value)
+    ranked = sorted(test.classes, key=lambda result: result.scores["auc"].value)
     assert [name.split(": ")[1] for name in legend(figure)][:2] == [r.label for r in ranked[:2]]
     assert legend(figure)[0] == "AUC 0.996: Inclusion"
     assert "AUC 1: Rolled" in legend(figure)

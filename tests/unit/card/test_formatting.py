@@ -145,3 +145,11 @@ def test_a_shortlist_ends_with_the_number_of_the_others() -> None:
     assert formatting.shortlist(words[:3]) == "w0, w1 and w2"
     assert formatting.shortlist(words[:40]).endswith("w38 and w39")
     assert formatting.shortlist(words).endswith("w39 and 1,001 more")
+
+
+@pytest.mark.parametrize(
+    ("title", "inside"),
+    [("Error rate", "error rate"), ("AUC", "AUC"), ("F1", "F1"), ("F", "F"), ("", "")],
+)
+def test_a_title_inside_a_sentence(title: str, inside: str) -> None:
+    assert formatting.mid_sentence(title) == inside

@@ -57,7 +57,9 @@ def test_costs_are_the_number_of_named_files() -> None:
 
 def test_a_metric_costs_the_files_that_name_one() -> None:
     _, files = costs()["a metric"]
-    assert files_that_say("specificity") == {file.replace("NAME", "specificity") for file in files}
+    # The Space names the metrics of reports that do not describe them.
+    earlier = {"space/inference/migration.py"}
+    assert files_that_say("specificity") == set(files) | earlier
 
 
 def test_a_corruption_costs_the_file_that_names_one() -> None:

@@ -48,9 +48,9 @@ ROOMS = {
         "trainer.cli",
     ),
     "model_card": (
-        "model_card.schema",
         "model_card.licenses",
         "model_card.metrics",
+        "model_card.schema",
         "model_card.formatting",
         "model_card.figures",
         "model_card.front_matter",

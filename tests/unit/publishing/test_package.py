@@ -104,7 +104,7 @@ def test_each_stage_uses_what_the_one_before_it_handed_on(
         [each.confidence for each in predictions], abs=1e-6
     )
     right = sum(row["label"] == row["prediction"] for row in rows)
-    assert report.test.scores.accuracy.value == pytest.approx(right / len(rows))
+    assert report.test.scores["accuracy"].value == pytest.approx(right / len(rows))
     unknown = sum(each.verdict == "unknown" for each in predictions) / len(rows)
     assert report.reliability.operating_point.unknown.value == pytest.approx(unknown)
     assert (folder / "README.md").is_file()

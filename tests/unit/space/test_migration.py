@@ -11,9 +11,16 @@ import pytest
 from model_card.schema.checksums import file_checksum, seal
 from model_card.schema.report import REPORT_FILE, Report
 from space.inference.decision import RULES_FILE, Decision
-from space.inference.migration import NAMES_OF_OTHERS, RENAMED, in_current_names, migrated
+from space.inference.migration import (
+    EARLIER_METRICS,
+    NAMES_OF_OTHERS,
+    RENAMED,
+    in_current_names,
+    migrated,
+)
 from space.inference.predictor import Predictor
 from space.model_report import read_report
+from space.ui import page
 from tests.support.extra_facts import example_localization, example_robustness
 from tests.support.published_folder import noise, write_decision, write_published_folder
 from tests.support.reports import LABELS, example_cross_validation, example_report
@@ -96,6 +103,19 @@ def test_a_folder_of_the_earlier_version_can_be_shown_and_pushed(tmp_path: Path)
     before = file_checksum(folder / REPORT_FILE)
     assert check_published(folder) == report
     assert file_checksum(folder / REPORT_FILE) == before
+
+
+def test_metrics_of_an_earlier_report_are_shown_as_those_of_today(tmp_path: Path) -> None:
+    folder = tmp_path / "published"
+    write_published_folder(folder)
+    report = Report.read(folder)
+    shown = page.scores_table(read_report(folder))
+    content = json.loads(report.model_dump_json())
+    del content["metrics"]
+    (folder / REPORT_FILE).write_text(seal(json.dumps(content)))
+    assert page.scores_table(read_report(folder)) == shown
+    assert [metric.name for metric in report.metrics] == [name for name, *_ in EARLIER_METRICS]
+    assert Report.read(folder) == report
 
 
 def test_a_changed_report_of_the_earlier_version_is_noticed(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from space.inference.decision import Costs, Decision, Prediction, Rules
 from space.model_report import Agreement, Calibration
 from space.ui import prediction_panel
 from space.ui.prediction_panel import Background
+from space.ui.rendering import share
 
 HOSTILE = "<img src=x onerror=alert(1)>&\"'"
 KNOWS = "The model knows 3 classes and rejects images that resemble none of them."
@@ -68,7 +69,7 @@ def _text(html: str) -> str:
 def test_a_probability_claims_certainty_only_where_it_is_exact(
     probability: float, written: str
 ) -> None:
-    assert _text(prediction_panel.share(probability)) == written
+    assert _text(share(probability)) == written
 
 
 def test_the_verdict_comes_first_and_the_classes_by_probability() -> None:
@@ -256,4 +257,4 @@ def test_words_numbers_and_set_never_contradict(
 )
 def test_names_from_outside_are_shown_and_not_obeyed(html: str) -> None:
     assert "<img src=x" not in html
-    assert "&lt;img src=x onerror=alert(1)&gt;&amp;&quot;&#x27;" in html
+    assert "&lt;img src=x onerror=alert(1)&gt;&amp;&#34;&#39;" in html

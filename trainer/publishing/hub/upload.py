@@ -56,7 +56,7 @@ def publish_model(folder: Path, repo_id: str, *, private: bool, space_id: str | 
     """
     check_repo_id(repo_id)
     report = check_published(folder)
-    accuracy = report.test.scores.accuracy.value
+    accuracy = report.test.scores["accuracy"].value
     title = f"Publish {report.model.architecture}, {accuracy:.2%} test accuracy"
     api = connect()
     with disk_errors_explained(folder, RUN_AGAIN):
