@@ -74,10 +74,15 @@ class Settings:
     """Side in pixels."""
     steps: int = 6
     """Timed for each row; the fastest counts, since other programs can only slow it down."""
+    compiled: bool = True
+    """Time the compiled step, too; to compile it takes minutes."""
 
 
 def main(settings: Settings) -> None:
     """Print the table."""
+    # Its server imports torch once, for all rows.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["benchmarks.steps"])
     print(
         heading(
             f"batches of {settings.batch_size} at {settings.image_size} px, whole steps with AdamW"
@@ -87,9 +92,10 @@ def main(settings: Settings) -> None:
     for name in settings.models:
         first = None
         for way in ways(choose_precision(RunConfig())):
+            if way.compiled and not settings.compiled:
+                continue
             print(f"{name}, {way.name} …", file=sys.stderr)
             # A new process for each row: settings of the C library can't be undone.
-            context = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(1, context) as process:
                 rate = process.submit(images_per_second, name, way, settings).result()
             first = first or rate

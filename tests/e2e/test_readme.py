@@ -1,11 +1,12 @@
 """Every command of README and docs runs, on small images and with a small model.
 
 Those on photographs run in `test_readme_measured.py`. The commands of a page build on each other:
-choose a page with `-k`, not a command.
+choose a page with `-k`, not a command. What several pages show runs once, where it first stands.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import shlex
 import socket
@@ -18,13 +19,24 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import tyro
 
 from model_card.schema.report import Report
 from tests.conftest import clean_hub
-from tests.support.readme_commands import REPOSITORY, SMALL, Step, lay_out_checkout, run, steps
+from tests.support.readme_commands import (
+    REPOSITORY,
+    SMALL,
+    Step,
+    distinct,
+    lay_out_checkout,
+    run,
+    steps,
+)
 from tests.support.running_space import running_space
 
-HERE = [step for step in steps() if not step.needs_photographs and not step.is_of_several_hosts]
+HERE = distinct(
+    [step for step in steps() if not step.needs_photographs and not step.is_of_several_hosts]
+)
 MODEL = "local-dir:runs/first/published"
 
 
@@ -64,7 +76,20 @@ def test_command_runs(step: Step, checkout: Path) -> None:
         with served(words[0].removeprefix("MODEL_ID="), checkout) as url:
             assert url.startswith("http://127.0.0.1:")
     else:
-        run(words, checkout)
+        # README's own commands start as a reader starts them.
+        run(words, checkout, warm=step.page != "README.md")
+
+
+@pytest.mark.parametrize(
+    "step", [step for step in steps() if step.benchmark], ids=lambda step: step.text
+)
+def test_benchmark_has_the_options_that_the_pages_show(step: Step) -> None:
+    module = importlib.import_module(f"benchmarks.{step.benchmark}")
+    options = shlex.split(step.text)[3:]
+    if hasattr(module, "Settings"):
+        assert isinstance(tyro.cli(module.Settings, args=options), module.Settings)
+    else:
+        assert options == []
 
 
 def test_the_pages_show_commands_of_all_kinds() -> None:
@@ -82,7 +107,7 @@ def test_the_pages_show_commands_of_all_kinds() -> None:
     scripts = {word for step in HERE for word in step.text.split() if word.endswith(".py")}
     assert {f"trainer/{name}.py" for name in ("train", "push", "inspect_data")} < scripts
     assert any(step.text.startswith("accelerate launch") for step in HERE)
-    assert sum(step.text.startswith("python -m benchmarks.") for step in HERE) >= 8
+    assert len({step.benchmark for step in steps() if step.benchmark}) >= 8
     assert sum(step.is_of_several_hosts for step in steps()) == 2
 
 

@@ -72,6 +72,7 @@ def test_files_of_a_measured_command_are_explained(step: Step) -> None:
         assert f"`{path}" in explained, path
 
 
+@pytest.mark.nightly
 @pytest.mark.real_data
 @pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason="the photographs do not lie beside this clone")
 @pytest.mark.parametrize("step", MEASURED, ids=lambda step: f"{step.page}: {step.text[:60]}")

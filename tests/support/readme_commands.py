@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.drawn_boxes import write_boxes
+from tests.support.warm_process import WarmProcess
 from trainer.synthetic.samples import write_samples
 
 REPOSITORY = Path(__file__).parents[2]
@@ -24,7 +25,7 @@ CHEAP += ["--robustness-images", "6"]
 SMALL = [*CHEAP, "--model", "test_convnext", "--no-pretrained"]
 SMALL_BENCHMARKS = {
     "overlaps": "--sizes 24",
-    "steps": "--models test_convnext --image-size 32 --batch-size 2",
+    "steps": "--models test_convnext --image-size 32 --batch-size 2 --no-compiled",
     "training_speed": "--help",  # it needs checkouts of other projects
     "frozen_backbone": "--model test_convnext --image-size 32 --train-images 60 --test-images 12 "
     "--epochs 2 --plain-batches 1",
@@ -60,6 +61,12 @@ class Step:
         return FIRST_MODEL[0] if self.page in FIRST_MODEL else self.page
 
     @property
+    def benchmark(self) -> str:
+        """Name of the benchmark's module, or nothing for other steps."""
+        begin = "python -m benchmarks."
+        return self.text.removeprefix(begin).split()[0] if self.text.startswith(begin) else ""
+
+    @property
     def needs_photographs(self) -> bool:
         return any(place in self.text for place in BESIDE)
 
@@ -87,33 +94,54 @@ def steps() -> list[Step]:
     return found
 
 
-def run(words: list[str], cwd: Path) -> None:
-    """Run a command, trainings made small; it must succeed."""
-    continues = "--resume" in words or any(word.endswith("push.py") for word in words)
-    trains = any(word.endswith(("train.py", "compare_splits.py")) for word in words)
-    if trains and not continues:
-        folds = ["--folds", "2"] if "--folds" in words else []
-        # Two epochs leave no room for a longer warm-up.
-        warm_up = ["--warmup-epochs", "1"] if {"--warmup-epochs", "--preset"} & {*words} else []
-        words = [*words, *(CHEAP if "--weights" in words else SMALL), *warm_up, *folds]
-        # Made small, two commands can name the same model, and so the same folder.
-        if "--run-dir" not in words:
-            words += ["--run-dir", f"runs/{len(list(cwd.glob('runs/*')))}"]
+def distinct(found: list[Step]) -> list[Step]:
+    """Leave out steps that stand on several pages, and benchmarks that are equal once small."""
+    by_text = {step.benchmark or " ".join(step.text.split()): step for step in reversed(found)}
+    return [step for step in found if step in by_text.values()]
+
+
+def made_small(words: list[str]) -> list[str]:
+    """Return a command that trains less than the one shown."""
     if words[:2] == ["python", "-m"]:
-        small = SMALL_BENCHMARKS[words[2].removeprefix("benchmarks.")]
-        words = [*words, *shlex.split(small)]
+        return [*words, *shlex.split(SMALL_BENCHMARKS[words[2].removeprefix("benchmarks.")])]
     if words[0] == "accelerate":
-        words = [words[0], words[1], "--cpu", *words[2:]]
+        words = [*words[:2], "--cpu", *words[2:]]
+    trains = any(word.endswith(("train.py", "compare_splits.py")) for word in words)
+    if not trains or "--resume" in words:
+        return words
+    folds = ["--folds", "2"] if "--folds" in words else []
+    # Two epochs leave no room for a longer warm-up.
+    warm_up = ["--warmup-epochs", "1"] if {"--warmup-epochs", "--preset"} & {*words} else []
+    return [*words, *(CHEAP if "--weights" in words else SMALL), *warm_up, *folds]
+
+
+def run(words: list[str], cwd: Path, *, warm: bool = False) -> None:
+    """Run a command, trainings made small; it must succeed.
+
+    Args:
+        words: the command.
+        cwd: working directory.
+        warm: whether a script comes from a process that has imported torch, and draws no figures.
+    """
+    small = made_small(words)
+    # Made small, two commands can name the same model, and so the same folder.
+    if small != words and words[1] != "-m" and "--run-dir" not in words:
+        small += ["--run-dir", f"runs/{len(list(cwd.glob('runs/*')))}"]
+    if warm and words[0] == "python" and words[1].endswith(".py"):
+        process = WarmProcess(small[1:], cwd)
+        output, errors = process.communicate()
+        assert process.returncode == 0, f"{small}\n{output}\n{errors}"
+        return
     path = f"{PROGRAM}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        [PROGRAM / words[0], *words[1:]],
+        [PROGRAM / small[0], *small[1:]],
         cwd=cwd,
         env=os.environ | {"OMP_NUM_THREADS": "1", "PATH": path},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, f"{small}\n{done.stdout}\n{done.stderr}"
 
 
 def lay_out_checkout(folder: Path) -> None:

@@ -1,0 +1,107 @@
+"""Commands in processes of their own that need not import torch first.
+
+A server that has imported it forks for each command. Such a process is killed, stopped and short of
+disk as one that a shell starts is, six seconds of computing earlier.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import runpy
+import signal
+import sys
+from contextlib import nullcontext
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TextIO
+
+# For the server, which imports this module before it forks.
+import trainer.cli.summary
+import trainer.run  # noqa: F401
+from tests.support.small_pictures import small_pictures
+
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload([__name__])
+
+
+class WarmProcess:
+    """A running `python SCRIPT ARGUMENTS…`; its methods are those of `subprocess.Popen`.
+
+    Attributes:
+        stdout: what the command prints; short, since nobody reads it before the end.
+        stderr: its messages, to be read while it runs.
+    """
+
+    def __init__(
+        self,
+        words: list[str],
+        cwd: Path | None = None,
+        *,
+        largest_file: int = -1,
+        draw_figures: bool = False,
+    ) -> None:
+        """Start a script.
+
+        Args:
+            words: path of the script, and its arguments.
+            cwd: working directory.
+            largest_file: what it may write into one file, in bytes.
+            draw_figures: whether each figure is more than a pixel.
+        """
+        output, its_output = _SERVER.Pipe(duplex=False)
+        errors, its_errors = _SERVER.Pipe(duplex=False)
+        arguments = (words, cwd or Path.cwd(), dict(os.environ), its_output, its_errors)
+        self._process = _SERVER.Process(target=_run, args=(*arguments, largest_file, draw_figures))
+        self._process.start()
+        for end in (its_output, its_errors):
+            end.close()
+        self.stdout, self.stderr = (_as_text(pipe) for pipe in (output, errors))
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Wait until it ends; return what was not read yet of stdout and stderr."""
+        with self.stdout, self.stderr:
+            errors = self.stderr.read()
+            output = self.stdout.read()
+        self._process.join(timeout)
+        return output, errors
+
+
+def _as_text(pipe: Connection) -> TextIO:
+    with pipe:
+        return os.fdopen(os.dup(pipe.fileno()), encoding="utf-8")
+
+
+def _run(
+    words: list[str],
+    cwd: Path,
+    environment: dict[str, str],
+    output: Connection,
+    errors: Connection,
+    largest_file: int,
+    draw_figures: bool,
+) -> None:
+    """Become the command, in a process that was forked for it."""
+    for pipe, number in ((output, 1), (errors, 2)):
+        os.dup2(pipe.fileno(), number)
+        pipe.close()
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+    sys.argv = words
+    sys.path.insert(0, str(Path(words[0]).parent))
+    with nullcontext() if draw_figures else small_pictures():
+        runpy.run_path(words[0], run_name="__main__")
