@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO, Protocol
 
 import torch
 from safetensors.torch import load_file
@@ -26,33 +26,39 @@ FLAGS = (
 LONGEST_RUN_S = 3600
 
 
-def start(
-    data_dir: Path, run_dir: Path, *, epochs: int = 6, largest_file: int = -1
-) -> subprocess.Popen[str]:
-    """Start or resume a training; `largest_file` limits the size of its files, in bytes."""
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-
+def command(data_dir: Path, run_dir: Path, *, epochs: int = 6) -> list[str]:
+    """Return the script and its arguments that start a training, or resume it."""
     flags = ["--data-dir", str(data_dir), "--epochs", str(epochs), *FLAGS.split()]
     if (run_dir / "config.json").exists():
         flags = ["--resume"]
+    return [str(TRAIN), "--run-dir", str(run_dir), *flags]
+
+
+def start(data_dir: Path, run_dir: Path, *, epochs: int = 6) -> subprocess.Popen[str]:
+    """Start or resume a training."""
     return subprocess.Popen(
-        [sys.executable, str(TRAIN), "--run-dir", str(run_dir), *flags],
+        [sys.executable, *command(data_dir, run_dir, epochs=epochs)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         # More threads would wait for each other: the network is tiny.
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-        preexec_fn=limit if largest_file >= 0 else None,  # noqa: PLW1509 -- the child has one thread
     )
+
+
+class Process(Protocol):
+    """What is needed of a running training."""
+
+    @property
+    def stderr(self) -> IO[str] | None:
+        """Its messages."""
 
 
 class RunError(Exception):
     """A run did not end as it should; the message holds its output or the file that differs."""
 
 
-def wait_until_said(process: subprocess.Popen[str], words: str) -> None:
+def wait_until_said(process: Process, words: str) -> None:
     """Read the messages of a training until one contains these words.
 
     Raises:

@@ -20,7 +20,9 @@ from model_card.schema.report import Report
 from space.inference.images.reader import read_image
 from space.inference.predictor import Predictor
 from tests.loopback_hub import LoopbackHub
+from tests.support.running_space import free_port
 from tests.support.small_run import small_config
+from tests.support.warm_process import WarmProcess
 from trainer.data.splits.split import SPLIT_FILE
 from trainer.monitoring.epoch_log import LAST, METRICS
 from trainer.run import train
@@ -33,6 +35,13 @@ ROOT = Path(__file__).parents[2]
 LAUNCHER = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
+def _words(script: str, data_dir: Path, run_dir: Path, *flags: str) -> list[str]:
+    settings = "--validation-fraction 0.25 --no-pretrained --image-size 32 --epochs 2 --lr 1e-3"
+    settings += " --batch-size 6 --mixed-precision no"
+    folders = ["--data-dir", str(data_dir), "--run-dir", str(run_dir)]
+    return [str(ROOT / script), *folders, *settings.split(), *flags]
+
+
 def _on_two(
     script: str,
     data_dir: Path,
@@ -40,12 +49,9 @@ def _on_two(
     *flags: str,
     environment: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a script in two processes."""
-    settings = "--validation-fraction 0.25 --no-pretrained --image-size 32 --epochs 2 --lr 1e-3"
-    settings += " --batch-size 6 --mixed-precision no"
-    folders = ["--data-dir", str(data_dir), "--run-dir", str(run_dir)]
+    """Run a script in two processes, which torchrun starts."""
     return subprocess.run(
-        [sys.executable, *LAUNCHER, ROOT / script, *folders, *settings.split(), *flags],
+        [sys.executable, *LAUNCHER, *_words(script, data_dir, run_dir, *flags)],
         env={
             **os.environ,
             "OMP_NUM_THREADS": "1",
@@ -59,11 +65,27 @@ def _on_two(
     )
 
 
+def _warm_on_two(script: str, data_dir: Path, run_dir: Path, *flags: str) -> tuple[str, str]:
+    """Run a script likewise, without a launcher; return what both processes print."""
+    both = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "ACCELERATE_USE_CPU": "1"}
+    both |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    processes = [
+        WarmProcess(
+            _words(script, data_dir, run_dir, *flags),
+            environment=both | {"RANK": rank, "LOCAL_RANK": rank},
+        )
+        for rank in ("0", "1")
+    ]
+    printed = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], printed
+    output, errors = ("".join(texts) for texts in zip(*printed, strict=True))
+    return output, errors
+
+
 def _train_on_two(data_dir: Path, run_dir: Path, *flags: str) -> Path:
-    done = _on_two("trainer/train.py", data_dir, run_dir, *flags)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("epoch 1/2 ") == 1
-    assert done.stdout == f"{run_dir / 'published'}\n", "one process prints for all"
+    output, errors = _warm_on_two("trainer/train.py", data_dir, run_dir, *flags)
+    assert errors.count("epoch 1/2 ") == 1
+    assert output == f"{run_dir / 'published'}\n", "one process prints for all"
     return run_dir / "published"
 
 
@@ -138,8 +160,9 @@ def test_two_processes_that_are_stopped_twice_train_what_undisturbed_ones_train(
         assert random_states.keys() == {"0", "1"}
         assert not torch.equal(*random_states.values())
 
-    pushed = _on_two("trainer/push.py", data_dir, run_dir, "--repo-id", "ada/steel", *flags)
-    assert pushed.stdout == f"{hub.url}/ada/steel\n", pushed.stderr
+    push = ["--repo-id", "ada/steel", *flags]
+    output, errors = _warm_on_two("trainer/push.py", data_dir, run_dir, *push)
+    assert output == f"{hub.url}/ada/steel\n", errors
     assert sum("/commit/" in request.path for request in hub.requests) == 1
     assert _log(run_dir) == _log(tmp_path / "whole")
     expected, found = (

@@ -39,6 +39,7 @@ class WarmProcess:
         words: list[str],
         cwd: Path | None = None,
         *,
+        environment: dict[str, str] | None = None,
         largest_file: int = -1,
         draw_figures: bool = False,
     ) -> None:
@@ -47,12 +48,14 @@ class WarmProcess:
         Args:
             words: path of the script, and its arguments.
             cwd: working directory.
+            environment: variables to set beside those of this process.
             largest_file: what it may write into one file, in bytes.
             draw_figures: whether each figure is more than a pixel.
         """
         output, its_output = _SERVER.Pipe(duplex=False)
         errors, its_errors = _SERVER.Pipe(duplex=False)
-        arguments = (words, cwd or Path.cwd(), dict(os.environ), its_output, its_errors)
+        variables = os.environ | (environment or {})
+        arguments = (words, cwd or Path.cwd(), variables, its_output, its_errors)
         self._process = _SERVER.Process(target=_run, args=(*arguments, largest_file, draw_figures))
         self._process.start()
         for end in (its_output, its_errors):
