@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from model_card.schema.report import Report
 from space.inference.decision import Decision
 from space.inference.predictor import Predictor
+from tests.support.small_pictures import small_pictures
 from tests.support.small_run import small_config
 from trainer.config.run_folder import RunContext
 from trainer.config.settings import TrainConfig
@@ -43,6 +44,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainConfig, Ima
     return config, images
 
 
+@pytest.mark.slow
 def test_each_stage_uses_what_the_one_before_it_handed_on(
     prepared: tuple[TrainConfig, Images], tmp_path: Path
 ) -> None:
@@ -54,9 +56,9 @@ def test_each_stage_uses_what_the_one_before_it_handed_on(
     head.weight.data.mul_(100)
     epoch = EpochResult(1, 1e-3, 1.5, 0.3, 1.7, 0.2, 4.0)
     fit = TrainingResult([epoch], best_epoch=1, stopped_early=False)
-    build_package(
-        config, images, backbone, fit, RunContext(tmp_path, STARTED, Accelerator(cpu=True))
-    )
+    context = RunContext(tmp_path, STARTED, Accelerator(cpu=True))
+    with small_pictures():
+        build_package(config, images, backbone, fit, context)
 
     folder = tmp_path / "published"
     assert not (tmp_path / "published.partial").exists()
