@@ -124,7 +124,6 @@ class Predictor:
             )
         return predictor
 
-    @torch.inference_mode()
     def observe(
         self, images: Sequence[Image.Image], stages: Sequence[int] | None = None
     ) -> Observation:
@@ -137,15 +136,24 @@ class Predictor:
         Raises:
             ModelError: an output is not a finite number.
         """
+        return self.observe_prepared([self.prepare(image) for image in images], stages)
+
+    def prepare(self, image: Image.Image) -> torch.Tensor:
+        """Return the network's input for an RGB image: float32, [tile, 3, row, column]."""
+        return torch.stack([self.transform(tile) for tile in self.tiles(image)])
+
+    @torch.inference_mode()
+    def observe_prepared(
+        self, inputs: Sequence[torch.Tensor], stages: Sequence[int] | None = None
+    ) -> Observation:
+        """Run the network on what `prepare` returned for each image; otherwise as `observe`."""
         if stages is None:
             known = self.decision and self.decision.detector
             stages = list(known.stages) if known else []
-        tiled = [self.tiles(image) for image in images]
-        counts = [len(tiles) for tiles in tiled]
-        every = [tile for tiles in tiled for tile in tiles]
+        counts = [len(tiles) for tiles in inputs]
         seen = [
-            self._observe_tiles(every[first : first + TILES_AT_ONCE], stages)
-            for first in range(0, len(every), TILES_AT_ONCE)
+            self._observe_tiles(tiles, stages)
+            for tiles in torch.split(torch.cat(list(inputs)), TILES_AT_ONCE)
         ]
         return Observation(
             pool(torch.cat([each.logits for each in seen]), counts),
@@ -155,8 +163,8 @@ class Predictor:
             ],
         )
 
-    def _observe_tiles(self, tiles: Sequence[Image.Image], stages: Sequence[int]) -> Observation:
-        batch = torch.stack([self.transform(tile) for tile in tiles]).to(self.device)
+    def _observe_tiles(self, tiles: torch.Tensor, stages: Sequence[int]) -> Observation:
+        batch = tiles.to(self.device)
         model: Any = self.model
         if stages:
             features, maps = model.forward_intermediates(batch, indices=list(stages))

@@ -30,7 +30,7 @@ EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
 
-def run_command(command: Callable[[list[str]], None]) -> int:
+def run_command(command: Callable[[list[str]], int | None]) -> int:
     """Run a command on this process's arguments and return its exit code.
 
     User errors are printed without a traceback.
@@ -65,10 +65,10 @@ def run_command(command: Callable[[list[str]], None]) -> int:
     return code
 
 
-def _exit_code(command: Callable[[list[str]], None]) -> int:
+def _exit_code(command: Callable[[list[str]], int | None]) -> int:
     try:
         with stop_signals_raised():
-            command(sys.argv[1:])
+            return command(sys.argv[1:]) or 0
     except UserError as error:
         print(terminal_safe(f"Error: {error}"), file=sys.stderr)
         return EXIT_USER_ERROR
@@ -79,7 +79,6 @@ def _exit_code(command: Callable[[list[str]], None]) -> int:
     # --help and --version.
     except SystemExit as done:
         return int(done.code or 0)
-    return 0
 
 
 def limit_spinning(environment: MutableMapping[str, str]) -> None:

@@ -33,11 +33,13 @@ class Command:
         name: of its file in trainer/.
         purpose: one line on what it does.
         example: the options of a typical call.
+        operands: what it takes besides options.
     """
 
     name: str
     purpose: str
     example: str
+    operands: str = ""
 
     @property
     def call(self) -> str:
@@ -68,7 +70,7 @@ def read_flags(
         type(default),
         args=arguments,
         default=default,
-        prog=command.call,
+        prog=f"{command.call} {command.operands}".strip(),
         description=command.description,
         config=(tyro.conf.OmitArgPrefixes,),
     )
@@ -121,6 +123,24 @@ def given_flags(arguments: list[str], kind: type[Any]) -> dict[str, str]:
 def asks_for_help(arguments: list[str]) -> bool:
     """Return whether to print the options and do nothing else."""
     return bool(set(HELP) & set(arguments))
+
+
+def split_operands(arguments: list[str], kind: type[Any]) -> tuple[list[str], list[str]]:
+    """Return the words that are neither an option of `kind` nor its value, and the others."""
+    options = {option.spelling: option for option in _options(kind)}
+    operands: list[str] = []
+    rest: list[str] = []
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        if not _looks_like_option(word):
+            operands.append(word)
+            continue
+        rest.append(word)
+        option = options.get(word.replace("_", "-"))
+        if option and not option.switches_to and words and not _looks_like_option(words[0]):
+            rest.append(words.pop(0))
+    return operands, rest
 
 
 @dataclass(frozen=True)

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from datasets import Dataset
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
 from PIL import Image
 
-from model_card import formatting
 from trainer.data.sources import open_image
 from trainer.data.splits.overlap_groups import SharedSurface
 from trainer.inspection import findings, pictures
 from trainer.inspection.pictures import PairOfPictures
 from trainer.inspection.report import DATA_REPORT_FILE, DataReport
 from trainer.runtime.files import replaced_whole
+from trainer.text.web_page import environment
 
 PAGE_FILE = "index.html"
 WORST_PAIRS, WEAKEST_PAIRS, SHOWN_LABEL_ERRORS = 18, 6, 24
@@ -66,7 +62,11 @@ def write(report: DataReport, images: Dataset, folder: Path) -> Path:
         {file: row for row, file in enumerate(files)},
         dict(zip(files, splits, strict=True)),
     )
-    html = _environment().get_template("page.html.jinja").render(**_contents(report, photographs))
+    html = (
+        environment("trainer.inspection")
+        .get_template("page.html.jinja")
+        .render(**_contents(report, photographs))
+    )
     with replaced_whole(folder / PAGE_FILE) as partial:
         partial.write_text(html, encoding="utf-8", newline="\n")
     return folder / PAGE_FILE
@@ -146,35 +146,3 @@ def _group_sizes(report: DataReport) -> list[tuple[str, int, int]]:
             images = sum(size * groups for size, groups in inside.items())
             rows.append((words, sum(inside.values()), images))
     return rows
-
-
-def breakable(name: str) -> Markup:
-    """Allow line breaks in a long file name after a slash or an underscore."""
-    return Markup(re.sub("([/_])", r"\1<wbr>", str(escape(name))))  # noqa: S704 -- escaped before
-
-
-def with_flags(text: str) -> Markup:
-    """Format the flags in a sentence as code, without line breaks after hyphens."""
-    return Markup(re.sub(r"(--\w[\w-]*)", r"<code>\1</code>", str(escape(text))))  # noqa: S704
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("trainer.inspection", package_path=""),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        function.__name__: function
-        for function in (
-            breakable,
-            with_flags,
-            formatting.counted,
-            formatting.enumeration,
-            formatting.percent,
-        )
-    }
-    return environment

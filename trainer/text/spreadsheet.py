@@ -6,6 +6,7 @@ https://owasp.org/www-community/attacks/CSV_Injection
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -25,6 +26,13 @@ def write_table(file: Path, rows: Iterable[Sequence[str]]) -> None:
         csv.writer(opened).writerows(map(_as_text, row) for row in rows)
 
 
+def table_lines(rows: Iterable[Sequence[str]]) -> str:
+    """Return rows of cells as CSV text, for a table that grows; an apostrophe precedes formulas."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(map(_as_text, row) for row in rows)
+    return text.getvalue()
+
+
 def read_table(file: Path) -> list[list[str]]:
     """Return the rows of a CSV file from `write_table` or another program.
 
@@ -33,7 +41,12 @@ def read_table(file: Path) -> list[list[str]]:
         csv.Error, UnicodeDecodeError: the file is not CSV text.
     """
     with file.open(newline="", encoding="utf-8-sig") as opened:
-        return [[_from_text(cell) for cell in row] for row in csv.reader(opened)]
+        return [from_text_cells(row) for row in csv.reader(opened)]
+
+
+def from_text_cells(row: Iterable[str]) -> list[str]:
+    """Return the cells of a row without the apostrophes that `write_table` put before formulas."""
+    return [_from_text(cell) for cell in row]
 
 
 def _as_text(cell: str) -> str:

@@ -36,6 +36,7 @@ ROOMS = {
         "trainer.data",
         "trainer.data.splits",
         "trainer.inputs",
+        "trainer.prediction",
         "trainer.inspection",
         "trainer.model",
         "trainer.decision",
@@ -70,7 +71,7 @@ ROOMS = {
     ),
 }
 MOST_MODULES_IN_A_ROOM = 9
-COMMANDS = ("train", "push", "inspect_data", "compare_splits")
+COMMANDS = ("train", "push", "predict", "inspect_data", "compare_splits")
 LARGEST_FILE_BYTES = 2_000_000
 PAGE = ROOT / "docs" / "architecture.md"
 WRITTEN = re.compile(r"(?<=test_layout` -->\n).*?(?=<!-- end of rooms -->)", re.DOTALL)

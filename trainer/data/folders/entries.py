@@ -107,6 +107,11 @@ class Folder:
 
     def images_below(self) -> Iterator[File]:
         """Yield the images in it and below; links never lead into the same folder twice."""
+        for folder in self.folders_below():
+            yield from folder.images
+
+    def folders_below(self) -> Iterator[Folder]:
+        """Yield the folder itself and those below; links never lead into the same one twice."""
         waiting, seen = [self], set()
         while waiting:
             folder = waiting.pop()
@@ -117,7 +122,7 @@ class Folder:
             if (found.st_dev, found.st_ino) in seen:
                 continue
             seen.add((found.st_dev, found.st_ino))
-            yield from folder.images
+            yield folder
             waiting += reversed(folder.folders)
 
     def holds_images(self) -> bool:

@@ -1,0 +1,227 @@
+"""predict.py from the command line: rows, hostile files, interruptions, exit codes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from space.inference.predictor import Predictor, read_image
+from tests.conftest import Run
+from tests.support.hostile_images import hostile_files
+from tests.support.published_folder import noise
+from trainer.prediction.row import Row
+
+ROOT = Path(__file__).parents[2]
+IMAGES = 21
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Known and unknown surfaces, and a file that is no image."""
+    folder = tmp_path_factory.mktemp("coil")
+    for number in range(IMAGES):
+        picture = noise(number)
+        if number % 5 == 4:
+            picture.paste("grey", (0, 0, *picture.size))
+        picture.save(folder / f"{number:02}.png")
+    (folder / "07.png").write_bytes(b"no image")
+    return folder
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def without_times(path: Path) -> list[dict[str, str]]:
+    return [{k: v for k, v in row.items() if k != "milliseconds"} for row in table(path)]
+
+
+def test_each_row_is_what_the_predictor_answers(command: Run, package: Path, images: Path) -> None:
+    code, out, err = command(
+        "predict.py", str(images), "--model", f"local-dir:{package}", "--output", "out.csv"
+    )
+    assert (code, out) == (0, "")
+    rows = table(Path("out.csv"))
+    files = sorted(images.iterdir())
+    assert [row["path"] for row in rows] == [str(file) for file in files]
+    predictor = Predictor(package)
+    for file, row in zip(files, rows, strict=True):
+        if file.name == "07.png":
+            assert row["verdict"] == "" and "not an image" in row["error"]
+            continue
+        [answer] = predictor.predict([read_image(file, predictor.bit_depth)])
+        assert (row["label"], row["verdict"]) == (answer.label, answer.verdict)
+        assert tuple(row["prediction_set"].split("; ")) == answer.candidates
+        for label, share in answer.probabilities.items():
+            assert float(row[f"p({label})"]) == pytest.approx(share, abs=2e-6)
+        assert answer.novelty is not None
+        assert float(row["novelty"]) == pytest.approx(answer.novelty, rel=1e-4)
+        assert (row["bit_depth"], row["error"]) == ("8", "")
+    found = [row["verdict"] for row in rows]
+    assert {"class", "unsure", "unknown", ""} == set(found), "the images show no verdict"
+    summary = (
+        f"{IMAGES} images: {found.count('class')} accepted, {found.count('unsure')} unsure, "
+        f"{found.count('unknown')} unknown surface, 1 unreadable."
+    )
+    assert summary in err
+
+
+def test_data_alone_goes_to_stdout(command: Run, package: Path, images: Path) -> None:
+    model = f"local-dir:{package}"
+    code, out, _ = command("predict.py", "--model", model, str(images / "0*.png"))
+    lines = out.splitlines()
+    assert code == 0 and len(lines) == 11
+    assert lines[0].startswith("path,label,confidence,verdict,prediction_set,novelty,p(")
+
+
+def test_scripts_get_an_exit_code_and_the_rows_that_they_want(
+    command: Run, package: Path, images: Path
+) -> None:
+    model = ("--model", f"local-dir:{package}")
+    wanted = ("--where", "verdict=unknown,error", "--output", "out.jsonl", "--copy-to", "copies")
+    code, _, _ = command("predict.py", str(images), *model, *wanted, "--fail-on", "unknown")
+    assert code == 1
+    rows = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+    names = {Path(row["path"]).name: row["verdict"] for row in rows}
+    assert names == {"07.png": None} | dict.fromkeys(("04.png", "09.png", "14.png", "19.png"), "unknown")
+    copies = {str(file.relative_to("copies")) for file in Path("copies").rglob("*.png")}
+    assert copies == {"unreadable/07.png"} | {f"unknown/{n:02}.png" for n in (4, 9, 14, 19)}
+    one = str(images / "00.png")
+    assert command("predict.py", one, *model, "--fail-on", "unknown,error")[0] == 0
+    code, _, err = command("predict.py", one, *model, "--where", "label=Rusty")
+    assert code == 2 and "the model has no such class" in err
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_resumed_table_equals_an_undisturbed_one(
+    kind: str, command: Run, package: Path, images: Path
+) -> None:
+    arguments = (str(images), "--model", f"local-dir:{package}", "--batch-size", "4")
+    whole, torn = Path(f"whole.{kind}"), Path(f"torn.{kind}")
+    assert command("predict.py", *arguments, "--output", str(whole))[0] == 0
+    content = whole.read_bytes()
+
+    def untimed(path: Path) -> list[object]:
+        if kind == "csv":
+            return [*without_times(path)]
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        return [{k: v for k, v in row.items() if k != "milliseconds"} for row in rows]
+
+    for length in (0, 40, len(content) // 3, len(content) // 2, len(content) - 1, len(content)):
+        torn.write_bytes(content[:length])
+        copies = f"copies{length}"
+        code, _, err = command(
+            "predict.py", *arguments, "--output", str(torn), "--resume", "--copy-to", copies
+        )
+        assert code == 0
+        assert untimed(torn) == untimed(whole), length
+        assert f"{IMAGES} images: " in err
+
+
+def test_a_table_of_other_images_is_not_continued(
+    command: Run, package: Path, images: Path
+) -> None:
+    model = ("--model", f"local-dir:{package}", "--output", "out.csv")
+    assert command("predict.py", str(images / "03.png"), *model)[0] == 0
+    code, _, err = command("predict.py", str(images / "03.png"), *model)
+    assert code == 2 and "Add --resume to continue it" in err
+    code, _, err = command("predict.py", str(images), *model, "--resume")
+    assert code == 2 and "does not follow in the list of images" in err
+
+
+def test_kills_lose_and_repeat_no_row(package: Path, images: Path, tmp_path: Path) -> None:
+    """Kill −9 after each few rows, until it is done."""
+    out = tmp_path / "out.csv"
+    call = [
+        *(sys.executable, ROOT / "trainer" / "predict.py", images),
+        *("--model", f"local-dir:{package}", "--output", out, "--resume", "--batch-size", "2"),
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    kills = 0
+    for goal in (3, 11):
+        process = subprocess.Popen(call, env=environment, stderr=subprocess.DEVNULL)
+        while process.poll() is None:
+            if out.exists() and out.read_bytes().count(b"\n") > goal:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+                break
+            time.sleep(0.002)
+        process.wait()
+    subprocess.run(call, env=environment, check=True, stderr=subprocess.DEVNULL)
+    assert kills > 0
+    whole = tmp_path / "whole.csv"
+    call[call.index(out)] = whole
+    subprocess.run(call, env=environment, check=True, stderr=subprocess.DEVNULL)
+    assert without_times(out) == without_times(whole)
+
+
+def test_hostile_files_become_rows(command: Run, package: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number, (_, content) in zip(range(0, 100, 2), hostile_files(), strict=False):
+        (folder / f"{number:03}.png").write_bytes(content)
+    for number in range(1, 100, 2):
+        noise(number).save(folder / f"{number:03}.png")
+    os.mkfifo(folder / "pipe.png")
+    code, _, err = command(
+        *("predict.py", str(folder), "--model", f"local-dir:{package}", "--output", "out.csv")
+    )
+    assert (code, err.count("Traceback")) == (0, 0)
+    rows = table(Path("out.csv"))
+    assert len(rows) == len(list(folder.iterdir()))
+    assert all((row["error"] == "") == (row["verdict"] != "") for row in rows)
+    assert {Path(row["path"]).name for row in rows if row["verdict"]} >= {
+        f"{number:03}.png" for number in range(1, 100, 2)
+    }
+    assert "named pipe" in rows[-1]["error"] or "pipe (FIFO)" in rows[-1]["error"]
+
+
+def test_the_page_holds_each_image_and_no_markup_of_others(
+    command: Run, package: Path, images: Path, tmp_path: Path
+) -> None:
+    odd = tmp_path / "<script>alert(1)</script>.png"
+    odd.parent.mkdir(exist_ok=True)
+    os.link(images / "00.png", tmp_path / "&lt;b&gt;.png")
+    code, _, _ = command(
+        *("predict.py", str(images), str(tmp_path / "&lt;b&gt;.png")),
+        *("--model", f"local-dir:{package}", "--output", "out.csv", "--report", "page.html"),
+    )
+    assert code == 0
+    page = Path("page.html").read_text(encoding="utf-8")
+    cards = json.loads(page.partition('id="cards">')[2].partition("</script>")[0])
+    rows = [Row.from_json({k: v for k, v in card.items() if k != "picture"}) for card in cards]
+    assert [row.path for row in rows] == [row["path"] for row in table(Path("out.csv"))]
+    assert all((card["picture"] is None) == (card["error"] is not None) for card in cards)
+    assert "&lt;b&gt;" not in page and "<b>.png" not in page
+    assert "http://" not in page and "https://" not in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model", "local-dir:x"], "Name the images"),
+        (["1.png"], "--model is missing"),
+        (["1.png", "--model", "x", "--output", "a.xlsx"], "none of the suffixes .csv"),
+        (["1.png", "--model", "x", "--resume"], "--resume continues a table"),
+        (["1.png", "--model", "x", "--link"], "--link needs --copy-to"),
+        (["1.png", "--model", "x", "--batch-size", "0"], "at least 1"),
+        (["gone.png", "--model", "x"], "no file or folder gone.png"),
+        (["1.png", "--model", "x"], "is not a model id"),
+        (["1.png", "--model", "local-dir:gone"], "gone"),
+        (["1.png", "--modle", "x"], "did you mean --model"),
+    ],
+)
+def test_mistakes_are_explained(command: Run, arguments: list[str], words: str) -> None:
+    noise(0).save("1.png")
+    code, out, err = command("predict.py", *arguments)
+    assert (code, out) == (2, "")
+    assert words in err and "Traceback" not in err

@@ -1,0 +1,125 @@
+"""Predict a folder of images with a published model: `python trainer/predict.py --help`."""
+
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_card.formatting import counted
+from trainer.cli.command import run_command
+from trainer.cli.flags import Command, given_flags, read_flags, split_operands
+from trainer.config.option_types import File, Folder, Text
+from trainer.config.paths import output_problems, raise_problems, shown
+from trainer.errors import ConfigError
+from trainer.prediction.formats import FORMATS, Format, format_of, growing_path
+from trainer.prediction.image_files import list_images
+from trainer.prediction.selection import read_condition, read_outcomes
+
+logger = logging.getLogger("trainer.predict")
+
+COMMAND = Command(
+    "predict.py",
+    "Predict images: files, folders, patterns, or - for a list on stdin.",
+    "coil7/ --model local-dir:runs/first/published --output coil7.csv",
+    operands="IMAGES …",
+)
+# For scripts: the images were predicted, and --fail-on found one.
+EXIT_FOUND = 1
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """The model, and where the answers go."""
+
+    model: Text = None
+    """Model on the Hub or in a folder: hf-hub:USER/NAME or local-dir:FOLDER."""
+    output: File = None
+    """Table of answers, .csv, .jsonl or .parquet; default: CSV on stdout."""
+    resume: bool = False
+    """Continue the table of an interrupted command."""
+    where: Text = None
+    """Write only these rows, as in verdict=unsure,unknown or label=Scratches."""
+    copy_to: Folder = None
+    """Copy the images into this folder, sorted by verdict and class."""
+    link: bool = False
+    """Make symbolic links instead of copies."""
+    report: File = None
+    """Write a web page with all images, to filter and sort."""
+    fail_on: Text = None
+    """End with exit code 1 if a verdict of this list occurs: class, unsure, unknown, error."""
+    batch_size: int = 16
+    """Images in one forward pass."""
+
+
+def main(arguments: list[str]) -> int:
+    """Predict the images; return 1 if one has a verdict of --fail-on."""
+    paths, options = split_operands(arguments, PredictConfig)
+    given = given_flags(options, PredictConfig)
+    config = read_flags(options, COMMAND, PredictConfig(), given)
+    kind = _check(config, paths)
+    fail_on = read_outcomes("--fail-on", config.fail_on)
+    selection = read_condition(config.where)
+    files = list_images(paths, sys.stdin)
+    logger.info("%s; loading the model …", counted(len(files), "image"))
+    # The libraries take seconds to import; --help and wrong options do not need them.
+    from trainer.prediction import runner
+
+    outcome = runner.run(
+        config.model or "",
+        files,
+        runner.Delivery(config.output, kind, selection, config.copy_to, config.link, config.report),
+        batch_size=config.batch_size,
+        resume=config.resume,
+    )
+    return EXIT_FOUND if any(outcome.verdicts[name] for name in fail_on) else 0
+
+
+def _check(config: PredictConfig, paths: list[str]) -> Format:
+    """Check the options that need no model; return the format of the table.
+
+    Raises:
+        ConfigError: an option is missing, or its value can't be used.
+    """
+    output = config.output
+    kind = format_of(output)
+    problems = []
+    if not paths:
+        problems.append("Name the images to predict: files, folders, patterns, or - for stdin.")
+    if config.model is None:
+        problems.append("--model is missing: hf-hub:USER/NAME, or local-dir:FOLDER.")
+    if config.batch_size < 1:
+        problems.append(f"--batch-size must be at least 1, not {config.batch_size}.")
+    if output is None and config.resume:
+        problems.append("--resume continues a table: name it with --output.")
+    if config.link and config.copy_to is None:
+        problems.append("--link needs --copy-to.")
+    if kind is None:
+        suffixes = ", ".join(f".{name}" for name in FORMATS)
+        problems.append(f"--output {shown(output or Path())} has none of the suffixes {suffixes}.")
+    elif output is not None and not config.resume:
+        problems += [
+            f"{shown(file)} exists. Add --resume to continue it, or name another file."
+            for file in {output, growing_path(output, kind)}
+            if file.exists()
+        ]
+    for flag, file in (("--output", output), ("--report", config.report)):
+        problems += output_problems(flag, file.parent if file else None)
+        if file and file.is_dir():
+            problems.append(f"{flag} {shown(file)} is a folder; a file is needed.")
+    problems += output_problems("--copy-to", config.copy_to)
+    copies = config.copy_to
+    if copies and copies.is_dir() and any(copies.iterdir()) and not config.resume:
+        problems.append(f"--copy-to {shown(copies)} is not empty. Name another folder.")
+    raise_problems(problems)
+    if kind is None:
+        raise ConfigError("--output has no known format.")
+    return kind
+
+
+def command() -> int:
+    """Run as a command of its own; return the exit code."""
+    return run_command(main)
+
+
+if __name__ == "__main__":
+    sys.exit(command())

@@ -1,0 +1,94 @@
+"use strict";
+// The answers are untrusted text: everything goes through textContent, never through innerHTML.
+const read = (id) => JSON.parse(document.getElementById(id).textContent);
+const cards = read("cards").map((card, order) => ({ ...card, order, verdict: card.verdict ?? "error" }));
+const names = read("verdicts");
+const field = (id) => document.getElementById(id);
+const AT_ONCE = 120;
+let shown = [];
+let drawn = 0;
+
+const element = (tag, properties = {}, ...children) => {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+};
+const percent = (share) => {
+  if (share > 0 && share < 0.005) return "< 1 %";
+  if (share < 1 && share >= 0.995) return "> 99 %";
+  return `${Math.round(100 * share)} %`;
+};
+const badge = (card) => element("span", { className: `badge ${card.verdict}`, textContent: names[card.verdict] });
+const headline = (card) => card.error ?? (card.verdict === "unknown" ? `Novelty ${card.novelty.toPrecision(3)} × the limit` : `${card.label} ${percent(card.confidence)}`);
+const picture = (card) => card.picture
+  ? element("img", { src: card.picture, alt: "", loading: "lazy", decoding: "async" })
+  : element("span", { className: "nothing", textContent: "no picture" });
+
+const tile = (card) => {
+  const file = card.path.split("/").pop();
+  const button = element("button", { type: "button", title: card.path, onclick: () => detail(card) },
+    picture(card), badge(card), element("b", { textContent: headline(card) }), element("small", { textContent: file }));
+  return element("li", {}, button);
+};
+
+const bars = (card) => element("ul", { className: "bars" }, ...Object.entries(card.probabilities)
+  .sort((a, b) => b[1] - a[1]).slice(0, 10).map(([label, share]) => {
+    const fill = element("i");
+    fill.style.width = `${100 * share}%`;
+    return element("li", {}, element("span", { textContent: label }),
+      element("span", { className: "bar" }, fill), element("b", { textContent: percent(share) }));
+  }));
+
+const detail = (card) => {
+  const facts = card.error ? [] : [
+    `Prediction set: ${card.prediction_set.join(", ") || "none"}`,
+    ...(card.novelty === null ? [] : [`Novelty: ${card.novelty.toPrecision(3)} × the limit`]),
+    `${card.bit_depth} bits`,
+  ];
+  field("detail-content").replaceChildren(picture(card), badge(card),
+    element("h2", { id: "detail-title", textContent: headline(card) }),
+    element("p", { className: "path", textContent: card.path }),
+    ...(card.probabilities ? [bars(card)] : []),
+    element("p", { textContent: facts.join(" · ") }));
+  field("detail").showModal();
+};
+
+const draw = () => {
+  field("gallery").append(...shown.slice(drawn, drawn + AT_ONCE).map(tile));
+  drawn = Math.min(drawn + AT_ONCE, shown.length);
+  field("more").hidden = drawn === shown.length;
+  field("more").textContent = `${shown.length - drawn} more below`;
+};
+
+const ORDERS = {
+  order: (a, b) => a.order - b.order,
+  confidence: (a, b) => (a.confidence ?? -1) - (b.confidence ?? -1) || a.order - b.order,
+  novelty: (a, b) => (b.novelty ?? -1) - (a.novelty ?? -1) || a.order - b.order,
+};
+const update = () => {
+  const [verdict, label, name] = ["verdict", "label", "name"].map((id) => field(id).value);
+  shown = cards.filter((card) => (!verdict || card.verdict === verdict) && (!label || card.label === label)
+    && card.path.toLowerCase().includes(name.toLowerCase())).sort(ORDERS[field("order").value]);
+  drawn = 0;
+  field("gallery").replaceChildren();
+  field("count").textContent = `${shown.length.toLocaleString("en")} of ${cards.length.toLocaleString("en")} images`;
+  for (const total of document.querySelectorAll(".total")) {
+    total.setAttribute("aria-pressed", String(total.dataset.verdict === verdict));
+  }
+  draw();
+};
+
+for (const id of ["verdict", "label", "order"]) field(id).addEventListener("change", update);
+field("name").addEventListener("input", update);
+document.querySelector(".filters").addEventListener("submit", (event) => event.preventDefault());
+for (const total of document.querySelectorAll(".total")) {
+  total.addEventListener("click", () => {
+    const { verdict } = total.dataset;
+    field("verdict").value = field("verdict").value === verdict ? "" : verdict;
+    update();
+  });
+}
+new IntersectionObserver((seen) => {
+  if (seen.some((each) => each.isIntersecting)) draw();
+}, { rootMargin: "1500px" }).observe(field("more"));
+update();

@@ -1,0 +1,105 @@
+"""Write the answers as one self-contained web page: counts, and a gallery to filter and sort."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from space.inference.images.decoding import Decoder
+from space.inference.predictor import ImageError
+from trainer.prediction.image_files import ImageFile
+from trainer.prediction.row import Row
+from trainer.runtime.files import replaced_whole
+from trainer.runtime.system import core_count
+from trainer.text.web_page import environment
+
+THUMBNAIL_PX = 160
+JPEG_QUALITY = 75
+# Pictures that are made ahead of the file.
+AHEAD = 64
+VERDICTS = {
+    "class": "Accepted",
+    "unsure": "Unsure",
+    "unknown": "Unknown surface",
+    "error": "Unreadable",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the page states above the answers.
+
+    Attributes:
+        model_id: of the model.
+        bit_depth: of its images.
+        labels: its classes.
+    """
+
+    model_id: str
+    bit_depth: int
+    labels: Sequence[str]
+
+
+def write(page: Path, source: Source, rows: Sequence[Row], files: Mapping[str, ImageFile]) -> None:
+    """Write the page, whole or not at all.
+
+    Args:
+        page: its file.
+        source: of the answers.
+        rows: the answers.
+        files: the images, by the path in a row.
+    """
+    template = environment("trainer.prediction").get_template("page.html.jinja")
+    counts = Counter((row.outcome, row.label) for row in rows)
+    totals = Counter(row.outcome for row in rows)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    with replaced_whole(page) as partial_page, partial_page.open("w", encoding="utf-8") as file:
+        parts = template.generate(
+            source=source,
+            date=datetime.now(UTC).date().isoformat(),
+            images=len(rows),
+            verdicts=VERDICTS,
+            totals=totals,
+            counts=counts,
+            cards=_cards(source, rows, files),
+        )
+        for part in parts:
+            file.write(part)
+
+
+def _cards(
+    source: Source, rows: Sequence[Row], files: Mapping[str, ImageFile]
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows with their pictures, in order."""
+    workers = core_count()
+    with Decoder(workers) as decoder, ThreadPoolExecutor(workers) as pool:
+        picture = partial(_thumbnail, decoder, source.bit_depth)
+        for first in range(0, len(rows), AHEAD):
+            some = rows[first : first + AHEAD]
+            pictures = pool.map(picture, [(files[row.path], row) for row in some])
+            for row, data in zip(some, pictures, strict=True):
+                yield {**row.as_json(), "picture": data}
+
+
+def _thumbnail(decoder: Decoder, bit_depth: int, each: tuple[ImageFile, Row]) -> str | None:
+    """Return a small picture as a data URL; None where the image can't be read."""
+    file, row = each
+    if row.error is not None:
+        return None
+    try:
+        image = decoder.read(file.path, bit_depth)
+    except ImageError:
+        # The file was removed or changed after it was predicted; its row stays.
+        return None
+    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    content = io.BytesIO()
+    image.save(content, "JPEG", quality=JPEG_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"

@@ -1,0 +1,85 @@
+"""Predict many images: processes decode, threads prepare, the network runs on batches."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+
+from space.inference.images.decoding import Decoder
+from space.inference.predictor import ImageError, Predictor
+from trainer.prediction.image_files import ImageFile
+from trainer.prediction.row import Row
+from trainer.runtime.system import core_count
+
+# Prepared images that wait for the network; they bound the memory.
+BATCHES_AHEAD = 2
+BITS = 8
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """An image that is ready for the network, or why it is not."""
+
+    file: ImageFile
+    inputs: torch.Tensor | None
+    bit_depth: int
+    seconds: float
+    error: str | None = None
+
+
+def predict_batches(
+    predictor: Predictor, files: Iterable[ImageFile], batch_size: int
+) -> Iterator[list[Row]]:
+    """Yield the rows of the images, a batch at a time, in order.
+
+    Raises:
+        ModelError: the network computes non-finite outputs.
+    """
+    workers = core_count()
+    upcoming, waiting = iter(files), deque[Future[_Prepared]]()
+    with Decoder(workers) as decoder, ThreadPoolExecutor(workers) as pool:
+        try:
+            while True:
+                room = (1 + BATCHES_AHEAD) * batch_size - len(waiting)
+                for file in islice(upcoming, room):
+                    waiting.append(pool.submit(_prepare, predictor, decoder, file))
+                if not waiting:
+                    return
+                count = min(batch_size, len(waiting))
+                yield _predict(predictor, [waiting.popleft().result() for _ in range(count)])
+        finally:
+            # After an error or a signal, nothing more is decoded.
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _prepare(predictor: Predictor, decoder: Decoder, file: ImageFile) -> _Prepared:
+    started = time.perf_counter()
+    try:
+        if file.trouble:
+            raise ImageError(f"It can't be read: {file.trouble}.")
+        image, facts = decoder.examine(file.path, predictor.bit_depth)
+        inputs = predictor.prepare(image)
+    except ImageError as error:
+        return _Prepared(file, None, 0, time.perf_counter() - started, str(error))
+    return _Prepared(file, inputs, facts.bit_depth or BITS, time.perf_counter() - started)
+
+
+def _predict(predictor: Predictor, batch: list[_Prepared]) -> list[Row]:
+    started = time.perf_counter()
+    inputs = [each.inputs for each in batch if each.inputs is not None]
+    predictions = iter(predictor.predict_from(predictor.observe_prepared(inputs)) if inputs else [])
+    share = (time.perf_counter() - started) / max(1, len(inputs))
+    return [
+        Row(each.file.name, error=each.error, milliseconds=round(1000 * each.seconds, 2))
+        if each.inputs is None
+        else Row.of(
+            each.file.name, next(predictions), each.bit_depth, 1000 * (each.seconds + share)
+        )
+        for each in batch
+    ]

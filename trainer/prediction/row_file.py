@@ -1,0 +1,154 @@
+"""Files of rows that grow as images are predicted, and can be continued after a kill."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, Self
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from trainer.config.paths import shown
+from trainer.errors import UserError
+from trainer.prediction.formats import Format, growing_path
+from trainer.prediction.row import Row, columns
+from trainer.runtime.files import replaced_whole
+from trainer.text.spreadsheet import from_text_cells, table_lines
+
+ROWS_AT_ONCE = 5000
+
+
+class RowFile:
+    """A table of answers, one row for each image, written row by row.
+
+    Args:
+        path: of the file; None writes to stdout.
+        kind: its format.
+        labels: the classes of the model.
+        stdout: where rows without a path go.
+    """
+
+    def __init__(
+        self, path: Path | None, kind: Format, labels: Sequence[str], stdout: IO[str]
+    ) -> None:
+        self.path, self.kind, self.labels = path, kind, labels
+        self._stdout = stdout
+        self._file: IO[bytes] | None = None
+        self._growing = growing_path(path, kind) if path else None
+
+    def __enter__(self) -> Self:
+        if self._growing is None:
+            self._write_text(self._header())
+            return self
+        self._growing.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._growing.open("ab")
+        if self._file.tell() == 0:
+            self._write_text(self._header())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file:
+            self._file.close()
+
+    def saved_rows(self) -> list[Row]:
+        """Return the rows that an interrupted command wrote; a torn last one is cut off.
+
+        Raises:
+            UserError: the file is none of this command, or of a model with other classes.
+        """
+        path = self._growing
+        if path is None or not path.exists():
+            return []
+        content = path.read_bytes()
+        whole = _whole_records(content, quoted=self.kind == "csv")
+        if whole < len(content):
+            os.truncate(path, whole)
+        text = content[:whole].decode(errors="replace")
+        try:
+            return list(self._parsed(text))
+        except (ValueError, TypeError, KeyError) as error:
+            raise UserError(
+                f"{shown(path)} can't be continued: it does not hold rows of this model's "
+                f"classes. Name another file with --output, or remove it."
+            ) from error
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Append rows and hand them to the operating system."""
+        if self.kind == "csv":
+            self._write_text(table_lines(row.as_cells(self.labels) for row in rows))
+        else:
+            self._write_text("".join(json.dumps(row.as_json()) + "\n" for row in rows))
+
+    def finish(self) -> None:
+        """Turn the rows into the final file, if its format can't grow."""
+        if self.kind == "parquet" and self.path and self._growing:
+            if self._file:
+                self._file.close()
+            _write_parquet(self._growing, self.path, self.labels)
+            self._growing.unlink()
+
+    def _header(self) -> str:
+        return table_lines([columns(self.labels)]) if self.kind == "csv" else ""
+
+    def _write_text(self, text: str) -> None:
+        if self._file is None:
+            self._stdout.write(text)
+            self._stdout.flush()
+            return
+        self._file.write(text.encode())
+        self._file.flush()
+
+    def _parsed(self, text: str) -> Iterator[Row]:
+        if self.kind == "csv":
+            records = csv.reader(io.StringIO(text, newline=""))
+            if from_text_cells(next(records, [])) not in ([], columns(self.labels)):
+                raise ValueError("other columns")
+            for record in records:
+                yield Row.from_cells(from_text_cells(record), self.labels)
+            return
+        for line in text.splitlines():
+            row = Row.from_json(json.loads(line))
+            if row.probabilities is not None and [*row.probabilities] != [*self.labels]:
+                raise ValueError("other classes")
+            yield row
+
+
+def _whole_records(content: bytes, *, quoted: bool) -> int:
+    """Return the length of the complete records; a line end inside quotes ends none."""
+    end = len(content)
+    while end:
+        end = content.rfind(b"\n", 0, end) + 1
+        if not quoted or content.count(b'"', 0, end) % 2 == 0:
+            return end
+        end -= 1
+    return 0
+
+
+def _write_parquet(rows: Path, path: Path, labels: Sequence[str]) -> None:
+    text, number = pa.string(), pa.float64()
+    schema = pa.schema(
+        [
+            *(("path", text), ("label", text), ("confidence", number), ("verdict", text)),
+            *(("prediction_set", pa.list_(text)), ("novelty", number)),
+            *((f"p({label})", number) for label in labels),
+            *(("bit_depth", pa.int8()), ("milliseconds", number), ("error", text)),
+        ]
+    )
+
+    def flat(fields: dict[str, Any]) -> dict[str, Any]:
+        probabilities = fields.pop("probabilities") or {}
+        return fields | {f"p({label})": probabilities.get(label) for label in labels}
+
+    with (
+        replaced_whole(path) as partial,
+        parquet.ParquetWriter(partial, schema) as writer,
+        rows.open(encoding="utf-8") as lines,
+    ):
+        while batch := [flat(json.loads(line)) for line in islice(lines, ROWS_AT_ONCE)]:
+            writer.write_table(pa.Table.from_pylist(batch, schema))

@@ -1,0 +1,225 @@
+"""Predict a list of images: rows, copies, progress, and a resumed start."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from model_card.formatting import counted
+from space.inference.predictor import ModelError, Predictor
+from trainer.errors import UserError
+from trainer.monitoring.progress import ProgressBar, duration, rate
+from trainer.prediction import page
+from trainer.prediction.formats import Format
+from trainer.prediction.image_files import ImageFile
+from trainer.prediction.pipeline import predict_batches
+from trainer.prediction.row import Row
+from trainer.prediction.row_file import RowFile
+from trainer.prediction.selection import Selection
+from trainer.prediction.sorted_copies import SortedCopies
+from trainer.runtime.files import disk_errors_explained
+
+logger = logging.getLogger(__name__)
+
+# In a log file, lines stand for the bar.
+SECONDS_BETWEEN_LINES = 60.0
+OUTCOMES = {
+    "class": "accepted",
+    "unsure": "unsure",
+    "unknown": "unknown surface",
+    "error": "unreadable",
+}
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Where the answers go.
+
+    Attributes:
+        output: file of the rows; None writes them to stdout.
+        kind: format of the rows.
+        selection: the rows to write; only their images are copied and shown.
+        copy_to: folder of sorted copies; None makes none.
+        link: whether to make symbolic links instead.
+        report: file of the web page; None writes none.
+    """
+
+    output: Path | None
+    kind: Format
+    selection: Selection = Selection()  # noqa: RUF009 -- frozen
+    copy_to: Path | None = None
+    link: bool = False
+    report: Path | None = None
+
+
+@dataclass
+class Outcome:
+    """What was predicted.
+
+    Attributes:
+        rows: the written rows, if a page is to show them.
+        verdicts: the number of these rows by verdict, "error" among them.
+        labels: the number of accepted images by class.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    verdicts: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
+
+    def add(self, row: Row, *, collect: bool) -> None:
+        """Add the row of an image."""
+        if collect:
+            self.rows.append(row)
+        self.verdicts[row.outcome] += 1
+        if row.label is not None and row.verdict == "class":
+            self.labels[row.label] += 1
+
+    def summary(self) -> str:
+        """Return the counts in two lines."""
+        words = [f"{self.verdicts[key]:,} {name}" for key, name in OUTCOMES.items()]
+        classes = [f"{label} {count:,}" for label, count in sorted(self.labels.items())]
+        lines = [f"{counted(self.verdicts.total(), 'image')}: {', '.join(words)}."]
+        return "\n".join(lines + ([f"Accepted: {', '.join(classes)}."] if classes else []))
+
+
+def run(
+    model_id: str,
+    files: Sequence[ImageFile],
+    delivery: Delivery,
+    *,
+    batch_size: int,
+    resume: bool,
+) -> Outcome:
+    """Load a model, predict images in order and deliver each answer as it comes.
+
+    Args:
+        model_id: `hf-hub:USER/NAME` or `local-dir:FOLDER`.
+        files: the images.
+        delivery: where the answers go.
+        batch_size: images in one forward pass.
+        resume: whether to continue the file of an interrupted command.
+
+    Raises:
+        UserError: the model can't be used, the file to continue holds other rows, or the disk
+            failed.
+    """
+    folder = (delivery.output or Path()).absolute().parent
+    try:
+        predictor = Predictor.load(model_id, "cuda" if torch.cuda.is_available() else "cpu")
+        delivery.selection.check_labels(predictor.labels)
+        with disk_errors_explained(folder, "Then add --resume to continue."):
+            outcome = predict_files(
+                predictor, files, delivery, batch_size=batch_size, resume=resume
+            )
+            if delivery.report:
+                source = page.Source(model_id, predictor.bit_depth, predictor.labels)
+                page.write(
+                    delivery.report, source, outcome.rows, {file.name: file for file in files}
+                )
+    except ModelError as error:
+        raise UserError(str(error)) from error
+    logger.info("%s", outcome.summary())
+    return outcome
+
+
+def predict_files(
+    predictor: Predictor,
+    files: Sequence[ImageFile],
+    delivery: Delivery,
+    *,
+    batch_size: int,
+    resume: bool,
+) -> Outcome:
+    """Predict images with a loaded model; see `run`."""
+    outcome = Outcome()
+    copies = None
+    if delivery.copy_to:
+        copies = SortedCopies(delivery.copy_to, predictor.labels, link=delivery.link)
+    with RowFile(delivery.output, delivery.kind, predictor.labels, sys.stdout) as table:
+        saved = table.saved_rows() if resume else []
+        done = _position(saved, files, delivery)
+        by_path = {file.name: file for file in files[:done]}
+        for row in saved:
+            outcome.add(row, collect=delivery.report is not None)
+            if copies:
+                copies.target(by_path[row.path], row)
+        # Batches begin where they would have begun: their composition shows in the last digits.
+        first = done // batch_size * batch_size
+        with Progress(len(files), first) as progress:
+            at = first
+            for batch in predict_batches(predictor, files[first:], batch_size):
+                answered = list(zip(files[at : at + len(batch)], batch, strict=True))
+                new = answered[max(0, done - at) :]
+                at += len(batch)
+                wanted = [each for each in new if delivery.selection.takes(each[1])]
+                for file, row in wanted:
+                    outcome.add(row, collect=delivery.report is not None)
+                    if copies:
+                        copies.add(file, row)
+                table.write([row for _, row in wanted])
+                progress.advance(len(batch))
+        table.finish()
+    return outcome
+
+
+def _position(saved: Sequence[Row], files: Sequence[ImageFile], delivery: Delivery) -> int:
+    """Return the number of images that are done, the last of them with the last saved row.
+
+    Raises:
+        UserError: the rows are not those of these images, in this order.
+    """
+    numbers = {file.name: number for number, file in enumerate(files)}
+    at = -1
+    for row in saved:
+        number = numbers.get(row.path, -1)
+        if number <= at or (number > at + 1 and delivery.selection.takes_all):
+            raise UserError(
+                f"{delivery.output} can't be continued: its row {row.path!r} does not follow in "
+                "the list of images. Name the same images in the same order, or another file "
+                "with --output."
+            )
+        at = number
+    return at + 1
+
+
+class Progress:
+    """A bar in a terminal, a line each minute in a log file."""
+
+    def __init__(self, images: int, done: int) -> None:
+        self.images, self.done, self.first = images, done, done
+        self.started = self.line_at = time.monotonic()
+        self.bar = ProgressBar("predict", images, done=done)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.bar.close()
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            logger.warning(
+                "Stopped after %s of %s.", f"{self.done:,}", counted(self.images, "image")
+            )
+
+    def advance(self, images: int) -> None:
+        """Count images as done."""
+        self.done += images
+        self.bar.advance(images)
+        now = time.monotonic()
+        if sys.stderr.isatty() or now - self.line_at < SECONDS_BETWEEN_LINES:
+            return
+        self.line_at = now
+        speed = (self.done - self.first) / (now - self.started)
+        logger.info(
+            "%s of %s images, %s/s, %s left",
+            f"{self.done:,}",
+            f"{self.images:,}",
+            rate(speed),
+            duration((self.images - self.done) / speed),
+        )

@@ -1,0 +1,84 @@
+"""Which rows to write, and which of them fail a script: `--where` and `--fail-on`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trainer.errors import ConfigError
+from trainer.prediction.row import Row
+from trainer.text.names import did_you_mean, listed, printable
+
+OUTCOMES = ("class", "unsure", "unknown", "error")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A condition on rows.
+
+    Attributes:
+        outcomes: verdicts to take, "error" among them; None takes all.
+        labels: classes to take; None takes all.
+    """
+
+    outcomes: tuple[str, ...] | None = None
+    labels: tuple[str, ...] | None = None
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether no row is left out."""
+        return self.outcomes is None and self.labels is None
+
+    def takes(self, row: Row) -> bool:
+        """Return whether a row fulfills the condition."""
+        if self.labels is not None:
+            return row.label in self.labels
+        return self.outcomes is None or row.outcome in self.outcomes
+
+    def check_labels(self, known: Sequence[str]) -> None:
+        """Check that the model has the classes.
+
+        Raises:
+            ConfigError: it lacks one.
+        """
+        for label in self.labels or ():
+            if label not in known:
+                raise ConfigError(
+                    f"--where label={printable(label)}: the model has no such class."
+                    f"{did_you_mean(label, known)} It has {listed(known)}."
+                )
+
+
+def read_condition(text: str | None) -> Selection:
+    """Return the selection that --where describes; None selects all.
+
+    Raises:
+        ConfigError: the text is no condition.
+    """
+    if text is None:
+        return Selection()
+    field, equals, value = text.partition("=")
+    if equals and value and field == "verdict":
+        return Selection(outcomes=read_outcomes("--where verdict=", value))
+    if equals and value and field == "label":
+        return Selection(labels=tuple(value.split(",")))
+    raise ConfigError(
+        f"--where takes verdict=… or label=…, not {printable(text)}. Examples: "
+        "--where verdict=unsure,unknown and --where label=Scratches."
+    )
+
+
+def read_outcomes(flag: str, text: str | None) -> tuple[str, ...]:
+    """Return the verdicts in a list with commas, none for None.
+
+    Raises:
+        ConfigError: one is no verdict.
+    """
+    words = tuple(text.split(",")) if text is not None else ()
+    unknown = [word for word in words if word not in OUTCOMES]
+    if unknown:
+        raise ConfigError(
+            f"{flag} takes {', '.join(OUTCOMES[:-1])} and {OUTCOMES[-1]}, not "
+            f"{listed(unknown)}.{did_you_mean(unknown[0], OUTCOMES)}"
+        )
+    return words
