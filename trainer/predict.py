@@ -46,7 +46,7 @@ class PredictConfig:
     report: File = None
     """Write a web page with all images, to filter and sort."""
     fail_on: Text = None
-    """End with exit code 1 if a verdict of this list occurs: class, unsure, unknown, error."""
+    """End with exit code 1 if a written row has such a verdict, as in unknown,error."""
     batch_size: int = 16
     """Images in one forward pass."""
 

@@ -59,6 +59,8 @@ class RowFile:
     def saved_rows(self) -> list[Row]:
         """Return the rows that an interrupted command wrote; a torn last one is cut off.
 
+        Call it before the file is opened, which adds a missing header.
+
         Raises:
             UserError: the file is none of this command, or of a model with other classes.
         """

@@ -142,14 +142,15 @@ def predict_files(
     copies = None
     if delivery.copy_to:
         copies = SortedCopies(delivery.copy_to, predictor.labels, link=delivery.link)
-    with RowFile(delivery.output, delivery.kind, predictor.labels, sys.stdout) as table:
-        saved = table.saved_rows() if resume else []
+    table = RowFile(delivery.output, delivery.kind, predictor.labels, sys.stdout)
+    saved = table.saved_rows() if resume else []
+    with table:
         done = _position(saved, files, delivery)
         by_path = {file.name: file for file in files[:done]}
         for row in saved:
             outcome.add(row, collect=delivery.report is not None)
             if copies:
-                copies.target(by_path[row.path], row)
+                copies.add(by_path[row.path], row, resumed=True)
         # Batches begin where they would have begun: their composition shows in the last digits.
         first = done // batch_size * batch_size
         with Progress(len(files), first) as progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -36,9 +37,9 @@ class SortedCopies:
             self._names[label] = self._free(name, name, "")
 
     def target(self, file: ImageFile, row: Row) -> Path:
-        """Return the path of the copy; call it once for each image, in order.
+        """Return the path of the copy; called once for each image, in order.
 
-        Names are given in order, so a resumed command finds the same ones.
+        The order decides the names, so a resumed command finds the same ones.
         """
         place = Path(FOLDERS[row.outcome])
         if row.label is not None and row.outcome in ("class", "unsure"):
@@ -46,10 +47,16 @@ class SortedCopies:
         place = place.joinpath(*(_safe(name) for name in file.place.split("/")))
         return self.folder / self._free(str(place), str(place.with_suffix("")), place.suffix)
 
-    def add(self, file: ImageFile, row: Row) -> None:
-        """Copy an image, whole or not at all; what can't be opened has no copy."""
+    def add(self, file: ImageFile, row: Row, *, resumed: bool = False) -> None:
+        """Copy an image, whole or not at all; what can't be opened has no copy.
+
+        Args:
+            file: the image.
+            row: its answer.
+            resumed: whether an interrupted command may have copied it already.
+        """
         target = self.target(file, row)
-        if not Path(file.path).is_file():
+        if (resumed and os.path.lexists(target)) or not Path(file.path).is_file():
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         with replaced_whole(target) as partial:

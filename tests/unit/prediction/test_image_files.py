@@ -42,7 +42,10 @@ def test_files_keep_their_order_and_come_once(
 def test_patterns_reach_into_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     touch(tmp_path, "coil1/top/1.png", "coil2/top/2.png", "coil2/side/3.png", "[x]/4.png")
-    assert [f.name for f in list_images(["coil*/top"], [])] == ["coil1/top/1.png", "coil2/top/2.png"]
+    assert [f.name for f in list_images(["coil*/top"], [])] == [
+        "coil1/top/1.png",
+        "coil2/top/2.png",
+    ]
     assert [f.name for f in list_images(["**/3.png"], [])] == ["coil2/side/3.png"]
     # A folder that exists is no pattern.
     assert [f.name for f in list_images(["[x]"], [])] == ["[x]/4.png"]

@@ -26,7 +26,7 @@ GOOD = Row.of(
     milliseconds=3.14159,
 )
 BAD = Row('line\nbreak,"quoted".png', error="It can't be read: the file is empty.", milliseconds=1)
-text = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
 
 @st.composite
@@ -104,7 +104,7 @@ def test_a_file_torn_at_any_byte_keeps_its_whole_rows(kind: Format, tmp_path: Pa
 def test_csv_holds_no_formula(tmp_path: Path) -> None:
     write(tmp_path / "out.csv", "csv", [GOOD, BAD], ["=B"])
     with (tmp_path / "out.csv").open(newline="") as file:
-        header, first, second = csv.reader(file)
+        header, first, _ = csv.reader(file)
     assert header[6] == "p(=B)"
     assert first[0] == "in/=1+1.png"
     evil = Row("=cmd|' /C calc'!A0.png", error="@SUM(1)")

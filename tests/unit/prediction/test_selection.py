@@ -39,9 +39,9 @@ def test_other_conditions_are_refused(text: str) -> None:
 
 
 def test_unknown_words_are_named_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="Rold.*Did you mean Rolled.*Pitted, Rolled"):
+    with pytest.raises(ConfigError, match=r"Rold.*Did you mean Rolled.*Pitted, Rolled"):
         read_condition("label=Rold").check_labels(["Pitted", "Rolled"])
-    with pytest.raises(ConfigError, match="--fail-on takes .* not unknwon.*Did you mean unknown"):
+    with pytest.raises(ConfigError, match=r"--fail-on takes .* not unknwon.*Did you mean unknown"):
         read_outcomes("--fail-on", "class,unknwon")
     assert read_outcomes("--fail-on", "unknown,error") == ("unknown", "error")
     assert read_outcomes("--fail-on", None) == ()

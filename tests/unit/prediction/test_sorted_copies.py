@@ -64,8 +64,9 @@ def test_files_of_one_name_are_numbered_and_a_resumed_command_finds_them(tmp_pat
     }
     assert content_below(tmp_path / "out") == expected
     again = SortedCopies(tmp_path / "out", LABELS, link=False)
-    again.target(files[0], row)
-    again.add(files[1], row)
+    (tmp_path / "out" / "accepted" / "Crazing" / "1 (2).png").unlink()
+    for file in files[:2]:
+        again.add(file, row, resumed=True)
     again.add(files[2], row)
     assert content_below(tmp_path / "out") == expected
 
