@@ -103,9 +103,9 @@ def test_the_pages_show_commands_of_all_kinds() -> None:
         "MODEL_ID=hf-hub:USER/strip-defects",
         f"MODEL_ID={MODEL}",
     }
-    assert sum(step.language == "python" for step in readme) == 3
+    assert sum(step.language == "python" for step in readme) == 2
     scripts = {word for step in HERE for word in step.text.split() if word.endswith(".py")}
-    assert {f"trainer/{name}.py" for name in ("train", "push", "inspect_data")} < scripts
+    assert {f"trainer/{name}.py" for name in ("train", "push", "predict", "inspect_data")} < scripts
     assert any(step.text.startswith("accelerate launch") for step in HERE)
     assert len({step.benchmark for step in steps() if step.benchmark}) >= 8
     assert sum(step.is_of_several_hosts for step in steps()) == 2

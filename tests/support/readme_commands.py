@@ -16,7 +16,10 @@ from trainer.synthetic.samples import write_samples
 
 REPOSITORY = Path(__file__).parents[2]
 # These build on the model that README's commands train and publish, in this order.
-FIRST_MODEL = ("README.md", "docs/guides/publish.md", "docs/guides/operate.md")
+FIRST_MODEL = (
+    "README.md",
+    *(f"docs/guides/{name}.md" for name in ("publish", "operate", "predict")),
+)
 # Where the pages tell readers to put photographs and weights: beside the clone.
 BESIDE = ("../data", "../weights")
 # Later flags win over earlier ones: the same commands, only cheaper.

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer import __version__, compare_splits, inspect_data, push, train
+from trainer import __version__, compare_splits, inspect_data, predict, push, train
 from trainer.cli.command import read_push_config, read_train_config, run_command
-from trainer.cli.flags import given_flags, read_flags
+from trainer.cli.flags import given_flags, read_flags, split_operands
 from trainer.cli.synonyms import SYNONYMS
 from trainer.config.settings import PushConfig, TrainConfig
 from trainer.errors import ConfigError
 from trainer.inspect_data import InspectConfig
+from trainer.predict import PredictConfig
 
 LONGEST_SENTENCE = 90
 COMMANDS = {
@@ -26,6 +27,7 @@ COMMANDS = {
     "push.py": (push.COMMAND, PushConfig()),
     "compare_splits.py": (compare_splits.COMMAND, TrainConfig()),
     "inspect_data.py": (inspect_data.COMMAND, InspectConfig()),
+    "predict.py": (predict.COMMAND, PredictConfig()),
 }
 TITLES = ("data", "network", "training", "decision", "test", "run")
 ROOT = Path(__file__).parents[3]
@@ -45,7 +47,7 @@ def sentences(kind: type[Any]) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("kind", [PushConfig, InspectConfig])
+@pytest.mark.parametrize("kind", [PushConfig, InspectConfig, PredictConfig])
 def test_each_option_has_one_short_sentence(kind: type[Any]) -> None:
     found = sentences(kind)
     assert len(found) > 7
@@ -67,15 +69,26 @@ def test_help_fits_80_columns_and_is_of_this_command(
     text = capsys.readouterr().out
     lines = text.splitlines()
     assert max(map(len, lines)) <= 80
-    assert lines[0] == f"usage: python trainer/{name} [-h] [OPTIONS]"
+    called = f"python trainer/{name} {command.operands}".rstrip()
+    assert lines[0] == f"usage: {called} [-h] [OPTIONS]"
     assert lines[2] == command.purpose
-    assert f"Example: python trainer/{name} --" in text
+    assert f"Example: python trainer/{name} {command.example.split()[0]}" in text
     others = {other.purpose for other, _ in COMMANDS.values()} - {command.purpose}
     assert not [purpose for purpose in others if purpose in text]
     assert "None" not in text
     titles = re.findall(r"^\W+ (?:(\w+) )?options \W+$", text, re.MULTILINE)
-    groups = {"push.py": ("publishing", *TITLES), "inspect_data.py": ()}
+    groups = {"push.py": ("publishing", *TITLES), "inspect_data.py": (), "predict.py": ()}
     assert titles == ["", *groups.get(name, TITLES)]
+
+
+def test_operands_stand_anywhere_between_the_options() -> None:
+    line = "a --model hf-hub:x/y b* --resume - --batch-size 3 --output=o.csv c --no-link d"
+    operands, rest = split_operands(line.split(), PredictConfig)
+    assert operands == ["a", "b*", "-", "c", "d"]
+    assert rest == (
+        ["--model", "hf-hub:x/y", "--resume", "--batch-size", "3", "--output=o.csv", "--no-link"]
+    )
+    assert given_flags(rest, PredictConfig)["--batch-size"] == "3"
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
