@@ -20,7 +20,7 @@ logger = logging.getLogger("trainer.predict")
 COMMAND = Command(
     "predict.py",
     "Predict images: files, folders, patterns, or - for a list on stdin.",
-    "coil7/ --model hf-hub:USER/NAME --output a.csv",
+    "coil7/ --model hf-hub:USER/NAME > coil7.csv",
     operands="IMAGES …",
 )
 # For scripts: the images were predicted, and --fail-on found one.
