@@ -30,7 +30,7 @@ from space.inference.attribution import Explainer, above_mean, stage_names
 from space.inference.predictor import Predictor, read_image
 from trainer.config.run_folder import PUBLISHED_DIR
 from trainer.data.voc_boxes import mask, match_class, read_boxes
-from trainer.evaluation.localization import HeatmapFit, compare, summarize
+from trainer.evaluation.checks.localization import HeatmapFit, compare, summarize
 from trainer.runtime import system
 
 # Maps a batch of one image and its class to a heatmap of any size, [1, 1, row, column].

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from model_card.schema.report import Report
 
@@ -137,9 +138,14 @@ def _objects(schema: type[BaseModel], seen: set[str] | None = None) -> Iterator[
         return
     seen.add(schema.__name__)
     yield schema
-    for field in schema.model_fields.values():
+    for _, field in _fields(schema):
         for held in _schemas_in(field.annotation):
             yield from _objects(held, seen)
+
+
+def _fields(schema: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
+    """Return the fields of a schema; those that older reports lack come last."""
+    return sorted(schema.model_fields.items(), key=lambda named: not named[1].is_required())
 
 
 def _schemas_in(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -152,7 +158,7 @@ def _schemas_in(annotation: Any) -> Iterator[type[BaseModel]]:
 def _object_section(schema: type[BaseModel]) -> str:
     purpose = inspect.cleandoc(schema.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
     rows = []
-    for name, field in schema.model_fields.items():
+    for name, field in _fields(schema):
         meaning = _cell(field.description or "")
         optional = "" if field.is_required() else " (optional)"
         rows.append(f"| `{name}` | {_type_name(field.annotation)}{optional} | {meaning} |")

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from model_card import formatting
 from model_card.front_matter import card_data
 from model_card.promises import missed_promises
+from model_card.schema.checks import Checks
 from model_card.schema.report import ClassResult, Report, TestResult
 
 CARD_FILE = "README.md"
@@ -75,7 +76,8 @@ def render_card(report: Report, repo_id: str | None = None, space_id: str | None
         .get_template(TEMPLATE_FILE)
         .render(
             **{part: getattr(report, part) for part in Report.model_fields if part != "figures"}
-            | _of_all_folds(report),
+            | _checks_of_all_folds(report),
+            checks=list(Checks.model_fields),
             figures={PurePosixPath(figure.file).stem: figure for figure in report.figures},
             splits={split.name: split for split in report.data.splits},
             missed=missed_promises(report),
@@ -105,10 +107,10 @@ def _rarest(report: Report) -> list[str]:
     return sorted(report.model.labels, key=lambda label: counts.get(label, 0))
 
 
-def _of_all_folds(report: Report) -> dict[str, Any]:
-    """Return localization and robustness: of all folds of a cross-validation, if there is one."""
+def _checks_of_all_folds(report: Report) -> dict[str, Any]:
+    """Return the facts of the checks: of all folds of a cross-validation, if there is one."""
     best = report.cross_validation or report
-    return {"localization": best.localization, "robustness": best.robustness}
+    return {name: getattr(best, name) for name in Checks.model_fields}
 
 
 @cache

@@ -13,10 +13,9 @@ from pydantic import Field, model_validator
 
 from model_card.metrics import METRICS, Metric
 from model_card.schema.base import Schema, Score
+from model_card.schema.checks import Checks
 from model_card.schema.checksums import file_checksum, published_files, seal, unseal
-from model_card.schema.localization import Localization
 from model_card.schema.reliability import Reliability
-from model_card.schema.robustness import Robustness
 
 __all__ = [
     "ClassResult",
@@ -310,7 +309,7 @@ class Fold(Schema):
     accuracy: Score
 
 
-class CrossValidation(Schema):
+class CrossValidation(Checks):
     """One recipe trained once per fold; each image is tested by a model that has not seen it."""
 
     folds: list[Fold] = Field(min_length=2)
@@ -320,8 +319,6 @@ class CrossValidation(Schema):
     reliability: Reliability | None = Field(
         None, description="of all folds; decision rules are fitted to the other folds"
     )
-    localization: Localization | None = Field(None, description="of all folds")
-    robustness: Robustness | None = Field(None, description="of all folds")
 
     @model_validator(mode="after")
     def _adds_up(self) -> CrossValidation:
@@ -343,7 +340,7 @@ def _described(facts: dict[str, Any]) -> list[Metric]:
     return [METRICS[name] for name in facts["test"].scores if name in METRICS]
 
 
-class Report(Schema):
+class Report(Checks):
     """All measured values of one trained model."""
 
     model: Model
@@ -365,10 +362,6 @@ class Report(Schema):
     reliability: Reliability | None = Field(
         None, description="None: published by an earlier version, without decision rules"
     )
-    localization: Localization | None = Field(
-        None, description="None: there are no boxes, or the network exposes no stages"
-    )
-    robustness: Robustness | None = Field(None, description="None: not tested")
     figures: list[Figure]
 
     @model_validator(mode="after")

@@ -1,1 +1,1 @@
-"""Evaluation of the published model: scores, reliability, robustness, heatmaps, folds."""
+"""Evaluation of the published model: scores, reliability, OOD images, folds."""

@@ -12,14 +12,14 @@ import datasets
 
 from model_card import card
 from model_card.figures import results
-from model_card.figures.explanations import write_robustness
 from model_card.figures.reliability import write_reliability_figures
 from model_card.schema.report import CrossValidation, Figure, Fold, Report
 from trainer.config.run_folder import PUBLISHED_DIR
 from trainer.config.settings import TrainConfig
 from trainer.data.sources import open_image
 from trainer.data.splits.dataset import Images
-from trainer.evaluation import localization, robustness, scores
+from trainer.evaluation import scores
+from trainer.evaluation.checks.post_training import draw_checks, join_checks
 from trainer.evaluation.folds import FoldOutcomes, fold_outcomes, measure_folds
 from trainer.monitoring.phases import PHASES
 from trainer.publishing.report import draw_samples
@@ -62,13 +62,11 @@ def publish(
         reports[0], folds[0], outcomes[0], config, partial, run_dir
     )
     shared = first.data.images_shared
-    drawn = results.write_fold_figures(joined, partial)
-    if joined.robustness:
-        write_robustness(joined.robustness, partial)
+    drawn = results.write_fold_figures(joined, partial) + draw_checks(joined, partial)
     pictured = _picture_mistakes(joined, tested, partial if shared else run_dir)
     _note_figures(fold_dirs[0], run_dir, [samples, *pictured], shared=shared)
     drawn += pictured if shared else []
-    changes = {"cross_validation": joined, "figures": first.figures + drawn}
+    changes = {"cross_validation": joined, "figures": _redrawn(first.figures, drawn)}
     first.model_copy(update=changes).write(partial)
     card.write_card(partial)
     partial.replace(run_dir / PUBLISHED_DIR)
@@ -97,8 +95,7 @@ def _join(
         accuracy_deviation=stdev(report.test.scores["accuracy"].value for report in reports),
         all_images=scores.score(tested, predictions, speed),
         reliability=measure_folds(outcomes, config),
-        localization=localization.join([r.localization for r in reports if r.localization]),
-        robustness=robustness.join([r.robustness for r in reports if r.robustness]),
+        **dict(join_checks(reports)),
     )
 
 
@@ -120,11 +117,15 @@ def _with_refitted_rules(
     )
     if report.data.images_shared:
         drawn.append(samples)
-    redrawn = {figure.file: figure for figure in drawn}
-    figures_now = [redrawn.pop(figure.file, figure) for figure in report.figures]
-    figures_now += redrawn.values()
-    changes = {"test": test, "reliability": reliability, "figures": figures_now}
+    figures = _redrawn(report.figures, drawn)
+    changes = {"test": test, "reliability": reliability, "figures": figures}
     return report.model_copy(update=changes), samples
+
+
+def _redrawn(figures: list[Figure], drawn: list[Figure]) -> list[Figure]:
+    """Return the figures with those that were drawn again in their places, and new ones last."""
+    again = {figure.file: figure for figure in drawn}
+    return [again.pop(figure.file, figure) for figure in figures] + list(again.values())
 
 
 def _note_figures(fold_dir: Path, run_dir: Path, redrawn: list[Figure], *, shared: bool) -> None:

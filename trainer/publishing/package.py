@@ -30,7 +30,7 @@ from trainer.decision.outputs import (
 )
 from trainer.decision.rules import fit_rules
 from trainer.evaluation import ood_images, scores
-from trainer.evaluation.explanations import run_checks
+from trainer.evaluation.checks.post_training import run_checks
 from trainer.evaluation.reliability import apply_decision, measure
 from trainer.fitting.loop import TrainingResult
 from trainer.model import export

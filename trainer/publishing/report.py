@@ -10,7 +10,7 @@ import torch
 from torchvision.transforms import v2
 
 from model_card.figures import results
-from model_card.figures.explanations import write_heatmaps, write_robustness
+from model_card.figures.explanations import write_heatmaps
 from model_card.figures.reliability import write_reliability_figures
 from model_card.schema import report
 from model_card.schema.reliability import Reliability
@@ -21,7 +21,7 @@ from trainer.data.sources import open_image
 from trainer.data.splits.dataset import Images
 from trainer.data.splits.leakage import leaking_files, overlapping, random_split_leakage
 from trainer.data.splits.overlap_groups import Surfaces
-from trainer.evaluation.explanations import PostTrainingChecks
+from trainer.evaluation.checks.post_training import PostTrainingChecks, draw_checks
 from trainer.evaluation.metrics.intervals import grouped_proportion
 from trainer.evaluation.sample_rows import choose_samples
 from trainer.fitting.loop import TrainingResult
@@ -97,8 +97,7 @@ def write_report(run: FinishedRun, folder: Path) -> None:
     epochs = _epochs(run.fit)
     drawn = results.write_report_figures(epochs, run.evaluation.test, folder)
     drawn += write_reliability_figures(run.evaluation.reliability, folder)
-    if run.checks.robustness:
-        drawn.append(write_robustness(run.checks.robustness, folder))
+    drawn += draw_checks(run.checks.facts, folder)
     place = folder if run.images_shared else run_dir
     with_images = _write_image_figures(run, predictions, place)
     note_figures(with_images, run_dir)
@@ -115,9 +114,8 @@ def write_report(run: FinishedRun, folder: Path) -> None:
         unseen_test=_unseen_test(run.images, predictions),
         cross_validation=None,
         reliability=run.evaluation.reliability,
-        localization=run.checks.localization,
-        robustness=run.checks.robustness,
         figures=drawn,
+        **dict(run.checks.facts),
     ).write(folder)
 
 

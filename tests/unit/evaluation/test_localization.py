@@ -15,8 +15,8 @@ from space.inference.attribution import Explainer, colored
 from space.inference.decision import Prediction
 from trainer.data.voc_boxes import Box, choose_boxes, mask, own_boxes
 from trainer.errors import DataError
-from trainer.evaluation.explanations import _explain_some
-from trainer.evaluation.localization import (
+from trainer.evaluation.checks.explanations import explain_some
+from trainer.evaluation.checks.localization import (
     HeatmapFit,
     compare,
     join,
@@ -77,7 +77,6 @@ def test_folds_joined_are_all_images_together() -> None:
     ]
     joined = join([summarize(parts[:1], ["a", "b"]), summarize(parts[1:], ["a", "b"])])
     whole = summarize(parts, ["a", "b"])
-    assert joined is not None
     for mine, theirs in zip(joined.classes, whole.classes, strict=True):
         assert (mine.label, mine.images, mine.pointing) == (
             theirs.label,
@@ -86,7 +85,6 @@ def test_folds_joined_are_all_images_together() -> None:
         )
         assert mine.energy_lift == pytest.approx(theirs.energy_lift)
         assert mine.pointing_lift == pytest.approx(theirs.pointing_lift)
-    assert join([]) is None
 
 
 def part(*rows: tuple[str, int]) -> datasets.Dataset:
@@ -170,7 +168,7 @@ def test_the_class_that_was_named_is_explained(tmp_path: Path) -> None:
     truth, named = [0, 1, 2, 3], [0, 3, 2, 1]
     predictions = [Prediction({label: float(label == NAMES[n]) for label in NAMES}) for n in named]
     explainer = cast(Explainer, Marking())
-    found = _explain_some(explainer, pictures(tmp_path, truth), predictions)
+    found = explain_some(explainer, pictures(tmp_path, truth), predictions)
     rows = [int(np.asarray(one.image)[0, 0, 0]) for one in found]
     # The mistakes first.
     assert rows == [1, 3, 0, 2]

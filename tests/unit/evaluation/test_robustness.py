@@ -23,7 +23,7 @@ from tests.support.published_folder import write_published_folder
 from tests.support.reports import example_report
 from trainer.config.groups import DataConfig
 from trainer.data.sources import find_images
-from trainer.evaluation.robustness import choose_rows, join, measure_robustness
+from trainer.evaluation.checks.robustness import choose_rows, join, measure_robustness
 from trainer.inputs.corruptions import COMBINED, CORRUPTIONS, Corruption
 from trainer.synthetic.samples import write_samples
 
@@ -96,7 +96,7 @@ def test_a_further_corruption_takes_its_row_alone(
 ) -> None:
     """What docs/architecture.md says: one file, and report, card and figure have it."""
     haze = Corruption("Haze", "% white", (10, 20, 30, 40, 50), lambda x, white, _: x + white / 100)
-    monkeypatch.setattr("trainer.evaluation.robustness.CORRUPTIONS", (haze, COMBINED))
+    monkeypatch.setattr("trainer.evaluation.checks.robustness.CORRUPTIONS", (haze, COMBINED))
     write_published_folder(tmp_path / "model")
     found = measure_robustness(Blind(tmp_path / "model"), test_part, most_images=2, seed=3)
     assert [step.severity for step in found.kinds[0].steps] == list(haze.severities)
@@ -159,13 +159,11 @@ def graded(images: int, start: int) -> Robustness:
 
 def test_folds_joined_are_all_images_together() -> None:
     joined = join([graded(200, start=30), graded(300, start=70)])
-    assert joined is not None
     assert joined.images == 500
     assert joined.clean == share(100, 500)
     cells = [step for kind in joined.kinds for step in kind.steps]
     assert [cell.accuracy for cell in cells] == [share(100 + 2 * n, 500) for n in range(55)]
     assert [cell.unnoticed for cell in cells] == [share(98 + 2 * n, 500) for n in range(55)]
-    assert join([]) is None
 
 
 def test_the_figure_shows_every_number_in_its_place() -> None:

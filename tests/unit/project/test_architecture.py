@@ -62,6 +62,14 @@ def test_a_metric_costs_the_files_that_name_one() -> None:
     assert files_that_say("specificity") == set(files) | earlier
 
 
+def test_a_section_with_facts_of_its_own_costs_the_files_that_name_one() -> None:
+    _, files = costs()["a card section, with facts of its own"]
+    naming = files_that_say("localization")
+    # Its facts have a module of their own; earlier versions spelled them in British English.
+    beside = {"model_card/schema/localization.py", "space/inference/migration.py"}
+    assert naming - beside == {file.replace("NAME", "localization") for file in files}
+
+
 def test_a_corruption_costs_the_file_that_names_one() -> None:
     _, files = costs()["a corruption"]
     assert files_that_say("Dead pixels") == set(files)

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import datasets
 import numpy as np
 import pytest
 from huggingface_hub import ModelCard
+from jinja2 import ChoiceLoader, DictLoader
 
+from model_card import card as cards
 from model_card.card import render_card, write_card
 from model_card.metrics import METRICS, WILSON, Metric
-from model_card.schema.report import Report
+from model_card.schema.base import Schema
+from model_card.schema.checks import Checks
+from model_card.schema.report import Figure, Report
 from space.inference.decision import Prediction
 from space.model_report import read_report
 from space.ui import page
 from tests.support.reports import example_report
+from trainer.config.groups import ChecksConfig
+from trainer.evaluation.checks import post_training
+from trainer.evaluation.checks.check import Check, CheckedModel
 from trainer.evaluation.metrics import definitions
 from trainer.evaluation.metrics.intervals import proportion
 from trainer.evaluation.scores import score
@@ -102,3 +110,82 @@ def test_a_report_without_the_new_metric_is_shown_without_it(
     assert render_card(Report.model_validate(content)) == card
     del content["metrics"]
     assert render_card(Report.model_validate(content)) == card
+
+
+class Sharpness(Schema):
+    """Facts of a check."""
+
+    images: int
+    sharp: int
+
+
+class MoreChecks(Checks):
+    """`Checks` with one more field."""
+
+    sharpness: Sharpness | None = None
+
+
+class MoreFacts(MoreChecks, Report):
+    """A report with the facts of one more check."""
+
+
+def draw_sharpness(facts: Sharpness, folder: Path) -> Figure:
+    (folder / "sharpness.png").write_text(str(facts.sharp))
+    return Figure(file="sharpness.png", title="Sharpness", alt=f"{facts.sharp} are sharp")
+
+
+@pytest.fixture
+def with_sharpness(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Add a check and its section: a field, an entry of the table, a measurement, a template."""
+
+    def measure(model: CheckedModel) -> Sharpness | None:
+        return Sharpness(images=len(model.test), sharp=model.seed)
+
+    def join(folds: list[Sharpness]) -> Sharpness:
+        return Sharpness(images=sum(f.images for f in folds), sharp=sum(f.sharp for f in folds))
+
+    monkeypatch.setattr(cards, "Checks", MoreChecks)
+    monkeypatch.setattr(post_training, "Checks", MoreChecks)
+    check: Check[Any] = Check(measure, cast(Any, join), draw_sharpness)
+    monkeypatch.setitem(post_training.CHECKS, "sharpness", check)
+    template = (
+        "### Sharpness\n\n{{ sharpness.sharp }} of {{ sharpness.images|counted('test image') }}\n"
+    )
+    environment = cards._environment()
+    own = DictLoader({"sharpness.md.jinja": "{% if sharpness %}\n" + template + "{% endif %}\n"})
+    monkeypatch.setattr(environment, "loader", ChoiceLoader([own, cast(Any, environment.loader)]))
+
+
+@pytest.mark.usefixtures("with_sharpness")
+def test_a_section_with_facts_of_its_own_reaches_the_card(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(post_training, "make_explainer", lambda predictor: None)
+    split, predictions = classified()
+    checks = post_training.run_checks(
+        cast(Any, None), split, predictions, ChecksConfig(robustness_images=0), 7, {}
+    )
+    assert dict(checks.facts) == {
+        "robustness": None,
+        "localization": None,
+        "sharpness": Sharpness(images=16, sharp=7),
+    }
+    other = MoreChecks(sharpness=Sharpness(images=20, sharp=11))
+    joined = post_training.join_checks([checks.facts, other, MoreChecks()])
+    assert joined == MoreChecks(sharpness=Sharpness(images=36, sharp=18))
+    [figure] = post_training.draw_checks(joined, tmp_path)
+    assert figure.alt == "18 are sharp"
+    assert (tmp_path / "sharpness.png").read_text() == "18"
+
+    plain = render_card(MoreFacts.model_validate(dict(example_report())))
+    report = MoreFacts.model_validate(dict(example_report()) | dict(joined))
+    card = render_card(report)
+    assert "### Sharpness\n\n18 of 36 test images\n" in card
+    assert card.index("### Accuracy") < card.index("### Sharpness") < card.index("## Training")
+    assert card.replace("### Sharpness\n\n18 of 36 test images\n", "") == plain
+
+
+def test_each_check_has_a_field_and_a_template() -> None:
+    assert list(post_training.CHECKS) == list(Checks.model_fields)
+    templates = set(cards._environment().list_templates())
+    assert {f"{name}.md.jinja" for name in Checks.model_fields} <= templates

@@ -41,6 +41,7 @@ ROOMS = {
         "trainer.model",
         "trainer.decision",
         "trainer.evaluation",
+        "trainer.evaluation.checks",
         "trainer.fitting",
         "trainer.publishing",
         "trainer.publishing.hub",

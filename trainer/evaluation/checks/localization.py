@@ -20,6 +20,7 @@ from model_card.schema.localization import ClassLocalization, Localization
 from space.inference.attribution import METHOD, Explainer
 from trainer.data.sources import open_image
 from trainer.data.voc_boxes import mask, own_boxes, read_boxes
+from trainer.evaluation.checks.check import Check, CheckedModel
 from trainer.evaluation.metrics.intervals import proportion
 
 logger = logging.getLogger(__name__)
@@ -107,10 +108,8 @@ def summarize(fits: Sequence[HeatmapFit], labels: Sequence[str]) -> Localization
     return Localization(method=METHOD, images=len(fits), classes=classes)
 
 
-def join(folds: Sequence[Localization]) -> Localization | None:
-    """Pool the folds of a cross-validation; None without any."""
-    if not folds:
-        return None
+def join(folds: Sequence[Localization]) -> Localization:
+    """Pool the folds of a cross-validation."""
     by_label: dict[str, list[ClassLocalization]] = {}
     for fold in folds:
         for facts in fold.classes:
@@ -137,3 +136,12 @@ def _pooled(label: str, folds: Sequence[ClassLocalization]) -> ClassLocalization
         pointing=pointing,
         pointing_lift=pointing.value / area,
     )
+
+
+def _measure(model: CheckedModel) -> Localization | None:
+    if model.explainer is None or not model.boxes:
+        return None
+    return measure_localization(model.explainer, model.test, model.boxes)
+
+
+CHECK = Check(_measure, join)

@@ -13,12 +13,14 @@ from timm.data import resolve_model_data_config
 from torchvision.transforms import v2
 from tqdm import tqdm
 
+from model_card.figures.explanations import write_robustness
 from model_card.schema.base import Score
 from model_card.schema.robustness import CorruptionResult, Robustness, Step
 from space.inference.predictor import Predictor
 from space.inference.tiling import scaled_size
 from trainer.data.sources import open_image
 from trainer.decision.outputs import BATCH_SIZE
+from trainer.evaluation.checks.check import Check, CheckedModel
 from trainer.evaluation.metrics.intervals import proportion
 from trainer.inputs.augment import plain_transform
 from trainer.inputs.corruptions import CORRUPTIONS, Corruption, to_bytes
@@ -120,10 +122,8 @@ def _score(
     return proportion(sum(correct), len(truth)), proportion(sum(unnoticed), len(truth))
 
 
-def join(folds: Sequence[Robustness]) -> Robustness | None:
-    """Pool the folds of a cross-validation; None without any."""
-    if not folds:
-        return None
+def join(folds: Sequence[Robustness]) -> Robustness:
+    """Pool the folds of a cross-validation."""
     images = sum(fold.images for fold in folds)
 
     def pooled(scores: Sequence[Score]) -> Score:
@@ -154,3 +154,11 @@ def join(folds: Sequence[Robustness]) -> Robustness | None:
         clean_unnoticed=pooled([fold.clean_unnoticed for fold in folds]),
         kinds=kinds,
     )
+
+
+def _measure(model: CheckedModel) -> Robustness | None:
+    most = model.settings.robustness_images
+    return measure_robustness(model.predictor, model.test, most, model.seed) if most else None
+
+
+CHECK = Check(_measure, join, write_robustness)
