@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, Field
 
@@ -74,7 +74,7 @@ class TestResult(BaseModel):
 class Data(BaseModel):
     """The source of the images."""
 
-    kind: Literal["folder", "hub", "drawn"]
+    kind: Words
 
 
 class Agreement(BaseModel):

@@ -168,7 +168,11 @@ class Data(Schema):
     """Source of the images and their splits."""
 
     source: str = Field(description="name of the folder, or id of the dataset on the Hub")
-    kind: Literal["folder", "hub", "drawn"]
+    kind: str = Field(description="folder, hub, drawn, or a kind that was added later")
+    origin: str = Field(
+        default_factory=lambda facts: f"The images come from {facts['source']}.",
+        description="sentence on where the images come from",
+    )
     streamed_images: int | None = Field(
         gt=0, description="largest number of images read of each split; None: all"
     )

@@ -50,6 +50,8 @@ def test_folds_are_tested_together(images: Path, tmp_path: Path) -> None:
     assert "### Heatmaps" in card
     assert "12 test images of 48" in card
     assert (folder / "figures/robustness.png").is_file()
+    [figure] = [figure for figure in report.figures if figure.file == "figures/robustness.png"]
+    assert figure.alt.startswith("Accuracy on 12 test images")
     # Photographs stay at home.
     assert not (folder / "figures/heatmaps.png").exists()
     assert (tmp_path / "run/fold-1/figures/heatmaps.png").is_file()

@@ -237,7 +237,7 @@ def test_a_streamed_dataset_is_trained_on_and_named(
     assert images["test"] == 6
     assert (facts.kind, facts.source, facts.streamed_images) == ("hub", "ada/steel", 14)
     card = (tmp_path / "run/published/README.md").read_text()
-    assert "of which no more than 14 images of each split were read" in card
+    assert "No more than 14 images of each split were read." in card
 
 
 def test_a_stream_that_breaks_is_explained(hub: LoopbackHub, as_files: object) -> None:

@@ -94,6 +94,7 @@ def example_data(
     parts: dict[str, object] = {
         "source": "strip-photographs",
         "kind": "folder",
+        "origin": "The images come from a folder named strip-photographs.",
         "streamed_images": None,
         "splits": [
             split("train", [173] * len(labels), "what the other two parts left"),

@@ -16,7 +16,7 @@ import logging
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,7 +60,8 @@ class Collection:
 
     Attributes:
         source: name of the folder, or the Hub id.
-        folder: None for a dataset of the Hub.
+        origin: sentence on where the images come from, for the card.
+        folder: None if the images are not in one.
         splits: as the data have them; all images are in `train` if there are none.
         depth: bits of the samples of all splits.
         unusable: files that can't be used, and why.
@@ -71,6 +72,7 @@ class Collection:
 
     source: str
     kind: SourceKind
+    origin: str
     folder: Path | None
     splits: DatasetDict
     depth: BitDepth
@@ -92,6 +94,7 @@ class FoundImages:
     Attributes:
         splits: `train`, and `validation` and `test` if the data have them.
         source: name of the folder, or the Hub id.
+        origin: as in `Collection`.
         skipped: files that were left out, and why.
         boxes: as in `Collection`.
     """
@@ -99,6 +102,7 @@ class FoundImages:
     splits: DatasetDict
     source: str
     kind: SourceKind
+    origin: str
     skipped: list[SkippedImage]
     boxes: dict[str, Path]
 
@@ -117,7 +121,7 @@ def find_images(config: DataConfig) -> FoundImages:
     if mixture := found.depth.mixture():
         logger.warning("WARNING: %s", mixture)
     parts, skipped = _decoded(found, skip=config.skip_bad_images)
-    return FoundImages(parts, found.source, found.kind, skipped, found.boxes)
+    return FoundImages(parts, found.source, found.kind, found.origin, skipped, found.boxes)
 
 
 def collect_images(config: DataConfig) -> Collection:
@@ -130,20 +134,43 @@ def collect_images(config: DataConfig) -> Collection:
     if kind == "drawn":
         draw_images()
     PHASES.start("check")
-    if kind == "hub":
-        parts = load_from_hub(
-            source,
-            config.stream_images,
-            image_column=config.image_column,
-            label_column=config.label_column,
-        )
-        found = Collection(source, kind, None, *_with_depth(parts))
-        datasets.disable_progress_bars()
-        found.problems += name_problems(found.labels)
-        if len(found.labels) == 1:
-            found.problems.append(one_class(source, found.labels))
-        return found
+    return READERS[kind](source, config)
+
+
+def _read_hub(source: str, config: DataConfig) -> Collection:
+    parts = load_from_hub(
+        source,
+        config.stream_images,
+        image_column=config.image_column,
+        label_column=config.label_column,
+    )
     # The library's progress bars are for downloads; everything else has our own bar.
+    datasets.disable_progress_bars()
+    return collected(source, "hub", "The images come from a dataset on the Hub.", parts)
+
+
+def collected(source: str, kind: SourceKind, origin: str, splits: DatasetDict) -> Collection:
+    """Return the images of a source that is no folder: find their bit depth, check their classes.
+
+    Args:
+        source: its name.
+        kind: of the source.
+        origin: as in `Collection`.
+        splits: `train`, perhaps `validation` and `test`, with the columns `image`, `label`, `file`.
+    """
+    found = Collection(source, kind, origin, None, *_with_depth(splits))
+    found.problems += name_problems(found.labels)
+    if len(found.labels) == 1:
+        found.problems.append(one_class(source, found.labels))
+    return found
+
+
+def _read_drawn(source: str, config: DataConfig) -> Collection:
+    origin = "The images were drawn by a program, class by class; none is a photograph."
+    return replace(_read_folder(source, config), kind="drawn", origin=origin)
+
+
+def _read_folder(source: str, config: DataConfig) -> Collection:
     datasets.disable_progress_bars()
     root, scan = scan_source(source, config)
     if not scan.images and (scan.problems or not scan.classes):
@@ -156,9 +183,11 @@ def collect_images(config: DataConfig) -> Collection:
         }
     )
     parts, depth = _with_depth(parts)
+    name = as_text(root.name)
     return Collection(
-        source=as_text(root.name),
-        kind=kind,
+        source=name,
+        kind="folder",
+        origin=f"The images come from a folder named {name}.",
         folder=root,
         splits=parts,
         depth=depth,
@@ -167,6 +196,14 @@ def collect_images(config: DataConfig) -> Collection:
         notes=scan.notes,
         boxes={images: Path(folder) for images, folder in scan.boxes.items()},
     )
+
+
+# Each lists the images of a source, as `--data-dir` names it.
+READERS: dict[SourceKind, Callable[[str, DataConfig], Collection]] = {
+    "folder": _read_folder,
+    "hub": _read_hub,
+    "drawn": _read_drawn,
+}
 
 
 def _with_depth(parts: DatasetDict) -> tuple[DatasetDict, BitDepth]:

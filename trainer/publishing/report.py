@@ -163,6 +163,7 @@ def _data_facts(run: FinishedRun) -> report.Data:
     return report.Data(
         source=images.source,
         kind=images.kind,
+        origin=images.origin,
         streamed_images=run.config.data.stream_images or None,
         splits=splits,
         seed=run.config.run.seed,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 from jinja2 import ChoiceLoader, DictLoader
+from PIL import Image
 
 from model_card import card as cards
 from model_card.card import render_card, write_card
@@ -20,8 +21,11 @@ from model_card.schema.report import Figure, Report
 from space.inference.decision import Prediction
 from space.model_report import read_report
 from space.ui import page
-from tests.support.reports import example_report
-from trainer.config.groups import ChecksConfig
+from tests.support.reports import example_data, example_report
+from trainer.config.groups import ChecksConfig, DataConfig, RunConfig
+from trainer.config.settings import TrainConfig
+from trainer.data import sources
+from trainer.data.splits.dataset import prepare_images
 from trainer.evaluation.checks import post_training
 from trainer.evaluation.checks.check import Check, CheckedModel
 from trainer.evaluation.metrics import definitions
@@ -189,3 +193,45 @@ def test_each_check_has_a_field_and_a_template() -> None:
     assert list(post_training.CHECKS) == list(Checks.model_fields)
     templates = set(cards._environment().list_templates())
     assert {f"{name}.md.jinja" for name in Checks.model_fields} <= templates
+
+
+def test_a_data_source_reaches_training_report_card_and_page(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kind, origin = cast(Any, "tape"), "The images come from the tape A|7 in the cellar."
+    pixels = [Image.new("L", (8, 8), gray) for gray in range(0, 240, 10)]
+    for gray, image in enumerate(pixels):
+        image.save(tmp_path / f"{gray}.png")
+
+    def read(source: str, config: DataConfig) -> sources.Collection:
+        rows = datasets.Dataset.from_dict(
+            {
+                "image": [str(tmp_path / f"{n}.png") for n in range(24)],
+                "label": [n % 2 for n in range(24)],
+                "file": [f"{n}.png" for n in range(24)],
+            },
+            features=datasets.Features(
+                image=datasets.Image(decode=False),
+                label=datasets.ClassLabel(names=LABELS),
+                file=datasets.Value("string"),
+            ),
+        )
+        parts = datasets.DatasetDict(train=rows)
+        return sources.collected(source, kind, origin, parts)
+
+    monkeypatch.setattr(sources, "find_source", lambda config: ("A|7", kind))
+    monkeypatch.setitem(sources.READERS, kind, read)
+    config = TrainConfig(
+        data=DataConfig(data_dir="A|7", random_split=True), run=RunConfig(cache_dir=tmp_path)
+    )
+    [images] = prepare_images(config, None)
+    assert (images.kind, images.origin, images.source) == (kind, origin, "A|7")
+    assert sum(map(len, images.splits.values())) == 24
+
+    data = example_data(kind=images.kind, origin=images.origin, source=images.source)
+    example_report(data=data).write(tmp_path)
+    card = render_card(Report.read(tmp_path))
+    assert "### Data\n\nThe images come from the tape A&#124;7 in the cellar.\n" in card
+    shown = read_report(tmp_path)
+    assert shown is not None
+    assert not shown.drawn

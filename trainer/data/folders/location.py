@@ -30,7 +30,7 @@ def find_source(config: DataConfig) -> tuple[str, SourceKind]:
         raise DataError("--stream-images must be at least 0.")
     if config.stream_images and kind != "hub":
         raise DataError(
-            f"--stream-images is for datasets on the Hub, and {printable(source)} is a folder. "
+            f"--stream-images is for datasets on the Hub, and {printable(source)} is none. "
             "Leave it out."
         )
     return source, kind

@@ -35,6 +35,7 @@ class Images:
         surfaces: images that show the same surface; None for drawings, which never do.
         contents: SHA-256 of each file, by name.
         source: name of the folder, or the Hub id.
+        origin: sentence on where the images come from.
         boxes: folders of boxes, as `trainer.data.voc_boxes.read_boxes` takes them.
     """
 
@@ -45,6 +46,7 @@ class Images:
     contents: dict[str, str]
     source: str
     kind: SourceKind
+    origin: str
     skipped: list[SkippedImage]
     boxes: dict[str, Path]
 
@@ -111,6 +113,7 @@ def prepare_images(config: TrainConfig, run_dir: Path | None) -> list[Images]:
             contents=contents,
             source=found.source,
             kind=found.kind,
+            origin=found.origin,
             skipped=found.skipped,
             boxes=boxes,
         )
