@@ -84,15 +84,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     (folder / "work").mkdir()
     app = copy_space(folder / "copy")
     outside = Listener()
-    proxies = {
+    variables: Any = {
         name: outside.url
         for scheme in ("http", "https", "all")
         for name in (f"{scheme}_proxy", f"{scheme}_proxy".upper())
     }
-    outside_allowed = {"HF_HUB_DISABLE_TELEMETRY": "0", "HF_ENDPOINT": "http://hub.invalid"}
-    with running_space(
-        app, f"local-dir:{folder / 'model'}", folder / "work", **proxies, **outside_allowed
-    ) as url:
+    variables |= {"HF_HUB_DISABLE_TELEMETRY": "0", "HF_ENDPOINT": "http://hub.invalid"}
+    model_id = f"local-dir:{folder / 'model'}"
+    with running_space(app, model_id, folder / "work", **variables) as url:
         served = Served(url, folder / "model", folder / "work", outside)
         yield served
         served.client.close()
@@ -293,7 +292,8 @@ def test_a_signal_ends_the_server_and_deletes_its_uploads(
     write_published_folder(tmp_path / "model")
     noise(1).save(tmp_path / "photo.png")
     app = copy_space(tmp_path / "copy")
-    with running_process(app, f"local-dir:{tmp_path / 'model'}", tmp_path) as (url, process):
+    model_id = f"local-dir:{tmp_path / 'model'}"
+    with running_process(app, model_id, tmp_path, warm=True) as (url, process):
         files = {"files": ("photo.png", (tmp_path / "photo.png").read_bytes())}
         [name] = httpx.post(f"{url}/gradio_api/upload", files=files).json()
         assert Path(name).is_file()
@@ -334,7 +334,7 @@ def test_a_published_space_reads_its_models_name_from_its_file(
     hub.put("model", "ada/steel", files | {"pytorch_model.bin": b"pickled"})
     app = copy_space(tmp_path / "copy")
     (app.parent / "model_id.txt").write_text("hf-hub:ada/steel\n")
-    with running_space(app, "", tmp_path) as url:
+    with running_space(app, "", tmp_path, warm=True) as url:
         page = httpx.get(f"{url}/config").text
     assert f"{hub.url}/ada/steel" in page
     assert "98.6" in page

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 
 import space
+from tests.support.warm_process import WarmProcess
 from trainer.publishing.hub import upload
 
 SPACE_FOLDER = Path(space.__path__[0])
@@ -37,7 +38,9 @@ def space_environment(**changes: str) -> dict[str, str]:
 
 
 @contextmanager
-def running_space(app: Path, model_id: str, folder: Path, **environment: str) -> Iterator[str]:
+def running_space(
+    app: Path, model_id: str, folder: Path, *, warm: bool = False, **environment: str
+) -> Iterator[str]:
     """Run `app` until the block ends.
 
     Args:
@@ -45,19 +48,21 @@ def running_space(app: Path, model_id: str, folder: Path, **environment: str) ->
         model_id: what to serve.
         folder: an existing folder, which becomes the working directory; uploads and the log
             (`space.log`) go there.
+        warm: whether it comes from a process that has imported torch and gradio; then the names
+            of the Hub are this process's.
         environment: variables to set beside the usual ones.
 
     Yields:
         The address of the page.
     """
-    with running_process(app, model_id, folder, **environment) as (url, _):
+    with running_process(app, model_id, folder, warm=warm, **environment) as (url, _):
         yield url
 
 
 @contextmanager
 def running_process(
-    app: Path, model_id: str, folder: Path, **environment: str
-) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    app: Path, model_id: str, folder: Path, *, warm: bool = False, **environment: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes] | WarmProcess]]:
     """Run `app` like `running_space`; yield the address of the page and the process."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -68,14 +73,18 @@ def running_process(
         **environment,
     )
     log = folder / "space.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, app],
-            cwd=folder,
-            env=variables,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+    process: subprocess.Popen[bytes] | WarmProcess
+    if warm:
+        process = WarmProcess([str(app)], folder, environment=variables, log=log)
+    else:
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, app],
+                cwd=folder,
+                env=variables,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
     try:
         _wait_until_it_answers(process, url, log)
         yield url, process
@@ -92,7 +101,9 @@ def free_port() -> int:
         return port
 
 
-def _wait_until_it_answers(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def _wait_until_it_answers(
+    process: subprocess.Popen[bytes] | WarmProcess, url: str, log: Path
+) -> None:
     deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline:
         if process.poll() is not None:

@@ -1,7 +1,7 @@
 """Commands in processes of their own that need not import torch first.
 
-A server that has imported it forks for each command. Such a process is killed, stopped and short of
-disk as one that a shell starts is, six seconds of computing earlier.
+A server that has imported it, and gradio, forks for each command. Such a process is killed, stopped
+and short of disk as one that a shell starts is, six seconds of computing earlier.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TextIO
 
 # For the server, which imports this module before it forks.
+import gradio  # noqa: F401
+
 import trainer.cli.summary
 import trainer.run  # noqa: F401
 from tests.support.small_pictures import small_pictures
@@ -40,6 +42,7 @@ class WarmProcess:
         cwd: Path | None = None,
         *,
         environment: dict[str, str] | None = None,
+        log: Path | None = None,
         largest_file: int = -1,
         draw_figures: bool = False,
     ) -> None:
@@ -49,13 +52,14 @@ class WarmProcess:
             words: path of the script, and its arguments.
             cwd: working directory.
             environment: variables to set beside those of this process.
+            log: a file for what it prints and for its messages.
             largest_file: what it may write into one file, in bytes.
             draw_figures: whether each figure is more than a pixel.
         """
         output, its_output = _SERVER.Pipe(duplex=False)
         errors, its_errors = _SERVER.Pipe(duplex=False)
         variables = os.environ | (environment or {})
-        arguments = (words, cwd or Path.cwd(), variables, its_output, its_errors)
+        arguments = (words, cwd or Path.cwd(), variables, its_output, its_errors, log)
         self._process = _SERVER.Process(target=_run, args=(*arguments, largest_file, draw_figures))
         self._process.start()
         for end in (its_output, its_errors):
@@ -72,6 +76,19 @@ class WarmProcess:
 
     def kill(self) -> None:
         self._process.kill()
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Wait until it ends; return its exit code."""
+        self._process.join(timeout)
+        self.stdout.close()
+        self.stderr.close()
+        return self.returncode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """Wait until it ends; return what was not read yet of stdout and stderr."""
@@ -93,6 +110,7 @@ def _run(
     environment: dict[str, str],
     output: Connection,
     errors: Connection,
+    log: Path | None,
     largest_file: int,
     draw_figures: bool,
 ) -> None:
@@ -100,6 +118,10 @@ def _run(
     for pipe, number in ((output, 1), (errors, 2)):
         os.dup2(pipe.fileno(), number)
         pipe.close()
+    if log is not None:
+        with log.open("wb") as opened:
+            os.dup2(opened.fileno(), 1)
+            os.dup2(opened.fileno(), 2)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
