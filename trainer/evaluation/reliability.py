@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
+from sklearn.metrics import brier_score_loss
 
 from model_card.schema.base import Score
 from model_card.schema.reliability import (
@@ -145,7 +146,9 @@ def _agreement(probabilities: Array, truth: Labels) -> Agreement:
         ece=temperature.calibration_error(confidence, right),
         adaptive_ece=temperature.adaptive_calibration_error(confidence, right),
         ece_by_chance=temperature.chance_calibration_error(confidence),
-        brier=temperature.brier_score(probabilities, truth),
+        brier=brier_score_loss(
+            truth, probabilities, labels=range(probabilities.shape[1]), scale_by_half=False
+        ),
         negative_log_likelihood=temperature.negative_log_likelihood(probabilities, truth),
         bins=[ReliabilityBin(**asdict(b)) for b in bins],
     )

@@ -11,7 +11,6 @@ from scipy.special import softmax
 from trainer.decision.temperature import (
     PRIOR_DEVIATION,
     adaptive_calibration_error,
-    brier_score,
     calibration_error,
     chance_calibration_error,
     fit_temperature,
@@ -57,16 +56,13 @@ def test_bins_hold_each_image_once_and_close_on_the_right() -> None:
     assert (found[0].confidence, found[0].accuracy) == pytest.approx((1 / 30, 0.5))
 
 
-def test_brier_score_by_hand() -> None:
-    probabilities = np.array([[0.7, 0.2, 0.1], [0.0, 0.0, 1.0]])
-    # (0.3² + 0.2² + 0.1²) and, certain and wrong, 1² + 1².
-    assert brier_score(probabilities, np.array([0, 1])) == pytest.approx((0.14 + 2) / 2)
-
-
 def test_negative_log_likelihood_by_hand() -> None:
     probabilities = np.array([[0.5, 0.5], [0.25, 0.75]])
     expected = (np.log(2) + np.log(4)) / 2
     assert negative_log_likelihood(probabilities, np.array([1, 0])) == pytest.approx(expected)
+    # Neither infinite nor cut off at the rounding error of 1.
+    far = np.array([[1.0, 1e-100]])
+    assert negative_log_likelihood(far, np.array([1])) == pytest.approx(100 * np.log(10))
     assert np.isfinite(negative_log_likelihood(np.array([[1.0, 0.0]]), np.array([1])))
 
 

@@ -69,6 +69,8 @@ def test_what_is_measured_of_five_images() -> None:
         reference_images=50,
         network_saw_left_out=False,
     )
+    # Twice the squared error of one of two classes: 0.1, 0.95, 0.4, 0.01 and 0.1.
+    assert reliability.calibration.before.brier == pytest.approx(2 * 1.0826 / 5)
     point = reliability.operating_point
     assert (point.unsure.value, point.unknown.value) == (0.2, 0.2)
     assert point.automatic_accuracy is not None

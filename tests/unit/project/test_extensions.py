@@ -19,18 +19,22 @@ from model_card.schema.base import Schema
 from model_card.schema.checks import Checks
 from model_card.schema.report import Figure, Report
 from space.inference.decision import Prediction
+from space.inference.predictor import Predictor
 from space.model_report import read_report
 from space.ui import page
+from tests.support.published_folder import write_published_folder
 from tests.support.reports import example_data, example_report
 from trainer.config.groups import ChecksConfig, DataConfig, RunConfig
 from trainer.config.settings import TrainConfig
 from trainer.data import sources
 from trainer.data.splits.dataset import prepare_images
+from trainer.errors import DataError
 from trainer.evaluation.checks import post_training
 from trainer.evaluation.checks.check import Check, CheckedModel
 from trainer.evaluation.metrics import definitions
 from trainer.evaluation.metrics.intervals import proportion
 from trainer.evaluation.scores import score
+from trainer.publishing.published import check_published
 
 LABELS = ["good", "scratch"]
 # Nine images of the first class, one of which is taken for the second, and seven of the second, of
@@ -235,3 +239,26 @@ def test_a_data_source_reaches_training_report_card_and_page(
     shown = read_report(tmp_path)
     assert shown is not None
     assert not shown.drawn
+
+
+@pytest.mark.slow
+def test_files_of_an_export_format_need_no_list(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "published"
+    write_published_folder(folder)
+    (folder / "onnx").mkdir()
+    (folder / "onnx/model.onnx").write_bytes(b"weights")
+    # As `write_report` does once all files are there.
+    Report.read(folder).write(folder)
+    details = "{% if 'onnx/model.onnx' in export.files %}For onnxruntime, too.{% endif %}\n"
+    environment = cards._environment()
+    own = DictLoader({"details.md.jinja": details})
+    monkeypatch.setattr(environment, "loader", ChoiceLoader([own, cast(Any, environment.loader)]))
+    write_card(folder)
+    assert "onnx/model.onnx" in (check_published(folder).export.files or {})
+    assert "For onnxruntime, too." in (folder / "README.md").read_text(encoding="utf-8")
+    assert Predictor(folder).labels
+    (folder / "onnx/model.onnx").write_bytes(b"others")
+    with pytest.raises(DataError, match=r"onnx/model\.onnx"):
+        check_published(folder)
