@@ -22,8 +22,8 @@ import tyro
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.contenders import Job, ours
+from benchmarks.measurement import Measurement, number_column, text_column
 from benchmarks.program import ProgramError
-from benchmarks.table import head, heading, row
 from benchmarks.training_speed import OTHERS_PER_CLASS, measure
 from trainer.config.groups import RunConfig
 from trainer.fitting.precision import choose_precision
@@ -50,18 +50,13 @@ class Settings:
     """Side in pixels."""
     matrix_side: int = 4096
     """Of the matrices whose product measures the rate; a large GPU needs 8192."""
+    json: Path | None = None
+    """A file to write the table to, as docs/results/measurements holds them."""
 
 
 def main(settings: Settings) -> None:
     """Print the table."""
     precision = choose_precision(RunConfig())
-    print(
-        heading(
-            f"{settings.model}, all layers, {settings.epochs} epochs of {settings.train_images} "
-            f"images at {settings.image_size} px, batches of {settings.batch_size}, "
-            f"{'float32' if precision == 'no' else precision}"
-        )
-    )
     operations = PASSES * forward_operations(settings.model, settings.image_size)
     print("matrix product …", file=sys.stderr)
     rate = matrix_rate(settings.matrix_side, DTYPES[precision])
@@ -86,14 +81,23 @@ def main(settings: Settings) -> None:
         result = measure(ours(job, output)[0], job, output)
     floor_s = settings.epochs * settings.train_images * operations / rate
     floor, reached = rate / operations, result.images_per_second
-    print(head("", "floor", "ours", "share of the floor"))
-    print(row("images per second", f"{floor:,.1f}", f"{reached:,.1f}", f"{reached / floor:.0%}"))
-    share = f"{floor_s / result.training_s:.0%}"
-    print(row("seconds in total", f"{floor_s:,.1f}", f"{result.training_s:,.1f}", share))
-    print(
-        f"\n{operations / 1e9:,.2f} billion operations per image; "
-        f"{rate / 1e12:,.2f} trillion per second; {result.memory_gb:.2f} GB."
+    measurement = Measurement(
+        [
+            text_column("Measure"),
+            number_column("Floor", "{:,.1f}"),
+            number_column("Ours", "{:,.1f}"),
+            number_column("Share of the floor", "{:.0f} %"),
+        ],
+        f"{settings.model}, all layers, {settings.epochs} epochs of {settings.train_images} "
+        f"images at {settings.image_size} px, batches of {settings.batch_size}, "
+        f"{'float32' if precision == 'no' else precision}; "
+        f"{operations / 1e9:,.2f} billion operations an image, {rate / 1e12:,.2f} trillion a "
+        f"second; {result.memory_gb:.2f} GB",
     )
+    measurement.add("images per second", floor, reached, 100 * reached / floor)
+    share = 100 * floor_s / result.training_s
+    measurement.add("seconds in total", floor_s, result.training_s, share)
+    measurement.write(settings.json)
 
 
 def forward_operations(model: str, image_size: int) -> int:

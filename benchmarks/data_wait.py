@@ -19,7 +19,7 @@ import torch
 import tyro
 from accelerate import Accelerator
 
-from benchmarks.table import head, heading, row
+from benchmarks.measurement import Measurement, number_column, text_column
 from trainer.config.groups import DataConfig, ModelConfig, RunConfig
 from trainer.config.recipe import RecipeConfig
 from trainer.config.settings import TrainConfig
@@ -49,6 +49,8 @@ class Settings:
     """Timed, after two warm-up steps."""
     workers: int = 0
     """Processes that load images."""
+    json: Path | None = None
+    """A file to write the table to, as docs/results/measurements holds them."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,15 @@ def main(settings: Settings) -> None:
     accelerator = Accelerator(mixed_precision=choose_precision(RunConfig()))
     if accelerator.device.type == "cpu":
         system.keep_freed_memory()
-    print(heading(f"batches of {settings.batch_size} at {settings.image_size} px"))
-    print(head("model", "ms per step", "waiting for data", "augmenting"), flush=True)
+    measurement = Measurement(
+        [
+            text_column("Model"),
+            number_column("A step", "{:.0f} ms"),
+            number_column("Waiting for data", "{:.1f} %"),
+            number_column("Augmenting", "{:.1f} %"),
+        ],
+        f"batches of {settings.batch_size} at {settings.image_size} px",
+    )
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         batches = WARM_UP_STEPS + settings.steps
@@ -81,8 +90,9 @@ def main(settings: Settings) -> None:
             print(f"{name} …", file=sys.stderr)
             (folder / name).mkdir()
             step = step_seconds(name, settings, folder, accelerator)
-            shares = (f"{share / step.whole:.1%}" for share in (step.waiting, step.augmenting))
-            print(row(name, f"{1000 * step.whole:.0f}", *shares), flush=True)
+            shares = (100 * share / step.whole for share in (step.waiting, step.augmenting))
+            measurement.add(f"`{name}`", 1000 * step.whole, *shares)
+    measurement.write(settings.json)
 
 
 def step_seconds(

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import tyro
 
+from benchmarks.measurement import Measurement, number_column, text_column, times_column
 from benchmarks.program import ROOT, Finished, ProgramError, run
-from benchmarks.table import head, heading, row, times
 from trainer.synthetic.samples import CLASSES, write_samples
 
 # Switch off what the plain loop does not do: the novelty detector and the robustness test.
@@ -47,6 +47,8 @@ class Settings:
     """Side in pixels."""
     plain_batches: int = 12
     """Batches of training, and of prediction, to measure the plain loop with."""
+    json: Path | None = None
+    """A file to write the table to, as docs/results/measurements holds them."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,17 @@ class PlainLoop:
 
 def main(settings: Settings) -> None:
     """Print the table."""
-    print(
-        heading(
-            f"{settings.model} at {settings.image_size} px, batches of {settings.batch_size}, "
-            f"{settings.train_images} training and {settings.test_images} test images, "
-            f"{settings.epochs} epochs"
-        )
+    measurement = Measurement(
+        [
+            text_column("Program"),
+            number_column("Seconds", "{:,.0f}"),
+            times_column("Plain takes"),
+            number_column("Peak memory", "{:.2f} GB"),
+        ],
+        f"{settings.model} from random weights at {settings.image_size} px, batches of "
+        f"{settings.batch_size}, {settings.train_images} training and {settings.test_images} test "
+        f"images, {settings.epochs} epochs",
     )
-    print(head("program", "seconds", "speedup over plain", "GB"))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_samples(
@@ -84,18 +89,18 @@ def main(settings: Settings) -> None:
         plain = PlainLoop(per_image["training"], per_image["prediction"])
         whole_s = plain.whole_s(settings.train_images, settings.test_images, settings.epochs)
         way = (
-            f"plain: {1000 * plain.training_s:.0f} ms per training image, "
-            f"{1000 * plain.prediction_s:.0f} ms per test image"
+            f"plain: {1000 * plain.training_s:.0f} ms a training image, "
+            f"{1000 * plain.prediction_s:.0f} ms a test image"
         )
-        print(row(way, f"{whole_s:,.0f}", "", f"{done.memory_gb:.2f}"), flush=True)
+        measurement.add(way, whole_s, None, done.memory_gb)
         for way, flags in (
             ("ours, from images to published folder", ()),
             ("ours, again with another head", ("--lr", "3e-3", "--label-smoothing", "0.1")),
         ):
             print(f"{way} …", file=sys.stderr)
             ours = run_ours(folder, way.replace(" ", "-"), settings, *flags)
-            seconds, ratio = f"{ours.seconds:,.0f}", times(whole_s / ours.seconds)
-            print(row(way, seconds, ratio, f"{ours.memory_gb:.2f}"), flush=True)
+            measurement.add(way, ours.seconds, whole_s / ours.seconds, ours.memory_gb)
+    measurement.write(settings.json)
 
 
 def run_plain(folder: Path, settings: Settings) -> Finished:

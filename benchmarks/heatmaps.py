@@ -26,12 +26,13 @@ from captum.attr import (
 from torch.nn.functional import interpolate
 from torchvision.transforms.v2.functional import gaussian_blur
 
+from benchmarks.measurement import Measurement, number_column, text_column
+from benchmarks.table import Cell
 from space.inference.attribution import Explainer, above_mean, stage_names
 from space.inference.predictor import Predictor, read_image
 from trainer.config.run_folder import PUBLISHED_DIR
 from trainer.data.voc_boxes import mask, match_class, read_boxes
 from trainer.evaluation.checks.localization import HeatmapFit, compare, summarize
-from trainer.runtime import system
 
 # Maps a batch of one image and its class to a heatmap of any size, [1, 1, row, column].
 Method = Callable[[torch.Tensor, int], Any]
@@ -51,6 +52,8 @@ class Settings:
     """Random test images that have a box of their own class."""
     seed: int = 0
     """Of the choice."""
+    json: Path | None = None
+    """A file to write the table to, as docs/results/measurements holds them."""
 
 
 def main(settings: Settings) -> None:
@@ -59,16 +62,21 @@ def main(settings: Settings) -> None:
     model: Any = predictor.model
     chosen = choose(settings, predictor.labels)
     explainer = Explainer(predictor)
-    print(
-        f"{system.processor_name()}, {system.core_count()} cores, "
-        f"{time.strftime('%d %B %Y')}; {model.pretrained_cfg['architecture']}, "
-        f"{len(chosen)} images.\n"
+    measurement = Measurement(
+        [
+            text_column("Method"),
+            *(number_column(label, "{:.2f} ({:.1f})") for label in predictor.labels),
+            number_column("Mean", "{:.2f}"),
+            number_column("An image", "{:.0f} ms"),
+        ],
+        f"{model.pretrained_cfg['architecture']}, {len(chosen)} images",
     )
-    print("| method | ms per image | " + " | ".join(predictor.labels) + " | mean |")
-    print("| --- | --: |" + " --: |" * (len(predictor.labels) + 1))
-    for name, method in methods(explainer.model).items():
-        score(name, captum_map(method, predictor), chosen, settings, predictor.labels)
-    score("published", explainer.explain, chosen, settings, predictor.labels)
+    ways = {
+        name: captum_map(method, predictor) for name, method in methods(explainer.model).items()
+    }
+    for name, explain in (ways | {"**published**": explainer.explain}).items():
+        measurement.add(name, *score(explain, chosen, settings, predictor.labels))
+    measurement.write(settings.json)
 
 
 def choose(settings: Settings, labels: list[str]) -> list[tuple[str, int, Any]]:
@@ -153,13 +161,12 @@ def captum_map(method: Method, predictor: Predictor) -> Callable[[Any, int], Any
 
 
 def score(
-    name: str,
     explain: Callable[[Any, int], Any],
     chosen: list[tuple[str, int, Any]],
     settings: Settings,
     labels: list[str],
-) -> None:
-    """Print a row: lift of the energy, and of the pointing game in brackets."""
+) -> list[Cell]:
+    """Return, for each class, the lift of the energy and of the pointing game; mean; ms."""
     start = time.perf_counter()
     maps = [explain(read_image(settings.data_dir / file), label) for file, label, _ in chosen]
     milliseconds = 1000 * (time.perf_counter() - start) / len(chosen)
@@ -168,13 +175,12 @@ def score(
         for heatmap, (_, label, own) in zip(maps, chosen, strict=True)
     ]
     classes = {facts.label: facts for facts in summarize(found, labels).classes}
-    cells = [
-        f"{classes[label].energy_lift:.2f} ({classes[label].pointing_lift:.1f})"
+    lifts: list[Cell] = [
+        (classes[label].energy_lift, classes[label].pointing_lift) if label in classes else None
         for label in labels
-        if label in classes
     ]
-    mean = np.mean([facts.energy_lift for facts in classes.values()])
-    print(f"| {name} | {milliseconds:.0f} | {' | '.join(cells)} | {mean:.2f} |", flush=True)
+    mean = float(np.mean([facts.energy_lift for facts in classes.values()]))
+    return [*lifts, mean, milliseconds]
 
 
 if __name__ == "__main__":

@@ -2,25 +2,24 @@
 
 The images are split once, in groups of shared surface. The test split is fixed; from the rest, N
 images of each class are sampled. Each training is `trainer/train.py` in its own process, with the
-flags in `--train-flags="…"`. `--json` writes the rows of the table to a file.
+flags in `--train-flags="…"`.
 """
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 import tempfile
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tyro
 from tqdm import tqdm
 
+from benchmarks.measurement import Measurement, number_column
 from benchmarks.program import ROOT, run
-from benchmarks.table import head, heading, row
 from model_card.schema.report import Report
 from trainer.config.groups import DataConfig
 from trainer.config.settings import TrainConfig
@@ -45,7 +44,7 @@ class Settings:
     train_flags: str = "--tune head"
     """Flags of trainer/train.py, in quotes."""
     json: Path | None = None
-    """A file to write the rows to, too."""
+    """A file to write the table to, as docs/results/measurements holds them."""
 
 
 @dataclass(frozen=True)
@@ -72,22 +71,25 @@ def main(settings: Settings) -> None:
         config = TrainConfig(data=DataConfig(data_dir=str(settings.data_dir)))
         [images] = prepare_images(config, None)
         tested = len(images.splits["test"])
-        print(heading(f"{tested} test images; trainer/train.py {settings.train_flags}"))
-        print(
-            head(
-                *("Photographs per class", "Pieces of surface per class"),
-                *("Accuracy, lowest–highest", "Worst class, mean recall"),
-                texts=0,
-            )
+        measurement = Measurement(
+            [
+                number_column("Photographs per class", "{:,}"),
+                number_column("Pieces of surface per class", "{:.0f}"),
+                number_column("Accuracy, lowest–highest", "{:.1f} % ({:.1f}–{:.1f} %)"),
+                number_column("Worst class, mean recall", "{:.1f} %"),
+            ],
+            f"{settings.repeats} trainings a row, each tested on {tested} images",
         )
-        rows = []
         for count in tqdm(settings.counts, "trainings", disable=None):
-            rows.append(train_on(count, images, settings, folder))
-            print(table_row(rows[-1]), flush=True)
-    if settings.json:
-        facts = {"test_images": tested, "train_flags": settings.train_flags}
-        facts["rows"] = [asdict(each) for each in rows]
-        settings.json.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+            found = train_on(count, images, settings, folder)
+            accuracies = [100 * value for value in found.accuracies]
+            measurement.add(
+                count,
+                found.surfaces_per_class,
+                (float(np.mean(accuracies)), min(accuracies), max(accuracies)),
+                100 * float(np.mean(found.worst_recalls)),
+            )
+    measurement.write(settings.json)
 
 
 def train_on(count: int, images: Images, settings: Settings, folder: Path) -> Row:
@@ -104,7 +106,7 @@ def train_on(count: int, images: Images, settings: Settings, folder: Path) -> Ro
                 *("--epochs", str(settings.epochs * max(settings.counts) // count)),
                 *shlex.split(settings.train_flags),
             ],
-            folder,
+            Path.cwd(),
         )
         test = Report.read(run_dir / "published").test
         accuracies.append(test.scores["accuracy"].value)
@@ -145,17 +147,6 @@ def link(source: Path, file: str, folder: Path) -> None:
     """Put a link to one image into a class folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / Path(file).name).symlink_to((source / file).resolve())
-
-
-def table_row(measured: Row) -> str:
-    """Return the line of the table."""
-    low, high = min(measured.accuracies), max(measured.accuracies)
-    return row(
-        f"{measured.images_per_class:,}",
-        f"{measured.surfaces_per_class:.0f}",
-        f"{100 * np.mean(measured.accuracies):.1f} % ({100 * low:.1f}–{100 * high:.1f} %)",
-        f"{100 * np.mean(measured.worst_recalls):.1f} %",
-    )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pathlib import Path
 import tyro
 
 from benchmarks.killed_run import assert_same_weights, finish, finished_epochs, start_and_kill
-from benchmarks.table import head, heading, row
+from benchmarks.measurement import Measurement, number_column, text_column
 from trainer.synthetic.samples import write_samples
 
 
@@ -32,12 +32,21 @@ class Settings:
     """Of each run."""
     seed: int = 0
     """Of the random moments."""
+    json: Path | None = None
+    """A file to write the table to, as docs/results/measurements holds them."""
 
 
 def main(settings: Settings) -> None:
     """Print the table; fail if a weight differs."""
-    print(heading(f"runs of {settings.epochs} epochs"))
-    print(head("run", "kills", "finished epochs at each", "weights"), flush=True)
+    measurement = Measurement(
+        [
+            number_column("Run", "{}"),
+            number_column("Kills", "{}"),
+            text_column("Finished epochs at each"),
+            text_column("Weights"),
+        ],
+        f"runs of {settings.epochs} epochs",
+    )
     chance = random.Random(settings.seed)  # noqa: S311 -- moments need not be secret
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -57,7 +66,8 @@ def main(settings: Settings) -> None:
                 epochs.append(str(finished_epochs(run_dir)))
             finish(data_dir, run_dir, epochs=settings.epochs)
             assert_same_weights(run_dir, whole)
-            print(row(str(number), str(len(epochs)), ", ".join(epochs), "equal"), flush=True)
+            measurement.add(number, len(epochs), ", ".join(epochs), "equal")
+    measurement.write(settings.json)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import tyro
 
 from benchmarks.brute_force import best_places
 from benchmarks.drawn_strips import SURFACES, Shot
+from benchmarks.measurement import Measurement, number_column
 from trainer.data.overlap_search import find_overlaps
 
 SIDE_PX = 200
@@ -29,7 +31,7 @@ BRUTE_FORCE_IMAGES = 64
 
 
 @dataclass(frozen=True)
-class Measurement:
+class Search:
     """Time, memory and results of a search.
 
     Attributes:
@@ -85,7 +87,7 @@ def draw(count: int) -> tuple[npt.NDArray[np.uint8], dict[tuple[int, int], float
     return images, areas
 
 
-def measure(count: int) -> Measurement:
+def measure(count: int) -> Search:
     """Draw images and time the search."""
     images, areas = draw(count)
     start = time.perf_counter()
@@ -93,7 +95,7 @@ def measure(count: int) -> Measurement:
     seconds = time.perf_counter() - start
     found = {(pair.a, pair.b) for pair in overlaps}
     wanted = {pair for pair, area in areas.items() if area >= MUST_BE_FOUND}
-    return Measurement(
+    return Search(
         images=count,
         seconds=seconds,
         pairs=len(wanted),
@@ -124,30 +126,45 @@ def in_own_process(function: Any, *arguments: Any) -> Any:
         return pool.submit(function, *arguments).result()
 
 
-def main(sizes: tuple[int, ...] = (1800, 7200, 18000)) -> None:
-    """Print time, memory and results of the overlap search.
+@dataclass(frozen=True)
+class Settings:
+    """Time, memory and results of the overlap search."""
 
-    Args:
-        sizes: numbers of images to search.
-    """
-    print(f"{os.cpu_count()} cores; images of {SIDE_PX} px, {CROPS_PER_PIECE} of each surface.\n")
-    print("| images | seconds | seconds per 1,000 | relative | pairs | found | false | GB |")
-    print("| --: | --: | --: | --: | --: | --: | --: | --: |")
-    first = 0.0
-    for size in sizes:
-        row = in_own_process(measure, size)
-        rate = 1000 * row.seconds / row.images
-        first = first or rate
-        print(
-            f"| {row.images:,} | {row.seconds:.1f} | {rate:.1f} | {rate / first:.2f} × "
-            f"| {row.pairs:,} | {row.found:.2%} | {row.false_pairs} | {row.memory_gb:.2f} |",
-            flush=True,
+    sizes: tuple[int, ...] = (1800, 7200, 18000)
+    """Numbers of images to search."""
+    json: Path | None = None
+    """A file to write the table to, as docs/results/measurements holds them."""
+
+
+def main(settings: Settings) -> None:
+    """Print the table."""
+    measurement = Measurement(
+        [
+            number_column("Images", "{:,}"),
+            number_column("Search", "{:,.0f} s"),
+            number_column("Per thousand images", "{:.1f} s"),
+            number_column("Brute force", "{:,.0f} s"),
+            number_column("Pairs found", "{:.2f} % of {:,}"),
+            number_column("False pairs", "{:,}"),
+            number_column("Peak memory", "{:.2f} GB"),
+        ],
+        f"drawn images of {SIDE_PX} px, {CROPS_PER_PIECE} of each surface; brute force: FFT of "
+        f"every pair at half resolution, extrapolated from {BRUTE_FORCE_IMAGES} images",
+    )
+    a_pair_s = in_own_process(measure_brute_force)
+    for size in settings.sizes:
+        found: Search = in_own_process(measure, size)
+        measurement.add(
+            size,
+            found.seconds,
+            1000 * found.seconds / size,
+            a_pair_s * size * (size - 1) / 2,
+            (100 * found.found, found.pairs),
+            found.false_pairs,
+            found.memory_gb,
         )
-    a_pair = in_own_process(measure_brute_force)
-    print("\nBrute force (FFT of every pair at half resolution), extrapolated from a few pairs:")
-    for size in sizes:
-        print(f"{size:,} images: {a_pair * size * (size - 1) / 2:,.0f} s")
+    measurement.write(settings.json)
 
 
 if __name__ == "__main__":
-    tyro.cli(main, prog="benchmarks.overlaps")
+    main(tyro.cli(Settings, prog="benchmarks.overlaps"))

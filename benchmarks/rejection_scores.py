@@ -27,7 +27,7 @@ from sklearn.preprocessing import StandardScaler, normalize
 from timm.data import create_transform
 from tqdm import tqdm
 
-from benchmarks.table import head, heading, row
+from benchmarks.measurement import Measurement, number_column, text_column
 from space.inference.novelty import channel_statistics, feature_stages
 from trainer.config.groups import DataConfig, ModelConfig
 from trainer.config.settings import TrainConfig
@@ -61,6 +61,8 @@ class Settings:
     """Folder of images that show none of the classes, in addition to the drawn ones."""
     folds: int = 5
     """Number of folds."""
+    json: Path | None = None
+    """A file to write the table to, as docs/results/measurements holds them."""
 
 
 @dataclass(frozen=True)
@@ -134,18 +136,18 @@ def fit_scores(
     pooled = fit_detector([0], [torch.from_numpy(reference.pooled)], truth)
     last = len(stages) - 1
     return {
-        "least softmax probability": lambda s: -softmax(logits(s.pooled), axis=1).max(axis=1),
+        "maximum softmax probability": lambda s: -softmax(logits(s.pooled), axis=1).max(axis=1),
         "energy": lambda s: -logsumexp(logits(s.pooled), axis=1),
         "ReAct, then energy": lambda s: -logsumexp(logits(np.minimum(s.pooled, ceiling)), axis=1),
-        "5th neighbor, pooled features": lambda s: neighbors.kneighbors(normalize(s.pooled))[0][
-            :, -1
-        ],
+        "5th nearest neighbor, pooled features": lambda s: neighbors.kneighbors(
+            normalize(s.pooled)
+        )[0][:, -1],
         "Mahalanobis, pooled features": lambda s: (
             pooled.novelty([torch.from_numpy(s.pooled).float()]).double().numpy()
         ),
-        "Mahalanobis, statistics of the first stage": mahalanobis([0]),
-        "Mahalanobis, statistics of the last stage": mahalanobis([last]),
-        "Mahalanobis, statistics of all stages (published)": mahalanobis(list(range(last + 1))),
+        "Mahalanobis, texture of the first stage": mahalanobis([0]),
+        "Mahalanobis, texture of the last stage": mahalanobis([last]),
+        "**Mahalanobis, texture of all stages** (published)": mahalanobis(list(range(last + 1))),
     }
 
 
@@ -193,18 +195,21 @@ def main(settings: Settings) -> None:
         others = [place for place in range(len(folds)) if place != fold]
         reference = joined([folds[o] for o in others]), np.concatenate([truths[o] for o in others])
         results.append(evaluate_fold(reference, (folds[fold], truths[fold]), kinds, frozen.stages))
-    print(
-        heading(
-            f"{settings.model} at {settings.image_size} px, frozen; {sum(map(len, truths))} images "
-            f"in {len(folds)} folds; OOD kinds: {', '.join(kinds)}; AUROC in percent"
-        )
+    titles = (
+        *(f"OOD, mean of {len(kinds)} kinds", "Worst kind"),
+        *("Held-out class, mean", "Worst class"),
     )
-    print(head("Score", "OOD, mean", "OOD, worst kind", "class left out, mean", "worst"))
+    measurement = Measurement(
+        [text_column("Score"), *(number_column(title, "{:.1f}") for title in titles)],
+        f"AUROC in percent; {settings.model} at {settings.image_size} px, frozen; "
+        f"{sum(map(len, truths)):,} images in {len(folds)} folds; OOD: {', '.join(kinds)}",
+    )
     for name in results[0]:
         ood = np.mean([result[name][0] for result in results], axis=0)
         classes = np.mean([result[name][1] for result in results], axis=0)
         numbers = (ood.mean(), ood.min(), classes.mean(), classes.min())
-        print(row(name, *(f"{100 * number:.1f}" for number in numbers)))
+        measurement.add(name, *(100 * float(number) for number in numbers))
+    measurement.write(settings.json)
 
 
 if __name__ == "__main__":

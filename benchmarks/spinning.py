@@ -12,13 +12,14 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import timm
 import torch
 import tyro
 from torch import nn
 
-from benchmarks.table import head, heading, row
+from benchmarks.measurement import Measurement, number_column
 from trainer.config.recipe import RecipeConfig
 from trainer.fitting.optimizer import build_optimizer
 
@@ -42,13 +43,13 @@ class Settings:
     """Measurements of each count, interleaved; the table shows their median."""
     spins: tuple[int, ...] = (0, 10_000)
     """Counts to compare with OpenMP's default."""
+    json: Path | None = None
+    """A file to write the table to, as docs/results/measurements holds them."""
 
 
 def main(settings: Settings) -> None:
     """Print the table."""
     counts: list[int | None] = [None, *settings.spins]
-    print(heading(f"{settings.model}, batches of {settings.batch_size}, median of whole steps"))
-    print(head(VARIABLE, "alone", "beside a busy process", "lowest–highest alone", "beside"))
     rates: dict[tuple[int | None, bool], list[float]] = {}
     for number in range(settings.rounds):
         for count in counts:
@@ -56,15 +57,25 @@ def main(settings: Settings) -> None:
                 print(f"round {number + 1}, {count}, busy: {busy} …", file=sys.stderr)
                 rate = _measured(count, settings, busy=busy)
                 rates.setdefault((count, busy), []).append(rate)
+    measurement = Measurement(
+        [
+            number_column(VARIABLE, "{:,}"),
+            number_column("alone", "{:.1f}"),
+            number_column("beside a busy process", "{:.1f}"),
+            number_column("lowest–highest alone", "{:.1f}–{:.1f}"),
+            number_column("beside", "{:.1f}–{:.1f}"),
+        ],
+        f"images per second, {settings.model} at {settings.image_size} px in batches of "
+        f"{settings.batch_size}, median of {settings.rounds} turns",
+    )
     for count in counts:
         cells = [rates[count, busy] for busy in (False, True)]
-        print(
-            row(
-                "default" if count is None else f"{count:,}",
-                *(f"{statistics.median(cell):.1f}" for cell in cells),
-                *(f"{min(cell):.1f}–{max(cell):.1f}" for cell in cells),
-            )
+        measurement.add(
+            "default" if count is None else count,
+            *(statistics.median(cell) for cell in cells),
+            *((min(cell), max(cell)) for cell in cells),
         )
+    measurement.write(settings.json)
 
 
 def _measured(count: int | None, settings: Settings, *, busy: bool) -> float:
@@ -73,16 +84,16 @@ def _measured(count: int | None, settings: Settings, *, busy: bool) -> float:
     if count is not None:
         os.environ[VARIABLE] = str(count)
     context = multiprocessing.get_context("spawn")
-    neighbour = context.Process(target=_spin, daemon=True)
+    neighbor = context.Process(target=_spin, daemon=True)
     if busy:
-        neighbour.start()
+        neighbor.start()
     try:
         with ProcessPoolExecutor(1, context) as process:
             return process.submit(images_per_second, settings).result()
     finally:
         if busy:
-            neighbour.terminate()
-            neighbour.join()
+            neighbor.terminate()
+            neighbor.join()
 
 
 def _spin() -> None:

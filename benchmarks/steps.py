@@ -1,6 +1,6 @@
 """The effect of precision, memory layout and memory allocation on the speed of a training step.
 
-`python -m benchmarks.steps` prints images per second, and the ratio to the first row.
+`python -m benchmarks.steps` prints images per second; each row adds one measure to those above.
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 import multiprocessing
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import timm
 import torch
@@ -17,7 +19,7 @@ import tyro
 from accelerate import Accelerator
 from torch import nn
 
-from benchmarks.table import head, heading, row, times
+from benchmarks.measurement import Measurement, number_column, text_column
 from trainer.config.groups import RunConfig
 from trainer.config.recipe import RecipeConfig
 from trainer.fitting.optimizer import build_optimizer
@@ -26,6 +28,7 @@ from trainer.model.compilation import compiled
 from trainer.runtime import system
 
 WARM_UP_STEPS = 2
+COMPILED = "compiled as well (`--compile`)"
 
 
 @dataclass(frozen=True)
@@ -43,22 +46,21 @@ class Way:
 def ways(precision: str) -> tuple[Way, ...]:
     """Return the rows, each of which adds to the one above; bf16 only where it is native."""
     plain = (
-        Way("float32, contiguous", precision="no", layout=torch.contiguous_format),
-        Way("float32, channels_last", precision="no"),
+        Way("float32", precision="no", layout=torch.contiguous_format),
+        Way("channels_last", precision="no"),
     )
     if precision == "no":
         return (
             *plain,
-            Way("… and freed memory reused", precision="no", freed_memory_reused=True),
-            Way("… and compiled", precision="no", freed_memory_reused=True, compiled=True),
+            Way("keep freed memory", precision="no", freed_memory_reused=True),
+            Way(COMPILED, precision="no", freed_memory_reused=True, compiled=True),
         )
     return (
         *plain,
-        Way("bf16, contiguous", layout=torch.contiguous_format),
-        Way("bf16, channels_last"),
-        Way("… depthwise layers in float32", depthwise_in_float32=True),
-        Way("… and freed memory reused", depthwise_in_float32=True, freed_memory_reused=True),
-        Way("… and compiled", depthwise_in_float32=True, freed_memory_reused=True, compiled=True),
+        Way("bf16"),
+        Way("depthwise convolutions in float32", depthwise_in_float32=True),
+        Way("keep freed memory", depthwise_in_float32=True, freed_memory_reused=True),
+        Way(COMPILED, depthwise_in_float32=True, freed_memory_reused=True, compiled=True),
     )
 
 
@@ -76,30 +78,43 @@ class Settings:
     """Timed for each row; the fastest counts, since other programs can only slow it down."""
     compiled: bool = True
     """Time the compiled step, too; to compile it takes minutes."""
+    json: Path | None = None
+    """A file to write the table to, as docs/results/measurements holds them."""
 
 
 def main(settings: Settings) -> None:
-    """Print the table."""
+    """Print the table: a row for each way and a column for each model."""
+    measurement = Measurement(
+        [text_column("Step"), *(number_column(f"`{name}`", "{:.1f}") for name in settings.models)],
+        f"images per second in batches of {settings.batch_size} at {settings.image_size} px, whole "
+        "steps with AdamW",
+    )
     # Its server imports torch once, for all rows.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["benchmarks.steps"])
-    print(
-        heading(
-            f"batches of {settings.batch_size} at {settings.image_size} px, whole steps with AdamW"
-        )
-    )
-    print(head("model", "step", "images per second", "relative", texts=2))
-    for name in settings.models:
-        first = None
-        for way in ways(choose_precision(RunConfig())):
-            if way.compiled and not settings.compiled:
+    rates: list[list[float]] = []
+    for way in ways(choose_precision(RunConfig())):
+        if way.compiled:
+            measurement.add("**total**", *(f"**{ratio}**" for ratio in gains(rates)))
+            if not settings.compiled:
                 continue
-            print(f"{name}, {way.name} …", file=sys.stderr)
-            # A new process for each row: settings of the C library can't be undone.
-            with ProcessPoolExecutor(1, context) as process:
-                rate = process.submit(images_per_second, name, way, settings).result()
-            first = first or rate
-            print(row(name, way.name, f"{rate:.1f}", times(rate / first)), flush=True)
+        rates.append([rate_of(name, way, settings, context) for name in settings.models])
+        measurement.add(way.name, *rates[-1])
+    measurement.write(settings.json)
+
+
+def gains(rates: Sequence[Sequence[float]]) -> list[str]:
+    """Return the rates of the last row relative to the first."""
+    return [f"{last / first:.2f} ×" for first, last in zip(rates[0], rates[-1], strict=True)]
+
+
+def rate_of(
+    name: str, way: Way, settings: Settings, context: multiprocessing.context.BaseContext
+) -> float:
+    """Measure in a new process: settings of the C library can't be undone."""
+    print(f"{name}, {way.name} …", file=sys.stderr)
+    with ProcessPoolExecutor(1, context) as process:
+        return process.submit(images_per_second, name, way, settings).result()
 
 
 def images_per_second(name: str, way: Way, settings: Settings) -> float:

@@ -5,10 +5,8 @@ Draws strips, trains the same network with and without `--tile`, and prints both
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -19,7 +17,7 @@ import tyro
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from benchmarks.table import head, heading, row
+from benchmarks.measurement import Measurement, number_column, text_column
 from model_card.schema.report import Report
 from trainer.config.groups import (
     ChecksConfig,
@@ -63,7 +61,7 @@ class Settings:
     seed: int = 0
     """Of drawing and of training."""
     json: Path | None = None
-    """A file to write the numbers to, too."""
+    """A file to write the table to, as docs/results/measurements holds them."""
 
 
 def surface(rng: Rng) -> Array:
@@ -121,9 +119,9 @@ def draw_strip(label: str, seed: int) -> Image.Image:
 
 def write_strips(folder: Path, train_per_class: int, test_per_class: int, seed: int) -> None:
     """Draw strips into class folders under `train` and `test`."""
-    for part, count, first in (("train", train_per_class, 0), ("test", test_per_class, 10**6)):
+    for split, count, first in (("train", train_per_class, 0), ("test", test_per_class, 10**6)):
         for label in DEFECTS:
-            place = folder / part / label
+            place = folder / split / label
             place.mkdir(parents=True)
             for number in range(count):
                 drawn = draw_strip(label, first + 1000 * seed + number)
@@ -159,12 +157,10 @@ class Outcome:
     low: float
     high: float
     sensitivity: dict[str, float]
-    seconds: float
 
 
 def outcome(settings: Settings, folder: Path, *, tile: bool) -> Outcome:
     """Train one way on the strips in `folder` and return its test result."""
-    start = time.monotonic()
     run_dir = folder / ("tiled" if tile else "squashed")
     report = Report.read(train(config_for(settings, folder / "strips", run_dir, tile=tile)))
     accuracy = report.test.scores["accuracy"]
@@ -174,7 +170,6 @@ def outcome(settings: Settings, folder: Path, *, tile: bool) -> Outcome:
         low=accuracy.low,
         high=accuracy.high,
         sensitivity={each.label: each.scores["sensitivity"].value for each in report.test.classes},
-        seconds=time.monotonic() - start,
     )
 
 
@@ -188,22 +183,25 @@ def main(settings: Settings) -> None:
             way: outcome(settings, folder, tile=tile)
             for way, tile in (("squashed", False), ("`--tile`", True))
         }
-    what = f"{settings.model}, {settings.image_size} px, {settings.epochs} epochs"
-    print(heading(f"{what}, {train_images} training strips a class"))
-    print(head("Strips", "Accuracy", "95 % interval", *DEFECTS, "Seconds"))
+    tested = outcomes["squashed"].images
+    measurement = Measurement(
+        [
+            text_column("Strips"),
+            number_column("Accuracy", "{:.1f} %"),
+            number_column("95 % interval", "{:.1f}–{:.1f} %"),
+            *(number_column(label, "{:.0f} %") for label in DEFECTS),
+        ],
+        f"{settings.model}, {settings.image_size} px, {settings.epochs} epochs, {train_images} "
+        f"training strips a class, {tested} test strips",
+    )
     for way, found in outcomes.items():
-        print(
-            row(
-                way,
-                f"{100 * found.accuracy:.1f} %",
-                f"{100 * found.low:.1f}–{100 * found.high:.1f} %",
-                *(f"{100 * found.sensitivity[label]:.0f} %" for label in DEFECTS),
-                f"{found.seconds:.0f}",
-            )
+        measurement.add(
+            way,
+            100 * found.accuracy,
+            (100 * found.low, 100 * found.high),
+            *(100 * found.sensitivity[label] for label in DEFECTS),
         )
-    if settings.json:
-        figures = {way: asdict(found) for way, found in outcomes.items()}
-        settings.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    measurement.write(settings.json)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ import torch
 import tyro
 
 from benchmarks.contenders import OURS, Contender, Job, ours, timms, transformers
+from benchmarks.measurement import Measurement, number_column, text_column, times_column
 from benchmarks.program import ProgramError, run
-from benchmarks.table import head, heading, row, times
 from trainer.synthetic.samples import CLASSES, write_samples
 
 CLOCK = Path(__file__).parent / "step_clock.py"
@@ -58,6 +58,8 @@ class Settings:
     """Drawn training images of each of six classes."""
     epochs: int = 3
     """The first warms up."""
+    json: Path | None = None
+    """A file to write the table to, as docs/results/measurements holds them."""
 
 
 @dataclass(frozen=True)
@@ -71,32 +73,28 @@ class Measured:
 
 
 def main(settings: Settings) -> None:
-    """Print a row for each program, model and set of flags, then the ratios that matter."""
+    """Print a row for each program, model and set of flags."""
     with tempfile.TemporaryDirectory() as temporary:
         images = Path(temporary) / "images"
         write_samples(
             images, train_per_class=settings.train_per_class, test_per_class=OTHERS_PER_CLASS
         )
         shutil.copytree(images / "test", images / "validation")
-        print(
-            heading(
-                f"batches of {settings.batch_size} at {settings.image_size} px, "
-                f"{len(CLASSES) * settings.train_per_class} images",
-                versions_of_scripts(settings),
-            )
+        measurement = Measurement(
+            [
+                *(text_column(title) for title in ("Model", "Program", "Flags")),
+                number_column("Images a second", "{:.1f}"),
+                times_column("Ours is"),
+                number_column("Peak memory", "{:.2f} GB"),
+            ],
+            f"batches of {settings.batch_size} at {settings.image_size} px, "
+            f"{len(CLASSES) * settings.train_per_class} images",
+            versions_of_scripts(settings),
         )
-        print(
-            head("model", "program", "flags", "images per second", "speedup of ours", "GB", texts=3)
-        )
-        summary = []
         for model in settings.models:
             job = Job(model, images, settings.image_size, settings.batch_size, settings.epochs)
-            summary.append((model, measure_all(job, settings, Path(temporary) / model)))
-    print()
-    print(head("model", "ours against", "its defaults", "its best", "both at their best", texts=2))
-    for model, results in summary:
-        for program in ("timm", "transformers"):
-            print(row(model, program, *(times(ratio) for ratio in ratios(results, program))))
+            measure_all(job, settings, Path(temporary) / model, measurement)
+    measurement.write(settings.json)
 
 
 def versions_of_scripts(settings: Settings) -> dict[str, str]:
@@ -113,8 +111,8 @@ def versions_of_scripts(settings: Settings) -> dict[str, str]:
     }
 
 
-def measure_all(job: Job, settings: Settings, output: Path) -> list[Measured]:
-    """Print a row for each program and its flags.
+def measure_all(job: Job, settings: Settings, output: Path, measurement: Measurement) -> None:
+    """Add a row for each program and its flags.
 
     Raises:
         ProgramError: a program fails at its defaults.
@@ -128,10 +126,11 @@ def measure_all(job: Job, settings: Settings, output: Path) -> list[Measured]:
             job, output, settings.transformers_checkout, settings.transformers_python, device
         ),
     ]
-    results: list[Measured] = []
+    ours_at_defaults = None
     for contender in contenders:
-        name = f"{job.model} | {contender.program} | {contender.flags or 'defaults'}"
-        print(f"{name} …", file=sys.stderr)
+        flags = f"`{contender.flags}`" if contender.flags else "defaults"
+        name = f"`{job.model}`", contender.program, flags
+        print(f"{', '.join(name)} …", file=sys.stderr)
         try:
             result = measure(contender, job, output)
         except ProgramError as error:
@@ -139,13 +138,12 @@ def measure_all(job: Job, settings: Settings, output: Path) -> list[Measured]:
                 raise
             # Some flags need more than every machine has, such as a C++ compiler.
             print(error, file=sys.stderr)
-            print(f"| {name} | failed | | |", flush=True)
+            measurement.add(*name, "failed", None, None)
             continue
-        results.append(result)
-        ratio = times(results[0].images_per_second / result.images_per_second)
-        rate = f"{result.images_per_second:.1f}"
-        print(f"| {name} | {rate} | {ratio} | {result.memory_gb:.2f} |", flush=True)
-    return results
+        rate = result.images_per_second
+        ours_at_defaults = ours_at_defaults or rate
+        ratio = None if contender.program == OURS else ours_at_defaults / rate
+        measurement.add(*name, rate, ratio, result.memory_gb)
 
 
 def measure(contender: Contender, job: Job, output: Path) -> Measured:
@@ -171,21 +169,6 @@ def images_per_second(moments: Sequence[float], epochs: int, batch_size: int) ->
         moments[first + steps - 1] - moments[first] for first in range(steps, len(moments), steps)
     ]
     return (steps - 1) * batch_size / min(seconds)
-
-
-def ratios(results: Sequence[Measured], program: str) -> tuple[float, float, float]:
-    """Return the speedup of our program over another one.
-
-    Returns:
-        our defaults over its defaults, our defaults over its best, our best over its best.
-    """
-
-    def rates(name: str) -> list[float]:
-        return [r.images_per_second for r in results if r.contender.program == name]
-
-    our_defaults, defaults = rates(OURS)[0], rates(program)[0]
-    best = max(rates(program))
-    return our_defaults / defaults, our_defaults / best, max(rates(OURS)) / best
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from statistics import median
 import torch
 import tyro
 
-from benchmarks.table import head, heading, row
+from benchmarks.measurement import Measurement, number_column, text_column
 from space.inference.predictor import Predictor
 from trainer.synthetic.samples import draw_image
 
@@ -24,6 +24,8 @@ class Settings:
     """The published folder of a finished run."""
     images: int = 60
     """Number of timed predictions of each kind, interleaved."""
+    json: Path | None = None
+    """A file to write the table to, as docs/results/measurements holds them."""
 
 
 def main(settings: Settings) -> None:
@@ -47,13 +49,20 @@ def main(settings: Settings) -> None:
             # The first three warm up.
             if turn >= 3:
                 taken_ms[name].append(1000 * (time.perf_counter() - start))
-    least = median(taken_ms["plain softmax"])
+    plain_ms, verdict_ms = (median(times_ms) for times_ms in taken_ms.values())
     architecture = predictor.model.pretrained_cfg["architecture"]  # type: ignore[index]
-    print(heading(f"{architecture}, including preprocessing, {torch.get_num_threads()} threads"))
-    print(head("prediction", "ms per image, median", "overhead"))
-    for name, times_ms in taken_ms.items():
-        more = median(times_ms) / least - 1
-        print(row(name, f"{median(times_ms):.1f}", f"{100 * more:+.1f} %"))
+    measurement = Measurement(
+        [
+            text_column("Model"),
+            number_column("Plain softmax", "{:.1f} ms"),
+            number_column("Decision", "{:.1f} ms"),
+            number_column("More", "{:.1f} %"),
+        ],
+        f"median of {settings.images} images one by one, preprocessing included, "
+        f"{torch.get_num_threads()} threads",
+    )
+    measurement.add(f"`{architecture}`", plain_ms, verdict_ms, 100 * (verdict_ms / plain_ms - 1))
+    measurement.write(settings.json)
 
 
 if __name__ == "__main__":
