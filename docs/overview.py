@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import socket
 import sys
 import tempfile
+from html import unescape
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -90,7 +92,7 @@ def fingerprints(report: str) -> dict[str, str]:
     """Return a hash of what each panel shows of a report (the text of report.json)."""
     shown = {
         FOLDERS: [tile.tobytes() for label in CLASSES for tile in _tiles(label)],
-        CARD: [CARD_STYLE.encode(), _first_screen(report).encode()],
+        CARD: [CARD_STYLE.encode(), "".join(_first_screen(report).split()).encode()],
         SPACE: [CSS_FILE.read_bytes(), _page_text(report).encode()],
     }
     return {
@@ -106,14 +108,17 @@ def _first_screen(report: str) -> str:
 
 
 def _page_text(report: str) -> str:
-    """Return the HTML of the page's head and of an answer, without a model."""
+    """Return the words of the page's head, of an answer and of an example, without a model."""
     facts = model_report.Report.model_validate_json(report)
     answer = Prediction({CLASSES[0]: 0.75, CLASSES[1]: 0.25}, CLASSES[:1], required=0.5)
     background = prediction_panel.Background(drawn=facts.drawn)
-    return space_page.header("local-dir:published", None, CLASSES, facts) + (
-        prediction_panel.prediction(answer, background, own_example=True)
+    html = (
+        space_page.header("local-dir:published", None, CLASSES, facts)
+        + prediction_panel.prediction(answer, background, own_example=True)
         + space_page.example_buttons([(CLASSES[0], "")], "")
     )
+    # Tags and white space can change without a change that is seen.
+    return "".join(unescape(re.sub(r"<[^>]+>", "", html)).split())
 
 
 def _folders() -> Image.Image:
