@@ -12,12 +12,14 @@ from PIL import Image
 from scipy.special import softmax
 
 from model_card.schema.report import Report
+from space.inference.decision import Decision
 from space.inference.predictor import Predictor, read_image
 from tests.support.published_folder import noise
 from tests.support.small_run import small_config
 from trainer.config.groups import DecisionConfig
 from trainer.config.paths import check_paths
 from trainer.config.settings import TrainConfig
+from trainer.decision.conformal import conformal_quantile
 from trainer.decision.outputs import OUTPUTS_FILE, HeldOutOutputs
 from trainer.decision.temperature import fit_temperature
 from trainer.errors import ConfigError, DataError
@@ -128,6 +130,19 @@ def test_folds_are_decided_by_the_rules_of_the_others(folder: Path) -> None:
     assert published is not None
     assert published.detector is not None, "64 images of the other folds are enough for a limit"
     assert published.rules.temperature == pytest.approx(other)
+    # Each fold measures novelty in its own unit, which is its limit.
+    limits = []
+    for fold_dir in dirs:
+        own = Decision.read(fold_dir / "published", report.model.labels)
+        assert own is not None
+        assert own.rules.novelty_limit is not None
+        limits.append(own.rules.novelty_limit)
+    relative = []
+    for found, own_limit in zip(outputs[1:], limits[1:], strict=True):
+        assert found.novelty is not None
+        relative.append(found.novelty.double().numpy() / own_limit)
+    limit = conformal_quantile(np.concatenate(relative), config.decision.max_rejected)
+    assert published.rules.novelty_limit == pytest.approx(limit * limits[0])
     assert report.cross_validation is not None
     together = report.cross_validation.reliability
     assert together is not None

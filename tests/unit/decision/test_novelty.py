@@ -105,7 +105,9 @@ def test_images_of_one_surface_do_not_vouch_for_each_other() -> None:
     alone = list(range(100))
     together = [0 if row == 2 else row for row in alone]
     novelty = held_out_novelty([1], [described], truth, together, seed=0)
-    assert novelty[[0, 2]].min() > 20 * np.median(novelty)
+    assert novelty[[0, 2]].min() > 10_000 * np.median(novelty)
+    apart = held_out_novelty([1], [described], truth, alone, seed=0)
+    assert apart[[0, 2]].max() < 1000 * np.median(apart)
 
 
 def test_one_surface_alone_says_nothing() -> None:
@@ -206,6 +208,14 @@ def test_of_very_many_classes_some_are_left_out() -> None:
         Observation(torch.zeros(200, 50), [described]),
         {},
     )
+    rest = truth != 3
+    without = fit_detector([1], [described[torch.from_numpy(rest)]], truth[rest])
+    scores = without.novelty([described]).numpy()
+    others, own = found.left_out["class 3"]
+    np.testing.assert_allclose(others, scores[rest])
+    np.testing.assert_allclose(own, scores[truth == 3])
+    known = detector.novelty([described]).numpy()
+    assert own.mean() > 1.3 * known[truth == 3].mean(), "a class left out is not known"
     assert list(found.left_out) == [f"class {label}" for label in range(0, 50, 3)]
     others, own = found.left_out["class 3"]
     assert (len(others), len(own)) == (196, 4)

@@ -73,6 +73,7 @@ def test_folds_joined_are_all_images_together() -> None:
     parts = [
         HeatmapFit("a", 0.1, 0.5, True),
         HeatmapFit("a", 0.3, 0.3, False),
+        HeatmapFit("a", 0.6, 0.9, False),
         HeatmapFit("b", 0.5, 1, True),
     ]
     joined = join([summarize(parts[:1], ["a", "b"]), summarize(parts[1:], ["a", "b"])])
@@ -83,6 +84,8 @@ def test_folds_joined_are_all_images_together() -> None:
             theirs.images,
             theirs.pointing,
         )
+        assert mine.energy == pytest.approx(theirs.energy)
+        assert mine.area == pytest.approx(theirs.area)
         assert mine.energy_lift == pytest.approx(theirs.energy_lift)
         assert mine.pointing_lift == pytest.approx(theirs.pointing_lift)
 
