@@ -206,7 +206,7 @@ def test_a_heatmap_comes_on_demand_and_fades_without_the_server(
     # Of a surface that the model does not know, it would explain a class that means nothing.
     _says(page, "Unknown surface")
     ask.click()
-    expect(page.locator("#heatmap")).to_contain_text("does not know this surface")
+    expect(page.locator("#heatmap")).to_contain_text("unknown to the model")
     page.get_by_role("button", name="Remove Image").click()
     expect(ask).to_be_disabled()
 
