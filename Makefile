@@ -8,6 +8,8 @@ BIN := .venv/bin
 DEMO_RECIPE := --model test_resnet --no-pretrained --image-size 128 --epochs 20 --lr 4e-3 \
   --schedule cosine --warmup-epochs 3 --clip-grad 1 --rotation 10 --plain-epochs 5
 
+FAST_TESTS := tests/unit -m 'not slow' -n logical --maxprocesses 4 --dist worksteal --hypothesis-profile=ci
+
 .PHONY: help
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -50,8 +52,19 @@ lint: setup ## style and types
 # the page in a browser work (tests/integration, tests/e2e), and what the tests marked slow check.
 .PHONY: test-fast
 test-fast: setup ## the quick unit tests; about a minute on two cores
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit -m 'not slow' -n logical --maxprocesses 4 \
-	  --dist worksteal --hypothesis-profile=ci
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(FAST_TESTS)
+
+# uv resolves the lowest versions, which pip can't. It reads its own settings (UV_DEFAULT_INDEX, …),
+# not pip's.
+.venv-lowest/installed: pyproject.toml .venv/installed
+	$(BIN)/uv venv --quiet --clear --python $(PYTHON) .venv-lowest
+	$(BIN)/uv pip install --quiet --python .venv-lowest --resolution lowest-direct \
+	  -r pyproject.toml --extra dev -e .
+	touch $@
+
+.PHONY: test-lowest
+test-lowest: .venv-lowest/installed ## the quick unit tests with the lowest versions that pyproject.toml admits
+	OMP_NUM_THREADS=1 .venv-lowest/bin/pytest $(FAST_TESTS)
 
 .PHONY: docs
 docs: setup ## the site of docs/, into site/; fails at a dead link

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -22,11 +23,13 @@ from accelerate import Accelerator
 from benchmarks.measurement import Measurement, number_column, text_column
 from trainer.config.groups import DataConfig, ModelConfig, RunConfig
 from trainer.config.recipe import RecipeConfig
+from trainer.config.run_folder import RunContext
 from trainer.config.settings import TrainConfig
 from trainer.data.splits.dataset import prepare_images
 from trainer.fitting.inputs import image_inputs
 from trainer.fitting.loop import TrainingLoop
 from trainer.fitting.precision import choose_precision
+from trainer.fitting.time_left import Workload
 from trainer.model import backbone
 from trainer.runtime import system
 from trainer.synthetic.samples import CLASSES, write_samples
@@ -130,10 +133,12 @@ def build_loop(
         recipe=RecipeConfig(batch_size=settings.batch_size),
         run=RunConfig(run_dir=folder / name, workers=settings.workers),
     )
-    [images] = prepare_images(config, folder / name)
+    [images] = prepare_images(config.data, config.run, None, folder / name)
     built = backbone.build(config.model, len(images.labels))
-    inputs = image_inputs(built, images, config, folder / name, accelerator)
-    return TrainingLoop(inputs, images, config, folder / name, accelerator)
+    context = RunContext(folder / name, datetime.now(UTC), accelerator)
+    inputs = image_inputs(built, images, config.recipe, config.run, context, tile=False)
+    work = Workload(len(images.splits["train"]), 0, 0, settings.image_size)
+    return TrainingLoop(inputs, images, config.recipe, config.run, context, work)
 
 
 def _now(accelerator: Accelerator) -> float:

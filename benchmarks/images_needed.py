@@ -21,8 +21,7 @@ from tqdm import tqdm
 from benchmarks.measurement import Measurement, number_column
 from benchmarks.program import ROOT, run
 from model_card.schema.report import Report
-from trainer.config.groups import DataConfig
-from trainer.config.settings import TrainConfig
+from trainer.config.groups import DataConfig, RunConfig
 from trainer.data.splits.dataset import Images, prepare_images
 
 TRAINING = ("train", "validation")
@@ -68,8 +67,8 @@ def main(settings: Settings) -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        config = TrainConfig(data=DataConfig(data_dir=str(settings.data_dir)))
-        [images] = prepare_images(config, None)
+        data = DataConfig(data_dir=str(settings.data_dir))
+        [images] = prepare_images(data, RunConfig(), None, None)
         tested = len(images.splits["test"])
         measurement = Measurement(
             [

@@ -29,8 +29,7 @@ from tqdm import tqdm
 
 from benchmarks.measurement import Measurement, number_column, text_column
 from space.inference.novelty import channel_statistics, feature_stages
-from trainer.config.groups import DataConfig, ModelConfig
-from trainer.config.settings import TrainConfig
+from trainer.config.groups import DataConfig, ModelConfig, RunConfig
 from trainer.data.bit_depth import FULL_DEPTH
 from trainer.data.sources import open_image
 from trainer.data.splits.dataset import prepare_images
@@ -179,8 +178,8 @@ def main(settings: Settings) -> None:
     frozen = Frozen(model)
     with TemporaryDirectory() as run_dir:
         data = DataConfig(data_dir=settings.data_dir, folds=settings.folds)
-        config = TrainConfig(data=data, model=model)
-        tested = [images.splits["test"] for images in prepare_images(config, Path(run_dir))]
+        prepared = prepare_images(data, RunConfig(), None, Path(run_dir))
+        tested = [images.splits["test"] for images in prepared]
         folds = [frozen.observe_split(split) for split in tested]
     truths = [np.asarray(split["label"]) for split in tested]
     kinds = {kind: frozen.observe(images) for kind, images in ood_images.drawn_images(0).items()}

@@ -38,7 +38,11 @@ def main(arguments: list[str]) -> None:
     for given in settings.values():
         check_settings(given)
     PHASES.plan(
-        [phase for split in SPLITS for phase in run_phases(settings[split], f"{split} split")]
+        [
+            phase
+            for split, given in settings.items()
+            for phase in run_phases(given.data, given.run.run_dir, f"{split} split")
+        ]
     )
     folders = {split: trained_folder(settings[split]) for split in SPLITS}
     # Imported late: --help and wrong options need not wait for them.
@@ -52,7 +56,7 @@ def _on_split(config: TrainConfig, split: str, run_dir: Path) -> TrainConfig:
     """Return the settings of one of the two runs, which resumes if its training has started."""
     data = replace(config.data, resplit=not config.data.folds, random_split=split == "random")
     given = replace(config, data=data, run=replace(config.run, run_dir=run_dir, resume=False))
-    if run_folder.state_of(run_dir) in (State.BEGUN, State.FINISHED):
+    if run_folder.state_of(run_dir) in (State.UNFINISHED, State.FINISHED):
         return resumed(given, TrainConfig.read(run_dir), run_dir)
     return given
 

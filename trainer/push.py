@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> None:
     check_settings(config.train)
     uploads = [UPLOAD] * bool(hub.repo_id) + [UPLOAD_SPACE] * bool(hub.space_id)
     after = next_phase()
-    PHASES.plan([*run_phases(config.train), *uploads, *after])
+    PHASES.plan([*run_phases(config.train.data, config.train.run.run_dir), *uploads, *after])
     if hub.repo_id:
         # Imported late: the Hub's client takes a second, which --help need not wait for.
         from trainer.publishing.hub.preflight import check_can_push

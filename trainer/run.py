@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration, broadcast_object_list
 
 from model_card.formatting import shortlist
+from trainer.config.recipe import RecipeConfig
 from trainer.config.run_folder import (
     PUBLISHED_DIR,
     RunContext,
@@ -39,11 +40,12 @@ from trainer.errors import ConfigError
 from trainer.evaluation import ood_images
 from trainer.fitting.batch_size import check_gpu, resolve_batch_size
 from trainer.fitting.head_search import fit_heads
-from trainer.fitting.inputs import PIXELS_DIR, head_inputs, image_inputs
-from trainer.fitting.loop import TrainingLoop
+from trainer.fitting.inputs import PIXELS_DIR, FitInputs, head_inputs, image_inputs
+from trainer.fitting.loop import TrainingLoop, TrainingResult
 from trainer.fitting.optimizer import resolve_rate
 from trainer.fitting.precision import choose_precision
 from trainer.fitting.state import read_best
+from trainer.fitting.time_left import Workload, tested_images
 from trainer.inputs.shapes import report_shapes, tile_counts
 from trainer.model import backbone
 from trainer.model.backbone import freeze_layers
@@ -138,10 +140,10 @@ def _train_in(
     `locks` receives the lock of a new folder; None if the folder is locked already.
     """
     check_entries(run_dir)
-    resuming = state_of(run_dir) is State.BEGUN
+    resuming = state_of(run_dir) is State.UNFINISHED
     with accelerator.main_process_first():
         if accelerator.is_main_process:
-            prepared = prepare_images(config, run_dir if resuming else None)
+            prepared = _prepare(config, run_dir if resuming else None)
             _check_images(config, prepared)
             _open_run(run_dir, config, locks, resuming=resuming)
             if not resuming:
@@ -149,13 +151,16 @@ def _train_in(
             if prepared[0].surfaces:
                 prepared[0].surfaces.write(run_dir)
         else:
-            prepared = prepare_images(config, run_dir)
+            prepared = _prepare(config, run_dir)
     context = RunContext(run_dir, read_start(run_dir), accelerator)
     sizes = [size for split in prepared[0].splits.values() for size in split["size_px"][:]]
     report_shapes(sizes, tile=config.model.tile)
     if config.run.find_batch_size:
         most_tiles = max(tile_counts(sizes, tile=config.model.tile))
-        config = resolve_batch_size(config, len(prepared[0].labels), most_tiles, accelerator)
+        recipe = resolve_batch_size(
+            config.model, config.recipe, len(prepared[0].labels), most_tiles, accelerator
+        )
+        config = replace(config, recipe=recipe, run=replace(config.run, find_batch_size=False))
         if accelerator.is_main_process:
             _write_settings(config, run_dir)
     if config.data.folds:
@@ -183,17 +188,9 @@ def _train_on(images: Images, config: TrainConfig, context: RunContext) -> None:
     )
     logger.info("%s", textwrap.fill(facts, 80, break_long_words=False, break_on_hyphens=False))
     freeze_layers(built.model, config.model.tune)
-    if config.model.tune == "head":
-        inputs = head_inputs(built, images, config, accelerator)
-    else:
-        inputs = image_inputs(built, images, config, run_dir, accelerator)
-    if config.model.tune == "head" and config.recipe.search_decay and config.recipe.weight_decay:
-        fit, config = fit_heads(inputs, images, config, context)
-    else:
-        with tracking(config, context):
-            fit = TrainingLoop(
-                inputs, images, config, run_dir, accelerator, trainings_after=PHASES.left("train")
-            ).run()
+    prepare = head_inputs if config.model.tune == "head" else image_inputs
+    inputs = prepare(built, images, config.recipe, config.run, context, tile=config.model.tile)
+    fit, config = _fit(inputs, images, config, context)
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         shutil.rmtree(run_dir / PIXELS_DIR, ignore_errors=True)
@@ -205,6 +202,33 @@ def _train_on(images: Images, config: TrainConfig, context: RunContext) -> None:
         inputs.model.load_state_dict(weights)
         build_package(config, images, built, fit, context)
     accelerator.wait_for_everyone()
+
+
+def _fit(
+    inputs: FitInputs, images: Images, config: TrainConfig, context: RunContext
+) -> tuple[TrainingResult, TrainConfig]:
+    """Fit the model; return the result and the settings that reproduce it."""
+    sizes = {name: len(split) for name, split in images.splits.items()}
+    work = Workload(
+        train_images=sizes["train"],
+        validation_images=sizes["validation"],
+        tested_images=tested_images(
+            sizes, config.decision.reference_images, config.checks.robustness_images
+        ),
+        side_px=config.model.image_size,
+        views=config.recipe.views,
+        trainings_after=PHASES.left("train"),
+    )
+
+    def fit_once(inputs: FitInputs, recipe: RecipeConfig, context: RunContext) -> TrainingResult:
+        settings = replace(config, recipe=recipe).settings()
+        with tracking(config.run.log_with, settings, context):
+            return TrainingLoop(inputs, images, recipe, config.run, context, work).run()
+
+    if config.model.tune == "head" and config.recipe.search_decay and config.recipe.weight_decay:
+        fit, recipe = fit_heads(inputs, config.recipe, context, fit_once)
+        return fit, replace(config, recipe=recipe)
+    return fit_once(inputs, config.recipe, context), config
 
 
 def _cross_validate(config: TrainConfig, folds: list[Images], context: RunContext) -> None:
@@ -221,8 +245,18 @@ def _cross_validate(config: TrainConfig, folds: list[Images], context: RunContex
         # Otherwise accelerate would hold references to the models of all folds.
         accelerator.free_memory()
     if accelerator.is_main_process:
-        published_folds.publish(folds, fold_dirs, run_dir, config)
+        published_folds.publish(
+            folds,
+            fold_dirs,
+            run_dir,
+            config.decision,
+            network_saw_left_out=config.model.tune == "all",
+        )
     accelerator.wait_for_everyone()
+
+
+def _prepare(config: TrainConfig, run_dir: Path | None) -> list[Images]:
+    return prepare_images(config.data, config.run, config.checks.boxes, run_dir)
 
 
 def _check_images(config: TrainConfig, prepared: list[Images]) -> None:
@@ -251,7 +285,9 @@ def _open_run(
     """
     if resuming:
         note_resume(run_dir)
-        correct_facts(config, run_dir)
+        correct_facts(
+            run_dir, license_id=config.model.license, publish_images=config.data.publish_images
+        )
         return
     try:
         run_dir.mkdir(parents=True, exist_ok=True)

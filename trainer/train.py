@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> None:
     """Train with the given options; print the folder that is ready to publish."""
     config = read_train_config(arguments, COMMAND)
     check_settings(config)
-    PHASES.plan(run_phases(config))
+    PHASES.plan(run_phases(config.data, config.run.run_dir))
     folder = trained_folder(config)
     if is_main_process():
         from trainer.cli.summary import summary

@@ -68,7 +68,7 @@ def _share_and_withdraw(config: TrainConfig, run_dir: Path) -> None:
     # At this rate nothing is learned.
     pictures.add("mistakes.png")
     for shared in (True, False):
-        correct_facts(replace(config, data=replace(config.data, publish_images=shared)), run_dir)
+        correct_facts(run_dir, license_id=config.model.license, publish_images=shared)
         report = Report.read(published)
         for folder, here in ((published, shared), (run_dir, not shared)):
             assert {f.name for f in (folder / "figures").iterdir()} & pictures == (

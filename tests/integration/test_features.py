@@ -49,7 +49,9 @@ def store_of(config: TrainConfig) -> tuple[FeatureStore, backbone.Backbone, list
     """Return a store and a list to which each pass of the backbone adds its batch size."""
     torch.manual_seed(0)
     built = backbone.build(config.model, 6)
-    store = FeatureStore(built, config, Accelerator(mixed_precision="no"))
+    store = FeatureStore(
+        built, config.recipe, config.run, Accelerator(mixed_precision="no"), tile=config.model.tile
+    )
     passes: list[int] = []
     model: Any = built.model
     original = model.forward_features
@@ -67,7 +69,7 @@ def store_of(config: TrainConfig) -> tuple[FeatureStore, backbone.Backbone, list
 def images(data_dir: Path, tmp_path: Path) -> Images:
     (tmp_path / "prepared").mkdir()
     config = small_config(data_dir, tmp_path / "prepared")
-    return prepare_images(config, tmp_path / "prepared")[0]
+    return prepare_images(config.data, config.run, None, tmp_path / "prepared")[0]
 
 
 def test_features_lead_to_the_models_own_logits(
@@ -154,7 +156,9 @@ def test_a_head_of_several_layers_is_reported(data_dir: Path, tmp_path: Path) ->
     model.classifier = torch.nn.Sequential(model.classifier, torch.nn.Softplus())
     model.get_classifier = lambda: model.classifier[0]
     with pytest.raises(ConfigError, match="--tune head does not work for mobilenetv3_small_050"):
-        FeatureStore(built, config, Accelerator(mixed_precision="no"))
+        FeatureStore(
+            built, config.recipe, config.run, Accelerator(mixed_precision="no"), tile=False
+        )
 
 
 def test_views_change_from_epoch_to_epoch() -> None:

@@ -46,7 +46,7 @@ def crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def prepare(config: TrainConfig, run_dir: Path) -> list[Images]:
     run_dir.mkdir(exist_ok=True)
-    return prepare_images(config, run_dir)
+    return prepare_images(config.data, config.run, config.checks.boxes, run_dir)
 
 
 def on(data_dir: Path, run_dir: Path, **data: object) -> TrainConfig:

@@ -116,10 +116,10 @@ def test_folds_are_numbered_and_count_in_the_time_left(
     monkeypatch.setattr(loop.TrainingLoop, "slowdown_reported", False)
     monkeypatch.setattr(Slowdown, "step", lambda *_: "Training is slow.")
     caplog.set_level(logging.INFO, "trainer")
-    PHASES.plan(run_phases(config))
+    PHASES.plan(run_phases(config.data, config.run.run_dir))
     run.train(config)
-    assert [left.trainings_after for left in estimates] == [1, 0]
-    assert all(left.train_images and left.validation_images for left in estimates)
+    assert [left.work.trainings_after for left in estimates] == [1, 0]
+    assert all(left.work.train_images and left.work.validation_images for left in estimates)
     phases = [message for message in caplog.messages if re.match(r"\d/9 ", message)]
     assert phases == [
         *("1/9 check", "2/9 compare"),

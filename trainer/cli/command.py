@@ -193,7 +193,9 @@ def trained_folder(config: TrainConfig) -> Path:
 
         check_published(finished)
         logger.info("The run in %s is finished already.", run_dir)
-        correct_facts(config, run_dir)
+        correct_facts(
+            run_dir, license_id=config.model.license, publish_images=config.data.publish_images
+        )
         return finished
     # torch takes seconds to import; --help, wrong options and finished runs do not need it.
     from trainer.model.backbone import check_network
@@ -230,7 +232,7 @@ def _saved_settings_count(run_dir: Path, own_settings: set[str]) -> bool:
     state = run_folder.state_of(run_dir)
     if state is State.UNTRAINED and not own_settings:
         return run_folder.holds_settings(run_dir)
-    return state in (State.BEGUN, State.FINISHED)
+    return state in (State.UNFINISHED, State.FINISHED)
 
 
 def _again(given: TrainConfig, saved: TrainConfig, run_dir: Path) -> TrainConfig:

@@ -69,7 +69,7 @@ class State(Enum):
 
     EMPTY = "no run"
     UNTRAINED = "started, without a checkpoint"
-    BEGUN = "training has begun"
+    UNFINISHED = "training has started"
     FINISHED = "the published folder is there"
 
 
@@ -98,7 +98,7 @@ def state_of(run_dir: Path) -> State:
         return State.UNTRAINED
     if finished_folder(run_dir):
         return State.FINISHED
-    return State.BEGUN if trained else State.UNTRAINED
+    return State.UNFINISHED if trained else State.UNTRAINED
 
 
 def check_start(run_dir: Path) -> None:
@@ -114,7 +114,7 @@ def check_start(run_dir: Path) -> None:
             f"{name} has a finished run. Publish it with trainer/push.py --run-dir {name}, or "
             "name another folder with --run-dir."
         )
-    if state is State.BEGUN:
+    if state is State.UNFINISHED:
         raise ConfigError(
             f"{name} has an unfinished run. Resume it with --run-dir {name} --resume, or "
             "name another folder with --run-dir."

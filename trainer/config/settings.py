@@ -28,9 +28,14 @@ FACTS = ("--license", "--publish-images")
 class Setting:
     """One option with its value."""
 
-    flag: str
+    name: str
     value: object
     default: object
+
+    @property
+    def flag(self) -> str:
+        """The option that sets it."""
+        return f"--{self.name.replace('_', '-')}"
 
     def __str__(self) -> str:
         return _text(self.value)
@@ -75,7 +80,7 @@ class TrainConfig:
     def settings(self) -> list[Setting]:
         """Return each setting with its value, in the order of `--help`."""
         return [
-            Setting(f"--{item.name.replace('_', '-')}", getattr(group, item.name), item.default)
+            Setting(item.name, getattr(group, item.name), item.default)
             for group in self.groups
             for item in fields(group)
         ]

@@ -12,7 +12,6 @@ from model_card.schema.reliability import Reliability
 from space.inference.decision import Decision, Prediction
 from trainer.config.groups import DecisionConfig
 from trainer.config.run_folder import PUBLISHED_DIR
-from trainer.config.settings import TrainConfig
 from trainer.decision.outputs import HeldOutOutputs
 from trainer.decision.rules import fit_rules
 from trainer.evaluation.reliability import TestOutcomes, apply_decision, join, measure
@@ -75,14 +74,22 @@ def _relative(decision: Decision, outputs: HeldOutOutputs) -> np.ndarray:
     return outputs.novelty.double().numpy() / limit
 
 
-def measure_folds(folds: Sequence[FoldOutcomes], config: TrainConfig) -> Reliability:
-    """Measure the reliability of several folds together; the first fold's rules are reported."""
+def measure_folds(
+    folds: Sequence[FoldOutcomes], config: DecisionConfig, *, network_saw_left_out: bool
+) -> Reliability:
+    """Measure the reliability of several folds together; the first fold's rules are reported.
+
+    Args:
+        folds: one or more.
+        config: of the decision.
+        network_saw_left_out: whether the classes left out were part of the network's training.
+    """
     return measure(
         folds[0].decision,
         join([fold.outcomes for fold in folds]),
-        config.decision,
+        config,
         fitted_on="other folds",
         fitted_images=folds[0].fitted_images,
         reference_images=folds[0].fitted_images,
-        network_saw_left_out=config.model.tune == "all",
+        network_saw_left_out=network_saw_left_out,
     )

@@ -13,7 +13,8 @@ from accelerate import Accelerator
 from accelerate.utils import find_executable_batch_size, gather_object
 from torch import nn
 
-from trainer.config.settings import TrainConfig
+from trainer.config.groups import ModelConfig
+from trainer.config.recipe import RecipeConfig
 from trainer.errors import ConfigError
 from trainer.fitting.optimizer import build_optimizer
 from trainer.model import backbone
@@ -38,14 +39,19 @@ def check_gpu(device: torch.device) -> None:
 
 
 def resolve_batch_size(
-    config: TrainConfig, classes: int, most_tiles: int, accelerator: Accelerator
-) -> TrainConfig:
-    """Return settings with the same number of images per step, in batches that fit into memory.
+    config: ModelConfig,
+    recipe: RecipeConfig,
+    classes: int,
+    most_tiles: int,
+    accelerator: Accelerator,
+) -> RecipeConfig:
+    """Return a recipe with the same number of images per step, in batches that fit into memory.
 
     The trials use a copy of the network with random weights.
 
     Args:
-        config: the settings.
+        config: of the network.
+        recipe: the batch size and the number of batches per step.
         classes: number of classes.
         most_tiles: the largest number of tiles of an image.
         accelerator: the device.
@@ -53,13 +59,15 @@ def resolve_batch_size(
     Raises:
         ConfigError: not even the smallest batch fits.
     """
-    recipe, processes = config.recipe, accelerator.num_processes
+    processes = accelerator.num_processes
     images = recipe.batch_size * recipe.accumulate
-    untrained = replace(config.model, pretrained=False, weights=None)
+    untrained = replace(config, pretrained=False, weights=None)
     model = backbone.build(untrained, classes).model
     with _memory_to_spare(accelerator.device):
         found = largest_that_fits(
-            lambda size: try_step(model, size // processes * most_tiles, config, accelerator),
+            lambda size: try_step(
+                model, size // processes * most_tiles, config.image_size, recipe, accelerator
+            ),
             batch_sizes(images, processes),
         )
     # The GPUs of several processes may differ: use what fits into the smallest.
@@ -67,11 +75,7 @@ def resolve_batch_size(
     logger.info(
         "The GPU's memory holds batches of %d images: %d to a step.", found, images // found
     )
-    return replace(
-        config,
-        recipe=replace(recipe, batch_size=found, accumulate=images // found),
-        run=replace(config.run, find_batch_size=False),
-    )
+    return replace(recipe, batch_size=found, accumulate=images // found)
 
 
 def batch_sizes(images: int, processes: int) -> list[int]:
@@ -107,13 +111,15 @@ def largest_that_fits(attempt: Callable[[int], None], sizes: Sequence[int]) -> i
     return found
 
 
-def try_step(model: nn.Module, images: int, config: TrainConfig, accelerator: Accelerator) -> None:
-    """Take one training step with a copy of the model on blank images."""
-    recipe, device, side = config.recipe, accelerator.device, config.model.image_size
+def try_step(
+    model: nn.Module, images: int, side_px: int, recipe: RecipeConfig, accelerator: Accelerator
+) -> None:
+    """Take one training step with a copy of the model on blank square images."""
+    device = accelerator.device
     network = deepcopy(model).to(device).to(memory_format=torch.channels_last)
     average = deepcopy(network) if recipe.ema_decay else None
     optimizer = build_optimizer(network, recipe, device)
-    inputs = torch.zeros(images, 3, side, side, device=device)
+    inputs = torch.zeros(images, 3, side_px, side_px, device=device)
     with accelerator.autocast():
         outputs = network(inputs.contiguous(memory_format=torch.channels_last))
     outputs.float().square().mean().backward()

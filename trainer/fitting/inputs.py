@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
 from torch import nn
 from torch.utils.data import Dataset
 
-from trainer.config.settings import TrainConfig
+from trainer.config.groups import RunConfig
+from trainer.config.recipe import RecipeConfig
+from trainer.config.run_folder import RunContext
 from trainer.data.splits.dataset import Images
 from trainer.inputs.augment import Augment, Normalize
 from trainer.inputs.loading import PlainImages, TrainingImages, decode
@@ -46,50 +46,60 @@ class FitInputs:
 def image_inputs(
     backbone: Backbone,
     images: Images,
-    config: TrainConfig,
-    run_dir: Path,
-    accelerator: Accelerator,
+    recipe: RecipeConfig,
+    run: RunConfig,
+    context: RunContext,
+    *,
+    tile: bool,
 ) -> FitInputs:
     """Return the inputs to fit the whole model to images, augmented differently in each epoch."""
     data_config = backbone.data_config
 
     def decoded(name: str) -> PlainImages:
         split = images.splits[name]
-        file = run_dir / PIXELS_DIR / f"{name}-{accelerator.process_index}.arrow"
-        pixels = decode(split, data_config, file, tile=config.model.tile)
+        process = context.accelerator.process_index
+        file = context.run_dir / PIXELS_DIR / f"{name}-{process}.arrow"
+        pixels = decode(split, data_config, file, tile=tile)
         return PlainImages(pixels, split["label"][:], data_config)
 
     return FitInputs(
         model=backbone.model,
         train=TrainingImages(
             decoded("train"),
-            config.run.seed,
-            whole_from=config.recipe.epochs - config.recipe.plain_epochs + 1,
+            run.seed,
+            whole_from=recipe.epochs - recipe.plain_epochs + 1,
         ),
         validation=decoded("validation"),
-        augment=Augment(config.recipe, data_config),
+        augment=Augment(recipe, data_config),
         prepare=Normalize(data_config),
     )
 
 
 def head_inputs(
-    backbone: Backbone, images: Images, config: TrainConfig, accelerator: Accelerator
+    backbone: Backbone,
+    images: Images,
+    recipe: RecipeConfig,
+    run: RunConfig,
+    context: RunContext,
+    *,
+    tile: bool,
 ) -> FitInputs:
     """Return the inputs to fit the last linear layer to features of the frozen backbone.
 
     Raises:
         ConfigError: the model's head is more than one linear layer.
     """
-    store = FeatureStore(backbone, config, accelerator)
+    accelerator = context.accelerator
+    store = FeatureStore(backbone, recipe, run, accelerator, tile=tile)
     train, validation = images.splits["train"], images.splits["validation"]
     # The first process writes the cache, the others read it.
     with accelerator.main_process_first():
-        views = store.features(train, config.recipe.views, "features of training images")
+        views = store.features(train, recipe.views, "features of training images")
         plain = store.features(validation, 0, "features of validation images")
     model: Any = backbone.model
     return FitInputs(
         model=model.get_classifier(),
-        train=FeatureViews(views, train["label"][:], config.run.seed),
+        train=FeatureViews(views, train["label"][:], run.seed),
         validation=PlainFeatures(plain, validation["label"][:]),
         augment=nn.Identity(),
         prepare=nn.Identity(),

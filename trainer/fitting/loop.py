@@ -8,23 +8,23 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 
 from space.inference.tiling import pool
-from trainer.config.settings import TrainConfig
+from trainer.config.groups import RunConfig
+from trainer.config.recipe import RecipeConfig
+from trainer.config.run_folder import RunContext
 from trainer.data.splits.dataset import Images
 from trainer.errors import UserError
 from trainer.fitting.inputs import FitInputs
 from trainer.fitting.optimizer import highest_rate
 from trainer.fitting.state import PartialEpoch, TrainingState
 from trainer.fitting.step import TrainingStep
-from trainer.fitting.time_left import TimeLeft, advice, tested_images
+from trainer.fitting.time_left import TimeLeft, Workload, advice
 from trainer.inputs.loading import EpochSampler, mixed_seed, stack_tiles
 from trainer.monitoring.epoch_log import EpochResult
 from trainer.monitoring.progress import LEGEND, ProgressBar, epoch_line, epoch_title
@@ -51,10 +51,10 @@ class TrainingLoop:
     Args:
         inputs: the model and the data to fit it to.
         images: of the run.
-        config: its settings.
-        run_dir: the folder for checkpoints and `metrics.jsonl`.
-        accelerator: the device, the precision and the processes.
-        trainings_after: how many more trainings of this size the run consists of.
+        recipe: of the training.
+        run: the seed, the processes that load images, and whether to compile the network.
+        context: the folder for checkpoints and `metrics.jsonl`, the device and the processes.
+        work: the size of the whole run, to estimate its time.
     """
 
     # Both warnings appear once in a process, however many trainings it runs.
@@ -65,20 +65,20 @@ class TrainingLoop:
         self,
         inputs: FitInputs,
         images: Images,
-        config: TrainConfig,
-        run_dir: Path,
-        accelerator: Accelerator,
-        trainings_after: int = 0,
+        recipe: RecipeConfig,
+        run: RunConfig,
+        context: RunContext,
+        work: Workload,
     ) -> None:
-        self.config, self.run_dir, self.accelerator = config, run_dir, accelerator
-        recipe = config.recipe
+        self.recipe, self.seed, self.run_dir = recipe, run.seed, context.run_dir
+        self.accelerator = accelerator = context.accelerator
         self.stop = StopRequest(highest if accelerator.num_processes > 1 else None)
-        self.sampler = EpochSampler(len(images.splits["train"]), recipe.batch_size, config.run.seed)
+        self.sampler = EpochSampler(len(images.splits["train"]), recipe.batch_size, run.seed)
         loading: dict[str, Any] = {
             "batch_size": recipe.batch_size,
-            "num_workers": config.run.workers,
+            "num_workers": run.workers,
             "collate_fn": stack_tiles,
-            "persistent_workers": config.run.workers > 0,
+            "persistent_workers": run.workers > 0,
             "worker_init_fn": leave_to_parent,
             "pin_memory": accelerator.device.type == "cuda",
         }
@@ -87,14 +87,7 @@ class TrainingLoop:
             DataLoader(inputs.train, sampler=self.sampler, **loading),
             DataLoader(inputs.validation, **loading),
         )
-        self.left = TimeLeft(
-            recipe.epochs,
-            len(self.sampler),
-            len(images.splits["validation"]),
-            tested_images(config, images),
-            trainings_after,
-            inputs.image_s,
-        )
+        self.left = TimeLeft(work, recipe.epochs, inputs.image_s)
         self.slowdown = Slowdown()
         self.steps = math.ceil(len(self.train_batches) / recipe.accumulate)
         self.training_step = TrainingStep(
@@ -103,10 +96,10 @@ class TrainingLoop:
             recipe,
             self.steps,
             accelerator,
-            compile_network=config.run.compile,
+            compile_network=run.compile,
         )
         self.state = TrainingState(
-            run_dir, images.digest(), recipe, self.training_step, accelerator
+            context.run_dir, images.digest(), recipe, self.training_step, accelerator
         )
 
     def run(self) -> TrainingResult:
@@ -158,7 +151,7 @@ class TrainingLoop:
         track(self.accelerator, result, images / train_s)
         line = epoch_line(
             result,
-            self.config.recipe.epochs,
+            self.recipe.epochs,
             best=self.state.history.best is result,
             images_per_second=images / train_s,
             run_s=self.left.run_s or 0.0,
@@ -168,12 +161,12 @@ class TrainingLoop:
 
     def _train(self, epoch: int, start: float) -> tuple[float, float, float]:
         """Take the steps of one epoch; return mean loss, accuracy and the number of images."""
-        recipe, processes = self.config.recipe, self.accelerator.num_processes
+        recipe, processes = self.recipe, self.accelerator.num_processes
         state = self.state
         taken = state.partial.steps
         done = taken * recipe.batch_size * recipe.accumulate
         self.sampler.epoch, self.sampler.first = epoch, done
-        torch.manual_seed(mixed_seed(self.config.run.seed, epoch, self.accelerator.process_index))
+        torch.manual_seed(mixed_seed(self.seed, epoch, self.accelerator.process_index))
         totals: Any = torch.tensor(state.partial.totals, dtype=torch.float64)
         before = (epoch - 1) * self.steps
         if taken:
@@ -236,12 +229,13 @@ class TrainingLoop:
 
     def _warn_if_long(self) -> None:
         """Warn once if a CPU would take hours, and name faster settings."""
-        whole = self.config.model.tune == "all"
-        if TrainingLoop.length_checked or not whole or self.accelerator.device.type != "cpu":
+        # A head takes seconds; the passes of its features through the network are over by then.
+        head = self.left.test_image_s is not None
+        if TrainingLoop.length_checked or head or self.accelerator.device.type != "cpu":
             return
         TrainingLoop.length_checked = True
         parameters = sum(weights.numel() for weights in self.training_step.eval_model.parameters())
-        warning = advice(self.left, self.config, parameters)
+        warning = advice(self.left, parameters)
         if warning:
             _log_beside_bar(warning)
 

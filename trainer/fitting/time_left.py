@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from trainer.config.settings import TrainConfig
-from trainer.data.splits.dataset import Images
 from trainer.inputs.corruptions import CORRUPTIONS
 from trainer.monitoring.progress import duration
 
@@ -20,24 +18,40 @@ SMALL_IMAGE_PX = 128
 SMALL_MODEL, SMALL_MODEL_PARAMETERS = "convnext_atto.d2_in1k", 3_400_000
 
 
+@dataclass(frozen=True)
+class Workload:
+    """The size of a run.
+
+    Attributes:
+        train_images: in each epoch.
+        validation_images: in each epoch.
+        tested_images: approximate number of passes of an image through the finished network.
+        side_px: of the network's input.
+        views: augmented views of each image if a head alone were trained.
+        trainings_after: further trainings of the same size, each with its tests.
+    """
+
+    train_images: int
+    validation_images: int
+    tested_images: int
+    side_px: int
+    views: int = 0
+    trainings_after: int = 0
+
+
 @dataclass
 class TimeLeft:
     """Estimates the remaining time of a run.
 
     Attributes:
+        work: the size of the run.
         epochs: of this training.
-        train_images: in each epoch.
-        validation_images: in each epoch.
-        tested_images: approximate number of passes of an image through the finished network.
-        trainings_after: further trainings of the same size, each with its tests.
-        test_image_s: seconds of such a pass; None: as long as in validation.
+        test_image_s: seconds of a pass through the finished network; None: as long as in
+            validation.
     """
 
+    work: Workload
     epochs: int
-    train_images: int
-    validation_images: int
-    tested_images: int
-    trainings_after: int = 0
     test_image_s: float | None = None
     _epochs_done: int = 0
     _images_done: int = 0
@@ -66,8 +80,8 @@ class TimeLeft:
 
     def end_epoch(self, train_s: float, validation_s: float) -> None:
         """Record the seconds of training and validation."""
-        self._train_s.append(train_s / self.train_images)
-        self._validation_s.append(validation_s / self.validation_images)
+        self._train_s.append(train_s / self.work.train_images)
+        self._validation_s.append(validation_s / self.work.validation_images)
         self._epochs_done += 1
         self._images_done = 0
 
@@ -96,10 +110,11 @@ class TimeLeft:
         train_s, validation_image_s = self.train_image_s, self.validation_image_s
         if train_s is None or validation_image_s is None:
             return None
-        epoch_s = self.train_images * train_s + self.validation_images * validation_image_s
-        tests_s = self.tested_images * (self.test_image_s or validation_image_s)
+        work = self.work
+        epoch_s = work.train_images * train_s + work.validation_images * validation_image_s
+        tests_s = work.tested_images * (self.test_image_s or validation_image_s)
         rest_s = (self.epochs - self._epochs_done) * epoch_s - self._images_done * train_s + tests_s
-        return rest_s + self.trainings_after * (self.epochs * epoch_s + tests_s)
+        return rest_s + work.trainings_after * (self.epochs * epoch_s + tests_s)
 
 
 def _mean_of_recent(values: list[float]) -> float:
@@ -107,34 +122,39 @@ def _mean_of_recent(values: list[float]) -> float:
     return sum(recent) / len(recent)
 
 
-def tested_images(config: TrainConfig, images: Images) -> int:
-    """Return the approximate number of passes through the network in the tests."""
-    test = len(images.splits["test"])
-    reference = min(config.decision.reference_images, len(images.splits["train"]))
+def tested_images(images: dict[str, int], reference_images: int, robustness_images: int) -> int:
+    """Return the approximate number of passes through the network in the tests.
+
+    Args:
+        images: their number in each split.
+        reference_images: wanted of the training split, see `DecisionConfig`.
+        robustness_images: wanted of the test split, see `ChecksConfig`.
+    """
+    reference = min(reference_images, images["train"])
     kinds = sum(len(kind.severities) for kind in CORRUPTIONS)
-    corrupted = min(config.checks.robustness_images, test)
-    return reference + len(images.splits["validation"]) + test + (1 + kinds) * corrupted
+    corrupted = min(robustness_images, images["test"])
+    return reference + images["validation"] + images["test"] + (1 + kinds) * corrupted
 
 
-def advice(left: TimeLeft, config: TrainConfig, parameters: int) -> str | None:
+def advice(left: TimeLeft, parameters: int) -> str | None:
     """Return a warning if the run takes over an hour on a CPU, with settings that shorten it.
 
     Args:
         left: the size and speed of the run.
-        config: its settings.
         parameters: of the network.
     """
     run_s, train_s, validation_image_s = left.run_s, left.train_image_s, left.validation_image_s
     if run_s is None or train_s is None or validation_image_s is None or run_s <= LONG_RUN_S:
         return None
-    trainings = 1 + left.trainings_after
-    tests_s = left.tested_images * validation_image_s
-    once = (1 + config.recipe.views) * left.train_images + left.validation_images
+    work = left.work
+    trainings = 1 + work.trainings_after
+    tests_s = work.tested_images * validation_image_s
+    once = (1 + work.views) * work.train_images + work.validation_images
     rows = [("--tune head", f"about {duration(trainings * (once * validation_image_s + tests_s))}")]
-    if config.model.image_size > SMALL_IMAGE_PX:
-        small_s = run_s * (SMALL_IMAGE_PX / config.model.image_size) ** 2
+    if work.side_px > SMALL_IMAGE_PX:
+        small_s = run_s * (SMALL_IMAGE_PX / work.side_px) ** 2
         rows.append((f"--image-size {SMALL_IMAGE_PX}", f"about {duration(small_s)}"))
-    epoch_s = left.train_images * train_s + left.validation_images * validation_image_s
+    epoch_s = work.train_images * train_s + work.validation_images * validation_image_s
     epochs = int((LONG_RUN_S / trainings - tests_s) / epoch_s)
     if 1 <= epochs < left.epochs:
         epochs_s = trainings * (epochs * epoch_s + tests_s)

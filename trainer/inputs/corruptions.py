@@ -87,7 +87,7 @@ def overexpose(levels: Levels, stops: float, draw: Draw) -> Levels:
 
 
 def compress(levels: Levels, quality: float, draw: Draw) -> Levels:
-    """Store as JPEG."""
+    """Store as JPEG, by Pillow: torchvision's encoder gives the same pixels but is deprecated."""
     stored = BytesIO()
     v2.functional.to_pil_image(to_bytes(levels)).save(stored, "JPEG", quality=round(quality))
     with Image.open(stored) as image:

@@ -168,7 +168,11 @@ def stack_tiles(items: Sequence[tuple[Any, int]]) -> Batch:
 
 
 def mixed_seed(*numbers: int) -> int:
-    """Combine several numbers into one seed; unlike with `a + b`, seeds do not coincide."""
+    """Combine several numbers into one seed; unlike with `a + b`, seeds do not coincide.
+
+    Not numpy's SeedSequence: torch uses only the lowest 32 bits of a seed, and hashes of 200,000
+    images coincide there. These are distinct for all images of an epoch.
+    """
     mixed = 0
     for number in numbers:
         # One step of the 64-bit linear congruential generator of Knuth's MMIX for each number.

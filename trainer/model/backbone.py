@@ -76,10 +76,9 @@ def build(config: ModelConfig, classes: int) -> Backbone:
     random_state = torch.get_rng_state()
     model: Any = _create(config, origin, options)
     if origin == "file":
-        after = torch.get_rng_state()
-        torch.set_rng_state(random_state)
-        _check_all_loaded(model, _create(config, "random", options), config)
-        torch.set_rng_state(after)
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(random_state)
+            _check_all_loaded(model, _create(config, "random", options), config)
     data_config = resolve_model_data_config(model)
     # A defect can lie at the edge: scale the whole image instead of cropping it.
     size = (3, config.image_size, config.image_size)
@@ -217,7 +216,8 @@ def _weights_problem(error: Exception) -> str:
 def _check_all_loaded(model: Any, unloaded: torch.nn.Module, config: ModelConfig) -> None:
     """Compare with the same model before loading: timm silently skips tensors missing in a file.
 
-    Comparing names is not enough, since timm renames the tensors of older files.
+    Comparing names is not enough, since timm renames the tensors of older files; it keeps what
+    `load_state_dict` reports to itself.
     """
     head = {id(parameter) for parameter in model.get_classifier().parameters()}
     missing = [

@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import datasets
 import torch
@@ -23,7 +23,9 @@ from accelerate import Accelerator
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from trainer.config.settings import TrainConfig
+from trainer.config.groups import RunConfig
+from trainer.config.option_types import AUGMENTS_VIEWS
+from trainer.config.recipe import RecipeConfig
 from trainer.data.image_record import image_digest
 from trainer.errors import ConfigError
 from trainer.inputs.augment import Augment, draw
@@ -39,10 +41,11 @@ logger = logging.getLogger(__name__)
 IMAGES_PER_FILE = 256
 LARGEST_DIFFERENCE = 1e-3
 # The settings that an augmented view depends on.
-AUGMENTATION_SETTINGS = (
-    *("rotation", "shear", "translation", "zoom", "flip", "brightness", "contrast"),
-    "corrupt",
-)
+AUGMENTATION_SETTINGS = [
+    name
+    for name, hint in get_type_hints(RecipeConfig, include_extras=True).items()
+    if AUGMENTS_VIEWS in get_args(hint)
+]
 
 
 class FeatureStore:
@@ -50,19 +53,30 @@ class FeatureStore:
 
     Args:
         built: the model; its head must be one linear layer after the features.
-        config: of the preprocessing and the augmentation.
+        recipe: of the augmentation; its batch size is that of the passes.
+        run: the seed, the cache folder and the processes that load images.
         accelerator: the device and precision of the backbone.
+        tile: whether long images are cut into squares.
 
     Raises:
         ConfigError: the model's head is more than one linear layer.
     """
 
-    def __init__(self, built: Backbone, config: TrainConfig, accelerator: Accelerator) -> None:
-        self.built, self.config, self.accelerator = built, config, accelerator
+    def __init__(
+        self,
+        built: Backbone,
+        recipe: RecipeConfig,
+        run: RunConfig,
+        accelerator: Accelerator,
+        *,
+        tile: bool,
+    ) -> None:
+        self.built, self.recipe, self.run = built, recipe, run
+        self.accelerator, self.tile = accelerator, tile
         self.model: Any = built.model.eval().to(accelerator.device)
-        self.augment = Augment(config.recipe, built.data_config).to(accelerator.device)
+        self.augment = Augment(recipe, built.data_config).to(accelerator.device)
         self._check_head()
-        self.root = cache_folder("features", config.run.cache_dir)
+        self.root = cache_folder("features", run.cache_dir)
         self.weights = self._weights_digest()
 
     def features(self, split: datasets.Dataset, views: int, title: str) -> list[torch.Tensor]:
@@ -71,7 +85,7 @@ class FeatureStore:
         View 0 is the image without augmentation, the others are augmented. Features that are not
         cached yet are computed. With `--tile` a long image has several tiles.
         """
-        counts = tile_counts(split["size_px"][:], tile=self.config.model.tile)
+        counts = tile_counts(split["size_px"][:], tile=self.tile)
         names = [tile_names(image_digest(row), n) for row, n in zip(split, counts, strict=True)]
         cached = [self._read(view) for view in range(1 + views)]
         missing = [[i for i, tiles in enumerate(names) if tiles[0] not in by] for by in cached]
@@ -102,7 +116,8 @@ class FeatureStore:
         file = hashlib.sha256("".join(names).encode()).hexdigest()[:16] + ".safetensors"
         with cache_is_optional(self.root):
             folder.mkdir(parents=True, exist_ok=True)
-            checkpoint.save(folder / file, {"features": features}, {"images": list(names)})
+            tensors, facts = {"features": features}, {"images": list(names)}
+            checkpoint.save(folder / file, tensors, facts, shared=True)
 
     @torch.inference_mode()
     def _compute(
@@ -110,9 +125,9 @@ class FeatureStore:
     ) -> torch.Tensor:
         """Pass images through the backbone, plain (view 0) or augmented: [tile, feature]."""
         batches = DataLoader(
-            _Pixels(split, self.built.data_config, tile=self.config.model.tile),
-            batch_size=max(16, self.config.recipe.batch_size),
-            num_workers=self.config.run.workers,
+            _Pixels(split, self.built.data_config, tile=self.tile),
+            batch_size=max(16, self.recipe.batch_size),
+            num_workers=self.run.workers,
             collate_fn=stack_tiles,
         )
         features: list[torch.Tensor] = []
@@ -133,7 +148,7 @@ class FeatureStore:
         seeds = [
             seed
             for tiles in names
-            for seed in tile_seeds(len(tiles), self.config.run.seed, view, int(tiles[0][:15], 16))
+            for seed in tile_seeds(len(tiles), self.run.seed, view, int(tiles[0][:15], 16))
         ]
         return torch.stack([draw(seed) for seed in seeds]).to(self.accelerator.device)
 
@@ -153,7 +168,6 @@ class FeatureStore:
 
     def folder(self, view: int) -> Path:
         """Return the folder of one view, named by a hash of all that its features depend on."""
-        recipe = self.config.recipe
         facts: dict[str, Any] = {
             "architecture": self.built.architecture,
             "weights": self.weights,
@@ -163,8 +177,8 @@ class FeatureStore:
             "checksum": checkpoint.CHECKSUM,
         }
         if view:
-            facts |= {"view": view, "seed": self.config.run.seed}
-            facts |= {name: getattr(recipe, name) for name in AUGMENTATION_SETTINGS}
+            facts |= {"view": view, "seed": self.run.seed}
+            facts |= {name: getattr(self.recipe, name) for name in AUGMENTATION_SETTINGS}
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
         return self.root / digest.hexdigest()[:32]
 

@@ -6,10 +6,10 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from trainer.config.groups import DataConfig
 from trainer.config.run_folder import finished_folder
-from trainer.config.settings import TrainConfig
 from trainer.data.folders.location import DRAWN_DIR, SourceKind, find_source
 
 logger = logging.getLogger(__name__)
@@ -74,25 +74,26 @@ class Phases:
 PHASES = Phases()
 
 
-def run_phases(config: TrainConfig, detail: str = "") -> list[Phase]:
+def run_phases(data: DataConfig, run_dir: Path | None, detail: str = "") -> list[Phase]:
     """Return the phases of a training run, none if its folder is finished.
 
     Args:
-        config: the settings of the run.
+        data: the images and the number of folds.
+        run_dir: the folder of the run, None for a new one.
         detail: the name of this run, if the command has several.
 
     Raises:
-        DataError: there are no images at the place that `config` names.
+        DataError: there are no images at the place that `data` names.
     """
-    if config.run.run_dir and finished_folder(config.run.run_dir):
+    if run_dir and finished_folder(run_dir):
         return []
-    kind = find_source(config.data)[1]
+    kind = find_source(data)[1]
     phases = [*_drawing(kind, detail), Phase("check", detail)]
     # Drawn images never show the same piece of surface.
     phases += [Phase("compare", detail)] if kind != "drawn" else []
     trainings = [
-        ", ".join(filter(None, (detail, f"fold {fold} of {config.data.folds}")))
-        for fold in range(1, config.data.folds + 1)
+        ", ".join(filter(None, (detail, f"fold {fold} of {data.folds}")))
+        for fold in range(1, data.folds + 1)
     ]
     for training in trainings or [detail]:
         phases += [Phase(name, training) for name in ("train", "test", "card")]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import fields
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,7 +13,7 @@ from accelerate import Accelerator
 
 from trainer.config.groups import RunConfig
 from trainer.config.run_folder import RunContext
-from trainer.config.settings import TrainConfig
+from trainer.config.settings import Setting
 from trainer.errors import ConfigError
 from trainer.monitoring.epoch_log import EpochResult
 
@@ -46,22 +45,22 @@ def check_tracker(config: RunConfig) -> None:
 
 
 @contextmanager
-def tracking(config: TrainConfig, context: RunContext) -> Iterator[None]:
+def tracking(log_with: str, settings: Sequence[Setting], context: RunContext) -> Iterator[None]:
     """Record the curves of one training inside a `with` block; a resumed one appends to them.
 
     Args:
-        config: settings, which the trackers record, too.
+        log_with: "tensorboard", "trackio" or "none".
+        settings: of the training; the tracker records them, too.
         context: its folder and start name this training in trackio.
     """
-    chosen = config.run.log_with
-    if chosen == "none":
+    if log_with == "none":
         yield
         return
     accelerator, run_dir = context.accelerator, context.run_dir
-    accelerator.log_with = [chosen]
+    accelerator.log_with = [log_with]
     accelerator.project_configuration.logging_dir = str(run_dir)
     # TensorBoard would list the settings of a resumed run twice.
-    with_settings = chosen == "trackio" or not (run_dir / TENSORBOARD_DIR).exists()
+    with_settings = log_with == "trackio" or not (run_dir / TENSORBOARD_DIR).exists()
     place = "/".join(run_dir.resolve().parts[-2:])
     local = {
         "name": f"{place} {context.started:%Y-%m-%d %H:%M:%S}",
@@ -73,8 +72,8 @@ def tracking(config: TrainConfig, context: RunContext) -> Iterator[None]:
     # trackio prints messages to stdout, which is for data only.
     with redirect_stdout(sys.stderr):
         accelerator.init_trackers(
-            TENSORBOARD_DIR if chosen == "tensorboard" else PROJECT,
-            config=_settings(config) if with_settings else None,
+            TENSORBOARD_DIR if log_with == "tensorboard" else PROJECT,
+            config=_by_name(settings) if with_settings else None,
             init_kwargs={"trackio": local},
         )
     try:
@@ -84,7 +83,7 @@ def tracking(config: TrainConfig, context: RunContext) -> Iterator[None]:
         with redirect_stdout(sys.stderr):
             for tracker in accelerator.trackers:
                 tracker.finish()
-            if chosen == "trackio" and accelerator.is_main_process:
+            if log_with == "trackio" and accelerator.is_main_process:
                 import trackio  # noqa: PLC0415 -- an optional package
 
                 # Otherwise it would finish again, on stdout, when the program ends.
@@ -105,11 +104,9 @@ def track(accelerator: Accelerator, result: EpochResult, images_per_second: floa
     accelerator.log(curves, step=result.epoch)
 
 
-def _settings(config: TrainConfig) -> dict[str, Any]:
+def _by_name(settings: Sequence[Setting]) -> dict[str, Any]:
     """Return all settings by name; numbers as numbers, so that they can be compared."""
-    settings = {}
-    for group in (config.data, config.model, config.recipe, config.run):
-        for item in fields(group):
-            value = getattr(group, item.name)
-            settings[item.name] = value if isinstance(value, bool | int | float) else str(value)
-    return settings
+    return {
+        each.name: each.value if isinstance(each.value, bool | int | float) else str(each.value)
+        for each in settings
+    }

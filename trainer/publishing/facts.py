@@ -18,8 +18,13 @@ from trainer.runtime.files import disk_errors_explained
 logger = logging.getLogger(__name__)
 
 
-def correct_facts(config: TrainConfig, run_dir: Path) -> None:
-    """Write the facts of `config` into the settings, reports and cards of a run and its folds.
+def correct_facts(run_dir: Path, *, license_id: str | None, publish_images: bool) -> None:
+    """Write facts into the settings, reports and cards of a run and its folds.
+
+    Args:
+        run_dir: of the run.
+        license_id: of the model, None for that of its initial weights.
+        publish_images: whether example images of the test split are published.
 
     Raises:
         DataError: a published folder is damaged, or the list of figures with images is missing.
@@ -28,8 +33,8 @@ def correct_facts(config: TrainConfig, run_dir: Path) -> None:
     saved = TrainConfig.read(run_dir)
     wanted = replace(
         saved,
-        data=replace(saved.data, publish_images=config.data.publish_images),
-        model=replace(saved.model, license=config.model.license),
+        data=replace(saved.data, publish_images=publish_images),
+        model=replace(saved.model, license=license_id),
     )
     if wanted == saved:
         return

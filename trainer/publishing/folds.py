@@ -13,9 +13,10 @@ import datasets
 from model_card import card
 from model_card.figures import results
 from model_card.figures.reliability import write_reliability_figures
+from model_card.schema.reliability import Reliability
 from model_card.schema.report import CrossValidation, Figure, Fold, Report
+from trainer.config.groups import DecisionConfig
 from trainer.config.run_folder import PUBLISHED_DIR
-from trainer.config.settings import TrainConfig
 from trainer.data.sources import open_image
 from trainer.data.splits.dataset import Images
 from trainer.evaluation import scores
@@ -31,7 +32,12 @@ MOST_MISTAKES_SHOWN = 48
 
 
 def publish(
-    folds: Sequence[Images], fold_dirs: Sequence[Path], run_dir: Path, config: TrainConfig
+    folds: Sequence[Images],
+    fold_dirs: Sequence[Path],
+    run_dir: Path,
+    config: DecisionConfig,
+    *,
+    network_saw_left_out: bool,
 ) -> None:
     """Write `predictions.csv` of all images, and the published folder: the first fold, extended.
 
@@ -45,21 +51,24 @@ def publish(
         folds: the images of each fold.
         fold_dirs: the run folder of each fold, with a published folder.
         run_dir: of the cross-validation.
-        config: its settings.
+        config: of the decision.
+        network_saw_left_out: see `measure_folds`.
     """
     PHASES.start("join")
     reports = [Report.read(fold_dir / PUBLISHED_DIR) for fold_dir in fold_dirs]
-    outcomes = fold_outcomes(fold_dirs, folds[0].labels, config.decision)
+    outcomes = fold_outcomes(fold_dirs, folds[0].labels, config)
     tested = datasets.concatenate_datasets([images.splits["test"] for images in folds])
-    joined = _join(reports, tested, outcomes, config)
+    reliability = measure_folds(outcomes, config, network_saw_left_out=network_saw_left_out)
+    joined = _join(reports, tested, outcomes, reliability)
     predictions = [prediction for fold in outcomes for prediction in fold.predictions]
     scores.write_predictions(tested, predictions, run_dir)
     partial = run_dir / (PUBLISHED_DIR + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(fold_dirs[0] / PUBLISHED_DIR, partial)
     outcomes[0].decision.write(partial)
+    reliability = measure_folds(outcomes[:1], config, network_saw_left_out=network_saw_left_out)
     first, samples = _with_refitted_rules(
-        reports[0], folds[0], outcomes[0], config, partial, run_dir
+        reports[0], folds[0], outcomes[0], reliability, partial, run_dir
     )
     shared = first.data.images_shared
     drawn = results.write_fold_figures(joined, partial) + draw_checks(joined, partial)
@@ -76,7 +85,7 @@ def _join(
     reports: Sequence[Report],
     tested: datasets.Dataset,
     outcomes: Sequence[FoldOutcomes],
-    config: TrainConfig,
+    reliability: Reliability,
 ) -> CrossValidation:
     """Return the joint results of the folds."""
     predictions = [prediction for fold in outcomes for prediction in fold.predictions]
@@ -94,7 +103,7 @@ def _join(
         mean_accuracy=mean(report.test.scores["accuracy"].value for report in reports),
         accuracy_deviation=stdev(report.test.scores["accuracy"].value for report in reports),
         all_images=scores.score(tested, predictions, speed),
-        reliability=measure_folds(outcomes, config),
+        reliability=reliability,
         **dict(join_checks(reports)),
     )
 
@@ -103,13 +112,12 @@ def _with_refitted_rules(
     report: Report,
     images: Images,
     outcomes: FoldOutcomes,
-    config: TrainConfig,
+    reliability: Reliability,
     folder: Path,
     run_dir: Path,
 ) -> tuple[Report, Figure]:
     """Return a fold's report with its new rules, and the redrawn figure of samples."""
     test = scores.score(images.splits["test"], outcomes.predictions, report.test.images_per_second)
-    reliability = measure_folds([outcomes], config)
     drawn = results.write_report_figures(report.training.epochs, test, folder)
     drawn += write_reliability_figures(reliability, folder)
     samples = draw_samples(

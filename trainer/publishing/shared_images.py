@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from model_card.schema.report import Figure, Report
 from trainer.errors import DataError
+from trainer.runtime.files import replaced_whole
 
 EXAMPLES_DIR = "examples"
 # In the run folder: the list of figures that show images, wherever they are.
@@ -18,7 +19,8 @@ _JSON = TypeAdapter(list[Figure])
 
 def note_figures(figures: list[Figure], run_dir: Path) -> None:
     """Record which figures of a run show images, so that they can be moved later."""
-    (run_dir / NOTES_FILE).write_bytes(_JSON.dump_json(figures, indent=2) + b"\n")
+    with replaced_whole(run_dir / NOTES_FILE) as partial:
+        partial.write_bytes(_JSON.dump_json(figures, indent=2) + b"\n")
 
 
 def noted_figures(run_dir: Path) -> list[Figure]:

@@ -20,7 +20,7 @@ FACTS, CHECKSUM = "facts", "xxh3_128"
 Tensors = dict[str, torch.Tensor]
 
 
-def save(file: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
+def save(file: Path, tensors: Tensors, facts: dict[str, Any], *, shared: bool = False) -> None:
     """Write a checkpoint; a kill at any moment leaves the previous one or this one.
 
     It contains a checksum, since a flipped bit in a weight would otherwise go unnoticed. The
@@ -30,12 +30,13 @@ def save(file: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
         file: to replace.
         tensors: on any device and in any layout.
         facts: serializable as JSON.
+        shared: whether other processes may write it at the same moment.
     """
     # safetensors requires contiguous tensors, and channels_last weights are not.
     packed = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(facts)
     metadata = {FACTS: text, CHECKSUM: _checksum(packed, text)}
-    with replaced_whole(file) as partial:
+    with replaced_whole(file, shared=shared) as partial:
         save_file(packed, partial, metadata=metadata)
 
 

@@ -19,12 +19,18 @@ _NO_SPACE_WORDS = ("No space left", "quota exceeded", "File too large")
 
 
 @contextmanager
-def replaced_whole(file: Path) -> Iterator[Path]:
+def replaced_whole(file: Path, *, shared: bool = False) -> Iterator[Path]:
     """Yield a path to write to; it replaces `file` atomically at the end of the block.
 
     A failure, or a kill at any moment, leaves the previous file.
+
+    Args:
+        file: to replace.
+        shared: whether other processes may write it at the same moment, as in a cache. Each then
+            has a partial file of its own.
     """
-    partial = file.with_name(file.name + ".partial")
+    own = f".{os.getpid()}" if shared else ""
+    partial = file.with_name(f"{file.name}{own}.partial")
     try:
         yield partial
         partial.replace(file)

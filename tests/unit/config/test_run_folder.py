@@ -40,7 +40,7 @@ def _put(run_dir: Path, *names: str) -> Path:
         (("run.lock", "overlaps.json", "images.json"), State.UNTRAINED),
         (("last.safetensors.partial", "fold-1/pixels.partial/a.arrow"), State.UNTRAINED),
         (("notes.txt",), State.UNTRAINED),
-        *[((name,), State.BEGUN) for name in CHECKPOINTS],
+        *[((name,), State.UNFINISHED) for name in CHECKPOINTS],
         (("last.safetensors", "published/model.safetensors"), State.FINISHED),
     ],
 )

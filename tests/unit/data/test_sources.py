@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from trainer.config.groups import DataConfig, RunConfig
-from trainer.config.settings import TrainConfig
 from trainer.data import sources
 from trainer.data.sources import open_image
 from trainer.data.splits.dataset import Images, prepare_images
@@ -43,8 +42,7 @@ def load(root: Path, *, skip: bool = False, seed: int = 0) -> Images:
 
 def prepare(data: DataConfig, seed: int = 0) -> Images:
     with tempfile.TemporaryDirectory() as run_dir:
-        config = TrainConfig(data=data, run=RunConfig(seed=seed))
-        [images] = prepare_images(config, Path(run_dir))
+        [images] = prepare_images(data, RunConfig(seed=seed), None, Path(run_dir))
         return images
 
 

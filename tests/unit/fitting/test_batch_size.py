@@ -62,7 +62,7 @@ def test_sizes_are_tried_from_the_largest(holds: int, tried: list[int]) -> None:
     model, accelerator, config = SmallMemory(holds), Accelerator(cpu=True), _config(ema_decay=0.9)
     before = model.layer.weight.clone()
     found = largest_that_fits(
-        lambda size: try_step(model, size, config, accelerator), batch_sizes(12, 1)
+        lambda size: try_step(model, size, 32, config.recipe, accelerator), batch_sizes(12, 1)
     )
     assert (found, model.tried) == (tried[-1], tried)
     assert torch.equal(model.layer.weight, before)
@@ -101,23 +101,20 @@ def test_batches_make_a_whole_step_on_each_process(share: int, processes: int) -
 
 @pytest.mark.slow
 def test_a_step_takes_as_many_images_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    def attempt(model: nn.Module, images: int, config: Any, accelerator: Any) -> None:
+    def attempt(model: nn.Module, images: int, *others: Any) -> None:
         assert model.get_parameter("head.fc.weight").shape[0] == 3
         if images > 5:
             raise TOO_LARGE
 
     monkeypatch.setattr(batch_size, "try_step", attempt)
     config = _config(batch_size=8, accumulate=2)
-    config = replace(config, run=replace(config.run, find_batch_size=True))
     # No weights are fetched for a network that is thrown away.
-    config = replace(config, model=replace(config.model, pretrained=True))
-    found = resolve_batch_size(config, 3, 1, Accelerator(cpu=True))
-    assert (found.recipe.batch_size, found.recipe.accumulate) == (4, 4)
-    assert not found.run.find_batch_size
-    assert found.model == config.model
+    model = replace(config.model, pretrained=True)
+    found = resolve_batch_size(model, config.recipe, 3, 1, Accelerator(cpu=True))
+    assert found == replace(config.recipe, batch_size=4, accumulate=4)
     # An image of two tiles takes the memory of two.
-    found = resolve_batch_size(config, 3, 2, Accelerator(cpu=True))
-    assert (found.recipe.batch_size, found.recipe.accumulate) == (2, 8)
+    found = resolve_batch_size(model, config.recipe, 3, 2, Accelerator(cpu=True))
+    assert found == replace(config.recipe, batch_size=2, accumulate=8)
 
 
 def test_it_is_for_gpus() -> None:

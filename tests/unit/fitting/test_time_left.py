@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any, cast
+from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
-from trainer.config.groups import ChecksConfig, DecisionConfig, ModelConfig
-from trainer.config.recipe import RecipeConfig
-from trainer.config.settings import TrainConfig
-from trainer.data.splits.dataset import Images
 from trainer.fitting import time_left
-from trainer.fitting.time_left import TimeLeft, advice
+from trainer.fitting.time_left import TimeLeft, Workload, advice
 
 CONVNEXT_BASE = 88_000_000
 
 
+WORK = Workload(train_images=100, validation_images=20, tested_images=50, side_px=224)
+
+
 def _left(**changes: Any) -> TimeLeft:
-    return replace(
-        TimeLeft(epochs=10, train_images=100, validation_images=20, tested_images=50), **changes
-    )
+    sizes = {each.name for each in fields(Workload)} & changes.keys()
+    work = replace(WORK, **{name: changes.pop(name) for name in sizes})
+    return replace(TimeLeft(work, epochs=10), **changes)
 
 
 def test_nothing_is_said_before_a_step_was_timed() -> None:
@@ -83,12 +81,12 @@ def _slow(seconds_an_image: float, **changes: Any) -> TimeLeft:
 
 
 def test_a_short_run_gets_no_advice() -> None:
-    assert advice(_slow(1.0), TrainConfig(), CONVNEXT_BASE) is None
+    assert advice(_slow(1.0), CONVNEXT_BASE) is None
 
 
 def test_a_long_run_gets_advice_with_numbers() -> None:
     # 9 epochs of 100 × 6 + 20 × 2 = 640 s, and 50 × 2 s of tests: 5,860 s.
-    text = advice(_slow(6.0), TrainConfig(), CONVNEXT_BASE)
+    text = advice(_slow(6.0), CONVNEXT_BASE)
     assert text is not None
     assert "about 1 h 37." in text
     # The features: 120 × 2 s, and the tests.
@@ -102,25 +100,23 @@ def test_a_long_run_gets_advice_with_numbers() -> None:
 
 
 def test_only_what_helps_is_advised() -> None:
-    config = TrainConfig(
-        model=ModelConfig(image_size=96), recipe=RecipeConfig(epochs=1), checks=ChecksConfig()
-    )
-    text = advice(_slow(60.0, epochs=2), config, 3_000_000)
+    text = advice(_slow(60.0, epochs=2, side_px=96), 3_000_000)
     assert text is not None
     assert "--image-size" not in text
     assert "--epochs" not in text
     assert "--model" not in text
 
 
+def test_views_are_passes_of_a_head() -> None:
+    # 3 × 100 + 20 passes of 2 s for features, and 50 of the tests.
+    text = advice(_slow(6.0, views=2), CONVNEXT_BASE)
+    assert text is not None
+    assert re.search(r"--tune head +about 12:20\n", text)
+
+
 def test_all_passes_of_the_tests_are_counted() -> None:
-    splits = {"train": range(100), "validation": range(20), "test": range(30)}
-    images = cast(Images, SimpleNamespace(splits=splits))
-    config = TrainConfig(
-        decision=DecisionConfig(reference_images=60), checks=ChecksConfig(robustness_images=10)
-    )
+    images = {"train": 100, "validation": 20, "test": 30}
     # Ten images without corruption, and with 11 kinds of 5 severities.
-    assert time_left.tested_images(config, images) == 60 + 20 + 30 + 10 * (1 + 55)
-    config = TrainConfig(
-        decision=DecisionConfig(reference_images=200), checks=ChecksConfig(robustness_images=0)
-    )
-    assert time_left.tested_images(config, images) == 100 + 20 + 30
+    assert time_left.tested_images(images, 60, 10) == 60 + 20 + 30 + 10 * (1 + 55)
+    assert time_left.tested_images(images, 200, 0) == 100 + 20 + 30
+    assert time_left.tested_images(images, 0, 99) == 20 + 30 + 30 * (1 + 55)

@@ -14,6 +14,7 @@ from torchvision.transforms import v2
 
 from trainer.config.recipe import RecipeConfig
 from trainer.inputs.augment import Augment, Normalize, changes, draw, plain_transform
+from trainer.model.feature_cache import AUGMENTATION_SETTINGS
 
 
 def recipe(**changes: float) -> RecipeConfig:
@@ -42,6 +43,25 @@ def data_config(size: int = 64, interpolation: str = "bicubic") -> dict[str, Any
 def noise(width: int, height: int) -> Image.Image:
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
+
+
+class Watched:
+    """A recipe that notes which of its settings are read."""
+
+    def __init__(self, recipe: RecipeConfig) -> None:
+        self.recipe, self.read = recipe, set[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        self.read.add(name)
+        return getattr(self.recipe, name)
+
+
+def test_cached_views_depend_on_every_setting_that_an_augmentation_reads() -> None:
+    """A setting that lacks the marker AUGMENTS_VIEWS would leave stale features in the cache."""
+    watched: Any = Watched(RecipeConfig(corrupt=1, zoom=0.1, brightness=0.1, contrast=0.1))
+    pixels = torch.full((2, 3, 32, 32), 90, dtype=torch.uint8)
+    Augment(watched, data_config(32))((pixels, torch.stack([draw(1), draw(2)])))
+    assert watched.read == set(AUGMENTATION_SETTINGS)
 
 
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])

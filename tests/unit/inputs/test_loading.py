@@ -153,3 +153,5 @@ def test_mixed_seeds_do_not_coincide() -> None:
     grid = list(itertools.product(range(12), repeat=3))
     assert len({mixed_seed(*numbers) for numbers in grid}) == len(grid)
     assert all(0 <= mixed_seed(*numbers) < 2**63 for numbers in grid)
+    # Of a seed, torch uses the lowest 32 bits only.
+    assert len({mixed_seed(7, 3, index) % 2**32 for index in range(100_000)}) == 100_000

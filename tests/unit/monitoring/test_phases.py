@@ -53,7 +53,7 @@ def test_folds_are_counted_and_finished_ones_left_out(caplog: pytest.LogCaptureF
 
 
 def _names(config: TrainConfig, detail: str = "") -> list[str]:
-    return [str(phase) for phase in run_phases(config, detail)]
+    return [str(phase) for phase in run_phases(config.data, config.run.run_dir, detail)]
 
 
 def test_phases_of_a_folder_of_photographs(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ TOOLS = {
     "pytest-xdist",
     "ruff",
     "mkdocs-material",
+    "uv",
 }
 
 

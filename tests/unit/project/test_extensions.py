@@ -228,7 +228,7 @@ def test_a_data_source_reaches_training_report_card_and_page(
     config = TrainConfig(
         data=DataConfig(data_dir="A|7", random_split=True), run=RunConfig(cache_dir=tmp_path)
     )
-    [images] = prepare_images(config, None)
+    [images] = prepare_images(config.data, config.run, None, None)
     assert (images.kind, images.origin, images.source) == (kind, origin, "A|7")
     assert sum(map(len, images.splits.values())) == 24
 

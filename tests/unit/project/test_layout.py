@@ -184,6 +184,28 @@ def test_rooms_are_small() -> None:
     assert crowded == {}
 
 
+# Commands and the run read all settings, and so do the report, which lists them, and the facts,
+# which correct the saved ones.
+HOLD_ALL_SETTINGS = {
+    *("trainer.run", "trainer.compare_splits", "trainer.cli.command"),
+    *("trainer.config.settings", "trainer.config.paths"),
+    *("trainer.publishing.package", "trainer.publishing.report", "trainer.publishing.facts"),
+}
+
+
+def test_functions_take_the_groups_of_settings_that_they_use() -> None:
+    takers = set()
+    for file in MODULES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            # Parameters of functions, and fields of data classes.
+            hint = node.annotation if isinstance(node, ast.arg | ast.AnnAssign) else None
+            if hint is not None and {"TrainConfig", "PushConfig"} & set(
+                re.findall(r"\w+", ast.unparse(hint))
+            ):
+                takers.add(module_of(file))
+    assert takers == HOLD_ALL_SETTINGS
+
+
 def test_commands_are_leaves() -> None:
     assert all((ROOT / "trainer" / f"{name}.py").is_file() for name in COMMANDS)
     commands = {f"trainer.{name}" for name in COMMANDS}

@@ -40,7 +40,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainConfig, Ima
     config = small_config(folder / "strips", folder / "run")
     # Of few known images a limit follows only where many of them may be rejected.
     config = replace(config, decision=replace(config.decision, max_rejected=0.2))
-    [images] = prepare_images(config, None)
+    [images] = prepare_images(config.data, config.run, config.checks.boxes, None)
     return config, images
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from datasets import DatasetDict
 
 from model_card.schema.report import SkippedImage
-from trainer.config.settings import TrainConfig
+from trainer.config.groups import DataConfig, RunConfig
 from trainer.data import bit_depth
 from trainer.data.folders.location import SourceKind
 from trainer.data.image_record import check_unchanged, fingerprints
@@ -71,11 +71,15 @@ class Images:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def prepare_images(config: TrainConfig, run_dir: Path | None) -> list[Images]:
-    """Find, check, compare and split the images that `config` names.
+def prepare_images(
+    data: DataConfig, run: RunConfig, boxes_dir: Path | None, run_dir: Path | None
+) -> list[Images]:
+    """Find, check, compare and split the images that `data` names.
 
     Args:
-        config: all settings of the run.
+        data: where they are and how to split them.
+        run: the seed and the cache folder.
+        boxes_dir: a folder of boxes, which replaces those beside the images.
         run_dir: of a started run, whose record of shared surfaces is read, so that it is resumed
             with its own split; None for a new run.
 
@@ -86,7 +90,7 @@ def prepare_images(config: TrainConfig, run_dir: Path | None) -> list[Images]:
         DataError: the images can't be used; the message says which, why, and what to do.
         ConfigError: the run started with other images.
     """
-    found = find_images(config.data)
+    found = find_images(data)
     everything = pooled(found.splits)
     contents = fingerprints(everything)
     same_as_before = run_dir is not None and check_unchanged(run_dir, contents)
@@ -96,17 +100,17 @@ def prepare_images(config: TrainConfig, run_dir: Path | None) -> list[Images]:
         if run_dir is not None and same_as_before:
             surfaces = read_surfaces(run_dir, everything["file"][:])
         if surfaces is None:
-            surfaces = find_surfaces(everything, config.run.cache_dir)
-    parts = _with_groups(found.splits, surfaces)
-    if config.data.folds:
-        divided = divide_into_folds(parts, config.data, config.run.seed)
+            surfaces = find_surfaces(everything, run.cache_dir)
+    splits = _with_groups(found.splits, surfaces)
+    if data.folds:
+        divided = divide_into_folds(splits, data, run.seed)
     else:
-        divided = [divide(parts, config.data, config.run.seed)]
-    tests = [parts["test"] for parts, _, _ in divided]
-    boxes = choose_boxes(config.checks.boxes, found.boxes, tests)
+        divided = [divide(splits, data, run.seed)]
+    tests = [splits["test"] for splits, _, _ in divided]
+    boxes = choose_boxes(boxes_dir, found.boxes, tests)
     prepared = [
         Images(
-            splits=parts,
+            splits=splits,
             origins=origins,
             division=division,
             surfaces=surfaces,
@@ -117,16 +121,16 @@ def prepare_images(config: TrainConfig, run_dir: Path | None) -> list[Images]:
             skipped=found.skipped,
             boxes=boxes,
         )
-        for parts, origins, division in divided
+        for splits, origins, division in divided
     ]
     _warn_of_leakage(prepared)
     return prepared
 
 
-def _with_groups(parts: DatasetDict, surfaces: Surfaces | None) -> DatasetDict:
+def _with_groups(splits: DatasetDict, surfaces: Surfaces | None) -> DatasetDict:
     """Add the column `group`; without surfaces, each image is its own group."""
     grouped, first = DatasetDict(), 0
-    for name, split in parts.items():
+    for name, split in splits.items():
         groups = list(range(first, first + len(split)))
         if surfaces:
             groups = [surfaces.groups[file] for file in split["file"][:]]

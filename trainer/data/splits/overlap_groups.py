@@ -21,6 +21,7 @@ from trainer.data.sources import open_image
 from trainer.errors import DataError
 from trainer.monitoring.phases import PHASES
 from trainer.runtime.cache import cache_folder, cache_is_optional
+from trainer.runtime.files import replaced_whole
 
 OVERLAPS_FILE = "overlaps.json"
 
@@ -87,11 +88,10 @@ class Surfaces:
 
     def write(self, folder: Path) -> None:
         """Write the pairs as `overlaps.json`, whole or not at all."""
-        # Runs on the same images may start at the same moment.
-        partial = folder / f"{OVERLAPS_FILE}.{os.getpid()}.partial"
         found = _Overlaps(images=_digest(self.groups), pairs=self.pairs)
-        partial.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        partial.replace(folder / OVERLAPS_FILE)
+        # Runs on the same images may start at the same moment.
+        with replaced_whole(folder / OVERLAPS_FILE, shared=True) as partial:
+            partial.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def find_surfaces(images: Dataset, cache_dir: Path | None) -> Surfaces:
