@@ -105,7 +105,10 @@ class Table(Record):
 
     def measured(self) -> str:
         """Return machine, date, versions and conditions as a line."""
-        *others, last = [f"{day.day} {day:%B %Y}" for day in sorted(self.dates)]
+        days = sorted(self.dates)
+        one_month = len({(day.year, day.month) for day in days}) == 1
+        others = [f"{day.day}" if one_month else f"{day.day} {day:%B %Y}" for day in days[:-1]]
+        last = f"{days[-1].day} {days[-1]:%B %Y}"
         dates = f"{', '.join(others)} and {last}" if others else last
         versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
         unknown = "" if self.commands else "the command was not recorded"

@@ -149,7 +149,7 @@ def run(words: list[str], cwd: Path, *, warm: bool = False) -> None:
 
 def lay_out_checkout(folder: Path) -> None:
     """Make an empty folder look like a checkout with drawn images and boxes."""
-    for name in ("trainer", "space", "benchmarks", "tests"):
+    for name in ("trainer", "space", "benchmarks"):
         (folder / name).symlink_to(REPOSITORY / name, target_is_directory=True)
     images = folder / "custom_dataset"
     write_samples(images, train_per_class=10, test_per_class=3)

@@ -70,7 +70,7 @@ def test_a_table_in_markdown() -> None:
         "| bf16 | |",
         "| total | **2 ×** |",
         "",
-        "Measured: two cores, 3 November 2026 and 4 November 2026; torch 2.15.0; batches of 16.",
+        "Measured: two cores, 3 and 4 November 2026; torch 2.15.0; batches of 16.",
         "",
     ]
     shell = EXAMPLE.markdown().partition("```bash\n")[2].partition("\n```")[0]
