@@ -11,9 +11,15 @@ from trainer.cli.flags import Command, given_flags, read_flags, split_operands
 from trainer.config.option_types import File, Folder, Text
 from trainer.config.paths import output_problems, raise_problems, shown
 from trainer.errors import ConfigError
-from trainer.prediction.formats import FORMATS, Format, format_of, growing_path
 from trainer.prediction.image_files import list_images
-from trainer.prediction.selection import read_condition, read_outcomes
+from trainer.prediction.options import (
+    FORMATS,
+    Format,
+    format_of,
+    growing_path,
+    read_condition,
+    read_outcomes,
+)
 
 logger = logging.getLogger("trainer.predict")
 
@@ -43,6 +49,8 @@ class PredictConfig:
     """Copy the images into this folder, sorted by verdict and class."""
     link: bool = False
     """Make symbolic links instead of copies."""
+    heatmaps: Folder = None
+    """Write each image with a heatmap of its class into this folder."""
     report: File = None
     """Write a web page with all images, to filter and sort."""
     fail_on: Text = None
@@ -67,7 +75,15 @@ def main(arguments: list[str]) -> int:
     outcome = runner.run(
         config.model or "",
         files,
-        runner.Delivery(config.output, kind, selection, config.copy_to, config.link, config.report),
+        runner.Delivery(
+            output=config.output,
+            kind=kind,
+            selection=selection,
+            copy_to=config.copy_to,
+            link=config.link,
+            heatmaps=config.heatmaps,
+            report=config.report,
+        ),
         batch_size=config.batch_size,
         resume=config.resume,
     )
@@ -106,10 +122,10 @@ def _check(config: PredictConfig, paths: list[str]) -> Format:
         problems += output_problems(flag, file.parent if file else None)
         if file and file.is_dir():
             problems.append(f"{flag} {shown(file)} is a folder; a file is needed.")
-    problems += output_problems("--copy-to", config.copy_to)
-    copies = config.copy_to
-    if copies and copies.is_dir() and any(copies.iterdir()) and not config.resume:
-        problems.append(f"--copy-to {shown(copies)} is not empty. Name another folder.")
+    for flag, folder in (("--copy-to", config.copy_to), ("--heatmaps", config.heatmaps)):
+        problems += output_problems(flag, folder)
+        if folder and folder.is_dir() and any(folder.iterdir()) and not config.resume:
+            problems.append(f"{flag} {shown(folder)} is not empty. Name another folder.")
     raise_problems(problems)
     if kind is None:
         raise ConfigError("--output has no known format.")

@@ -11,13 +11,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from space.inference.attribution import Explainer, colored
 from space.inference.predictor import Predictor, read_image
 from tests.conftest import Run
 from tests.support.hostile_images import hostile_files
 from tests.support.published_folder import noise
-from trainer.prediction.row import Row
 
 ROOT = Path(__file__).parents[2]
 IMAGES = 21
@@ -191,19 +193,46 @@ def test_hostile_files_become_rows(command: Run, package: Path, tmp_path: Path) 
 def test_the_page_holds_each_image_and_no_markup_of_others(
     command: Run, package: Path, images: Path, tmp_path: Path
 ) -> None:
-    os.link(images / "00.png", tmp_path / "&lt;b&gt;.png")
+    odd = tmp_path / "&lt;b&gt;.png"
+    os.link(images / "00.png", odd)
     code, _, _ = command(
-        *("predict.py", str(images), str(tmp_path / "&lt;b&gt;.png")),
-        *("--model", f"local-dir:{package}", "--output", "out.csv", "--report", "page.html"),
+        *("predict.py", str(images), str(odd), "--model", f"local-dir:{package}"),
+        *("--output", "out.csv", "--report", "page.html", "--heatmaps", "heatmaps"),
     )
     assert code == 0
     page = Path("page.html").read_text(encoding="utf-8")
     cards = json.loads(page.partition('id="cards">')[2].partition("</script>")[0])
-    rows = [Row.from_json({k: v for k, v in card.items() if k != "picture"}) for card in cards]
-    assert [row.path for row in rows] == [row["path"] for row in table(Path("out.csv"))]
+    rows = table(Path("out.csv"))
+    assert [card["path"] for card in cards] == [row["path"] for row in rows]
+    assert [card["verdict"] or "" for card in cards] == [row["verdict"] for row in rows]
     assert all((card["picture"] is None) == (card["error"] is not None) for card in cards)
+    explained = [card for card in cards if card["heatmap"]]
+    assert [card["path"] for card in explained] == [
+        row["path"] for row in rows if row["verdict"] in ("class", "unsure")
+    ]
+    assert {file.name for file in Path("heatmaps").iterdir()} == {
+        f"{Path(card['path']).name}.jpg" for card in explained
+    }
     assert "&lt;b&gt;" not in page and "<b>.png" not in page
     assert "http://" not in page and "https://" not in page
+
+
+def test_a_heatmap_lies_over_its_image(command: Run, package: Path, images: Path) -> None:
+    arguments = ("--model", f"local-dir:{package}", "--heatmaps", "heatmaps")
+    assert command("predict.py", str(images / "00.png"), *arguments)[0] == 0
+    predictor = Predictor(package)
+    image = read_image(images / "00.png")
+    [answer] = predictor.predict([image])
+    explainer = Explainer(predictor)
+    heat = colored(explainer.explain(image, predictor.labels.index(answer.label)))
+    seen = explainer.seen(image).convert("RGBA")
+    heat = heat.resize(seen.size, Image.Resampling.BILINEAR)
+    hot = np.asarray(heat)[:, :, 3] > 150
+    with Image.open("heatmaps/00.png.jpg") as written:
+        found = np.asarray(written, float)[hot].mean(axis=0)
+    expected = np.asarray(Image.alpha_composite(seen, heat), float)[hot][:, :3].mean(axis=0)
+    assert np.abs(found - expected).max() < 10  # JPEG of noise halves the colors
+    assert np.abs(np.asarray(seen, float)[hot][:, :3].mean(axis=0) - expected).max() > 30
 
 
 @pytest.mark.parametrize(

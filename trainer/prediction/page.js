@@ -20,9 +20,16 @@ const percent = (share) => {
 };
 const badge = (card) => element("span", { className: `badge ${card.verdict}`, textContent: names[card.verdict] });
 const headline = (card) => card.error ?? (card.verdict === "unknown" ? `Novelty ${card.novelty.toPrecision(3)} × the limit` : `${card.label} ${percent(card.confidence)}`);
-const picture = (card) => card.picture
-  ? element("img", { src: card.picture, alt: "", loading: "lazy", decoding: "async" })
-  : element("span", { className: "nothing", textContent: "no picture" });
+const picture = (card) => {
+  if (!card.picture) return element("span", { className: "nothing", textContent: "no picture" });
+  const image = element("img", { src: card.picture, alt: "", loading: "lazy", decoding: "async" });
+  if (card.heatmap) {
+    // On a phone, a finger shows what a mouse shows by resting on the picture.
+    image.addEventListener("pointerenter", () => { image.src = card.heatmap; });
+    image.addEventListener("pointerleave", () => { image.src = card.picture; });
+  }
+  return image;
+};
 
 const tile = (card) => {
   const file = card.path.split("/").pop();
@@ -45,7 +52,8 @@ const detail = (card) => {
     ...(card.novelty === null ? [] : [`Novelty: ${card.novelty.toPrecision(3)} × the limit`]),
     `${card.bit_depth} bits`,
   ];
-  field("detail-content").replaceChildren(picture(card), badge(card),
+  const heatmap = card.heatmap ? [element("img", { src: card.heatmap, alt: `Where the image supports ${card.label}` })] : [];
+  field("detail-content").replaceChildren(element("div", { className: "pictures" }, picture({ ...card, heatmap: null }), ...heatmap), badge(card),
     element("h2", { id: "detail-title", textContent: headline(card) }),
     element("p", { className: "path", textContent: card.path }),
     ...(card.probabilities ? [bars(card)] : []),

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +47,13 @@ class Source:
     labels: Sequence[str]
 
 
-def write(page: Path, source: Source, rows: Sequence[Row], files: Mapping[str, ImageFile]) -> None:
+def write(
+    page: Path,
+    source: Source,
+    rows: Sequence[Row],
+    files: Mapping[str, ImageFile],
+    heatmaps: Mapping[str, Path],
+) -> None:
     """Write the page, whole or not at all.
 
     Args:
@@ -56,6 +61,7 @@ def write(page: Path, source: Source, rows: Sequence[Row], files: Mapping[str, I
         source: of the answers.
         rows: the answers.
         files: the images, by the path in a row.
+        heatmaps: pictures of images under their heatmaps, by the same; may be empty.
     """
     template = environment("trainer.prediction").get_template("page.html.jinja")
     counts = Counter((row.outcome, row.label) for row in rows)
@@ -69,33 +75,41 @@ def write(page: Path, source: Source, rows: Sequence[Row], files: Mapping[str, I
             verdicts=VERDICTS,
             totals=totals,
             counts=counts,
-            cards=_cards(source, rows, files),
+            cards=_cards(source, rows, files, heatmaps),
         )
         for part in parts:
             file.write(part)
 
 
 def _cards(
-    source: Source, rows: Sequence[Row], files: Mapping[str, ImageFile]
+    source: Source,
+    rows: Sequence[Row],
+    files: Mapping[str, ImageFile],
+    heatmaps: Mapping[str, Path],
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows with their pictures, in order."""
     workers = core_count()
     with Decoder(workers) as decoder, ThreadPoolExecutor(workers) as pool:
-        picture = partial(_thumbnail, decoder, source.bit_depth)
+
+        def pictures(row: Row) -> dict[str, str | None]:
+            if row.error is not None:
+                return {"picture": None, "heatmap": None}
+            heatmap = heatmaps.get(row.path)
+            return {
+                "picture": _thumbnail(decoder, files[row.path].path, source.bit_depth),
+                "heatmap": _thumbnail(decoder, heatmap, source.bit_depth) if heatmap else None,
+            }
+
         for first in range(0, len(rows), AHEAD):
             some = rows[first : first + AHEAD]
-            pictures = pool.map(picture, [(files[row.path], row) for row in some])
-            for row, data in zip(some, pictures, strict=True):
-                yield {**row.as_json(), "picture": data}
+            for row, shown in zip(some, pool.map(pictures, some), strict=True):
+                yield row.as_json() | shown
 
 
-def _thumbnail(decoder: Decoder, bit_depth: int, each: tuple[ImageFile, Row]) -> str | None:
+def _thumbnail(decoder: Decoder, file: str | Path, bit_depth: int) -> str | None:
     """Return a small picture as a data URL; None where the image can't be read."""
-    file, row = each
-    if row.error is not None:
-        return None
     try:
-        image = decoder.read(file.path, bit_depth)
+        image = decoder.read(file, bit_depth)
     except ImageError:
         # The file was removed or changed after it was predicted; its row stays.
         return None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from space.inference.decision import Prediction
+if TYPE_CHECKING:
+    # Imports torch, which takes seconds.
+    from space.inference.decision import Prediction
 
 DECIMALS = 6
 SEPARATOR = "; "

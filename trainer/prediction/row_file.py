@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from trainer.config.paths import shown
 from trainer.errors import UserError
-from trainer.prediction.formats import Format, growing_path
+from trainer.prediction.options import Format, growing_path
 from trainer.prediction.row import Row, columns
 from trainer.runtime.files import replaced_whole
 from trainer.text.spreadsheet import from_text_cells, table_lines

@@ -7,22 +7,24 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from model_card.formatting import counted
+from space.inference.images.decoding import Decoder
 from space.inference.predictor import ModelError, Predictor
 from trainer.errors import UserError
 from trainer.monitoring.progress import ProgressBar, duration, rate
 from trainer.prediction import page
-from trainer.prediction.formats import Format
+from trainer.prediction.heatmaps import Heatmaps
 from trainer.prediction.image_files import ImageFile
+from trainer.prediction.options import Format, Selection
 from trainer.prediction.pipeline import predict_batches
 from trainer.prediction.row import Row
 from trainer.prediction.row_file import RowFile
-from trainer.prediction.selection import Selection
 from trainer.prediction.sorted_copies import SortedCopies
 from trainer.runtime.files import disk_errors_explained
 
@@ -48,6 +50,7 @@ class Delivery:
         selection: the rows to write; only their images are copied and shown.
         copy_to: folder of sorted copies; None makes none.
         link: whether to make symbolic links instead.
+        heatmaps: folder of pictures under heatmaps; None makes none.
         report: file of the web page; None writes none.
     """
 
@@ -56,7 +59,13 @@ class Delivery:
     selection: Selection = Selection()  # noqa: RUF009 -- frozen
     copy_to: Path | None = None
     link: bool = False
+    heatmaps: Path | None = None
     report: Path | None = None
+
+    def folders(self) -> list[Path]:
+        """Return the folders that are written to."""
+        files = [file.absolute().parent for file in (self.output, self.report) if file]
+        return files + [folder for folder in (self.copy_to, self.heatmaps) if folder]
 
 
 @dataclass
@@ -110,21 +119,26 @@ def run(
         UserError: the model can't be used, the file to continue holds other rows, or the disk
             failed.
     """
-    folder = (delivery.output or Path()).absolute().parent
-    try:
-        predictor = Predictor.load(model_id, "cuda" if torch.cuda.is_available() else "cpu")
-        delivery.selection.check_labels(predictor.labels)
-        with disk_errors_explained(folder, "Then add --resume to continue."):
+    files_by_name = {file.name: file for file in files}
+    with ExitStack() as stack:
+        for folder in delivery.folders():
+            stack.enter_context(disk_errors_explained(folder, "Then add --resume to continue."))
+        try:
+            predictor = Predictor.load(model_id, "cuda" if torch.cuda.is_available() else "cpu")
+            delivery.selection.check_labels(predictor.labels)
+            heatmaps = None
+            if delivery.heatmaps:
+                decoder = stack.enter_context(Decoder(1))
+                heatmaps = Heatmaps(delivery.heatmaps, predictor, decoder)
             outcome = predict_files(
-                predictor, files, delivery, batch_size=batch_size, resume=resume
+                predictor, files, delivery, heatmaps, batch_size=batch_size, resume=resume
             )
-            if delivery.report:
-                source = page.Source(model_id, predictor.bit_depth, predictor.labels)
-                page.write(
-                    delivery.report, source, outcome.rows, {file.name: file for file in files}
-                )
-    except ModelError as error:
-        raise UserError(str(error)) from error
+        except ModelError as error:
+            raise UserError(str(error)) from error
+        if delivery.report:
+            source = page.Source(model_id, predictor.bit_depth, predictor.labels)
+            pictures = heatmaps.pictures if heatmaps else {}
+            page.write(delivery.report, source, outcome.rows, files_by_name, pictures)
     logger.info("%s", outcome.summary())
     return outcome
 
@@ -133,39 +147,42 @@ def predict_files(
     predictor: Predictor,
     files: Sequence[ImageFile],
     delivery: Delivery,
+    heatmaps: Heatmaps | None = None,
     *,
     batch_size: int,
     resume: bool,
 ) -> Outcome:
     """Predict images with a loaded model; see `run`."""
     outcome = Outcome()
-    copies = None
+    pictures: list[SortedCopies | Heatmaps] = [heatmaps] if heatmaps else []
     if delivery.copy_to:
-        copies = SortedCopies(delivery.copy_to, predictor.labels, link=delivery.link)
+        pictures.append(SortedCopies(delivery.copy_to, predictor.labels, link=delivery.link))
     table = RowFile(delivery.output, delivery.kind, predictor.labels, sys.stdout)
     saved = table.saved_rows() if resume else []
-    with table:
-        done = _position(saved, files, delivery)
-        by_path = {file.name: file for file in files[:done]}
+    done = _position(saved, files, delivery)
+    # Batches begin where they would have begun: their composition shows in the last digits.
+    first = done // batch_size * batch_size
+
+    def deliver(file: ImageFile, row: Row, *, resumed: bool) -> None:
+        outcome.add(row, collect=delivery.report is not None)
+        for each in pictures:
+            each.add(file, row, resumed=resumed)
+
+    with table, Progress(len(files), first) as progress:
+        by_name = {file.name: file for file in files[:done]}
         for row in saved:
-            outcome.add(row, collect=delivery.report is not None)
-            if copies:
-                copies.add(by_path[row.path], row, resumed=True)
-        # Batches begin where they would have begun: their composition shows in the last digits.
-        first = done // batch_size * batch_size
-        with Progress(len(files), first) as progress:
-            at = first
-            for batch in predict_batches(predictor, files[first:], batch_size):
-                answered = list(zip(files[at : at + len(batch)], batch, strict=True))
-                new = answered[max(0, done - at) :]
-                at += len(batch)
-                wanted = [each for each in new if delivery.selection.takes(each[1])]
-                for file, row in wanted:
-                    outcome.add(row, collect=delivery.report is not None)
-                    if copies:
-                        copies.add(file, row)
-                table.write([row for _, row in wanted])
-                progress.advance(len(batch))
+            deliver(by_name[row.path], row, resumed=True)
+        at = first
+        for batch in predict_batches(predictor, files[first:], batch_size):
+            answered = list(zip(files[at : at + len(batch)], batch, strict=True))
+            new = [
+                each for each in answered[max(0, done - at) :] if delivery.selection.takes(each[1])
+            ]
+            at += len(batch)
+            for file, row in new:
+                deliver(file, row, resumed=False)
+            table.write([row for _, row in new])
+            progress.advance(len(batch))
         table.finish()
     return outcome
 

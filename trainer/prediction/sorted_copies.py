@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +10,9 @@ from pathlib import Path
 from trainer.prediction.image_files import ImageFile
 from trainer.prediction.row import Row
 from trainer.runtime.files import replaced_whole
+from trainer.text.file_names import FileNames, safe_name
 
 FOLDERS = {"class": "accepted", "unsure": "unsure", "unknown": "unknown", "error": "unreadable"}
-# A file system takes 255 bytes; a letter has at most four of them.
-LONGEST_NAME = 60
-# What a path must not hold on Linux, macOS or Windows.
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
 
 
 class SortedCopies:
@@ -30,22 +26,19 @@ class SortedCopies:
 
     def __init__(self, folder: Path, labels: Sequence[str], *, link: bool) -> None:
         self.folder, self.link = folder, link
-        self._taken: set[str] = set()
-        self._names: dict[str, str] = {}
-        for label in labels:
-            name = _safe(label)
-            self._names[label] = self._free(name, name, "")
+        folders, self._names = FileNames(), FileNames()
+        # A slash in a label makes no folder.
+        self._folders = {label: str(folders.free(safe_name(label))) for label in labels}
 
     def target(self, file: ImageFile, row: Row) -> Path:
         """Return the path of the copy; called once for each image, in order.
 
         The order decides the names, so a resumed command finds the same ones.
         """
-        place = Path(FOLDERS[row.outcome])
+        place = [FOLDERS[row.outcome], file.place]
         if row.label is not None and row.outcome in ("class", "unsure"):
-            place /= self._names[row.label]
-        place = place.joinpath(*(_safe(name) for name in file.place.split("/")))
-        return self.folder / self._free(str(place), str(place.with_suffix("")), place.suffix)
+            place.insert(1, self._folders[row.label])
+        return self.folder / self._names.free("/".join(place))
 
     def add(self, file: ImageFile, row: Row, *, resumed: bool = False) -> None:
         """Copy an image, whole or not at all; what can't be opened has no copy.
@@ -65,21 +58,3 @@ class SortedCopies:
                 partial.symlink_to(Path(file.path).absolute())
             else:
                 shutil.copyfile(file.path, partial)
-
-    def _free(self, name: str, stem: str, suffix: str) -> str:
-        """Return a name that no other one has, also where case does not count."""
-        number = 1
-        while name.casefold() in self._taken:
-            number += 1
-            name = f"{stem} ({number}){suffix}"
-        self._taken.add(name.casefold())
-        return name
-
-
-def _safe(name: str) -> str:
-    """Return a name for a file or folder, on any system."""
-    safe = _UNSAFE.sub("_", name).rstrip(". ") or "_"
-    if len(safe) <= LONGEST_NAME:
-        return safe
-    suffix = Path(safe).suffix[:8]
-    return safe[: LONGEST_NAME - len(suffix)] + suffix

@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from space.inference.decision import Prediction
 from trainer.errors import UserError
-from trainer.prediction.formats import Format, format_of
+from trainer.prediction.options import Format, format_of
 from trainer.prediction.row import Row, columns
 from trainer.prediction.row_file import RowFile
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from trainer.errors import ConfigError
+from trainer.prediction.options import read_condition, read_outcomes
 from trainer.prediction.row import Row
-from trainer.prediction.selection import read_condition, read_outcomes
 
 ROWS = [
     Row("1", "Rolled", verdict="class"),

@@ -1,13 +1,20 @@
-"""Which rows to write, and which of them fail a script: `--where` and `--fail-on`."""
+"""The options of predict.py: format of the table, which rows to write, which fail a script."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
 
 from trainer.errors import ConfigError
 from trainer.prediction.row import Row
 from trainer.text.names import did_you_mean, listed, printable
+
+Format = Literal["csv", "jsonl", "parquet"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+# Parquet can't grow; the rows are in a file beside it until all are there.
+GROWING_SUFFIX = ".rows.jsonl"
 
 OUTCOMES = ("class", "unsure", "unknown", "error")
 
@@ -82,3 +89,15 @@ def read_outcomes(flag: str, text: str | None) -> tuple[str, ...]:
             f"{listed(unknown)}.{did_you_mean(unknown[0], OUTCOMES)}"
         )
     return words
+
+
+def format_of(path: Path | None) -> Format | None:
+    """Return the format that a file's suffix names; CSV for stdout, None for another suffix."""
+    if path is None:
+        return "csv"
+    return next((kind for kind in FORMATS if path.suffix.lower() == f".{kind}"), None)
+
+
+def growing_path(path: Path, kind: Format) -> Path:
+    """Return the file that grows while images are predicted."""
+    return path.with_name(path.name + GROWING_SUFFIX) if kind == "parquet" else path

@@ -1,0 +1,76 @@
+"""Pictures of images under the heatmap of their class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from space.inference.attribution import colored, make_explainer
+from space.inference.images.decoding import Decoder
+from space.inference.predictor import ImageError, Predictor
+from trainer.errors import UserError
+from trainer.prediction.image_files import ImageFile
+from trainer.prediction.row import Row
+from trainer.runtime.files import replaced_whole
+from trainer.text.file_names import FileNames
+
+# Enough for a screen; a heatmap has no more detail.
+LARGEST_SIDE_PX = 1024
+JPEG_QUALITY = 85
+
+
+class Heatmaps:
+    """A folder of pictures: each image under the heatmap of its most probable class.
+
+    Unknown surfaces and unreadable files have none: there is no class to explain.
+
+    Args:
+        folder: of the pictures.
+        predictor: the model.
+        decoder: decodes the images.
+
+    Attributes:
+        pictures: the picture of each image, by its path in a row.
+
+    Raises:
+        UserError: the network does not support heatmaps.
+    """
+
+    def __init__(self, folder: Path, predictor: Predictor, decoder: Decoder) -> None:
+        self.folder, self.predictor, self.decoder = folder, predictor, decoder
+        explainer = make_explainer(predictor)
+        if explainer is None:
+            raise UserError("Heatmaps are not available for this network. Leave out --heatmaps.")
+        self._explainer = explainer
+        self._names = FileNames()
+        self.pictures: dict[str, Path] = {}
+
+    def add(self, file: ImageFile, row: Row, *, resumed: bool = False) -> None:
+        """Write the picture of an image, whole or not at all.
+
+        Args:
+            file: the image.
+            row: its answer.
+            resumed: whether an interrupted command may have written it already.
+        """
+        if row.label is None or row.verdict == "unknown":
+            return
+        target = self.folder / self._names.free(f"{file.place}.jpg")
+        self.pictures[row.path] = target
+        if resumed and target.exists():
+            return
+        try:
+            image = self.decoder.read(file.path, self.predictor.bit_depth)
+        except ImageError:
+            # The file was removed or changed after it was predicted; its row stays.
+            del self.pictures[row.path]
+            return
+        heat = self._explainer.explain(image, self.predictor.labels.index(row.label))
+        shown = self._explainer.seen(image)
+        shown.thumbnail((LARGEST_SIDE_PX, LARGEST_SIDE_PX))
+        overlay = colored(heat).resize(shown.size, Image.Resampling.BILINEAR)
+        picture = Image.alpha_composite(shown.convert("RGBA"), overlay).convert("RGB")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replaced_whole(target) as partial:
+            picture.save(partial, "JPEG", quality=JPEG_QUALITY)
