@@ -106,7 +106,7 @@ def test_all_that_is_wrong_is_named_at_once(command: Command, tmp_path: Path) ->
     data = tmp_path / "data"
     for number in range(3):
         save(draw_image("Crazing", number), data / f"Crazing/{number}.png")
-    for number in range(12):
+    for number in range(15):
         save(draw_image("Rolled", number), data / f"crazing/{number}.jpg")
     whole = save(draw_image("Crazing", 9), data / "Crazing/cut.jpg").read_bytes()
     (data / "Crazing/cut.jpg").write_bytes(whole[: len(whole) // 2])
@@ -122,17 +122,20 @@ def test_all_that_is_wrong_is_named_at_once(command: Command, tmp_path: Path) ->
     assert "damaged or incomplete" in reasons["Crazing/cut.jpg"]
     assert "not an image" in reasons["Crazing/list.csv"]
     assert "not an image in JPEG" in reasons["Crazing/text.png"]
-    assert report.images == 16
+    assert report.images == 19
     [alike] = report.names_alike
     assert alike.difference == "upper and lower case"
     [family] = report.duplicates
     assert family.files == ["Crazing/0.png", "crazing/same.bmp"]
     assert family.labels == ["Crazing", "crazing"]
-    assert report.imbalance == pytest.approx(13 / 3)
+    assert report.imbalance == pytest.approx(16 / 3)
     assert [group.files for group in report.groups] == [family.files]
     assert report.random_split is not None
     page = (tmp_path / "out/index.html").read_text(encoding="utf-8")
-    for words in ("3 files can’t be used", "may be one class", "under more than one label"):
+    for words in (
+        *("3 files can’t be used", "may be one class", "under more than one label"),
+        "The largest class is 5.3 times the smallest",
+    ):
         assert words in page
 
 

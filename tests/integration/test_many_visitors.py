@@ -12,7 +12,13 @@ from gradio.routes import file_upload_statuses
 
 from space.server.connection import TimedConnection
 from space.server.gate import Gate
-from space.server.visitors import RECORDED_EVENTS, TRACKED_UPLOADS, UNREAD_MESSAGES, UNREAD_SESSIONS
+from space.server.visitors import (
+    RECORDED_EVENTS,
+    TRACKED_UPLOADS,
+    UNREAD_MESSAGES,
+    UNREAD_SESSIONS,
+    _drop_oldest,
+)
 from tests.support.served_page import Site, served_page
 
 # Gradio and pandas warn of themselves, and leave event loops open.
@@ -84,6 +90,14 @@ def test_a_session_that_reads_nothing_gets_no_more(site: Site) -> None:
     assert answers[-1].status_code == 429
     assert "Load the page again" in answers[-1].text
     assert "badge" in site.ask("show_upload", [{"path": site.upload(1)}])
+
+
+def test_of_the_records_the_oldest_are_dropped() -> None:
+    records = dict.fromkeys("abcde")
+    _drop_oldest(records, 2)
+    assert list(records) == ["c", "d", "e"]
+    _drop_oldest(records, -1)
+    assert len(records) == 3
 
 
 def test_limits_leave_room_for_the_visitors_of_a_busy_page(site: Site) -> None:

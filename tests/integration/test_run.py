@@ -162,6 +162,9 @@ def test_report_equals_the_predictions(published: Path) -> None:
     assert [result.scores["auc"].value for result in test.classes] == pytest.approx(areas)
     wrong = {row["file"] for row in rows if row["label"] != row["prediction"]}
     assert {mistake.file for mistake in test.mistakes} == wrong
+    confidences = [mistake.confidence for mistake in test.mistakes]
+    assert len(set(confidences)) > 1
+    assert confidences == sorted(confidences, reverse=True)
 
 
 def test_report_holds_data_and_training(published: Path) -> None:

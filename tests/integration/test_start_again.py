@@ -57,10 +57,13 @@ def test_from_a_refused_start_to_a_corrected_license(
     TrainConfig().write(run_dir)
     (run_dir / "overlaps.json").write_text("of other images")
     (run_dir / "run.lock").touch()
+    (run_dir / "best.safetensors.partial").touch()
+    (run_dir / "heads").mkdir()
     code, out, err = command("push.py", "--run-dir", "run", *SETTINGS, "--skip-bad-images")
     assert code == 0, err
     assert out == f"{Path('run/published')}\n"
     assert TrainConfig.read(run_dir).data.skip_bad_images
+    assert not {"best.safetensors.partial", "heads"} & _names(run_dir)
     assert Report.read(published).model.license is None
     assert "Publish it" in err
     assert _names(run_dir / "figures") == IMAGE_FIGURES
@@ -139,3 +142,12 @@ def test_a_refused_start_leaves_nothing(command: Run, tmp_path: Path, name: str)
     assert "test/Crazing/empty.png" in err
     assert _names(tmp_path) == {"strips"}
     assert state_of(tmp_path / "run") is State.EMPTY
+
+
+def test_splits_are_compared_in_a_folder_of_their_own(command: Run, tmp_path: Path) -> None:
+    write_samples(tmp_path / "strips", train_per_class=2, test_per_class=2)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/notes.txt").touch()
+    code, _, err = command("compare_splits.py", "--run-dir", "run", *SETTINGS)
+    assert (code, "notes.txt" in err) == (2, True), err
+    assert _names(tmp_path / "run") == {"notes.txt"}

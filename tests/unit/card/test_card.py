@@ -172,6 +172,13 @@ def test_every_table_has_as_many_cells_as_its_head(any_report: Report) -> None:
     assert not [t.content for t in tokens if t.type == "inline" and "| ---" in t.content]
 
 
+def test_a_license_that_the_hub_does_not_list_is_named() -> None:
+    report = example_report(model=example_model(license="mill-internal-1"))
+    data = front_matter(render_card(report, REPO_ID))
+    assert (data.license, data["license_name"]) == ("other", "mill-internal-1")
+    assert "license_name" not in render_card(example_report(), REPO_ID)
+
+
 def test_front_matter_reads_back() -> None:
     report = example_report()
     data = front_matter(render_card(report, REPO_ID))

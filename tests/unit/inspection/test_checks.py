@@ -116,6 +116,18 @@ def test_a_label_that_the_predictions_contradict_is_found(tmp_path: Path) -> Non
     assert error.suggestion_probability == pytest.approx(0.96)
 
 
+def test_labels_are_listed_from_the_least_probable(tmp_path: Path) -> None:
+    rows = [(f"A/{i}.png", "A", 0.9 + i / 400) for i in range(20)]
+    rows += [(f"B/{i}.png", "B", 0.1 - i / 400) for i in range(20)]
+    rows[7], rows[30] = ("A/7.png", "A", 0.08), ("B/10.png", "B", 0.97)
+    labels = {file: label for file, label, _ in rows}
+    found = check_labels(write_predictions(tmp_path / "p.csv", rows), labels).likely_errors
+    assert [(error.file, error.suggestion) for error in found] == [
+        ("B/10.png", "A"),
+        ("A/7.png", "B"),
+    ]
+
+
 def test_good_predictions_give_no_reason_to_doubt(tmp_path: Path) -> None:
     rows = [(f"A/{i}.png", "A", 0.95) for i in range(9)] + [("B/1.png", "B", 0.1)]
     predictions = write_predictions(tmp_path / "p.csv", rows)

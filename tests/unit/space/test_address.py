@@ -97,6 +97,11 @@ def test_a_space_on_the_hub_is_reached_by_https_under_its_names(
     assert url(SPACE, request(*headers)) == f"https://{host}/config"
 
 
+def test_names_of_the_machine_have_no_case() -> None:
+    scope = request(("host", "BENCH-4"))
+    assert url(Address(names=("Bench-4",)), scope) == "http://bench-4/config"
+
+
 @pytest.mark.parametrize("address", [Address(names=("bench-3",)), Address(("https://a.hf.space",))])
 @pytest.mark.parametrize("header", ["host", "x-forwarded-host"])
 def test_a_share_link_is_served_once_it_is_known(address: Address, header: str) -> None:

@@ -131,6 +131,10 @@ def test_an_image_beyond_the_limit_is_unknown_however_sure_the_network_is() -> N
     logits = _logits(0.999, 0.0005, 0.0005).expand(3, -1)
     known, edge, unknown = decision.apply(logits, [described, described])
     assert [p.verdict for p in (known, edge, unknown)] == ["class", "class", "unknown"]
+    # However unsure, too: nobody need ask about a surface that the network does not know.
+    unsure = _logits(0.4, 0.35, 0.25).expand(3, -1)
+    verdicts = [p.verdict for p in decision.apply(unsure, [described, described])]
+    assert verdicts == ["unsure", "unsure", "unknown"]
     expected = [0, 8 / 9, 9.25 / 9]
     assert [p.novelty for p in (known, edge, unknown)] == pytest.approx(expected)
 
