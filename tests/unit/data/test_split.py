@@ -192,3 +192,17 @@ def test_a_split_file_that_does_not_fit_is_reported(
         file.write_bytes(text.replace("{all}", everything).encode("latin-1"))
     with pytest.raises(DataError, match=message):
         divide(whole, DataConfig(split_file=file), 0)
+
+
+@pytest.mark.parametrize("missing", ["train", "test"])
+def test_each_class_of_a_split_file_is_trained_and_tested(tmp_path: Path, missing: str) -> None:
+    whole = halves({"Crazing": [1] * 30, "Pitted": [1] * 30})
+    rows = ["file,split"]
+    for number, name in enumerate(whole["train"]["file"]):
+        split = ("train", "validation", "test")[number % 3]
+        given = name.startswith("Crazing") or split != missing
+        rows.append(f"{name},{split if given else 'validation'}")
+    file = tmp_path / "split.csv"
+    file.write_text("\n".join(rows) + "\n")
+    with pytest.raises(DataError, match=f"The class Pitted has no image in the {missing} split"):
+        divide(whole, DataConfig(split_file=file), 0)
