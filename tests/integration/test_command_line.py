@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run
-from trainer.cli.command import resumed
+from trainer.cli.command import resumed, run_command
 from trainer.config.groups import DataConfig, RunConfig
 from trainer.config.recipe import RecipeConfig
 from trainer.config.settings import TrainConfig
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, UserError
 
 
 def saved_run(folder: Path) -> Path:
@@ -119,3 +119,13 @@ def test_pretrained_weights_out_of_reach(
     assert "--weights FILE" in advice
     assert "--no-pretrained" in advice
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_is_printed_without_its_control_characters(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(_: list[str]) -> None:
+        raise UserError("the Hub says a\x1b[2Jb")
+
+    assert run_command(fail) == 2
+    assert capsys.readouterr().err == "Error: the Hub says a\\x1b[2Jb\n"
