@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -77,6 +78,23 @@ def test_each_row_is_what_the_predictor_answers(
         f"{found.count('unknown')} unknown surface, 1 unreadable."
     )
     assert summary in caplog.text
+
+
+def test_a_model_of_drawings_is_named(
+    command: Run, package: Path, images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(package, model)
+    call = ("predict.py", str(images / "00.png"), "--model", f"local-dir:{model}")
+    report = json.loads((model / "report.json").read_text())
+    for kind, warned in (("folder", False), ("drawn", True)):
+        report["data"]["kind"] = kind
+        (model / "report.json").write_text(json.dumps(report))
+        caplog.clear()
+        assert command(*call)[0] == 0
+        assert ("trained on drawings" in caplog.text) == warned
+    (model / "report.json").unlink()
+    assert command(*call)[0] == 0
 
 
 def test_data_alone_goes_to_stdout(command: Run, package: Path, images: Path) -> None:

@@ -12,9 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from pydantic import BaseModel
 
 from model_card.formatting import counted
+from model_card.schema.report import REPORT_FILE
 from space.inference.images.decoding import Decoder
+from space.inference.model_folder import ModelFolder
 from space.inference.predictor import ModelError, Predictor
 from trainer.errors import UserError
 from trainer.monitoring.progress import ProgressBar, duration, rate
@@ -126,6 +129,7 @@ def run(
         try:
             predictor = Predictor.load(model_id, "cuda" if torch.cuda.is_available() else "cpu")
             delivery.selection.check_labels(predictor.labels)
+            _warn_of_drawings(predictor.folder)
             heatmaps = None
             if delivery.heatmaps:
                 decoder = stack.enter_context(Decoder(1))
@@ -141,6 +145,30 @@ def run(
             page.write(delivery.report, source, outcome.rows, files_by_name, pictures)
     logger.info("%s", outcome.summary())
     return outcome
+
+
+class _Origin(BaseModel):
+    """What a report says of the training images, as far as it matters here."""
+
+    class Data(BaseModel):
+        """Source of the images."""
+
+        kind: str
+
+    data: Data
+
+
+def _warn_of_drawings(folder: Path) -> None:
+    """Warn if the model never saw a photograph; models without a report may be anything.
+
+    Raises:
+        ModelError: the report is damaged.
+    """
+    files = ModelFolder(folder)
+    if files.has(REPORT_FILE) and files.read_json(REPORT_FILE, _Origin).data.kind == "drawn":
+        logger.warning(
+            "This model was trained on drawings: its answers are not valid for photographs."
+        )
 
 
 def predict_files(
