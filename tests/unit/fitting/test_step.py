@@ -122,3 +122,25 @@ def test_weights_lie_channels_last_and_depthwise_convolutions_are_spared() -> No
     assert {module.groups > 1 for module in convolutions} == {True, False}
     for module in convolutions:
         assert ("forward" in vars(module)) == (module.groups > 1)
+
+
+def test_gradients_are_clipped_together_before_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    norms = []
+
+    def step(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        gradients = [p.grad for g in optimizer.param_groups for p in g["params"]]
+        norms.append(torch.nn.utils.get_total_norm([g for g in gradients if g is not None]).item())
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    for limit in (0.0, 1e-3):
+        _training_step(Accelerator(cpu=True), clip_grad=limit).step(_batches(16), 0)
+    assert norms[0] > 0.01
+    assert norms[1] == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_the_average_is_evaluated_where_there_is_one() -> None:
+    averaging = _training_step(Accelerator(cpu=True), ema_decay=0.5)
+    assert averaging.average is not None
+    assert averaging.eval_model is averaging.average.module
+    plain = _training_step(Accelerator(cpu=True))
+    assert plain.eval_model is plain.model
