@@ -70,11 +70,11 @@ test-lowest: .venv-lowest/installed ## the quick unit tests with the lowest vers
 docs: setup ## the site of docs/, into site/; fails at a dead link
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# A file of tests, or a page of commands, to a core, the longest first; were each to use all cores,
-# they would mostly wait for each other. Hypothesis draws the same examples each time; plain pytest draws new ones.
+# A file of tests to a core, the longest first; were each to use all cores, they would mostly wait
+# for each other. Hypothesis draws the same examples each time; plain pytest draws new ones.
 .PHONY: test
 test: setup browser lint ## every check, the browser's included
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'not nightly' -n logical --maxprocesses 4 --dist loadgroup \
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'not nightly' -n logical --maxprocesses 4 --dist loadfile \
 	  --no-loadscope-reorder --hypothesis-profile=ci
 
 # README's commands on photographs of steel strip, where these lie beside the clone.

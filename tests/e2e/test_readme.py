@@ -56,7 +56,7 @@ def _named(step: Step) -> str:
 
 @pytest.mark.parametrize(
     ("checkout", "step"),
-    [pytest.param(s.group, s, marks=pytest.mark.xdist_group(s.group), id=_named(s)) for s in HERE],
+    [pytest.param(s.group, s, id=_named(s)) for s in HERE],
     indirect=["checkout"],
     scope="module",
 )

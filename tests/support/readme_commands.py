@@ -38,6 +38,7 @@ SMALL_BENCHMARKS = {
     "--train-per-class 5 --test-per-class 2",
     "heatmaps": "--help",  # it needs a finished run, and boxes
     "rejection_scores": "--image-size 32",
+    "spinning": "--model test_convnext --image-size 32 --batch-size 2 --seconds 0.2 --rounds 1",
     "images_needed": "--counts 8 --repeats 1 --epochs 1 --train-flags='--model test_convnext "
     "--no-pretrained --image-size 32 --reference-images 0 --robustness-images 0'",
 }
