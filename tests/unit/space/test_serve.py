@@ -1,0 +1,24 @@
+"""The server from its start to a signal: what runs beside the page."""
+
+from __future__ import annotations
+
+from unittest.mock import MagicMock
+
+import pytest
+
+from space import app
+
+
+def test_uploads_are_cleaned_while_the_page_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    page, uploads = MagicMock(), MagicMock()
+    for name in ("Decoder", "Demo", "Predictor", "launch", "configured_port"):
+        monkeypatch.setattr(app, name, MagicMock())
+    monkeypatch.setattr(app, "configured_model_id", lambda: "local-dir:model")
+    monkeypatch.setattr(app, "build_app", lambda demo: page)
+    waiting = MagicMock()
+    waiting.return_value.wait.side_effect = KeyboardInterrupt
+    monkeypatch.setattr("threading.Event", waiting)
+    with pytest.raises(KeyboardInterrupt):
+        app.serve(uploads)
+    uploads.clean_regularly.assert_called_once_with()
+    page.close.assert_called_once_with(verbose=False)
