@@ -51,7 +51,7 @@ lint: setup ## style and types
 # does not: that a whole training, the Hub's protocol, a server under load, README's commands and
 # the page in a browser work (tests/integration, tests/e2e), and what the tests marked slow check.
 .PHONY: test-fast
-test-fast: setup ## the quick unit tests; about a minute on two cores
+test-fast: setup ## the quick unit tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest $(FAST_TESTS)
 
 # uv resolves the lowest versions, which pip can't. It reads its own settings (UV_DEFAULT_INDEX, …),

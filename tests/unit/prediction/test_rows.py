@@ -147,6 +147,10 @@ def test_parquet_is_written_whole_at_the_end(tmp_path: Path) -> None:
         ("jsonl", '{"path": 1}\n'),
         ("jsonl", "[]\n"),
         ("jsonl", "no json\n"),
+        ("csv", "notes that end without a line end"),
+        ("csv", "path,other\nx.png,a\nlast"),
+        ("jsonl", "notes"),
+        ("jsonl", '{"path": 1}\n{"path'),
     ],
 )
 def test_other_files_are_not_continued(kind: Format, content: str, tmp_path: Path) -> None:
