@@ -28,7 +28,8 @@ from timm.data import create_transform
 from tqdm import tqdm
 
 from benchmarks.measurement import Measurement, number_column, text_column
-from space.inference.novelty import channel_statistics, feature_stages
+from space.inference.engines.graph import channel_statistics
+from space.inference.novelty import feature_stages
 from trainer.config.groups import DataConfig, ModelConfig, RunConfig
 from trainer.data.bit_depth import FULL_DEPTH
 from trainer.data.sources import open_image

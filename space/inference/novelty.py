@@ -19,7 +19,6 @@ import torch
 # Ratio of image size to map size: coarser maps describe objects, finer ones single pixels.
 FINEST, COARSEST = 4, 16
 MOST_STAGES = 3
-SMALLEST_SPREAD = 1e-4
 # By matrix products, small distances would be lost in rounding.
 EXACT = "donot_use_mm_for_euclid_dist"
 ARRAYS = ("centre", "whiten", "classes")
@@ -38,19 +37,6 @@ def feature_stages(model: Any) -> list[int]:
     if len(last) == 1 and len(scales) > MOST_STAGES:
         return [len(scales) * quarter // (MOST_STAGES + 1) - 1 for quarter in (1, 2, 3)]
     return sorted(last.values())
-
-
-def channel_statistics(feature_map: torch.Tensor) -> torch.Tensor:
-    """Return mean and logarithm of the standard deviation of each channel over the image.
-
-    Args:
-        feature_map: of one stage, [image, channel, row, column].
-
-    Returns:
-        float32 on the CPU, [image, 2 × channel].
-    """
-    spread, mean = torch.std_mean(feature_map.float().flatten(2), dim=2, correction=0)
-    return torch.cat([mean, torch.log(spread + SMALLEST_SPREAD)], dim=1).cpu()
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 
 from .decision import DETECTOR_FILE, RULES_FILE, Decision, Prediction
+from .engines.graph import channel_statistics
 from .images.reader import ImageError, read_image
 from .model_config import CONFIG_FILE, WEIGHTS_FILE, load_network, read_config
 from .model_folder import ModelError, ModelFolder, shortened
-from .novelty import channel_statistics
 from .tiling import TILES_AT_ONCE, cut, mean_of_tiles, pool
 
 __all__ = [

@@ -11,7 +11,8 @@ import torch
 from datasets import Dataset
 from PIL import Image
 
-from space.inference.novelty import MahalanobisDetector, channel_statistics, feature_stages
+from space.inference.engines.graph import channel_statistics
+from space.inference.novelty import MahalanobisDetector, feature_stages
 from space.inference.predictor import Observation, Predictor
 from tests.support.published_folder import write_published_folder
 from trainer.decision.conformal import conformal_quantile

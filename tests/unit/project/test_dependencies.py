@@ -78,9 +78,12 @@ DECLARED = names(PROJECT["dependencies"])
 @pytest.mark.parametrize(
     ("folders", "declared"),
     [
-        (PRODUCT, DECLARED | TRACKERS),
+        (PRODUCT, DECLARED | TRACKERS | names(EXTRAS["export"])),
         (("benchmarks",), DECLARED),
-        (("tests", "docs"), DECLARED | names([*EXTRAS["dev"], *EXTRAS["docs"]]) | TRACKERS),
+        (
+            ("tests", "docs"),
+            DECLARED | names([*EXTRAS["dev"], *EXTRAS["docs"], *EXTRAS["export"]]) | TRACKERS,
+        ),
         (("space",), names(requirements_of_the_space())),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -107,7 +110,7 @@ def test_declared_versions_admit_the_tested_ones() -> None:
     tested = {
         canonicalize_name(name): version for name, version in (line.split("==") for line in lines)
     }
-    declared = [*PROJECT["dependencies"], *EXTRAS["dev"], *EXTRAS["docs"]]
+    declared = [*PROJECT["dependencies"], *EXTRAS["dev"], *EXTRAS["docs"], *EXTRAS["export"]]
     for requirement in map(Requirement, [*declared, *requirements_of_the_space()]):
         name = canonicalize_name(requirement.name)
         if name != canonicalize_name(PROJECT["name"]):

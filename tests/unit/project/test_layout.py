@@ -63,6 +63,7 @@ ROOMS = {
     ),
     "space": (
         "space.inference.images",
+        "space.inference.engines",
         "space.inference",
         "space.server",
         "space.model_report",
