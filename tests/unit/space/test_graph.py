@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-import openvino
 import pytest
 import timm
 import torch
@@ -19,6 +18,7 @@ from space.inference.engines.graph import (
     output_names,
     to_onnx,
 )
+from space.inference.engines.openvino_library import openvino
 from space.inference.novelty import feature_stages
 
 # Of each family, one of another normalization, and one whose stages all have the same scale.
