@@ -9,8 +9,9 @@ from model_card.formatting import counted
 from trainer.cli.command import run_command
 from trainer.cli.flags import Command, given_flags, read_flags, split_operands
 from trainer.config.option_types import File, Folder, Text
-from trainer.config.paths import output_problems, raise_problems, shown
+from trainer.config.paths import cache_problems, output_problems, raise_problems, shown
 from trainer.errors import ConfigError
+from trainer.prediction.coil.output import CoilOutput, strip_problems
 from trainer.prediction.image_files import list_images
 from trainer.prediction.options import (
     FORMATS,
@@ -53,6 +54,12 @@ class PredictConfig:
     """Write each image with a heatmap of its class into this folder."""
     report: File = None
     """Write a web page with all images, to filter and sort."""
+    merge_overlaps: bool = False
+    """Lay out overlapping images as strips, and count a defect that several show once."""
+    strips: File = None
+    """Table of the strips and their defects, .csv or .json; needs --merge-overlaps."""
+    cache_dir: Folder = None
+    """Cache of overlap searches; default: the user's cache folder."""
     fail_on: Text = None
     """End with exit code 1 if a written row has such a verdict, as in unknown,error."""
     batch_size: int = 16
@@ -83,6 +90,7 @@ def main(arguments: list[str]) -> int:
             link=config.link,
             heatmaps=config.heatmaps,
             report=config.report,
+            coil=CoilOutput(config.strips, config.cache_dir) if config.merge_overlaps else None,
         ),
         batch_size=config.batch_size,
         resume=config.resume,
@@ -109,6 +117,7 @@ def _check(config: PredictConfig, paths: list[str]) -> Format:
         problems.append("--resume continues a table: name it with --output.")
     if config.link and config.copy_to is None:
         problems.append("--link needs --copy-to.")
+    problems += strip_problems(config.strips, merged=config.merge_overlaps)
     if kind is None:
         suffixes = ", ".join(f".{name}" for name in FORMATS)
         problems.append(f"--output {shown(output or Path())} has none of the suffixes {suffixes}.")
@@ -118,7 +127,11 @@ def _check(config: PredictConfig, paths: list[str]) -> Format:
             for file in {output, growing_path(output, kind)}
             if file.exists()
         ]
-    for flag, file in (("--output", output), ("--report", config.report)):
+    for flag, file in (
+        ("--output", output),
+        ("--report", config.report),
+        ("--strips", config.strips),
+    ):
         problems += output_problems(flag, file.parent if file else None)
         if file and file.is_dir():
             problems.append(f"{flag} {shown(file)} is a folder; a file is needed.")
@@ -126,6 +139,7 @@ def _check(config: PredictConfig, paths: list[str]) -> Format:
         problems += output_problems(flag, folder)
         if folder and folder.is_dir() and any(folder.iterdir()) and not config.resume:
             problems.append(f"{flag} {shown(folder)} is not empty. Name another folder.")
+    problems += cache_problems(config.cache_dir)
     raise_problems(problems)
     if kind is None:
         raise ConfigError("--output has no known format.")

@@ -247,7 +247,7 @@ def _dataset(
     for label, file in ((name, file) for name in sorted(found) for file in found[name]):
         reason = "its name reads like that of another file" if file.name in taken else None
         try:
-            image = _stored(file.path)
+            image = stored_image(file.path)
         except ImageError as error:
             reason = str(error)
         if reason:
@@ -268,7 +268,7 @@ def _dataset(
     )
 
 
-def _stored(path: str) -> dict[str, Any]:
+def stored_image(path: str) -> dict[str, Any]:
     """Return the path of an image, or its bytes if the path can't be stored as text."""
     if is_text(path):
         return {"path": path, "bytes": None}

@@ -14,6 +14,7 @@ from typing import Any
 
 from space.inference.images.decoding import Decoder
 from space.inference.predictor import ImageError
+from trainer.prediction.coil.view import Coil
 from trainer.prediction.image_files import ImageFile
 from trainer.prediction.row import Row
 from trainer.runtime.files import replaced_whole
@@ -53,6 +54,7 @@ def write(
     rows: Sequence[Row],
     files: Mapping[str, ImageFile],
     heatmaps: Mapping[str, Path],
+    coil: Coil | None = None,
 ) -> None:
     """Write the page, whole or not at all.
 
@@ -62,6 +64,7 @@ def write(
         rows: the answers.
         files: the images, by the path in a row.
         heatmaps: pictures of images under their heatmaps, by the same; may be empty.
+        coil: the strips that the images form; None if overlaps were not merged.
     """
     template = environment("trainer.prediction").get_template("page.html.jinja")
     counts = Counter((row.outcome, row.label) for row in rows)

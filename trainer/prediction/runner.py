@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,10 @@ from space.inference.predictor import ModelError, Predictor
 from trainer.errors import UserError
 from trainer.monitoring.progress import ProgressBar, duration, rate
 from trainer.prediction import page
+from trainer.prediction.coil.crop import Crop
+from trainer.prediction.coil.output import CoilOutput
+from trainer.prediction.coil.tables import write_strips
+from trainer.prediction.coil.view import Coil, defect_labels, merge_overlaps
 from trainer.prediction.heatmaps import Heatmaps
 from trainer.prediction.image_files import ImageFile
 from trainer.prediction.options import Format, Selection
@@ -55,6 +59,7 @@ class Delivery:
         link: whether to make symbolic links instead.
         heatmaps: folder of pictures under heatmaps; None makes none.
         report: file of the web page; None writes none.
+        coil: where the coil view goes; None merges no overlaps.
     """
 
     output: Path | None
@@ -64,10 +69,17 @@ class Delivery:
     link: bool = False
     heatmaps: Path | None = None
     report: Path | None = None
+    coil: CoilOutput | None = None
+
+    @property
+    def collects(self) -> bool:
+        """Whether all rows are needed after the last one is written."""
+        return self.report is not None or self.coil is not None
 
     def folders(self) -> list[Path]:
         """Return the folders that are written to."""
-        files = [file.absolute().parent for file in (self.output, self.report) if file]
+        strips = self.coil.strips if self.coil else None
+        files = [file.absolute().parent for file in (self.output, self.report, strips) if file]
         return files + [folder for folder in (self.copy_to, self.heatmaps) if folder]
 
 
@@ -76,7 +88,7 @@ class Outcome:
     """What was predicted.
 
     Attributes:
-        rows: the written rows, if a page is to show them.
+        rows: the written rows, if they are needed after the last one.
         verdicts: the number of these rows by verdict, "error" among them.
         labels: the number of accepted images by class.
     """
@@ -137,14 +149,38 @@ def run(
             outcome = predict_files(
                 predictor, files, delivery, heatmaps, batch_size=batch_size, resume=resume
             )
+            coil = _merged(predictor, files_by_name, outcome, delivery.coil)
         except ModelError as error:
             raise UserError(str(error)) from error
         if delivery.report:
             source = page.Source(model_id, predictor.bit_depth, predictor.labels)
             pictures = heatmaps.pictures if heatmaps else {}
-            page.write(delivery.report, source, outcome.rows, files_by_name, pictures)
+            page.write(delivery.report, source, outcome.rows, files_by_name, pictures, coil)
     logger.info("%s", outcome.summary())
     return outcome
+
+
+def _merged(
+    predictor: Predictor, files: Mapping[str, ImageFile], outcome: Outcome, to: CoilOutput | None
+) -> Coil | None:
+    """Merge the overlaps of the predicted images and write the tables; None if not asked for."""
+    if to is None:
+        return None
+    defects = defect_labels(predictor)
+    crops = [
+        Crop(
+            path=files[row.path].path,
+            name=row.path,
+            outcome=row.outcome,
+            defect=row.label if row.verdict == "class" and row.label in defects else None,
+        )
+        for row in outcome.rows
+        if row.error is None
+    ]
+    coil = merge_overlaps(predictor, crops, to.cache_dir)
+    if to.strips:
+        write_strips(coil, to.strips)
+    return coil
 
 
 class _Origin(BaseModel):
@@ -192,7 +228,7 @@ def predict_files(
     first = done // batch_size * batch_size
 
     def deliver(file: ImageFile, row: Row, *, resumed: bool) -> None:
-        outcome.add(row, collect=delivery.report is not None)
+        outcome.add(row, collect=delivery.collects)
         for each in pictures:
             each.add(file, row, resumed=resumed)
 

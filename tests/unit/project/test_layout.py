@@ -36,6 +36,7 @@ ROOMS = {
         "trainer.data",
         "trainer.data.splits",
         "trainer.inputs",
+        "trainer.prediction.coil",
         "trainer.prediction",
         "trainer.inspection",
         "trainer.model",

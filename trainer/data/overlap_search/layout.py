@@ -39,7 +39,7 @@ def implied_candidates(
     candidates = []
     for poses in lay_out(overlaps, shapes):
         images = np.array(sorted(poses))
-        sizes = np.array([_turned_size(shapes[i], poses[i].turn) for i in images])
+        sizes = np.array([turned_size(shapes[i], poses[i].turn) for i in images])
         corners = np.array([(poses[i].y, poses[i].x) for i in images])
         for place, a in enumerate(images[:-1]):
             others = slice(place + 1, None)
@@ -59,16 +59,9 @@ def lay_out(overlaps: Sequence[Overlap], shapes: Array) -> Iterator[dict[int, Po
     """Yield the poses of each group, relative to one of its images."""
     beside: dict[int, list[tuple[int, Pose]]] = defaultdict(list)
     for pair in overlaps:
-        beside[pair.a].append((pair.b, Pose(pair.turn, pair.shift_y, pair.shift_x)))
-        # The inverse: the pose of `a` relative to `b`.
-        back = int(INVERSE[pair.turn])
-        corner = _moved_corner(
-            (-pair.shift_y, -pair.shift_x),
-            shapes[pair.a],
-            back,
-            _turned_size(shapes[pair.b], pair.turn),
-        )
-        beside[pair.b].append((pair.a, Pose(back, *corner)))
+        of_b, of_a = relative_poses(pair, shapes)
+        beside[pair.a].append((pair.b, of_b))
+        beside[pair.b].append((pair.a, of_a))
     placed: set[int] = set()
     for start in beside:
         if start in placed:
@@ -78,15 +71,27 @@ def lay_out(overlaps: Sequence[Overlap], shapes: Array) -> Iterator[dict[int, Po
             image = waiting.popleft()
             for other, pose in beside[image]:
                 if other not in poses:
-                    poses[other] = _onto_surface(poses[image], shapes[image], pose, shapes[other])
+                    poses[other] = onto_surface(poses[image], shapes[image], pose, shapes[other])
                     waiting.append(other)
         placed |= poses.keys()
         yield poses
 
 
-def _onto_surface(frame: Pose, frame_shape: Array, pose: Pose, shape: Array) -> Pose:
+def relative_poses(pair: Overlap, shapes: Array) -> tuple[Pose, Pose]:
+    """Return the pose of image `b` in `a`, and that of `a` in `b`."""
+    back = int(INVERSE[pair.turn])
+    corner = _moved_corner(
+        (-pair.shift_y, -pair.shift_x),
+        shapes[pair.a],
+        back,
+        turned_size(shapes[pair.b], pair.turn),
+    )
+    return Pose(pair.turn, pair.shift_y, pair.shift_x), Pose(back, *corner)
+
+
+def onto_surface(frame: Pose, frame_shape: Array, pose: Pose, shape: Array) -> Pose:
     """Return the pose of an image on the surface, given its pose in another image there."""
-    size = _turned_size(shape, pose.turn)
+    size = turned_size(shape, pose.turn)
     y, x = _moved_corner((pose.y, pose.x), size, frame.turn, frame_shape)
     return Pose(int(COMPOSED[frame.turn, pose.turn]), frame.y + y, frame.x + x)
 
@@ -97,14 +102,15 @@ def _candidate(a: int, b: int, poses: dict[int, Pose], shapes: Array) -> Candida
     back = int(INVERSE[one.turn])
     corner = _moved_corner(
         (two.y - one.y, two.x - one.x),
-        _turned_size(shapes[b], two.turn),
+        turned_size(shapes[b], two.turn),
         back,
-        _turned_size(shapes[a], one.turn),
+        turned_size(shapes[a], one.turn),
     )
     return Candidate(a, b, int(COMPOSED[back, two.turn]), *corner)
 
 
-def _turned_size(shape: Array, turn: int) -> Array:
+def turned_size(shape: Array, turn: int) -> Array:
+    """Return height and width of an image after a turn."""
     return shape[::-1] if turn & 4 else shape
 
 
