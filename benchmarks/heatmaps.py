@@ -153,7 +153,7 @@ def captum_map(method: Method, predictor: Predictor) -> Callable[[Any, int], Any
     """Return a function from image and class to a heatmap of the size of the network's input."""
 
     def explain(image: Any, label: int) -> Any:
-        batch = predictor.transform(image).unsqueeze(0)
+        batch = predictor.normalized(image)
         found = method(batch, label).detach()
         return interpolate(found, batch.shape[2:], mode="bilinear")[0, 0].double().numpy()
 

@@ -28,8 +28,9 @@ from timm.data import create_transform
 from tqdm import tqdm
 
 from benchmarks.measurement import Measurement, number_column, text_column
+from space.inference.core.arrays import Floats
 from space.inference.engines.graph import channel_statistics
-from space.inference.novelty import feature_stages
+from space.inference.stages import feature_stages
 from trainer.config.groups import DataConfig, ModelConfig, RunConfig
 from trainer.data.bit_depth import FULL_DEPTH
 from trainer.data.sources import open_image
@@ -70,7 +71,7 @@ class Observed:
     """Outputs of the backbone for some images: pooled features, and channel statistics by stage."""
 
     pooled: Array
-    statistics: list[torch.Tensor]
+    statistics: list[Floats]
 
     def __getitem__(self, rows: npt.NDArray[Any]) -> Observed:
         return Observed(self.pooled[rows], [values[rows] for values in self.statistics])
@@ -91,7 +92,9 @@ class Frozen:
         batch = torch.stack([self.transform(image) for image in images])
         features, maps = self.model.forward_intermediates(batch, indices=self.stages)
         pooled = self.model.forward_head(features, pre_logits=True)
-        return Observed(pooled.double().numpy(), [channel_statistics(stage) for stage in maps])
+        return Observed(
+            pooled.double().numpy(), [channel_statistics(stage).numpy() for stage in maps]
+        )
 
     def observe_split(self, split: datasets.Dataset) -> Observed:
         """Pass all images of a split through the network."""
@@ -106,7 +109,10 @@ def joined(batches: list[Observed]) -> Observed:
     """Concatenate observations."""
     return Observed(
         np.concatenate([batch.pooled for batch in batches]),
-        [torch.cat(maps) for maps in zip(*(batch.statistics for batch in batches), strict=True)],
+        [
+            np.concatenate(maps)
+            for maps in zip(*(batch.statistics for batch in batches), strict=True)
+        ],
     )
 
 
@@ -125,15 +131,15 @@ def fit_scores(
         return np.stack([-outputs / 2, outputs / 2], axis=1) if outputs.ndim == 1 else outputs
 
     def mahalanobis(chosen: list[int]) -> OodScore:
-        def chosen_statistics(observed: Observed) -> list[torch.Tensor]:
+        def chosen_statistics(observed: Observed) -> list[Floats]:
             return [observed.statistics[place] for place in chosen]
 
         detector = fit_detector(
             [stages[place] for place in chosen], chosen_statistics(reference), truth
         )
-        return lambda observed: detector.novelty(chosen_statistics(observed)).double().numpy()
+        return lambda observed: detector.novelty(chosen_statistics(observed)).astype(np.float64)
 
-    pooled = fit_detector([0], [torch.from_numpy(reference.pooled)], truth)
+    pooled = fit_detector([0], [reference.pooled], truth)
     last = len(stages) - 1
     return {
         "maximum softmax probability": lambda s: -softmax(logits(s.pooled), axis=1).max(axis=1),
@@ -142,9 +148,7 @@ def fit_scores(
         "5th nearest neighbor, pooled features": lambda s: neighbors.kneighbors(
             normalize(s.pooled)
         )[0][:, -1],
-        "Mahalanobis, pooled features": lambda s: (
-            pooled.novelty([torch.from_numpy(s.pooled).float()]).double().numpy()
-        ),
+        "Mahalanobis, pooled features": lambda s: pooled.novelty([s.pooled]).astype(np.float64),
         "Mahalanobis, texture of the first stage": mahalanobis([0]),
         "Mahalanobis, texture of the last stage": mahalanobis([last]),
         "**Mahalanobis, texture of all stages** (published)": mahalanobis(list(range(last + 1))),

@@ -35,7 +35,7 @@ def main(settings: Settings) -> None:
 
     def plain() -> None:
         with torch.inference_mode():
-            predictor.model(predictor.transform(image).unsqueeze(0)).softmax(dim=1).tolist()
+            predictor.model(predictor.normalized(image)).softmax(dim=1).tolist()
 
     def verdict() -> None:
         predictor.predict([image])

@@ -28,7 +28,7 @@ from model_card.schema.report import REPORT_FILE, Report
 from space import model_report
 from space.app import build_app, launch
 from space.demo import Demo
-from space.inference.decision import Prediction
+from space.inference.core.decision import Prediction
 from space.inference.predictor import Predictor
 from space.server.uploads import UploadFolder
 from space.ui import page as space_page

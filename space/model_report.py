@@ -14,11 +14,13 @@ from pydantic import BaseModel, Field
 
 # In a Space on the Hub this folder is the root, and its modules are siblings.
 if TYPE_CHECKING or __package__:
+    from space.inference.core.errors import ModelError
     from space.inference.migration import EARLIER_METRICS
-    from space.inference.model_folder import ModelError, ModelFolder
+    from space.inference.model_folder import ModelFolder
 else:
+    from inference.core.errors import ModelError
     from inference.migration import EARLIER_METRICS
-    from inference.model_folder import ModelError, ModelFolder
+    from inference.model_folder import ModelFolder
 
 logger = logging.getLogger(__name__)
 

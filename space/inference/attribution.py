@@ -21,11 +21,10 @@ import numpy.typing as npt
 import torch
 from captum.attr import LayerGradientXActivation
 from PIL import Image
-from timm.data import resolve_model_data_config
 from torch.nn.functional import interpolate
 
+from .core.tiling import pool_weights, stitch
 from .predictor import Predictor
-from .tiling import pool_weights, stitch
 
 logger = logging.getLogger(__name__)
 
@@ -65,15 +64,14 @@ class Explainer:
         The map has the size of the network's input; for an image of several tiles, that is the
         size of the shorter side. It is 0 everywhere if no position supports the class.
         """
-        tiles = self.predictor.tiles(image)
-        batch = torch.stack([self.predictor.transform(tile) for tile in tiles])
+        batch = self.predictor.normalized(image)
         with self._lock:
             maps = self._tile_maps(batch, label)
         heat = torch.ones((), dtype=torch.float64)
         for places in maps:
             sized = interpolate(places[:, None].relu(), batch.shape[2:], mode="bilinear")[:, 0]
-            whole = sized[0] if len(tiles) == 1 else stitch(sized, *image.size)
-            heat = heat * above_mean(whole)
+            whole = stitch(sized.numpy(), *image.size) if len(sized) > 1 else sized[0].numpy()
+            heat = heat * above_mean(torch.from_numpy(whole))
         return normalized(heat).numpy()
 
     def _tile_maps(self, batch: torch.Tensor, label: int) -> list[torch.Tensor]:
@@ -93,7 +91,8 @@ class Explainer:
                     self.model(some.to(self.predictor.device))
                     for some in torch.split(batch, TILES_EXPLAINED_AT_ONCE)
                 ]
-            weights = pool_weights(torch.cat(logits).double().cpu())[:, label]
+            outputs = torch.cat(logits).double().cpu().numpy()
+            weights = torch.from_numpy(pool_weights(outputs)[:, label])
         layers = [self.model.get_submodule(name) for name in self.names]
         method = LayerGradientXActivation(self.model, layers)
         prefix = int(getattr(self.model, "num_prefix_tokens", 0))
@@ -111,12 +110,10 @@ class Explainer:
 
     def seen(self, image: Image.Image) -> Image.Image:
         """Return the region of an RGB image that the heatmap covers: all, unless it is cropped."""
-        settings = resolve_model_data_config(self.model)
-        if settings["crop_mode"] == "squash" and settings["crop_pct"] == 1:
+        preprocessing = self.predictor.facts.preprocessing
+        if preprocessing.covers_image:
             return image
-        mean, std = (torch.tensor(settings[name]).view(3, 1, 1) for name in ("mean", "std"))
-        levels = (self.predictor.transform(image) * std + mean).clamp(0, 1)
-        return Image.fromarray((255 * levels).round().byte().permute(1, 2, 0).numpy())
+        return Image.fromarray(preprocessing.pixels(image))
 
     def _channels(self, name: str) -> int:
         channels: int = next(i["num_chs"] for i in self.model.feature_info if i["module"] == name)

@@ -11,7 +11,8 @@ import timm
 import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from .model_folder import FLOATS, ModelError, ModelFolder, listed, shortened
+from .core.errors import ModelError, listed, shortened
+from .model_folder import FLOATS, ModelFolder
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"

@@ -7,41 +7,22 @@ any shape. Everything that is loaded or shown goes through `ModelFolder`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from .core.errors import MAX_PROBLEMS, ModelError, listed, shortened
 from .migration import in_current_names
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
 MAX_JSON_BYTES = 64 * 2**20
-MAX_MESSAGE = 400
-MAX_PROBLEMS = 3
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
-
-
-class ModelError(ValueError):
-    """The model can't be loaded; the message says which one, why, and what to do."""
-
-
-def shortened(text: object, limit: int = MAX_MESSAGE) -> str:
-    """Return printable text of bounded length from an untrusted error or file."""
-    words = "".join(c if c.isprintable() or c == "\n" else "�" for c in str(text)[: 2 * limit])
-    return words if len(words) <= limit else words[: limit - 1] + "…"
-
-
-def listed(names: Iterable[str]) -> str:
-    """Return the first names and the number of the others."""
-    ordered = sorted(names)
-    shown = ", ".join(shortened(name, 80) for name in ordered[:MAX_PROBLEMS])
-    rest = len(ordered) - MAX_PROBLEMS
-    return shown + (f" and {rest} more" if rest > 0 else "")
 
 
 class ModelFolder:
@@ -107,13 +88,29 @@ class ModelFolder:
         Raises:
             ModelError: it can't be read, or does not match the schema; the message says where.
         """
+        try:
+            return schema.model_validate_json(self._json(name))
+        except ValidationError as error:
+            raise ModelError(f"{self.path / name} can't be used: {_problems(error)}") from error
+
+    def read_object(self, name: str) -> object:
+        """Read a JSON file without a schema; NaN and infinite numbers are none of JSON.
+
+        Raises:
+            ModelError: it can't be read, or is not JSON.
+        """
+        try:
+            return from_json(self._json(name), allow_inf_nan=False)
+        except ValueError as error:
+            raise ModelError(
+                f"{self.path / name} can't be used: it is not JSON: {shortened(error, 160)}."
+            ) from error
+
+    def _json(self, name: str) -> bytes:
         path = self.file(name)
         if path.stat().st_size > MAX_JSON_BYTES:
             raise ModelError(f"{path} is larger than {MAX_JSON_BYTES // 2**20} MB.")
-        try:
-            return schema.model_validate_json(in_current_names(path.read_bytes()))
-        except ValidationError as error:
-            raise ModelError(f"{self.path / name} can't be used: {_problems(error)}") from error
+        return in_current_names(path.read_bytes())
 
     def read_tensors(self, name: str) -> dict[str, torch.Tensor]:
         """Read a safetensors file whose floating-point numbers must all be finite.

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
 from PIL import Image
-from timm.data import create_transform, resolve_model_data_config
+from timm.data import resolve_model_data_config
 
-from .decision import DETECTOR_FILE, RULES_FILE, Decision, Prediction
-from .engines.graph import channel_statistics
+from .core.arrays import Floats
+from .core.classifier import Classifier, Facts, Observation
+from .core.decision import Prediction
+from .core.errors import ModelError, shortened
+from .core.preprocessing import Preprocessing
+from .decision_file import DETECTOR_FILE, RULES_FILE, load_decision
+from .engines.graph import PixelGraph, normalized
+from .engines.pytorch import PyTorchEngine
 from .images.reader import ImageError, read_image
 from .model_config import CONFIG_FILE, WEIGHTS_FILE, load_network, read_config
-from .model_folder import ModelError, ModelFolder, shortened
-from .tiling import TILES_AT_ONCE, cut, mean_of_tiles, pool
+from .model_folder import ModelFolder
 
 __all__ = [
     "ImageError",
@@ -41,19 +44,6 @@ PUBLISHED_FILES = [
     "figures/*",
     "examples/*",
 ]
-
-
-@dataclass(frozen=True)
-class Observation:
-    """The outputs of one forward pass, all float32 on the CPU.
-
-    Attributes:
-        logits: the network's outputs, [image, class].
-        statistics: texture statistics, one [image, statistic] per stage.
-    """
-
-    logits: torch.Tensor
-    statistics: list[torch.Tensor]
 
 
 def find_model_folder(model_id: str) -> Path:
@@ -85,13 +75,13 @@ def find_model_folder(model_id: str) -> Path:
     )
 
 
-class Predictor:
-    """A published classifier, ready to predict.
+class Predictor(Classifier):
+    """A published classifier, loaded from its folder.
 
     Args:
         folder: a published folder: `model.safetensors`, timm's `config.json` and, unless it was
             published without, `decision.json` and `decision.safetensors`.
-        device: where the network runs.
+        device: where PyTorch runs the network.
 
     Raises:
         ModelError: a file of the folder can't be used, or an output is not a finite number.
@@ -102,14 +92,15 @@ class Predictor:
         self.device = torch.device(device)
         files = ModelFolder(folder)
         config = read_config(files)
-        self.labels = list(config.label_names)
-        self.bit_depth, self.tile = config.bit_depth, config.tile
-        self.decision = Decision.read(folder, self.labels)
+        labels = list(config.label_names)
+        decision = load_decision(folder, labels)
         self.model: torch.nn.Module = load_network(files, config).to(self.device)
-        self.transform = create_transform(
-            **resolve_model_data_config(self.model), is_training=False
-        )
-        self._try_out()
+        preprocessing = Preprocessing.from_timm(resolve_model_data_config(self.model))
+        facts = Facts(str(folder), labels, preprocessing, config.bit_depth, config.tile)
+        detector = decision and decision.detector
+        self.stages = list(detector.stages) if detector else []
+        super().__init__(facts, decision, self._pytorch(preprocessing, self.stages))
+        self.try_out()
 
     @classmethod
     def load(cls, model_id: str, device: torch.device | str = "cpu") -> Predictor:
@@ -131,86 +122,27 @@ class Predictor:
 
         Args:
             images: from `read_image`.
-            stages: those to compute texture statistics for; by default those of the decision.
+            stages: those to compute statistics for, with PyTorch; by default those of the decision.
 
         Raises:
             ModelError: an output is not a finite number.
         """
-        return self.observe_prepared([self.prepare(image) for image in images], stages)
+        inputs = [self.prepare(image) for image in images]
+        engine = None if stages is None else self._pytorch(self.facts.preprocessing, stages)
+        return self.observe_prepared(inputs, engine)
 
-    def prepare(self, image: Image.Image) -> torch.Tensor:
-        """Return the network's input for an RGB image: float32, [tile, 3, row, column]."""
-        return torch.stack([self.transform(tile) for tile in self.tiles(image)])
-
-    @torch.inference_mode()
-    def observe_prepared(
-        self, inputs: Sequence[torch.Tensor], stages: Sequence[int] | None = None
-    ) -> Observation:
-        """Run the network on what `prepare` returned for each image; otherwise as `observe`."""
-        if stages is None:
-            known = self.decision and self.decision.detector
-            stages = list(known.stages) if known else []
-        counts = [len(tiles) for tiles in inputs]
-        seen = [
-            self._observe_tiles(tiles, stages)
-            for tiles in torch.split(torch.cat(list(inputs)), TILES_AT_ONCE)
-        ]
-        return Observation(
-            pool(torch.cat([each.logits for each in seen]), counts),
-            [
-                mean_of_tiles(torch.cat(maps), counts)
-                for maps in zip(*(each.statistics for each in seen), strict=True)
-            ],
-        )
-
-    def _observe_tiles(self, tiles: torch.Tensor, stages: Sequence[int]) -> Observation:
-        batch = tiles.to(self.device)
-        model: Any = self.model
-        if stages:
-            features, maps = model.forward_intermediates(batch, indices=list(stages))
-            logits = model.forward_head(features)
-        else:
-            logits, maps = model(batch), []
-        seen = Observation(logits.float().cpu(), [channel_statistics(stage) for stage in maps])
-        if not all(torch.isfinite(values).all() for values in (seen.logits, *seen.statistics)):
-            raise ModelError(
-                f"The model in {self.folder} computes non-finite outputs for this image: its "
-                "weights are damaged. Publish it again."
-            )
-        return seen
-
-    def tiles(self, image: Image.Image) -> list[Image.Image]:
-        """Return the network's input pictures for an image: its squares, or the whole image."""
-        return cut(image) if self.tile else [image]
-
-    def predict_from(self, observation: Observation) -> list[Prediction]:
-        """Return the prediction for each observed image; without a decision, plain softmax."""
-        if self.decision is not None:
-            return self.decision.apply(observation.logits, observation.statistics)
-        rows = observation.logits.double().softmax(dim=1).tolist()
-        return [Prediction(dict(zip(self.labels, row, strict=True))) for row in rows]
-
-    def logits(self, images: Sequence[Image.Image]) -> torch.Tensor:
-        """Return the network's outputs for RGB images: float32, [image, class], on the CPU."""
+    def logits(self, images: Sequence[Image.Image]) -> Floats:
+        """Return the network's outputs for RGB images: float32, [image, class]."""
         return self.observe(images).logits
 
-    def predict(self, images: Sequence[Image.Image]) -> list[Prediction]:
-        """Return the prediction for each RGB image (from `read_image`)."""
-        return self.predict_from(self.observe(images))
+    def normalized(self, image: Image.Image) -> torch.Tensor:
+        """Return the network's input for an RGB image: float32, [tile, 3, row, column]."""
+        preprocessing = self.facts.preprocessing
+        colors = (preprocessing.mean, preprocessing.std)
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in colors)
+        return normalized(torch.from_numpy(self.prepare(image)), mean, std)
 
-    def _try_out(self) -> None:
-        """Predict one gray image, so that a broken model fails at the start.
-
-        Raises:
-            ModelError: the prediction fails.
-        """
-        try:
-            self.predict([Image.new("RGB", (64, 64), "grey")])
-        except ModelError:
-            raise
-        # Each network fails in its own way when its files do not match.
-        except Exception as error:
-            raise ModelError(
-                f"The model in {self.folder} can't predict an image: {shortened(error)}\n"
-                "Its files do not match. Publish it again."
-            ) from error
+    def _pytorch(self, preprocessing: Preprocessing, stages: Sequence[int]) -> PyTorchEngine:
+        return PyTorchEngine(
+            PixelGraph(self.model, preprocessing.mean, preprocessing.std, stages), self.device
+        )

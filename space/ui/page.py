@@ -11,7 +11,7 @@ from .rendering import data_url, macros
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from space.inference.decision import Prediction
+    from space.inference.core.decision import Prediction
     from space.model_report import Report
 
 TITLE = "Which surface defect is this?"

@@ -15,7 +15,7 @@ from .rendering import NO_BREAK_SPACE, macros, share
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from space.inference.decision import Prediction, Rules
+    from space.inference.core.decision import Prediction, Rules
     from space.model_report import Calibration
 
 MAX_ROWS = 10

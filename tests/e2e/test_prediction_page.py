@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from docs.browser import DESKTOP, PHONE, open_page
-from space.inference.decision import Prediction
+from space.inference.core.decision import Prediction
 from tests.support.published_folder import noise
 from trainer.prediction import page
 from trainer.prediction.image_files import ImageFile

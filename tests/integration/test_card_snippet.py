@@ -12,8 +12,9 @@ from timm.data import resolve_model_data_config
 
 from model_card.card import render_card
 from model_card.schema.report import Report
-from space.inference.decision import Costs, Decision, Rules
-from space.inference.novelty import MahalanobisDetector, StageStatistics
+from space.inference.core.decision import Costs, Decision, Rules
+from space.inference.core.novelty import MahalanobisDetector, StageStatistics
+from space.inference.decision_file import save_decision
 from space.inference.predictor import Prediction, Predictor
 from tests.support.reliability_facts import example_operating_point, example_reliability
 from tests.support.reports import LABELS, example_model, example_report
@@ -37,9 +38,9 @@ def _detector(predictor: Predictor, image: Image.Image) -> MahalanobisDetector:
     for stage, described in zip(STAGES, statistics, strict=True):
         count = described.shape[1]
         stages[stage] = StageStatistics(
-            centre=torch.randn(count),
-            whiten=torch.randn(count, count - 3) / count,
-            classes=torch.randn(len(LABELS), count - 3),
+            centre=torch.randn(count).numpy(),
+            whiten=torch.randn(count, count - 3).numpy() / count,
+            classes=torch.randn(len(LABELS), count - 3).numpy(),
         )
     return MahalanobisDetector(stages)
 
@@ -65,7 +66,7 @@ def _decide(
         costs=costs,
         novelty_limit=limit,
     )
-    Decision(rules, detector).write(folder)
+    save_decision(Decision(rules, detector), folder)
     [prediction] = Predictor(folder).predict([image])
     return prediction
 

@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.special import softmax
 
 from model_card.schema.report import Report
-from space.inference.decision import Decision
+from space.inference.decision_file import load_decision
 from space.inference.predictor import Predictor, read_image
 from tests.support.published_folder import noise
 from tests.support.small_run import small_config
@@ -107,7 +107,7 @@ def test_probabilities_are_calibrated_everywhere(published: Path) -> None:
     predictor = Predictor(published)
     assert predictor.decision is not None
     outputs = HeldOutOutputs.load(published.parent)
-    logits = outputs.logits.double().numpy() / predictor.decision.rules.temperature
+    logits = outputs.logits.astype(np.float64) / predictor.decision.rules.temperature
     lines = (published.parent / "predictions.csv").read_text(encoding="utf-8").splitlines()[1:]
     written = [[float(cell) for cell in line.split(",")[4:]] for line in lines]
     assert written == [pytest.approx(row, abs=1e-6) for row in softmax(logits, axis=1).tolist()]
@@ -119,7 +119,7 @@ def test_folds_are_decided_by_the_rules_of_the_others(folder: Path) -> None:
     report = Report.read(result)
     dirs = [folder / "folds" / f"fold-{number}" for number in (1, 2, 3)]
     outputs = [HeldOutOutputs.load(fold_dir) for fold_dir in dirs]
-    logits = np.concatenate([found.logits.double().numpy() for found in outputs[1:]])
+    logits = np.concatenate([found.logits.astype(np.float64) for found in outputs[1:]])
     truth = np.concatenate([found.truth for found in outputs[1:]])
     other = fit_temperature(logits, truth)
     assert report.reliability is not None
@@ -133,14 +133,14 @@ def test_folds_are_decided_by_the_rules_of_the_others(folder: Path) -> None:
     # Each fold measures novelty in its own unit, which is its limit.
     limits = []
     for fold_dir in dirs:
-        own = Decision.read(fold_dir / "published", report.model.labels)
+        own = load_decision(fold_dir / "published", report.model.labels)
         assert own is not None
         assert own.rules.novelty_limit is not None
         limits.append(own.rules.novelty_limit)
     relative = []
     for found, own_limit in zip(outputs[1:], limits[1:], strict=True):
         assert found.novelty is not None
-        relative.append(found.novelty.double().numpy() / own_limit)
+        relative.append(found.novelty.astype(np.float64) / own_limit)
     limit = conformal_quantile(np.concatenate(relative), config.decision.max_rejected)
     assert published.rules.novelty_limit == pytest.approx(limit * limits[0])
     assert report.cross_validation is not None

@@ -195,5 +195,5 @@ def _check_batch_statistics(data_dir: Path, run_dir: Path) -> None:
         rows = [row for row in csv.DictReader(opened) if row["split"] == "validation"]
     logits = predictor.logits([read_image(data_dir / row["file"]) for row in rows])
     truth = torch.tensor([predictor.labels.index(row["label"]) for row in rows])
-    loss = torch.nn.functional.cross_entropy(logits, truth).item()
+    loss = torch.nn.functional.cross_entropy(torch.from_numpy(logits), truth).item()
     assert kept.validation_loss == pytest.approx(loss, rel=1e-4)

@@ -12,7 +12,8 @@ from timm.data import resolve_model_data_config
 
 from model_card.card import write_card
 from model_card.schema.report import REPORT_FILE, Report
-from space.inference.decision import Costs, Decision, Rules
+from space.inference.core.decision import Costs, Decision, Rules
+from space.inference.decision_file import save_decision
 from space.inference.predictor import Predictor
 from tests.support.reports import LABELS, example_report
 from trainer.decision.novelty import fit_detector
@@ -71,17 +72,17 @@ def write_decision(folder: Path) -> None:
     predictor = Predictor(folder)
     seen = predictor.observe([noise(seed) for seed in range(24)], STAGES)
     detector = fit_detector(STAGES, seen.statistics, np.arange(24) % 2)
-    lead = seen.logits.topk(2).values
+    least, most = np.sort(seen.logits, axis=1)[:, -2:].T
     rules = Rules(
         labels=LABELS,
         # The middle one of the images is as sure as it must be for its answer to be taken.
-        temperature=float((lead[:, 0] - lead[:, 1]).median()) / SURE_LEAD,
+        temperature=float(np.median(most - least)) / SURE_LEAD,
         coverage=0.9,
         least_probability=0.05,
         costs=Costs(missed=8, false_alarm=2, review=1, no_defect=None),
         novelty_limit=9 * float(detector.novelty(seen.statistics).max()),
     )
-    Decision(rules, detector).write(folder)
+    save_decision(Decision(rules, detector), folder)
     if (folder / REPORT_FILE).exists():
         # It lists what lies beside it.
         Report.read(folder).write(folder)

@@ -1,6 +1,6 @@
 """Fit the novelty detector to reference images, and score each of them by the others.
 
-The detector is described in `space.inference.novelty`.
+The detector is described in `space.inference.core.novelty`.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from sklearn.covariance import ledoit_wolf
 
-from space.inference.novelty import MahalanobisDetector, StageStatistics
+from space.inference.core.arrays import Floats
+from space.inference.core.novelty import MahalanobisDetector, StageStatistics
 from trainer.data.splits.pieces import Pieces
 from trainer.decision.temperature import Array, Labels
 
@@ -20,41 +20,41 @@ FOLDS = 5
 
 
 def fit_detector(
-    stages: Sequence[int], statistics: Sequence[torch.Tensor], truth: Labels
+    stages: Sequence[int], statistics: Sequence[Floats], truth: Labels
 ) -> MahalanobisDetector:
     """Fit class means and their common covariance, which is shrunk (Ledoit and Wolf 2004).
 
     Args:
         stages: of the network.
-        statistics: by stage, `channel_statistics` of the reference images.
+        statistics: by stage, channel statistics of the reference images, [image, statistic].
         truth: class index of each image.
     """
     pairs = zip(stages, statistics, strict=True)
     return MahalanobisDetector(
-        {index: _fit_stage(values.double(), truth) for index, values in pairs}
+        {index: _fit_stage(values.astype(np.float64), truth) for index, values in pairs}
     )
 
 
-def _fit_stage(values: torch.Tensor, truth: Labels) -> StageStatistics:
-    centre = values.mean(dim=0)
+def _fit_stage(values: Array, truth: Labels) -> StageStatistics:
+    centre = values.mean(axis=0)
     # Standardize the statistics: shrinkage pulls the covariance towards a multiple of the identity.
-    scale = values.std(dim=0, correction=0).clamp_min(1e-9)
-    scaled = ((values - centre) / scale).numpy()
+    scale = np.maximum(values.std(axis=0), 1e-9)
+    scaled = (values - centre) / scale
     means = np.stack([scaled[truth == label].mean(axis=0) for label in np.unique(truth)])
     residues = scaled - means[np.searchsorted(np.unique(truth), truth)]
     covariance, _ = ledoit_wolf(residues, assume_centered=True)
     variances, axes = np.linalg.eigh(covariance)
-    whiten = torch.from_numpy(axes / np.sqrt(np.maximum(variances, 1e-9)))
+    whiten = axes / np.sqrt(np.maximum(variances, 1e-9))
     return StageStatistics(
-        centre=centre.float(),
-        whiten=(whiten / scale[:, None]).float(),
-        classes=(torch.from_numpy(means) @ whiten).float(),
+        centre=centre.astype(np.float32),
+        whiten=(whiten / scale[:, None]).astype(np.float32),
+        classes=(means @ whiten).astype(np.float32),
     )
 
 
 def held_out_novelty(
     stages: Sequence[int],
-    statistics: Sequence[torch.Tensor],
+    statistics: Sequence[Floats],
     truth: Labels,
     groups: Sequence[int],
     seed: int,
@@ -78,6 +78,6 @@ def held_out_novelty(
         others, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         detector = fit_detector(stages, [values[others] for values in statistics], truth[others])
         scored = held_out[np.isin(truth[held_out], truth[others])]
-        novelty[scored] = detector.novelty([values[scored] for values in statistics]).numpy()
+        novelty[scored] = detector.novelty([values[scored] for values in statistics])
     scores: Array = novelty[~np.isnan(novelty)]
     return scores

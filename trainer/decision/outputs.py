@@ -14,8 +14,11 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from space.inference.novelty import MahalanobisDetector, feature_stages
-from space.inference.predictor import Observation, Predictor
+from space.inference.core.arrays import Floats
+from space.inference.core.classifier import Observation
+from space.inference.core.novelty import MahalanobisDetector
+from space.inference.predictor import Predictor
+from space.inference.stages import feature_stages
 from trainer.data.sources import open_image
 from trainer.data.splits.dataset import Images
 from trainer.decision.novelty import fit_detector, held_out_novelty
@@ -46,7 +49,7 @@ class ReferenceSet:
     """
 
     stages: list[int]
-    statistics: list[torch.Tensor]
+    statistics: list[Floats]
     truth: Labels
     detector: MahalanobisDetector | None
     novelty: Array
@@ -68,25 +71,25 @@ class HeldOutOutputs:
             detector that was fitted without the class.
     """
 
-    logits: torch.Tensor
+    logits: Floats
     truth: Labels
-    novelty: torch.Tensor | None
+    novelty: Floats | None
     reference_novelty: Array
-    ood: Mapping[str, Array]
-    left_out: Mapping[str, tuple[Array, Array]]
+    ood: Mapping[str, Floats]
+    left_out: Mapping[str, tuple[Floats, Floats]]
 
     def save(self, run_dir: Path) -> None:
         """Save the outputs in a run folder, for a cross-validation to join."""
-        tensors = {"logits": self.logits, "truth": torch.from_numpy(self.truth)}
-        tensors["known"] = torch.from_numpy(self.reference_novelty)
+        arrays = {"logits": self.logits, "truth": self.truth, "known": self.reference_novelty}
         if self.novelty is not None:
-            tensors["novelty"] = self.novelty
+            arrays["novelty"] = self.novelty
         for index, values in enumerate(self.ood.values()):
-            tensors[f"ood{index}"] = torch.from_numpy(values)
+            arrays[f"ood{index}"] = values
         for index, (known, unknown) in enumerate(self.left_out.values()):
-            tensors[f"others{index}"] = torch.from_numpy(known)
-            tensors[f"left_out{index}"] = torch.from_numpy(unknown)
+            arrays[f"others{index}"] = known
+            arrays[f"left_out{index}"] = unknown
         facts = {"ood": list(self.ood), "left_out": list(self.left_out)}
+        tensors = {name: torch.from_numpy(values) for name, values in arrays.items()}
         checkpoint.save(run_dir / OUTPUTS_FILE, tensors, facts)
 
     @classmethod
@@ -103,14 +106,15 @@ class HeldOutOutputs:
                 "Remove that folder; it is then trained again."
             )
         tensors, facts = checkpoint.load(file)
+        arrays = {name: values.numpy() for name, values in tensors.items()}
         return cls(
-            logits=tensors["logits"],
-            truth=tensors["truth"].numpy(),
-            novelty=tensors.get("novelty"),
-            reference_novelty=tensors["known"].numpy(),
-            ood={kind: tensors[f"ood{index}"].numpy() for index, kind in enumerate(facts["ood"])},
+            logits=arrays["logits"],
+            truth=arrays["truth"],
+            novelty=arrays.get("novelty"),
+            reference_novelty=arrays["known"],
+            ood={kind: arrays[f"ood{index}"] for index, kind in enumerate(facts["ood"])},
             left_out={
-                label: (tensors[f"others{index}"].numpy(), tensors[f"left_out{index}"].numpy())
+                label: (arrays[f"others{index}"], arrays[f"left_out{index}"])
                 for index, label in enumerate(facts["left_out"])
             },
         )
@@ -126,7 +130,9 @@ def fit_reference(predictor: Predictor, images: Images, most: int, seed: int) ->
         sample = _sample(train, most, seed)
         more = observe_split(predictor, sample, stages, "training images")
         reference = datasets.concatenate_datasets([validation, sample])
-        statistics = [torch.cat(pair) for pair in zip(statistics, more.statistics, strict=True)]
+        statistics = [
+            np.concatenate(pair) for pair in zip(statistics, more.statistics, strict=True)
+        ]
     truth = np.asarray(reference["label"][:])
     novelty = held_out_novelty(stages, statistics, truth, reference["group"][:], seed)
     return ReferenceSet(
@@ -135,7 +141,7 @@ def fit_reference(predictor: Predictor, images: Images, most: int, seed: int) ->
         truth=truth,
         detector=fit_detector(stages, statistics, truth) if len(novelty) else None,
         novelty=novelty,
-        validation_logits=observed.logits.double().numpy(),
+        validation_logits=observed.logits.astype(np.float64),
         validation_truth=np.asarray(validation["label"][:]),
     )
 
@@ -164,7 +170,7 @@ def collect_outputs(
         truth=truth,
         novelty=detector.novelty(observed.statistics) if detector else None,
         reference_novelty=reference.novelty,
-        ood={kind: detector.novelty(images.statistics).numpy() for kind, images in ood.items()}
+        ood={kind: detector.novelty(images.statistics) for kind, images in ood.items()}
         if detector
         else {},
         left_out=_leave_classes_out(reference, labels, truth, observed.statistics)
@@ -174,7 +180,7 @@ def collect_outputs(
 
 
 def _leave_classes_out(
-    reference: ReferenceSet, labels: Sequence[str], truth: Labels, statistics: list[torch.Tensor]
+    reference: ReferenceSet, labels: Sequence[str], truth: Labels, statistics: list[Floats]
 ) -> dict[str, tuple[Array, Array]]:
     """Fit the detector without each class in turn, and score all test images with it.
 
@@ -186,9 +192,9 @@ def _leave_classes_out(
     for index in range(0, len(labels), -(-len(labels) // MOST_LEFT_OUT)):
         label = labels[index]
         rest = reference.truth != index
-        rest_statistics = [values[torch.from_numpy(rest)] for values in reference.statistics]
+        rest_statistics = [values[rest] for values in reference.statistics]
         detector = fit_detector(reference.stages, rest_statistics, reference.truth[rest])
-        novelty = detector.novelty(statistics).numpy()
+        novelty = detector.novelty(statistics)
         scores[label] = novelty[truth != index], novelty[truth == index]
     return scores
 
@@ -217,8 +223,10 @@ def observe_images(
 
 def _joined(batches: Sequence[Observation]) -> Observation:
     return Observation(
-        logits=torch.cat([batch.logits for batch in batches]),
-        statistics=[torch.cat(maps) for maps in zip(*(b.statistics for b in batches), strict=True)],
+        logits=np.concatenate([batch.logits for batch in batches]),
+        statistics=[
+            np.concatenate(maps) for maps in zip(*(b.statistics for b in batches), strict=True)
+        ],
     )
 
 
@@ -238,7 +246,7 @@ def _checked_stages(predictor: Predictor) -> list[int]:
     if stages:
         plain = predictor.observe([image], []).logits
         staged = predictor.observe([image], stages).logits
-        if (plain - staged).abs().max() <= LARGEST_DIFFERENCE:
+        if np.abs(plain - staged).max() <= LARGEST_DIFFERENCE:
             return stages
     logger.warning(
         "The stages of this network can't be observed, so it can't recognize unknown surfaces."

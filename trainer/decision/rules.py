@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from scipy.special import softmax
 
-from space.inference.decision import Costs, Decision, Rules
-from space.inference.novelty import MahalanobisDetector
+from space.inference.core.decision import Costs, Decision, Rules
+from space.inference.core.novelty import MahalanobisDetector
 from trainer.config.groups import DecisionConfig
 from trainer.decision.conformal import conformal_quantile, least_probability
 from trainer.decision.temperature import Array, Labels, fit_temperature

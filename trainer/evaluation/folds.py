@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from model_card.schema.reliability import Reliability
-from space.inference.decision import Decision, Prediction
+from space.inference.core.decision import Decision, Prediction
+from space.inference.decision_file import load_decision
 from trainer.config.groups import DecisionConfig
 from trainer.config.run_folder import PUBLISHED_DIR
 from trainer.decision.outputs import HeldOutOutputs
@@ -43,7 +44,7 @@ def fold_outcomes(
         DataError: the outputs of a fold are damaged or missing.
     """
     outputs = [HeldOutOutputs.load(fold_dir) for fold_dir in fold_dirs]
-    published = [Decision.read(fold_dir / PUBLISHED_DIR, labels) for fold_dir in fold_dirs]
+    published = [load_decision(fold_dir / PUBLISHED_DIR, labels) for fold_dir in fold_dirs]
     decisions = [decision for decision in published if decision is not None]
     relative = [_relative(decision, own) for decision, own in zip(decisions, outputs, strict=True)]
     folds = []
@@ -53,7 +54,7 @@ def fold_outcomes(
         limit = decision.rules.novelty_limit or 1.0
         refitted = fit_rules(
             labels,
-            np.concatenate([other.logits.double().numpy() for other in others]),
+            np.concatenate([other.logits.astype(np.float64) for other in others]),
             np.concatenate([other.truth for other in others]),
             decision.detector,
             # The scores of the other folds are in units of their own limits.
@@ -71,7 +72,8 @@ def _relative(decision: Decision, outputs: HeldOutOutputs) -> np.ndarray:
     limit = decision.rules.novelty_limit
     if outputs.novelty is None or limit is None:
         return np.zeros(0)
-    return outputs.novelty.double().numpy() / limit
+    relative: np.ndarray = outputs.novelty.astype(np.float64) / limit
+    return relative
 
 
 def measure_folds(

@@ -26,7 +26,8 @@ from model_card.schema.reliability import (
     RiskCoverage,
     Spread,
 )
-from space.inference.decision import Decision, Prediction
+from space.inference.core.arrays import Floats
+from space.inference.core.decision import Decision, Prediction
 from trainer.config.groups import DecisionConfig
 from trainer.decision import temperature
 from trainer.decision.outputs import HeldOutOutputs
@@ -58,16 +59,23 @@ def apply_decision(
     predictions = decision.conclude(outputs.logits, outputs.novelty)
     return predictions, TestOutcomes(
         truth=outputs.truth,
-        raw=softmax(outputs.logits.double().numpy(), axis=1),
+        raw=softmax(outputs.logits.astype(np.float64), axis=1),
         probabilities=np.asarray([list(p.probabilities.values()) for p in predictions]),
         candidates=np.asarray([_held(labels, set(p.candidates)) for p in predictions]),
         verdicts=np.asarray([p.verdict for p in predictions]),
         novelty=np.asarray([p.novelty for p in predictions if p.novelty is not None]),
-        ood={k: v / limit for k, v in outputs.ood.items()} if limit else {},
-        left_out={k: (a / limit, b / limit) for k, (a, b) in outputs.left_out.items()}
+        ood={k: _relative(v, limit) for k, v in outputs.ood.items()} if limit else {},
+        left_out={
+            k: (_relative(a, limit), _relative(b, limit)) for k, (a, b) in outputs.left_out.items()
+        }
         if limit
         else {},
     )
+
+
+def _relative(novelty: Floats, limit: float) -> Array:
+    relative: Array = novelty.astype(np.float64) / limit
+    return relative
 
 
 def _held(labels: Sequence[str], candidates: Set[str]) -> list[bool]:
@@ -223,7 +231,7 @@ def _operating_point(decision: Decision, outcomes: TestOutcomes) -> OperatingPoi
     costs = decision.rules.costs
     predicted = outcomes.probabilities.argmax(axis=1)
     right = predicted == outcomes.truth
-    paid = costs.matrix(decision.rules.labels).numpy()[outcomes.truth, predicted]
+    paid = costs.matrix(decision.rules.labels)[outcomes.truth, predicted]
     automatic = outcomes.verdicts == "class"
     coverage, risk = rejection.risk_coverage(outcomes.probabilities.max(axis=1), right)
     limit = rejection.confidence_limit(costs.missed, costs.false_alarm, costs.review)

@@ -14,7 +14,6 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 
-from space.inference.tiling import pool
 from trainer.config.groups import RunConfig
 from trainer.config.recipe import RecipeConfig
 from trainer.config.run_folder import RunContext
@@ -26,6 +25,7 @@ from trainer.fitting.state import PartialEpoch, TrainingState
 from trainer.fitting.step import TrainingStep
 from trainer.fitting.time_left import TimeLeft, Workload, advice
 from trainer.inputs.loading import EpochSampler, mixed_seed, stack_tiles
+from trainer.model.tile_pooling import pool
 from trainer.monitoring.epoch_log import EpochResult
 from trainer.monitoring.progress import LEGEND, ProgressBar, epoch_line, epoch_title
 from trainer.monitoring.slowdown import Slowdown

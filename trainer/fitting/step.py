@@ -10,7 +10,6 @@ import torch
 from accelerate import Accelerator
 from timm.utils import ModelEmaV3
 
-from space.inference.tiling import pool
 from trainer.config.recipe import RecipeConfig
 from trainer.data.splits.dataset import Images
 from trainer.fitting.inputs import FitInputs
@@ -24,6 +23,7 @@ from trainer.fitting.optimizer import (
 from trainer.fitting.precision import spare_slow_convolutions
 from trainer.inputs.loading import Batch
 from trainer.model.compilation import compiled
+from trainer.model.tile_pooling import pool
 from trainer.runtime import checkpoint
 from trainer.runtime.checkpoint import Tensors
 

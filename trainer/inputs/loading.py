@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 from tqdm import tqdm
 
-from space.inference.tiling import cut
+from space.inference.core.tiling import cut
 from trainer.data.sources import open_image
 from trainer.inputs.augment import draw, plain_transform
 from trainer.inputs.shapes import tile_counts

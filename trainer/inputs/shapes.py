@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 
-from space.inference.tiling import tile_starts
+from space.inference.core.tiling import tile_starts
 
 logger = logging.getLogger(__name__)
 

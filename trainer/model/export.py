@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import timm
 import torch
 from PIL import Image
 from timm.data import create_transform
 
 from model_card.schema.report import Export
+from space.inference.core.tiling import TILES_AT_ONCE
 from space.inference.predictor import ModelError, Predictor
-from space.inference.tiling import TILES_AT_ONCE, pool
 from trainer.errors import UserError
+from trainer.model.tile_pooling import pool
 
 WEIGHTS_FILE = "model.safetensors"
 # With the same weights, code and machine, a larger difference than rounding is a fault.
@@ -86,7 +88,7 @@ def verify_export(
     with torch.inference_mode():
         outputs = torch.cat([model(chunk) for chunk in torch.split(batch, TILES_AT_ONCE)])
         expected = pool(outputs, [len(tiles) for tiles in tiled])
-    difference = (predictor.logits(images) - expected).abs().max().item()
+    difference = float(np.abs(predictor.logits(images) - expected.numpy()).max())
     if not difference <= LARGEST_DIFFERENCE:
         raise UserError(
             f"The exported model in {folder} does not equal the trained model: logits differ by "

@@ -9,8 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
-import torch
-
+from space.inference.core.arrays import Pixels
 from space.inference.images.decoding import Decoder
 from space.inference.predictor import ImageError, Predictor
 from trainer.prediction.image_files import ImageFile
@@ -27,7 +26,7 @@ class _Prepared:
     """An image that is ready for the network, or why it is not."""
 
     file: ImageFile
-    inputs: torch.Tensor | None
+    inputs: Pixels | None
     bit_depth: int
     seconds: float
     error: str | None = None

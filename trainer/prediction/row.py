@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     # Imports torch, which takes seconds.
-    from space.inference.decision import Prediction
+    from space.inference.core.decision import Prediction
 
 DECIMALS = 6
 SEPARATOR = "; "

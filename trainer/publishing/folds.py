@@ -15,6 +15,7 @@ from model_card.figures import results
 from model_card.figures.reliability import write_reliability_figures
 from model_card.schema.reliability import Reliability
 from model_card.schema.report import CrossValidation, Figure, Fold, Report
+from space.inference.decision_file import save_decision
 from trainer.config.groups import DecisionConfig
 from trainer.config.run_folder import PUBLISHED_DIR
 from trainer.data.sources import open_image
@@ -65,7 +66,7 @@ def publish(
     partial = run_dir / (PUBLISHED_DIR + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(fold_dirs[0] / PUBLISHED_DIR, partial)
-    outcomes[0].decision.write(partial)
+    save_decision(outcomes[0].decision, partial)
     reliability = measure_folds(outcomes[:1], config, network_saw_left_out=network_saw_left_out)
     first, samples = _with_refitted_rules(
         reports[0], folds[0], outcomes[0], reliability, partial, run_dir

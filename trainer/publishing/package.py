@@ -14,8 +14,10 @@ from PIL import Image
 
 from model_card import card
 from model_card.schema.report import Export
-from space.inference.decision import Decision
-from space.inference.predictor import Observation, Predictor
+from space.inference.core.classifier import Observation
+from space.inference.core.decision import Decision
+from space.inference.decision_file import save_decision
+from space.inference.predictor import Predictor
 from trainer.config.groups import DecisionConfig
 from trainer.config.run_folder import PUBLISHED_DIR, RunContext
 from trainer.config.settings import TrainConfig
@@ -86,7 +88,7 @@ def build_package(
     exported = export_model(backbone, images, folder, tile=config.model.tile)
     outputs = collect(exported, images, config.decision, seed, context.accelerator.device)
     decision = fit_decision(outputs.reference, images.labels, config.decision)
-    decision.write(folder)
+    save_decision(decision, folder)
     evaluation = evaluate(
         decision,
         outputs,

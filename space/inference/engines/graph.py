@@ -39,6 +39,17 @@ def output_names(stages: Sequence[int]) -> list[str]:
     return [LOGITS, *(f"statistics_{stage}" for stage in stages)]
 
 
+def normalized(pixels: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    """Return the input of a network: float32, [image, 3, row, column].
+
+    Args:
+        pixels: 8-bit RGB, [image, row, column, color].
+        mean: of each color of pixels between 0 and 1, [1, 3, 1, 1].
+        std: likewise.
+    """
+    return (pixels.permute(0, 3, 1, 2).contiguous().float() / 255 - mean) / std
+
+
 class PixelGraph(torch.nn.Module):
     """A network with its normalization in front and the channel statistics as further outputs.
 
@@ -71,8 +82,7 @@ class PixelGraph(torch.nn.Module):
         Args:
             pixels: 8-bit RGB, [image, row, column, color].
         """
-        scaled = pixels.permute(0, 3, 1, 2).float() / 255
-        batch = (scaled - self.mean) / self.std
+        batch = normalized(pixels, self.mean, self.std)
         network: Any = self.network
         if not self.stages:
             return (network(batch),)

@@ -11,9 +11,12 @@ import torch
 from datasets import Dataset
 from PIL import Image
 
+from space.inference.core.arrays import Floats
+from space.inference.core.classifier import Observation
+from space.inference.core.novelty import MahalanobisDetector
 from space.inference.engines.graph import channel_statistics
-from space.inference.novelty import MahalanobisDetector, feature_stages
-from space.inference.predictor import Observation, Predictor
+from space.inference.predictor import Predictor
+from space.inference.stages import feature_stages
 from tests.support.published_folder import write_published_folder
 from trainer.decision.conformal import conformal_quantile
 from trainer.decision.novelty import fit_detector, held_out_novelty
@@ -53,20 +56,20 @@ def test_a_network_that_does_not_show_its_stages_has_none() -> None:
     assert feature_stages(torch.nn.Linear(2, 2)) == []
 
 
-def _two_classes(seed: int, images: int) -> tuple[torch.Tensor, np.ndarray]:
+def _two_classes(seed: int, images: int) -> tuple[Floats, np.ndarray]:
     """Two clouds, the one 40 wide in the first axis, the other ten away in the second."""
     truth = np.arange(images) % 2
     noise = np.random.default_rng(seed).standard_normal((images, 3)) * [40, 1, 1]
-    return torch.from_numpy(noise + np.outer(truth, [0, 10, 0])).float(), truth
+    return (noise + np.outer(truth, [0, 10, 0])).astype(np.float32), truth
 
 
 def test_reference_images_deviate_by_one_and_ood_ones_by_what_the_axis_allows() -> None:
     described, truth = _two_classes(0, 4000)
     detector = fit_detector([2], [described], truth)
     fresh, _ = _two_classes(1, 4000)
-    assert detector.novelty([fresh]).mean().item() == pytest.approx(1, abs=0.05)
+    assert detector.novelty([fresh]).mean() == pytest.approx(1, abs=0.05)
     # Forty along the wide axis is one standard deviation, along a narrow one it is forty.
-    places = torch.tensor([[40.0, 0.0, 0.0], [0.0, 0.0, 40.0], [0.0, 10.0, 0.0]])
+    places = np.array([[40.0, 0.0, 0.0], [0.0, 0.0, 40.0], [0.0, 10.0, 0.0]])
     wide, narrow, centre = detector.novelty([places]).tolist()
     assert wide == pytest.approx(1 / 3, rel=0.1)
     assert narrow == pytest.approx(1600 / 3, rel=0.1)
@@ -80,13 +83,13 @@ def test_stages_add_up() -> None:
     assert twice.tolist() == pytest.approx((2 * once).tolist(), rel=1e-4)
 
 
-def test_tensors_are_put_together_again() -> None:
+def test_arrays_are_put_together_again() -> None:
     described, truth = _two_classes(0, 60)
     detector = fit_detector([1, 10], [described] * 2, truth)
-    again = MahalanobisDetector.from_tensors(detector.tensors())
+    again = MahalanobisDetector.from_arrays(detector.arrays())
     assert list(again.stages) == [1, 10]
     seen = [described] * 2
-    assert torch.equal(again.novelty(seen), detector.novelty(seen))
+    assert np.array_equal(again.novelty(seen), detector.novelty(seen))
 
 
 def test_a_limit_from_known_images_rejects_2_percent_of_new_ones() -> None:
@@ -95,14 +98,14 @@ def test_a_limit_from_known_images_rejects_2_percent_of_new_ones() -> None:
     limit = conformal_quantile(novelty, 0.02)
     fresh, _ = _two_classes(3, 20_000)
     detector = fit_detector([1], [described], truth)
-    rejected = (detector.novelty([fresh]) > limit).double().mean().item()
+    rejected = (detector.novelty([fresh]) > limit).mean()
     assert rejected == pytest.approx(0.02, abs=0.006)
 
 
 def test_images_of_one_surface_do_not_vouch_for_each_other() -> None:
     """Twins on one surface, far from all else: each is novelty if the other is left out, too."""
     described, truth = _two_classes(4, 100)
-    described[0] = described[2] = torch.tensor([0.0, 0.0, 300.0])
+    described[0] = described[2] = [0.0, 0.0, 300.0]
     alone = list(range(100))
     together = [0 if row == 2 else row for row in alone]
     novelty = held_out_novelty([1], [described], truth, together, seed=0)
@@ -176,17 +179,17 @@ def test_stages_are_seen_in_the_one_forward_pass(tmp_path: Path) -> None:
     assert plain.statistics == []
     seen = predictor.observe([image], [0, 2])
     assert len(calls) == 2
-    assert torch.allclose(plain.logits, seen.logits, atol=1e-6)
-    pixels = predictor.transform(image).unsqueeze(0)
+    assert np.allclose(plain.logits, seen.logits, atol=1e-6)
+    pixels = predictor.normalized(image)
     with torch.inference_mode():
         maps = predictor.model.forward_intermediates(pixels, intermediates_only=True)  # type: ignore[operator]
     for index, described in zip((0, 2), seen.statistics, strict=True):
-        assert torch.allclose(described, channel_statistics(maps[index]), atol=1e-5)
+        assert np.allclose(described, channel_statistics(maps[index]).numpy(), atol=1e-5)
 
 
 def test_a_class_of_one_known_image_does_not_switch_novelty_off() -> None:
     described, truth = _two_classes(3, 40)
-    lonely = torch.cat([described, described[:1] + 500])
+    lonely = np.concatenate([described, described[:1] + 500])
     with_lonely = np.append(truth, 2)
     novelty = held_out_novelty([1], [lonely], with_lonely, range(41), seed=0)
     # The lonely image itself is no measure of what is known: nothing like it is left.
@@ -197,7 +200,7 @@ def test_a_class_of_one_known_image_does_not_switch_novelty_off() -> None:
 def test_of_very_many_classes_some_are_left_out() -> None:
     rng = np.random.default_rng(0)
     truth = np.repeat(np.arange(50), 4)
-    described = torch.from_numpy(rng.normal(size=(200, 3)) + truth[:, None]).float()
+    described = (rng.normal(size=(200, 3)) + truth[:, None]).astype(np.float32)
     detector = fit_detector([1], [described], truth)
     found = collect_outputs(
         ReferenceSet(
@@ -206,16 +209,16 @@ def test_of_very_many_classes_some_are_left_out() -> None:
         detector,
         [f"class {label}" for label in range(50)],
         Dataset.from_dict({"label": list(truth)}),
-        Observation(torch.zeros(200, 50), [described]),
+        Observation(np.zeros((200, 50)), [described]),
         {},
     )
     rest = truth != 3
-    without = fit_detector([1], [described[torch.from_numpy(rest)]], truth[rest])
-    scores = without.novelty([described]).numpy()
+    without = fit_detector([1], [described[rest]], truth[rest])
+    scores = without.novelty([described])
     others, own = found.left_out["class 3"]
     np.testing.assert_allclose(others, scores[rest])
     np.testing.assert_allclose(own, scores[truth == 3])
-    known = detector.novelty([described]).numpy()
+    known = detector.novelty([described])
     assert own.mean() > 1.3 * known[truth == 3].mean(), "a class left out is not known"
     assert list(found.left_out) == [f"class {label}" for label in range(0, 50, 3)]
     others, own = found.left_out["class 3"]

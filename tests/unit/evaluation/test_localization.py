@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from space.inference.attribution import Explainer, colored
-from space.inference.decision import Prediction
+from space.inference.core.decision import Prediction
 from trainer.data.voc_boxes import Box, choose_boxes, mask, own_boxes
 from trainer.errors import DataError
 from trainer.evaluation.checks.explanations import explain_some

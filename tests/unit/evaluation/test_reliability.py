@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-import torch
 
-from space.inference.decision import Costs, Decision, Rules
-from space.inference.novelty import MahalanobisDetector, StageStatistics
+from space.inference.core.decision import Costs, Decision, Rules
+from space.inference.core.novelty import MahalanobisDetector, StageStatistics
 from trainer.config.groups import DecisionConfig
 from trainer.decision.outputs import HeldOutOutputs
 from trainer.evaluation.rejection import area_under_risk, confidence_limit, risk_coverage
@@ -31,7 +32,7 @@ def test_risk_and_coverage_by_hand() -> None:
 
 
 def _decision() -> Decision:
-    stage = StageStatistics(torch.zeros(1), torch.eye(1), torch.zeros(2, 1))
+    stage = StageStatistics(np.zeros(1), np.eye(1), np.zeros((2, 1)))
     rules = Rules(
         labels=["pit", "scratch"],
         temperature=1,
@@ -45,11 +46,11 @@ def _decision() -> Decision:
 
 def _outputs() -> HeldOutOutputs:
     """Five images: sure and right, sure and wrong, unsure, unknown, sure and right."""
-    chances = torch.tensor([[0.9, 0.1], [0.95, 0.05], [0.4, 0.6], [0.99, 0.01], [0.1, 0.9]])
+    chances = np.array([[0.9, 0.1], [0.95, 0.05], [0.4, 0.6], [0.99, 0.01], [0.1, 0.9]])
     return HeldOutOutputs(
-        logits=chances.log(),
+        logits=np.log(chances),
         truth=np.array([0, 1, 1, 0, 1]),
-        novelty=torch.tensor([0.5, 1.0, 2.0, 2.5, 1.5]),
+        novelty=np.array([0.5, 1.0, 2.0, 2.5, 1.5]),
         reference_novelty=np.arange(50.0),
         ood={"noise": np.array([1.2, 4.0, 6.0])},
         left_out={"pit": (np.array([1.0, 2.0]), np.array([3.0, 1.5]))},
@@ -107,7 +108,7 @@ def test_folds_are_measured_together() -> None:
 
 def test_where_one_fold_rejects_nothing_nothing_is_said_of_all() -> None:
     _, outcomes = apply_decision(_decision(), _outputs())
-    plain = Decision(_decision().rules.model_copy(update={"novelty_limit": None}), None)
+    plain = Decision(replace(_decision().rules, novelty_limit=None), None)
     _, without = apply_decision(plain, _outputs())
     together = join([outcomes, without])
     assert (together.ood, together.left_out) == ({}, {})

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from space.inference.decision import Prediction
+from space.inference.core.decision import Prediction
 from trainer.evaluation.sample_rows import choose_samples, in_turn, worst_mistakes
 
 LABELS = ["Crazing", "Inclusion", "Pitted", "Scratches"]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from space.inference.decision import Prediction
+from space.inference.core.decision import Prediction
 from trainer.errors import UserError
 from trainer.prediction.options import Format, format_of
 from trainer.prediction.row import Row, columns

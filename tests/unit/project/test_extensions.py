@@ -18,7 +18,7 @@ from model_card.metrics import METRICS, WILSON, Metric
 from model_card.schema.base import Schema
 from model_card.schema.checks import Checks
 from model_card.schema.report import Figure, Report
-from space.inference.decision import Prediction
+from space.inference.core.decision import Prediction
 from space.inference.predictor import Predictor
 from space.model_report import read_report
 from space.ui import page

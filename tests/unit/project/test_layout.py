@@ -64,6 +64,7 @@ ROOMS = {
     ),
     "space": (
         "space.inference.images",
+        "space.inference.core",
         "space.inference.engines",
         "space.inference",
         "space.server",

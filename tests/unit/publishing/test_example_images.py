@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from space import model_report
-from space.inference.decision import Prediction
+from space.inference.core.decision import Prediction
 from trainer.config.groups import ModelConfig, RunConfig
 from trainer.config.recipe import RecipeConfig
 from trainer.data.splits.dataset import Images

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,10 +24,11 @@ from space.inference.attribution import (
     make_explainer,
     stage_names,
 )
+from space.inference.core.tiling import stitch
 from space.inference.predictor import Predictor
-from space.inference.tiling import cut, pool, stitch
 from space.ui import heatmap_panel
 from tests.support.published_folder import write_published_folder
+from trainer.model.tile_pooling import pool
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def noise(seed: int = 0) -> Image.Image:
 def test_a_heatmap_runs_from_zero_to_one_and_repeats(predictor: Predictor) -> None:
     explainer = Explainer(predictor)
     heat = explainer.explain(noise(), 2)
-    side = predictor.transform(noise()).shape[-1]
+    side = predictor.prepare(noise()).shape[1]
     assert heat.shape == (side, side)
     assert (heat.min(), heat.max()) == (0, 1)
     assert np.array_equal(heat, explainer.explain(noise(), 2))
@@ -55,7 +56,7 @@ def test_a_heatmap_runs_from_zero_to_one_and_repeats(predictor: Predictor) -> No
 def test_one_scale_alone_is_gradient_times_activation(predictor: Predictor) -> None:
     """By hand, on the last stage: with global pooling and one linear layer after it."""
     model = predictor.model
-    batch = predictor.transform(noise()).unsqueeze(0)
+    batch = predictor.normalized(noise())
     stage = model.get_submodule(stage_names(model)[-1])
     seen: list[torch.Tensor] = []
     hook = stage.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
@@ -71,7 +72,7 @@ def test_the_served_model_is_left_alone(predictor: Predictor) -> None:
     explainer = Explainer(predictor)
     before = predictor.logits([noise()])
     explainer.explain(noise(1), 0)
-    assert torch.equal(predictor.logits([noise()]), before)
+    assert np.array_equal(predictor.logits([noise()]), before)
     assert not any(module._forward_hooks for module in predictor.model.modules())
     assert all(parameter.grad is None for parameter in predictor.model.parameters())
     ours, theirs = explainer.model.parameters(), predictor.model.parameters()
@@ -137,34 +138,34 @@ def test_a_strip_has_one_heatmap_over_all_of_its_tiles(
     pixels = np.random.default_rng(5).integers(0, 256, (40, 110, 3), np.uint8)
     strip = Image.fromarray(pixels.transpose(1, 0, 2) if upright else pixels)
     heat = explainer.explain(strip, 1)
-    side = tiling_predictor.transform(strip).shape[-1]
+    side = tiling_predictor.prepare(strip).shape[1]
     # Tiles of 40 px begin at 0, 35 and 70.
     expected = (70 * side // 40 + side, side)
     assert heat.shape == (expected if upright else expected[::-1])
     assert (heat.min(), heat.max()) == (0, 1)
     assert explainer.seen(strip).size == strip.size
     # Of each scale, by hand: gradient of the pooled logit times activation, of all tiles at once.
-    batch = torch.stack([tiling_predictor.transform(tile) for tile in cut(strip)])
+    batch = tiling_predictor.normalized(strip)
     layers = [explainer.model.get_submodule(name) for name in explainer.names]
     method = LayerGradientXActivation(lambda x: pool(explainer.model(x), [3]), layers)
     product = torch.ones((), dtype=torch.float64)
     for part in method.attribute(batch, 1):
         added = part.detach().double().sum(1, keepdim=True).relu()
         places = interpolate(added, (side, side), mode="bilinear")
-        product = product * above_mean(stitch(places[:, 0], *strip.size))
+        product = product * above_mean(torch.from_numpy(stitch(places[:, 0].numpy(), *strip.size)))
     torch.testing.assert_close(torch.from_numpy(heat), product / product.max(), atol=5e-3, rtol=0)
 
 
 def test_what_is_cut_off_is_not_under_the_heatmap(predictor: Predictor) -> None:
     explainer = Explainer(predictor)
-    model: Any = predictor.model
-    settings = model.pretrained_cfg
-    whole = settings | {"crop_mode": "squash", "crop_pct": 1.0}
-    explainer.model.pretrained_cfg = whole
+    facts = predictor.facts
+    whole = replace(facts.preprocessing, crop_mode="squash", crop_pct=1.0)
+    predictor.facts = replace(facts, preprocessing=whole)
     assert explainer.seen(noise()) is not None
     assert explainer.seen(noise()).size == (70, 90)
-    explainer.model.pretrained_cfg = settings | {"crop_mode": "center", "crop_pct": 0.9}
-    side = predictor.transform(noise()).shape[-1]
+    cropped = replace(facts.preprocessing, crop_mode="center", crop_pct=0.9)
+    predictor.facts = replace(facts, preprocessing=cropped)
+    side = predictor.prepare(noise()).shape[1]
     assert explainer.seen(noise()).size == (side, side)
 
 

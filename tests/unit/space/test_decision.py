@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from space.inference.decision import DETECTOR_FILE, RULES_FILE, Costs, Decision, Prediction, Rules
-from space.inference.model_folder import ModelError
-from space.inference.novelty import MahalanobisDetector, StageStatistics
+from space.inference.core.arrays import Floats
+from space.inference.core.decision import Costs, Decision, Prediction, Rules
+from space.inference.core.errors import ModelError
+from space.inference.core.novelty import MahalanobisDetector, StageStatistics
+from space.inference.decision_file import (
+    DETECTOR_FILE,
+    RULES_FILE,
+    load_decision,
+    save_decision,
+)
 from trainer.config.groups import DecisionConfig
 from trainer.decision.rules import check_no_defect, fit_rules
 from trainer.errors import ConfigError
@@ -32,17 +39,18 @@ def _rules(**changes: Any) -> Rules:
         "costs": {"missed": 20, "false_alarm": 2, "review": 1, "no_defect": None},
         "novelty_limit": 4.0,
     }
-    return Rules.model_validate(parts | changes)
+    return Rules.from_json(parts | changes)
 
 
-def _logits(*probabilities: float, temperature: float = 2.0) -> torch.Tensor:
+def _logits(*probabilities: float, temperature: float = 2.0) -> Floats:
     """Outputs that become these probabilities when divided by the temperature."""
-    return temperature * torch.log(torch.tensor([probabilities], dtype=torch.float64))
+    logits: Floats = temperature * np.log(np.array([probabilities]))
+    return logits
 
 
 def _textures() -> MahalanobisDetector:
     def stage() -> StageStatistics:
-        return StageStatistics(torch.zeros(2), torch.eye(2), torch.tensor([[0.0, 0.0], [6.0, 0.0]]))
+        return StageStatistics(np.zeros(2), np.eye(2), np.array([[0.0, 0.0], [6.0, 0.0]]))
 
     return MahalanobisDetector({1: stage(), 3: stage()})
 
@@ -90,10 +98,10 @@ def test_the_required_confidence_is_where_an_answer_costs_as_much_as_a_look(
 ) -> None:
     names = ("missed", "false_alarm", "review")
     chosen = Costs(**dict(zip(names, costs, strict=True)), no_defect=no_defect)
-    rules = _rules(costs=chosen.model_dump(), temperature=1)
-    [said] = Decision(rules, None).conclude(torch.tensor([logits]), None)
+    rules = _rules(costs=asdict(chosen), temperature=1)
+    [said] = Decision(rules, None).conclude(np.array([logits]), None)
     named = LABELS.index(said.label)
-    shares = torch.tensor(list(said.probabilities.values()), dtype=torch.float64)
+    shares = np.array(list(said.probabilities.values()))
     expected_cost = float(shares @ chosen.matrix(LABELS)[:, named])
     assert said.required is not None
     assert 0 <= said.required <= 1
@@ -105,10 +113,8 @@ def test_the_required_confidence_is_where_an_answer_costs_as_much_as_a_look(
 def test_outputs_that_are_no_numbers_are_no_answer() -> None:
     for odd in (float("nan"), float("inf")):
         with pytest.raises(ValueError, match="not finite"):
-            Decision(_rules(), None).apply(torch.tensor([[odd, 0.0, 0.0]]), [])
-    [far] = Decision(_rules(), None).conclude(
-        torch.tensor([[9.0, 0.0, 0.0]]), torch.tensor([float("nan")])
-    )
+            Decision(_rules(), None).apply(np.array([[odd, 0.0, 0.0]]), [])
+    [far] = Decision(_rules(), None).conclude(np.array([[9.0, 0.0, 0.0]]), np.array([float("nan")]))
     assert far.verdict == "unknown"
     assert far.novelty is not None
     assert math.isfinite(far.novelty)
@@ -127,12 +133,12 @@ def test_candidates_are_the_likeliest_and_all_above_the_limit() -> None:
 def test_an_image_beyond_the_limit_is_unknown_however_sure_the_network_is() -> None:
     decision = Decision(_rules(novelty_limit=9.0), _textures())
     # Squared distances to the nearest class, over the two axes and both stages: 0, 8 and 9.25.
-    described = torch.tensor([[6.0, 0.0], [2.0, 2.0], [0.5, 3.0]])
-    logits = _logits(0.999, 0.0005, 0.0005).expand(3, -1)
+    described = np.array([[6.0, 0.0], [2.0, 2.0], [0.5, 3.0]])
+    logits = _logits(0.999, 0.0005, 0.0005).repeat(3, axis=0)
     known, edge, unknown = decision.apply(logits, [described, described])
     assert [p.verdict for p in (known, edge, unknown)] == ["class", "class", "unknown"]
     # However unsure, too: nobody need ask about a surface that the network does not know.
-    unsure = _logits(0.4, 0.35, 0.25).expand(3, -1)
+    unsure = _logits(0.4, 0.35, 0.25).repeat(3, axis=0)
     verdicts = [p.verdict for p in decision.apply(unsure, [described, described])]
     assert verdicts == ["unsure", "unsure", "unknown"]
     expected = [0, 8 / 9, 9.25 / 9]
@@ -141,21 +147,21 @@ def test_an_image_beyond_the_limit_is_unknown_however_sure_the_network_is() -> N
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     decision = Decision(_rules(), _textures())
-    decision.write(tmp_path)
-    again = Decision.read(tmp_path, LABELS)
+    save_decision(decision, tmp_path)
+    again = load_decision(tmp_path, LABELS)
     assert again is not None
     assert again.rules == decision.rules
     assert again.detector is not None
     assert list(again.detector.stages) == [1, 3]
-    described = [torch.tensor([[2.5, 1.0]])] * 2
+    described = [np.array([[2.5, 1.0]])] * 2
     logits = _logits(0.5, 0.3, 0.2)
     assert again.apply(logits, described) == decision.apply(logits, described)
 
 
 def test_a_model_that_rejects_nothing_needs_no_tensors(tmp_path: Path) -> None:
-    Decision(_rules(novelty_limit=None), None).write(tmp_path)
+    save_decision(Decision(_rules(novelty_limit=None), None), tmp_path)
     assert not (tmp_path / DETECTOR_FILE).exists()
-    read = Decision.read(tmp_path, LABELS)
+    read = load_decision(tmp_path, LABELS)
     assert read is not None
     assert read.detector is None
     [prediction] = read.apply(_logits(0.99, 0.005, 0.005), [])
@@ -163,9 +169,9 @@ def test_a_model_that_rejects_nothing_needs_no_tensors(tmp_path: Path) -> None:
 
 
 def test_a_decision_of_other_classes_is_refused(tmp_path: Path) -> None:
-    Decision(_rules(), _textures()).write(tmp_path)
+    save_decision(Decision(_rules(), _textures()), tmp_path)
     with pytest.raises(ModelError, match="belongs to a model with other classes"):
-        Decision.read(tmp_path, [*LABELS[:2], "rust"])
+        load_decision(tmp_path, [*LABELS[:2], "rust"])
 
 
 @pytest.mark.parametrize(
@@ -179,11 +185,11 @@ def test_a_decision_of_other_classes_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_odd_rules_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
-    Decision(_rules(), None).write(tmp_path)
+    save_decision(Decision(_rules(), None), tmp_path)
     rules = json.loads((tmp_path / RULES_FILE).read_text())
     (tmp_path / RULES_FILE).write_text(json.dumps(rules | change))
     with pytest.raises(ModelError, match="can't be used"):
-        Decision.read(tmp_path, LABELS)
+        load_decision(tmp_path, LABELS)
 
 
 def test_rules_follow_from_the_evidence() -> None:
@@ -194,7 +200,7 @@ def test_rules_follow_from_the_evidence() -> None:
     config = DecisionConfig(coverage=0.9, max_rejected=0.05, no_defect="good")
     decision = fit_rules(LABELS, logits, truth, _textures(), novelty, config)
     assert decision.rules.novelty_limit == 95
-    said = decision.conclude(torch.from_numpy(logits), None)
+    said = decision.conclude(logits, None)
     held = [LABELS[t] in p.candidates for t, p in zip(truth, said, strict=True)]
     assert np.mean(held) >= 0.9
     assert decision.rules.costs == Costs(missed=20, false_alarm=2, review=1, no_defect="good")

@@ -19,7 +19,7 @@ from space.inference.engines.graph import (
     to_onnx,
 )
 from space.inference.engines.openvino_library import openvino
-from space.inference.novelty import feature_stages
+from space.inference.stages import feature_stages
 
 # Of each family, one of another normalization, and one whose stages all have the same scale.
 NETWORKS = ["test_convnext", "test_efficientnet", "test_vit", "test_resnet"]

@@ -15,7 +15,7 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from space.inference.model_folder import ModelError
+from space.inference.core.errors import ModelError
 from space.inference.predictor import Prediction, Predictor
 from tests.support.published_folder import noise, write_decision, write_published_folder
 from tests.support.reports import LABELS

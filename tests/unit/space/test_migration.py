@@ -10,7 +10,7 @@ import pytest
 
 from model_card.schema.checksums import file_checksum, seal
 from model_card.schema.report import REPORT_FILE, Report
-from space.inference.decision import RULES_FILE, Decision
+from space.inference.decision_file import RULES_FILE, load_decision
 from space.inference.migration import (
     EARLIER_METRICS,
     NAMES_OF_OTHERS,
@@ -85,7 +85,7 @@ def test_a_model_of_the_earlier_version_gives_the_same_answers(tmp_path: Path) -
     assert {"strangeness_limit", "costs"} <= former.keys()
     assert "look" in former["costs"]
     rules.write_text(json.dumps(former))
-    assert Decision.read(folder, LABELS) is not None
+    assert load_decision(folder, LABELS) is not None
     assert Predictor(folder).predict(images) == expected
 
 

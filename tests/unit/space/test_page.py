@@ -17,7 +17,7 @@ from PIL import Image
 import space
 from model_card import formatting
 from space import model_report
-from space.inference.decision import Prediction
+from space.inference.core.decision import Prediction
 from space.ui import heatmap_panel, page, rendering
 from tests.support.reports import LABELS, example_data, example_report
 

@@ -6,12 +6,12 @@ import re
 from html import unescape
 from typing import Any
 
+import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from space.inference.decision import Costs, Decision, Prediction, Rules
+from space.inference.core.decision import Costs, Decision, Prediction, Rules
 from space.model_report import Agreement, Calibration
 from space.ui import prediction_panel
 from space.ui.prediction_panel import Background
@@ -34,7 +34,7 @@ def _rules(**changes: Any) -> Rules:
         "costs": Costs(missed=20, false_alarm=2, review=1, no_defect=None),
         "novelty_limit": 8,
     }
-    return Rules.model_validate(parts | changes)
+    return Rules(**(parts | changes))
 
 
 def _measured(before: float, after: float, chance: float = 0.02) -> Calibration:
@@ -43,7 +43,7 @@ def _measured(before: float, after: float, chance: float = 0.02) -> Calibration:
 
 
 def _background(**changes: Any) -> Background:
-    parts = {"rules": _rules(), "calibration": _measured(0.1, 0.01)} | changes
+    parts: dict[str, Any] = {"rules": _rules(), "calibration": _measured(0.1, 0.01)} | changes
     return Background(**parts)
 
 
@@ -217,8 +217,8 @@ def test_words_numbers_and_set_never_contradict(
 ) -> None:
     missed, false_alarm, review = costs
     chosen = Costs(missed=missed, false_alarm=false_alarm, review=review, no_defect=no_defect)
-    rules = _rules(costs=chosen.model_dump(), least_probability=least)
-    [said] = Decision(rules, None).conclude(scale * torch.tensor([logits]), None)
+    rules = _rules(costs=chosen, least_probability=least)
+    [said] = Decision(rules, None).conclude(scale * np.array([logits]), None)
     html = prediction_panel.prediction(said, _background(rules=rules))
     text = _text(html)
     badge = prediction_panel.ADVICE["unsure" if said.verdict == "unsure" else "class"]

@@ -16,8 +16,8 @@ from tqdm import tqdm
 from model_card.figures.explanations import write_robustness
 from model_card.schema.base import Score
 from model_card.schema.robustness import CorruptionResult, Robustness, Step
+from space.inference.core.tiling import scaled_size
 from space.inference.predictor import Predictor
-from space.inference.tiling import scaled_size
 from trainer.data.sources import open_image
 from trainer.decision.outputs import BATCH_SIZE
 from trainer.evaluation.checks.check import Check, CheckedModel

@@ -12,31 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import torch
+import numpy as np
 
-# Ratio of image size to map size: coarser maps describe objects, finer ones single pixels.
-FINEST, COARSEST = 4, 16
-MOST_STAGES = 3
-# By matrix products, small distances would be lost in rounding.
-EXACT = "donot_use_mm_for_euclid_dist"
+from .arrays import Floats
+
 ARRAYS = ("centre", "whiten", "classes")
-
-
-def feature_stages(model: Any) -> list[int]:
-    """Return the stages of a timm model to observe; none if it does not expose them.
-
-    These are the last stage of each scale between a quarter and a sixteenth of the image. If all
-    stages have the same scale, as in vision transformers, a few evenly spaced ones.
-    """
-    if not hasattr(model, "forward_intermediates"):
-        return []
-    scales = [info["reduction"] for info in model.feature_info]
-    last = {scale: index for index, scale in enumerate(scales) if FINEST <= scale <= COARSEST}
-    if len(last) == 1 and len(scales) > MOST_STAGES:
-        return [len(scales) * quarter // (MOST_STAGES + 1) - 1 for quarter in (1, 2, 3)]
-    return sorted(last.values())
 
 
 @dataclass(frozen=True)
@@ -50,9 +31,9 @@ class StageStatistics:
         classes: mean of each class after this map, [class, axis].
     """
 
-    centre: torch.Tensor
-    whiten: torch.Tensor
-    classes: torch.Tensor
+    centre: Floats
+    whiten: Floats
+    classes: Floats
 
     def check(self, name: str) -> None:
         """Check that the shapes of the arrays match.
@@ -61,17 +42,20 @@ class StageStatistics:
             ValueError: a shape or a number type is wrong; the message begins with `name`.
         """
         arrays = (self.centre, self.whiten, self.classes)
-        if any(array.dtype not in (torch.float32, torch.float64) for array in arrays):
+        if any(array.dtype not in (np.float32, np.float64) for array in arrays):
             raise ValueError(f"{name} is not stored as float32 or float64")
         if [array.ndim for array in arrays] != [1, 2, 2] or 0 in self.classes.shape:
             raise ValueError(f"{name} does not hold a vector and two matrices")
         if self.whiten.shape != (len(self.centre), self.classes.shape[1]):
             raise ValueError(f"the shapes of the arrays of {name} do not match")
 
-    def distances(self, statistics: torch.Tensor) -> torch.Tensor:
+    def distances(self, statistics: Floats) -> Floats:
         """Return the mean squared deviation from each class, 1 if typical: [image, class]."""
         placed = (statistics - self.centre) @ self.whiten
-        return torch.cdist(placed, self.classes, compute_mode=EXACT).square() / placed.shape[1]
+        # From the differences: by a product of matrices, small distances are lost in rounding.
+        squares = [np.square(placed - own).sum(axis=1) for own in self.classes]
+        distances: Floats = np.stack(squares, axis=1) / placed.shape[1]
+        return distances
 
 
 @dataclass(frozen=True)
@@ -80,18 +64,20 @@ class MahalanobisDetector:
 
     stages: Mapping[int, StageStatistics]
 
-    def novelty(self, statistics: Sequence[torch.Tensor]) -> torch.Tensor:
+    def novelty(self, statistics: Sequence[Floats]) -> Floats:
         """Return the distance of each image to the nearest class, [image].
 
         Args:
-            statistics: `channel_statistics` of each stage, in order.
+            statistics: mean and logarithm of the standard deviation of each channel, by stage:
+                [image, 2 × channel].
         """
         pairs = zip(self.stages.values(), statistics, strict=True)
-        distances = torch.stack([stage.distances(values) for stage, values in pairs])
-        return distances.sum(dim=0).amin(dim=1)
+        distances = np.stack([stage.distances(values) for stage, values in pairs])
+        nearest: Floats = distances.sum(axis=0).min(axis=1)
+        return nearest
 
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """Return all arrays by name, for a safetensors file."""
+    def arrays(self) -> dict[str, Floats]:
+        """Return all arrays by name, for a file."""
         return {
             f"stage{index}.{name}": getattr(stage, name)
             for index, stage in self.stages.items()
@@ -99,23 +85,23 @@ class MahalanobisDetector:
         }
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, torch.Tensor]) -> MahalanobisDetector:
-        """Build a detector from the arrays that `tensors` returns.
+    def from_arrays(cls, arrays: Mapping[str, Floats]) -> MahalanobisDetector:
+        """Build a detector from what `arrays` returns.
 
         Raises:
             ValueError: a name, a shape or a number type is wrong.
         """
-        names = {name.partition(".")[0] for name in tensors}
+        names = {name.partition(".")[0] for name in arrays}
         if not names or not all(re.fullmatch(r"stage\d{1,3}", name) for name in names):
-            raise ValueError("its tensors are not called stage0.centre and so on")
+            raise ValueError("its arrays are not called stage0.centre and so on")
         stages = {}
         for index in sorted(int(name.removeprefix("stage")) for name in names):
-            arrays = {name: tensors.get(f"stage{index}.{name}") for name in ARRAYS}
-            lacking = [name for name, array in arrays.items() if array is None]
+            found = {name: arrays.get(f"stage{index}.{name}") for name in ARRAYS}
+            lacking = [name for name, array in found.items() if array is None]
             if lacking:
                 raise ValueError(f"it lacks stage{index}.{lacking[0]}")
-            stages[index] = StageStatistics(**{n: a for n, a in arrays.items() if a is not None})
+            stages[index] = StageStatistics(**{n: a for n, a in found.items() if a is not None})
             stages[index].check(f"stage{index}")
-        if len(tensors) != len(ARRAYS) * len(stages):
-            raise ValueError("it holds tensors that belong to no stage")
+        if len(arrays) != len(ARRAYS) * len(stages):
+            raise ValueError("it holds arrays that belong to no stage")
         return cls(stages)

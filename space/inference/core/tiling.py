@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
+import numpy as np
 from PIL import Image
+
+from .arrays import Floats
 
 # Up to this aspect ratio an image is scaled as a whole; 4:3 and 5:4 are below it.
 NEARLY_SQUARE = 1.5
@@ -52,7 +54,7 @@ def scaled_size(width: int, height: int, side: int) -> tuple[int, int]:
     return side, math.ceil(height * side / width)
 
 
-def pool(logits: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
+def pool(logits: Floats, counts: Sequence[int]) -> Floats:
     """Return the logits of images, [image, class], from those of their tiles, [tile, class].
 
     For each class: the logarithm of the mean of the exponentials. It is close to the maximum where
@@ -64,11 +66,20 @@ def pool(logits: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
     """
     if all(count == 1 for count in counts):
         return logits
-    images = torch.split(logits, list(counts))
-    return torch.stack([tiles.logsumexp(0) - math.log(len(tiles)) for tiles in images])
+    return np.stack([_log_mean_exp(tiles) for tiles in _by_image(logits, counts)])
 
 
-def pool_weights(logits: torch.Tensor) -> torch.Tensor:
+def _log_mean_exp(tiles: Floats) -> Floats:
+    most = tiles.max(axis=0)
+    mean: Floats = most + np.log(np.exp(tiles - most).mean(axis=0))
+    return mean
+
+
+def _by_image(values: Floats, counts: Sequence[int]) -> list[Floats]:
+    return np.split(values, np.cumsum(counts)[:-1])
+
+
+def pool_weights(logits: Floats) -> Floats:
     """Return the contribution of each tile of one image to its logits: the gradient of `pool`.
 
     Args:
@@ -77,10 +88,12 @@ def pool_weights(logits: torch.Tensor) -> torch.Tensor:
     Returns:
         [tile, class]; the tiles of a class add up to 1.
     """
-    return logits.softmax(0)
+    powers = np.exp(logits - logits.max(axis=0))
+    weights: Floats = powers / powers.sum(axis=0)
+    return weights
 
 
-def mean_of_tiles(described: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
+def mean_of_tiles(described: Floats, counts: Sequence[int]) -> Floats:
     """Return the mean over the tiles of each image, [image, statistic].
 
     Args:
@@ -89,10 +102,10 @@ def mean_of_tiles(described: torch.Tensor, counts: Sequence[int]) -> torch.Tenso
     """
     if all(count == 1 for count in counts):
         return described
-    return torch.stack([tiles.mean(0) for tiles in torch.split(described, list(counts))])
+    return np.stack([tiles.mean(axis=0) for tiles in _by_image(described, counts)])
 
 
-def stitch(maps: torch.Tensor, width: int, height: int) -> torch.Tensor:
+def stitch(maps: Floats, width: int, height: int) -> Floats:
     """Join the maps of an image's tiles; where two overlap, the larger value counts.
 
     Args:
@@ -104,14 +117,14 @@ def stitch(maps: torch.Tensor, width: int, height: int) -> torch.Tensor:
         [row, column]; for an image of one tile, its map.
     """
     starts, side = tile_starts(width, height), min(width, height)
-    rows, columns = maps.shape[1:]
     # Along the longer side, which becomes the second axis and is transposed back at the end.
     upright = height > width
     if upright:
-        maps, rows, columns = maps.transpose(1, 2), columns, rows
+        maps = maps.transpose(0, 2, 1)
+    rows, columns = maps.shape[1:]
     places = [start * columns // side for start in starts]
-    whole = maps.new_zeros(rows, places[-1] + columns)
+    whole = np.zeros((rows, places[-1] + columns), maps.dtype)
     for place, tile in zip(places, maps, strict=True):
         covered = whole[:, place : place + columns]
-        torch.maximum(covered, tile, out=covered)
+        np.maximum(covered, tile, out=covered)
     return whole.T if upright else whole

@@ -1,0 +1,95 @@
+"""From an RGB image to the pixels that the network sees, as timm's evaluation transform does it.
+
+Written with Pillow alone, since exported models run where timm and torchvision are not installed.
+A test holds it equal to timm's transform.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from .arrays import Pixels
+
+BLACK = (0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Scale and crop of an image, and the normalization of its pixels.
+
+    Attributes:
+        size_px: rows and columns of the network's input.
+        interpolation: of the scaling, as Pillow calls it in lower case.
+        crop_pct: share of the scaled image that is left after the crop.
+        crop_mode: "squash" scales both sides independently; "center" scales the shorter side and
+            crops the longer one; "border" scales the longer side and fills the rest.
+        mean: of each color, between 0 and 1; the network's input is (pixel / 255 - mean) / std.
+        std: standard deviation of each color.
+    """
+
+    size_px: tuple[int, int]
+    interpolation: str
+    crop_pct: float
+    crop_mode: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def from_timm(cls, data_config: Mapping[str, Any]) -> Self:
+        """Return what timm's `resolve_model_data_config` describes."""
+        _, rows, columns = data_config["input_size"]
+        return cls(
+            size_px=(rows, columns),
+            interpolation=data_config["interpolation"],
+            crop_pct=data_config["crop_pct"],
+            crop_mode=data_config["crop_mode"],
+            mean=tuple(data_config["mean"]),
+            std=tuple(data_config["std"]),
+        )
+
+    @property
+    def covers_image(self) -> bool:
+        """Whether the network sees the whole image."""
+        return self.crop_mode == "squash" and self.crop_pct == 1
+
+    def pixels(self, image: Image.Image) -> Pixels:
+        """Return the pixels of an RGB image at the size of the input, [row, column, 3]."""
+        rows, columns = (math.floor(side / self.crop_pct) for side in self.size_px)
+        fill = BLACK
+        if self.crop_mode == "squash":
+            size = columns, rows
+        elif self.crop_mode == "border":
+            ratio = max(image.width / columns, image.height / rows)
+            size = _scaled(image, ratio)
+            red, green, blue = (round(255 * level) for level in self.mean)
+            fill = red, green, blue
+        elif rows == columns:
+            short = min(image.size)
+            width, height = (int(rows * side / short) for side in image.size)
+            size = width, height
+        else:
+            size = _scaled(image, min(image.width / columns, image.height / rows))
+        scaled = image.resize(size, Image.Resampling[self.interpolation.upper()])
+        return np.asarray(_center(scaled, *self.size_px, fill))
+
+
+def _scaled(image: Image.Image, ratio: float) -> tuple[int, int]:
+    return max(1, round(image.width / ratio)), max(1, round(image.height / ratio))
+
+
+def _center(image: Image.Image, rows: int, columns: int, fill: tuple[int, int, int]) -> Image.Image:
+    """Return the center of an image; where it is smaller, it is filled up on both sides."""
+    across, down = max(0, columns - image.width), max(0, rows - image.height)
+    if across or down:
+        border = across // 2, down // 2, (across + 1) // 2, (down + 1) // 2
+        image = ImageOps.expand(image, border, fill)
+    if image.size == (columns, rows):
+        return image
+    left, top = round((image.width - columns) / 2), round((image.height - rows) / 2)
+    return image.crop((left, top, left + columns, top + rows))

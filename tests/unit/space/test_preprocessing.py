@@ -1,0 +1,58 @@
+"""Preprocessing by Pillow alone, equal to timm's transform in every pixel."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from timm.data import create_transform
+
+from space.inference.core.preprocessing import Preprocessing
+
+SIDES = st.integers(1, 90)
+INPUT = st.integers(16, 48)
+
+
+@given(
+    size=st.tuples(SIDES, SIDES),
+    rows=INPUT,
+    columns=INPUT,
+    square=st.booleans(),
+    mode=st.sampled_from(["squash", "center", "border"]),
+    share=st.sampled_from([1.0, 0.95, 0.875, 0.5]),
+    interpolation=st.sampled_from(["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]),
+)
+def test_pixels_are_those_of_timm(
+    size: tuple[int, int],
+    rows: int,
+    columns: int,
+    square: bool,
+    mode: str,
+    share: float,
+    interpolation: str,
+) -> None:
+    if square:
+        columns = rows
+    noise = np.random.default_rng(size[0]).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    image = Image.fromarray(noise)
+    config = {
+        "input_size": (3, rows, columns),
+        "interpolation": interpolation,
+        "crop_pct": share,
+        "crop_mode": mode,
+        "mean": (0.5, 0.25, 0.1),
+        "std": (1.0, 1.0, 1.0),
+    }
+    found = Preprocessing.from_timm(config).pixels(image)
+    # Without normalization, as 8-bit samples.
+    expected = create_transform(**config, is_training=False, normalize=False)(image)
+    assert np.array_equal(found, expected.permute(1, 2, 0).numpy())
+
+
+def test_a_line_is_scaled_to_at_least_one_pixel() -> None:
+    preprocessing = Preprocessing((16, 16), "bilinear", 1.0, "border", (0.5,) * 3, (1.0,) * 3)
+    pixels = preprocessing.pixels(Image.new("RGB", (100, 1), "white"))
+    assert pixels.shape == (16, 16, 3)
+    assert (pixels == 255).all(axis=2).sum() == 16
+    assert (pixels == 128).all(axis=2).sum() == 15 * 16
