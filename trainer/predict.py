@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from trainer.prediction.options import (
     read_condition,
     read_outcomes,
 )
+from trainer.prediction.watching.options import watch_problems
 
 logger = logging.getLogger("trainer.predict")
 
@@ -60,6 +62,8 @@ class PredictConfig:
     """Table of the strips and their defects, .csv or .json; needs --merge-overlaps."""
     cache_dir: Folder = None
     """Cache of overlap searches; default: the user's cache folder."""
+    watch: bool = False
+    """Also predict images that appear in the folders later, until Ctrl-C or SIGTERM."""
     fail_on: Text = None
     """End with exit code 1 if a written row has such a verdict, as in unknown,error."""
     batch_size: int = 16
@@ -74,27 +78,29 @@ def main(arguments: list[str]) -> int:
     kind = _check(config, paths)
     fail_on = read_outcomes("--fail-on", config.fail_on)
     selection = read_condition(config.where)
-    files = list_images(paths, sys.stdin)
-    logger.info("%s; loading the model …", counted(len(files), "image"))
+    files = [] if config.watch else list_images(paths, sys.stdin)
+    found = "" if config.watch else f"{counted(len(files), 'image')}; "
+    logger.info("%sloading the model …", found)
     # The libraries take seconds to import; --help and wrong options do not need them.
     from trainer.prediction import runner
 
-    outcome = runner.run(
-        config.model or "",
-        files,
-        runner.Delivery(
-            output=config.output,
-            kind=kind,
-            selection=selection,
-            copy_to=config.copy_to,
-            link=config.link,
-            heatmaps=config.heatmaps,
-            report=config.report,
-            coil=CoilOutput(config.strips, config.cache_dir) if config.merge_overlaps else None,
-        ),
-        batch_size=config.batch_size,
-        resume=config.resume,
+    model = config.model or ""
+    delivery = runner.Delivery(
+        output=config.output,
+        kind=kind,
+        selection=selection,
+        copy_to=config.copy_to,
+        link=config.link,
+        heatmaps=config.heatmaps,
+        report=config.report,
+        coil=CoilOutput(config.strips, config.cache_dir) if config.merge_overlaps else None,
     )
+    if config.watch:
+        from trainer.prediction.watching import watcher
+
+        watcher.watch(model, paths, delivery, [], batch_size=config.batch_size)
+        return 0
+    outcome = runner.run(model, files, delivery, batch_size=config.batch_size, resume=config.resume)
     return EXIT_FOUND if any(outcome.verdicts[name] for name in fail_on) else 0
 
 
@@ -127,23 +133,41 @@ def _check(config: PredictConfig, paths: list[str]) -> Format:
             for file in {output, growing_path(output, kind)}
             if file.exists()
         ]
-    for flag, file in (
-        ("--output", output),
-        ("--report", config.report),
-        ("--strips", config.strips),
-    ):
-        problems += output_problems(flag, file.parent if file else None)
-        if file and file.is_dir():
-            problems.append(f"{flag} {shown(file)} is a folder; a file is needed.")
-    for flag, folder in (("--copy-to", config.copy_to), ("--heatmaps", config.heatmaps)):
-        problems += output_problems(flag, folder)
-        if folder and folder.is_dir() and any(folder.iterdir()) and not config.resume:
-            problems.append(f"{flag} {shown(folder)} is not empty. Name another folder.")
+    problems += _place_problems(config)
     problems += cache_problems(config.cache_dir)
+    if config.watch:
+        problems += watch_problems(
+            paths,
+            output,
+            kind,
+            resume=config.resume,
+            pictures={"--copy-to": config.copy_to, "--heatmaps": config.heatmaps},
+            finite={
+                "--report": config.report,
+                "--fail-on": config.fail_on,
+                "--merge-overlaps": config.merge_overlaps or None,
+            },
+        )
     raise_problems(problems)
     if kind is None:
         raise ConfigError("--output has no known format.")
     return kind
+
+
+def _place_problems(config: PredictConfig) -> Iterator[str]:
+    """Yield which files and folders can't be written."""
+    for flag, file in (
+        ("--output", config.output),
+        ("--report", config.report),
+        ("--strips", config.strips),
+    ):
+        yield from output_problems(flag, file.parent if file else None)
+        if file and file.is_dir():
+            yield f"{flag} {shown(file)} is a folder; a file is needed."
+    for flag, folder in (("--copy-to", config.copy_to), ("--heatmaps", config.heatmaps)):
+        yield from output_problems(flag, folder)
+        if folder and folder.is_dir() and any(folder.iterdir()) and not config.resume:
+            yield f"{flag} {shown(folder)} is not empty. Name another folder."
 
 
 def command() -> int:

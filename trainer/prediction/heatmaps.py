@@ -12,7 +12,7 @@ from space.inference.predictor import ImageError, Predictor
 from trainer.errors import UserError
 from trainer.prediction.image_files import ImageFile
 from trainer.prediction.row import Row
-from trainer.runtime.files import replaced_whole
+from trainer.runtime.files import added_once, replaced_whole
 from trainer.text.file_names import FileNames
 
 # Enough for a screen; a heatmap has no more detail.
@@ -29,16 +29,21 @@ class Heatmaps:
         folder: of the pictures.
         predictor: the model.
         decoder: decodes the images.
+        growing: whether the list of images never ends; then names depend on the files that are
+            there, and not on the images before.
 
     Attributes:
-        pictures: the picture of each image, by its path in a row.
+        pictures: the picture of each image, by its path in a row; empty if the list never ends.
 
     Raises:
         UserError: the network does not support heatmaps.
     """
 
-    def __init__(self, folder: Path, predictor: Predictor, decoder: Decoder) -> None:
+    def __init__(
+        self, folder: Path, predictor: Predictor, decoder: Decoder, *, growing: bool = False
+    ) -> None:
         self.folder, self.predictor, self.decoder = folder, predictor, decoder
+        self.growing = growing
         explainer = make_explainer(predictor)
         if explainer is None:
             raise UserError("Heatmaps are not available for this network. Leave out --heatmaps.")
@@ -56,21 +61,24 @@ class Heatmaps:
         """
         if row.label is None or row.verdict == "unknown":
             return
-        target = self.folder / self._names.free(f"{file.place}.jpg")
-        self.pictures[row.path] = target
-        if resumed and target.exists():
-            return
-        try:
-            image = self.decoder.read(file.path, self.predictor.bit_depth)
-        except ImageError:
-            # The file was removed or changed after it was predicted; its row stays.
-            del self.pictures[row.path]
-            return
-        heat = self._explainer.explain(image, self.predictor.labels.index(row.label))
+        names = FileNames() if self.growing else self._names
+        target = self.folder / names.free(f"{file.place}.jpg")
+        if not (resumed and target.exists()):
+            try:
+                image = self.decoder.read(file.path, self.predictor.bit_depth)
+            except ImageError:
+                # The file was removed or changed after it was predicted; its row stays.
+                return
+            self._write(target, image, row.label)
+        if not self.growing:
+            self.pictures[row.path] = target
+
+    def _write(self, target: Path, image: Image.Image, label: str) -> None:
+        heat = self._explainer.explain(image, self.predictor.labels.index(label))
         shown = self._explainer.seen(image)
         shown.thumbnail((LARGEST_SIDE_PX, LARGEST_SIDE_PX))
         overlay = colored(heat).resize(shown.size, Image.Resampling.BILINEAR)
         picture = Image.alpha_composite(shown.convert("RGBA"), overlay).convert("RGB")
         target.parent.mkdir(parents=True, exist_ok=True)
-        with replaced_whole(target) as partial:
+        with added_once(target) if self.growing else replaced_whole(target) as partial:
             picture.save(partial, "JPEG", quality=JPEG_QUALITY)

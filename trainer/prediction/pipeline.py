@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from typing import Self
 
 from space.inference.core.arrays import Pixels
 from space.inference.images.decoding import Decoder
@@ -32,29 +33,42 @@ class _Prepared:
     error: str | None = None
 
 
-def predict_batches(
-    predictor: Predictor, files: Iterable[ImageFile], batch_size: int
-) -> Iterator[list[Row]]:
-    """Yield the rows of the images, a batch at a time, in order.
+class Pipeline:
+    """Processes that decode and threads that prepare, for any number of lists; a context.
 
-    Raises:
-        ModelError: the network computes non-finite outputs.
+    Args:
+        predictor: the model.
     """
-    workers = core_count()
-    upcoming, waiting = iter(files), deque[Future[_Prepared]]()
-    with Decoder(workers) as decoder, ThreadPoolExecutor(workers) as pool:
-        try:
-            while True:
-                room = (1 + BATCHES_AHEAD) * batch_size - len(waiting)
-                for file in islice(upcoming, room):
-                    waiting.append(pool.submit(_prepare, predictor, decoder, file))
-                if not waiting:
-                    return
-                count = min(batch_size, len(waiting))
-                yield _predict(predictor, [waiting.popleft().result() for _ in range(count)])
-        finally:
-            # After an error or a signal, nothing more is decoded.
-            pool.shutdown(wait=False, cancel_futures=True)
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        workers = core_count()
+        self._decoder = Decoder(workers)
+        self._pool = ThreadPoolExecutor(workers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # After an error or a signal, nothing more is decoded.
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._decoder.close()
+
+    def batches(self, files: Iterable[ImageFile], batch_size: int) -> Iterator[list[Row]]:
+        """Yield the rows of the images, a batch at a time, in order.
+
+        Raises:
+            ModelError: the network computes non-finite outputs.
+        """
+        upcoming, waiting = iter(files), deque[Future[_Prepared]]()
+        while True:
+            room = (1 + BATCHES_AHEAD) * batch_size - len(waiting)
+            for file in islice(upcoming, room):
+                waiting.append(self._pool.submit(_prepare, self._predictor, self._decoder, file))
+            if not waiting:
+                return
+            count = min(batch_size, len(waiting))
+            yield _predict(self._predictor, [waiting.popleft().result() for _ in range(count)])
 
 
 def _prepare(predictor: Predictor, decoder: Decoder, file: ImageFile) -> _Prepared:

@@ -46,12 +46,12 @@ class RowFile:
 
     def __enter__(self) -> Self:
         if self._growing is None:
-            self._write_text(self._header())
+            self._write_text(self.header())
             return self
         self._growing.parent.mkdir(parents=True, exist_ok=True)
         self._file = self._growing.open("ab")
         if self._file.tell() == 0:
-            self._write_text(self._header())
+            self._write_text(self.header())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -71,7 +71,7 @@ class RowFile:
             return []
         content = path.read_bytes()
         whole = _whole_records(content, quoted=self.kind == "csv")
-        begin = (self._header() or JSON_BEGIN).encode()
+        begin = (self.header() or JSON_BEGIN).encode()
         try:
             if not begin.startswith(content[: len(begin)]):
                 raise ValueError("another beginning")
@@ -88,10 +88,13 @@ class RowFile:
 
     def write(self, rows: Sequence[Row]) -> None:
         """Append rows and hand them to the operating system."""
+        self._write_text("".join(map(self.line, rows)))
+
+    def line(self, row: Row) -> str:
+        """Return the text of a row."""
         if self.kind == "csv":
-            self._write_text(table_lines(row.as_cells(self.labels) for row in rows))
-        else:
-            self._write_text("".join(json.dumps(row.as_json()) + "\n" for row in rows))
+            return table_lines([row.as_cells(self.labels)])
+        return json.dumps(row.as_json()) + "\n"
 
     def finish(self) -> None:
         """Turn the rows into the final file, if its format can't grow."""
@@ -101,7 +104,8 @@ class RowFile:
             _write_parquet(self._growing, self.path, self.labels)
             self._growing.unlink()
 
-    def _header(self) -> str:
+    def header(self) -> str:
+        """Return the text above the rows."""
         return table_lines([columns(self.labels)]) if self.kind == "csv" else ""
 
     def _write_text(self, text: str) -> None:

@@ -29,7 +29,7 @@ from trainer.prediction.coil.view import Coil, defect_labels, merge_overlaps
 from trainer.prediction.heatmaps import Heatmaps
 from trainer.prediction.image_files import ImageFile
 from trainer.prediction.options import Format, Selection
-from trainer.prediction.pipeline import predict_batches
+from trainer.prediction.pipeline import Pipeline
 from trainer.prediction.row import Row
 from trainer.prediction.row_file import RowFile
 from trainer.prediction.sorted_copies import SortedCopies
@@ -139,9 +139,7 @@ def run(
         for folder in delivery.folders():
             stack.enter_context(disk_errors_explained(folder, "Then add --resume to continue."))
         try:
-            predictor = Predictor.load(model_id, "cuda" if torch.cuda.is_available() else "cpu")
-            delivery.selection.check_labels(predictor.labels)
-            _warn_of_drawings(predictor.folder)
+            predictor = load_predictor(model_id, delivery.selection)
             heatmaps = None
             if delivery.heatmaps:
                 decoder = stack.enter_context(Decoder(1))
@@ -181,6 +179,19 @@ def _merged(
     if to.strips:
         write_strips(coil, to.strips)
     return coil
+
+
+def load_predictor(model_id: str, selection: Selection) -> Predictor:
+    """Load a model on the GPU, if there is one.
+
+    Raises:
+        ModelError: it can't be used.
+        ConfigError: it lacks a class of the selection.
+    """
+    predictor = Predictor.load(model_id, "cuda" if torch.cuda.is_available() else "cpu")
+    selection.check_labels(predictor.labels)
+    _warn_of_drawings(predictor.folder)
+    return predictor
 
 
 class _Origin(BaseModel):
@@ -232,12 +243,12 @@ def predict_files(
         for each in pictures:
             each.add(file, row, resumed=resumed)
 
-    with table, Progress(len(files), first) as progress:
+    with table, Pipeline(predictor) as pipeline, Progress(len(files), first) as progress:
         by_name = {file.name: file for file in files[:done]}
         for row in saved:
             deliver(by_name[row.path], row, resumed=True)
         at = first
-        for batch in predict_batches(predictor, files[first:], batch_size):
+        for batch in pipeline.batches(files[first:], batch_size):
             answered = list(zip(files[at : at + len(batch)], batch, strict=True))
             new = [
                 each for each in answered[max(0, done - at) :] if delivery.selection.takes(each[1])

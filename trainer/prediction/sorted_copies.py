@@ -9,7 +9,7 @@ from pathlib import Path
 
 from trainer.prediction.image_files import ImageFile
 from trainer.prediction.row import Row
-from trainer.runtime.files import replaced_whole
+from trainer.runtime.files import added_once, replaced_whole
 from trainer.text.file_names import FileNames, safe_name
 
 FOLDERS = {"class": "accepted", "unsure": "unsure", "unknown": "unknown", "error": "unreadable"}
@@ -22,10 +22,14 @@ class SortedCopies:
         folder: of the copies.
         labels: the classes of the model; they are untrusted text.
         link: whether to make symbolic links instead.
+        growing: whether the list of images never ends; then names depend on the files that are
+            there, and not on the images before.
     """
 
-    def __init__(self, folder: Path, labels: Sequence[str], *, link: bool) -> None:
-        self.folder, self.link = folder, link
+    def __init__(
+        self, folder: Path, labels: Sequence[str], *, link: bool, growing: bool = False
+    ) -> None:
+        self.folder, self.link, self.growing = folder, link, growing
         folders, self._names = FileNames(), FileNames()
         # A slash in a label makes no folder.
         self._folders = {label: str(folders.free(safe_name(label))) for label in labels}
@@ -38,7 +42,8 @@ class SortedCopies:
         place = [FOLDERS[row.outcome], file.place]
         if row.label is not None and row.outcome in ("class", "unsure"):
             place.insert(1, self._folders[row.label])
-        return self.folder / self._names.free("/".join(place))
+        names = FileNames() if self.growing else self._names
+        return self.folder / names.free("/".join(place))
 
     def add(self, file: ImageFile, row: Row, *, resumed: bool = False) -> None:
         """Copy an image, whole or not at all; what can't be opened has no copy.
@@ -52,7 +57,7 @@ class SortedCopies:
         if (resumed and os.path.lexists(target)) or not Path(file.path).is_file():
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        with replaced_whole(target) as partial:
+        with added_once(target) if self.growing else replaced_whole(target) as partial:
             if self.link:
                 partial.unlink(missing_ok=True)
                 partial.symlink_to(Path(file.path).absolute())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import filecmp
 import os
 import re
 from collections.abc import Iterator
@@ -38,6 +39,33 @@ def replaced_whole(file: Path, *, shared: bool = False) -> Iterator[Path]:
         # An incomplete file would take up space on a full disk.
         partial.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def added_once(file: Path) -> Iterator[Path]:
+    """Yield a path to write to; it becomes `file`, or `NAME (2)` and so on where others lie.
+
+    A file or link with the same content is not added a second time.
+    """
+    partial = file.with_name(f"{file.name}.partial")
+    try:
+        yield partial
+        target, number = file, 1
+        while os.path.lexists(target):
+            if _same(partial, target):
+                return
+            number += 1
+            target = file.with_name(f"{file.stem} ({number}){file.suffix}")
+        partial.rename(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Return whether two files have the same content, or two links lead to the same path."""
+    if one.is_symlink() or other.is_symlink():
+        return one.is_symlink() and other.is_symlink() and one.readlink() == other.readlink()
+    return other.is_file() and filecmp.cmp(one, other, shallow=False)
 
 
 @contextmanager

@@ -137,6 +137,25 @@ class StopRequest:
 
 
 @contextmanager
+def stop_signals_noted(wake: Callable[[], None]) -> Iterator[threading.Event]:
+    """Yield an event that a stop signal sets; a second Ctrl-C raises `Stopped`.
+
+    Args:
+        wake: ends a wait of the main thread, which would delay the stop.
+    """
+    stop = threading.Event()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if stop.is_set() and number == signal.SIGINT:
+            raise Stopped(number)
+        stop.set()
+        wake()
+
+    with _handled_by(note):
+        yield stop
+
+
+@contextmanager
 def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Handle stop signals inside a `with` block; only the main thread can.
 

@@ -38,6 +38,7 @@ ROOMS = {
         "trainer.inputs",
         "trainer.prediction.coil",
         "trainer.prediction",
+        "trainer.prediction.watching",
         "trainer.inspection",
         "trainer.model",
         "trainer.decision",

@@ -141,14 +141,14 @@ class Folder:
         except OSError as error:
             return [], [], f"it can't be read: {error.strerror}"
         for entry in entries:
-            if entry.name.startswith(".") or entry.name.lower() in SYSTEM_NAMES:
+            if is_ignored(entry.name):
                 continue
             name = as_text(entry.name)
             name = f"{self.name}/{name}" if self.name else name
             if _is_folder(entry):
                 folders.append(Folder(entry.path, name, (*self.above, self)))
             else:
-                files.append(File(entry.path, name, _trouble(entry)))
+                files.append(File(entry.path, name, trouble_of(entry)))
         return folders, files, None
 
     def _leads_back(self) -> bool:
@@ -163,7 +163,12 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _trouble(entry: os.DirEntry[str]) -> str | None:
+def is_ignored(name: str) -> bool:
+    """Return whether an entry with such a name is hidden, or written by the system."""
+    return name.startswith(".") or name.lower() in SYSTEM_NAMES
+
+
+def trouble_of(entry: os.DirEntry[str] | Path) -> str | None:
     """Return why an entry can't be read as a file, without opening it, since pipes block."""
     try:
         found = entry.stat()
