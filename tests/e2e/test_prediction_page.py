@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,10 @@ from docs.browser import DESKTOP, PHONE, open_page
 from space.inference.core.decision import Prediction
 from tests.support.published_folder import noise
 from trainer.prediction import page
+from trainer.prediction.coil.crop import Crop
+from trainer.prediction.coil.defects import Defect
+from trainer.prediction.coil.strips import Place, Strip
+from trainer.prediction.coil.view import Coil, Piece
 from trainer.prediction.image_files import ImageFile
 from trainer.prediction.row import Row
 
@@ -19,6 +24,34 @@ LABELS = ["Crazing", "<b>Rolled</b>", "Pitted"]
 ROWS = 300
 Verdict = Literal["class", "unsure", "unknown"]
 UNKNOWN, UNSURE = range(0, ROWS, 50), range(1, ROWS, 20)
+
+
+def coil_of(rows: list[Row], image: str) -> Coil:
+    """Return two strips, one lying and one upright, of images of 60 × 80 px, and a single image."""
+    crops = [Crop(image, row.path, row.outcome, row.label) for row in rows[2:7]]
+    lying = Strip((Place(0, 0, 0, 0, 80, 60), Place(1, 0, 0, 40, 80, 60)), 80, 100)
+    upright = Strip((Place(2, 0, 0, 0, 80, 60), Place(3, 2, 70, 5, 80, 60)), 150, 65)
+    alone = Strip((Place(4, 0, 0, 0, 80, 60),), 80, 60)
+    rolled, pitted = LABELS[1:]
+    return Coil(
+        crops=crops,
+        pieces=[
+            Piece(
+                1,
+                lying,
+                [Defect(pitted, 8, 25, 20, 50, (0, 1)), Defect(pitted, 60, 90, 20, 10, (1,))],
+                Counter({pitted: 4}),
+                Counter({"class": 2}),
+            ),
+            Piece(
+                2, upright, [Defect(rolled, 0, 13, 30, 26, (2,))], Counter({rolled: 1}), Counter()
+            ),
+            Piece(3, alone, [], Counter(), Counter({"unsure": 1})),
+        ],
+        labels=[rolled, pitted],
+        dropped_links=1,
+        with_heat=True,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +74,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     image = str(folder / "image.png")
     files = {row.path: ImageFile(image, row.path, row.path) for row in rows}
     source = page.Source("local-dir:<model>", 8, LABELS)
-    page.write(folder / "page.html", source, rows, files, {rows[3].path: Path(image)})
+    coil = coil_of(rows, image)
+    page.write(folder / "page.html", source, rows, files, {rows[3].path: Path(image)}, coil)
     return (folder / "page.html").as_uri()
 
 
@@ -53,11 +87,17 @@ def test_the_gallery_filters_and_sorts(report: str, size: tuple[int, int]) -> No
         first = tiles.first
         expect(first).to_contain_text("Unknown surface")
         expect(first).to_contain_text("<i>000.png")
-        assert tiles.count() < ROWS, "tiles are made as one scrolls"
-        for _ in range(5):
-            view.keyboard.press("End")
-            view.wait_for_timeout(100)
-        expect(tiles).to_have_count(ROWS + 1)
+        expect(view.locator("#gallery ul")).to_have_count(6)
+        expect(tiles).not_to_have_count(ROWS + 1)
+        # Only the tiles near the window exist, at both ends, so the size of the page is bounded.
+        view.keyboard.press("End")
+        expect(tiles.last).to_contain_text("broken.png")
+        expect(tiles.last).to_be_in_viewport()
+        expect(first).not_to_contain_text("<i>000.png")
+        assert tiles.count() < ROWS
+        view.keyboard.press("Home")
+        expect(first).to_contain_text("<i>000.png")
+        expect(tiles.last).not_to_contain_text("broken.png")
 
         view.get_by_role("combobox", name="Verdict").select_option("Unsure")
         expect(count).to_have_text(f"{len(UNSURE)} of 301 images")
@@ -112,3 +152,50 @@ def test_a_mouse_over_a_picture_shows_its_heatmap(report: str) -> None:
         assert picture.get_attribute("src") == cards[3]["heatmap"]
         view.locator("h1").hover()
         assert picture.get_attribute("src") == before
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_strips_show_their_defects_in_place(report: str, size: tuple[int, int]) -> None:
+    with open_page(report, size) as view:
+        section = view.locator("#coil")
+        expect(section).to_contain_text("3 pieces of surface, 1 of them with a single image.")
+        expect(section).to_contain_text("1 overlap contradicted the others and was not used.")
+        expect(view.locator("#once tbody tr")).to_have_text(
+            ["<b>Rolled</b>11", "Pitted24", "All35"]
+        )
+        strips = view.locator(".strip")
+        expect(strips).to_have_count(2)
+        expect(strips.first).to_contain_text(
+            "2 images · 100 × 80 px · 2 defects in 4 of the images"
+        )
+        expect(strips.nth(1)).to_contain_text("shown turned by 90°")
+        # A box of 25 to 75 % of the width and 10 to 35 % of the height.
+        picture = strips.first.locator("img").bounding_box()
+        defects = strips.first.locator(".defect")
+        box = defects.first.bounding_box()
+        assert picture and box
+        assert (box["x"] - picture["x"]) / picture["width"] == pytest.approx(0.25, abs=0.01)
+        assert (box["y"] - picture["y"]) / picture["height"] == pytest.approx(0.10, abs=0.01)
+        assert box["width"] / picture["width"] == pytest.approx(0.5, abs=0.01)
+        assert box["height"] / picture["height"] == pytest.approx(0.25, abs=0.01)
+        # Upright, x 13 to 39 of 65 and y 0 to 30 of 150 lie, turned, at 40 % from the top.
+        turned = strips.nth(1).locator(".defect").get_attribute("style")
+        assert turned == "left: 0%; top: 40%; width: 20%; height: 40%;"
+
+        view.get_by_role("combobox", name="Verdict").select_option("Unsure")
+        # By keyboard, from a defect to its images and back to all.
+        defects.nth(1).focus()
+        view.keyboard.press("Enter")
+        tiles, count = view.locator("#gallery li"), view.locator("#count")
+        expect(count).to_have_text("1 of 301 images")
+        expect(tiles).to_contain_text("<i>003.png")
+        view.get_by_role("button", name="Pitted 2, strip 1: show all images again").click()
+        expect(count).to_have_text("301 of 301 images")
+        strips.nth(1).get_by_role("button", name="Show its images").click()
+        expect(count).to_have_text("2 of 301 images")
+        view.get_by_text("Table of the 2 strips of several images").click()
+        expect(view.locator("#pieces tbody tr")).to_have_text(
+            ["12100 × 80240Pitted 2", "2265 × 150110<b>Rolled</b> 1"]
+        )
+        wide = view.evaluate("document.documentElement.scrollWidth")
+        assert wide <= size[0], "the page scrolls sideways"

@@ -39,6 +39,8 @@ SMALL_BENCHMARKS = {
     "heatmaps": "--help",  # it needs a finished run, and boxes
     "rejection_scores": "--image-size 32",
     "spinning": "--model test_convnext --image-size 32 --batch-size 2 --seconds 0.2 --rounds 1",
+    "counted_once": "--model test_convnext --no-pretrained --image-size 32 --epochs 2 "
+    "--train-per-class 10 --strips 1 --apart 200",
     "images_needed": "--counts 8 --repeats 1 --epochs 1 --train-flags='--model test_convnext "
     "--no-pretrained --image-size 32 --reference-images 0 --robustness-images 0'",
 }

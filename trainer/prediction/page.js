@@ -4,9 +4,11 @@ const read = (id) => JSON.parse(document.getElementById(id).textContent);
 const cards = read("cards").map((card, order) => ({ ...card, order, verdict: card.verdict ?? "error" }));
 const names = read("verdicts");
 const field = (id) => document.getElementById(id);
-const AT_ONCE = 120;
+// Rows of 2 to 6 tiles are full.
+const AT_ONCE = 60;
 let shown = [];
-let drawn = 0;
+let only = null;
+let rowHeight = 280;
 
 const element = (tag, properties = {}, ...children) => {
   const made = Object.assign(document.createElement(tag), properties);
@@ -18,8 +20,9 @@ const percent = (share) => {
   if (share < 1 && share >= 0.995) return "> 99 %";
   return `${Math.round(100 * share)} %`;
 };
+const ratio = (value) => value.toLocaleString("en", { maximumSignificantDigits: 3 });
 const badge = (card) => element("span", { className: `badge ${card.verdict}`, textContent: names[card.verdict] });
-const headline = (card) => card.error ?? (card.verdict === "unknown" ? `Novelty ${card.novelty.toPrecision(3)} × the limit` : `${card.label} ${percent(card.confidence)}`);
+const headline = (card) => card.error ?? (card.verdict === "unknown" ? `Novelty ${ratio(card.novelty)} × the limit` : `${card.label} ${percent(card.confidence)}`);
 const picture = (card) => {
   if (!card.picture) return element("span", { className: "nothing", textContent: "no picture" });
   const image = element("img", { src: card.picture, alt: "", loading: "lazy", decoding: "async" });
@@ -49,7 +52,7 @@ const bars = (card) => element("ul", { className: "bars" }, ...Object.entries(ca
 const detail = (card) => {
   const facts = card.error ? [] : [
     `Prediction set: ${card.prediction_set.join(", ") || "none"}`,
-    ...(card.novelty === null ? [] : [`Novelty: ${card.novelty.toPrecision(3)} × the limit`]),
+    ...(card.novelty === null ? [] : [`Novelty: ${ratio(card.novelty)} × the limit`]),
     `${card.bit_depth} bits`,
   ];
   const heatmap = card.heatmap ? [element("img", { src: card.heatmap, alt: `Where the image supports ${card.label}` })] : [];
@@ -61,11 +64,45 @@ const detail = (card) => {
   field("detail").showModal();
 };
 
+// The gallery is a list of blocks, of which only those near the window have tiles: 5,000 tiles with
+// their pictures would make every step slow. An empty block keeps the height of its tiles.
+const near = new IntersectionObserver((seen) => {
+  for (const { target, isIntersecting } of seen) {
+    if (isIntersecting) fill(target);
+    else if (!target.contains(document.activeElement)) clear(target);
+  }
+}, { rootMargin: "1500px" });
+const fill = (block) => {
+  if (block.childElementCount) return;
+  block.append(...shown.slice(block.first, block.first + AT_ONCE).map(tile));
+  block.style.minHeight = "";
+  rowHeight = block.offsetHeight / rowsOf(block, columnsNow()) || rowHeight;
+};
+const clear = (block) => {
+  if (!block.childElementCount) return;
+  block.style.minHeight = `${block.offsetHeight}px`;
+  block.replaceChildren();
+};
+const blocks = () => [...field("gallery").children];
+const columnsNow = () => getComputedStyle(blocks()[0]).gridTemplateColumns.split(" ").length;
+const rowsOf = (block, columns) => Math.ceil(Math.min(AT_ONCE, shown.length - block.first) / columns);
+const reserve = () => {
+  if (!shown.length) return;
+  const columns = columnsNow();
+  for (const block of blocks()) {
+    if (!block.childElementCount) block.style.minHeight = `${Math.round(rowsOf(block, columns) * rowHeight)}px`;
+  }
+};
 const draw = () => {
-  field("gallery").append(...shown.slice(drawn, drawn + AT_ONCE).map(tile));
-  drawn = Math.min(drawn + AT_ONCE, shown.length);
-  field("more").hidden = drawn === shown.length;
-  field("more").textContent = `${shown.length - drawn} more below`;
+  near.disconnect();
+  field("gallery").replaceChildren();
+  for (let first = 0; first < shown.length; first += AT_ONCE) {
+    field("gallery").append(Object.assign(element("ul", { className: "gallery" }), { first }));
+  }
+  // The first block shows how tall a row is.
+  if (shown.length) fill(blocks()[0]);
+  reserve();
+  blocks().forEach((block) => near.observe(block));
 };
 
 const ORDERS = {
@@ -75,15 +112,24 @@ const ORDERS = {
 };
 const update = () => {
   const [verdict, label, name] = ["verdict", "label", "name"].map((id) => field(id).value);
-  shown = cards.filter((card) => (!verdict || card.verdict === verdict) && (!label || card.label === label)
+  shown = cards.filter((card) => (!only || only.has(card.order)) && (!verdict || card.verdict === verdict) && (!label || card.label === label)
     && card.path.toLowerCase().includes(name.toLowerCase())).sort(ORDERS[field("order").value]);
-  drawn = 0;
-  field("gallery").replaceChildren();
   field("count").textContent = `${shown.length.toLocaleString("en")} of ${cards.length.toLocaleString("en")} images`;
   for (const total of document.querySelectorAll(".total")) {
     total.setAttribute("aria-pressed", String(total.dataset.verdict === verdict));
   }
   draw();
+};
+
+// Only these images, as a click on a strip or a defect asks for; null for all.
+const showOnly = (name, orders) => {
+  only = orders && new Set(orders);
+  if (only) ["verdict", "label", "name"].forEach((id) => { field(id).value = ""; });
+  field("only").hidden = !only;
+  field("only").textContent = `${name} ✕`;
+  field("only").setAttribute("aria-label", `${name}: show all images again`);
+  update();
+  if (only) document.querySelector(".filters").scrollIntoView();
 };
 
 for (const id of ["verdict", "label", "order"]) field(id).addEventListener("change", update);
@@ -96,7 +142,6 @@ for (const total of document.querySelectorAll(".total")) {
     update();
   });
 }
-new IntersectionObserver((seen) => {
-  if (seen.some((each) => each.isIntersecting)) draw();
-}, { rootMargin: "1500px" }).observe(field("more"));
+window.addEventListener("resize", reserve);
+field("only").addEventListener("click", () => showOnly("", null));
 update();

@@ -14,6 +14,7 @@ from typing import Any
 
 from space.inference.images.decoding import Decoder
 from space.inference.predictor import ImageError
+from trainer.prediction.coil.pictures import shown_pieces, strip_cards
 from trainer.prediction.coil.view import Coil
 from trainer.prediction.image_files import ImageFile
 from trainer.prediction.row import Row
@@ -70,7 +71,11 @@ def write(
     counts = Counter((row.outcome, row.label) for row in rows)
     totals = Counter(row.outcome for row in rows)
     page.parent.mkdir(parents=True, exist_ok=True)
-    with replaced_whole(page) as partial_page, partial_page.open("w", encoding="utf-8") as file:
+    with (
+        replaced_whole(page) as partial_page,
+        partial_page.open("w", encoding="utf-8") as file,
+        Decoder(core_count()) as decoder,
+    ):
         parts = template.generate(
             source=source,
             date=datetime.now(UTC).date().isoformat(),
@@ -78,21 +83,30 @@ def write(
             verdicts=VERDICTS,
             totals=totals,
             counts=counts,
-            cards=_cards(source, rows, files, heatmaps),
+            cards=_cards(decoder, source, rows, files, heatmaps),
+            coil=coil,
+            strips=shown_pieces(coil) if coil else [],
+            strip_cards=strip_cards(
+                coil,
+                lambda path: decoder.read(path, source.bit_depth),
+                {row.path: order for order, row in enumerate(rows)},
+            )
+            if coil
+            else [],
         )
         for part in parts:
             file.write(part)
 
 
 def _cards(
+    decoder: Decoder,
     source: Source,
     rows: Sequence[Row],
     files: Mapping[str, ImageFile],
     heatmaps: Mapping[str, Path],
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows with their pictures, in order."""
-    workers = core_count()
-    with Decoder(workers) as decoder, ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(core_count()) as pool:
 
         def pictures(row: Row) -> dict[str, str | None]:
             if row.error is not None:

@@ -3,7 +3,8 @@
 An image classifier names a class for a whole image; its heatmap shows where. A defect is a
 connected region of a strip that is hot in the images with its class: their heatmaps are laid onto
 the strip and averaged, so that a place that one image alone finds hot, and its neighbors do not,
-counts less. Without heatmaps the whole image is the region.
+counts less. Each image with an accepted defect keeps at least its hottest region. Without heatmaps
+the whole image is the region.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from trainer.prediction.coil.strips import Place, Strip
 # Cells along the longer side of an image; heatmaps are no finer.
 CELLS = 64
 # The measurement behind these: docs/results/coil.md.
-HOT = 0.35
+HOT = 0.25
 # As shares of the longer side of an image: gaps that do not separate, and regions too small.
-SMALLEST_GAP = 0.05
+SMALLEST_GAP = 0.15
 SMALLEST_SIDE = 0.04
+
+EIGHT = np.ones((3, 3), bool)
 
 Explain = Callable[[int, str], Array]
 
@@ -76,23 +79,25 @@ def _regions(places: list[Place], label: str, explain: Explain | None) -> list[D
     boxes = [_cells(place, top, left, step) for place in places]
     size = max(box[0].stop for box in boxes), max(box[1].stop for box in boxes)
     heat, looks = np.zeros(size, np.float32), np.zeros(size, np.float32)
+    maps = []
     for place, box in zip(places, boxes, strict=True):
-        if explain is None:
-            heat[box] += 1
-        else:
-            heat[box] += _fitted(explain(place.image, label), place, heat[box])
+        own = np.ones_like(heat[box])
+        if explain is not None:
+            own = _fitted(explain(place.image, label), place, own)
+        maps.append(own)
+        heat[box] += own
         looks[box] += 1
-    hot = heat / np.maximum(looks, 1) >= HOT
-    # Dilated by half the gap: regions that then touch are one.
     reach = round(SMALLEST_GAP * side / step / 2)
-    near = ndimage.binary_dilation(hot, np.ones((3, 3)), reach) if reach else hot
-    regions, _ = ndimage.label(near, np.ones((3, 3)))
-    regions[~hot] = 0
-    smallest = (SMALLEST_SIDE * side / step) ** 2
+    hot = heat / np.maximum(looks, 1) >= HOT
+    regions = _joined(hot, reach)
+    large = np.bincount(regions.ravel()) >= (SMALLEST_SIDE * side / step) ** 2
+    hot &= large[regions]
+    for own, box in zip(maps, boxes, strict=True):
+        if not hot[box].any():
+            hot[box] |= _hottest(own)
+    regions = _joined(hot, reach)
     defects = []
     for number, box in enumerate(ndimage.find_objects(regions), 1):
-        if (regions[box] == number).sum() < smallest:
-            continue
         y, x = (round(edge.start * step) for edge in box)
         height, width = (round((edge.stop - edge.start) * step) for edge in box)
         images = tuple(
@@ -102,6 +107,21 @@ def _regions(places: list[Place], label: str, explain: Explain | None) -> list[D
         )
         defects.append(Defect(label, top + y, left + x, height, width, images))
     return sorted(defects, key=lambda defect: (defect.x, defect.y))
+
+
+def _joined(hot: Array, reach: int) -> Array:
+    """Number the regions of hot cells from 1; those less than twice `reach` apart are one."""
+    near = ndimage.binary_dilation(hot, EIGHT, reach) if reach else hot
+    regions: Array = ndimage.label(near, EIGHT)[0]
+    regions[~hot] = 0
+    return regions
+
+
+def _hottest(heat: Array) -> Array:
+    """Return the cells around the maximum of a heatmap; all cells if it is the same everywhere."""
+    regions = ndimage.label(heat >= HOT * heat.max(), EIGHT)[0]
+    around: Array = regions == regions.flat[heat.argmax()]
+    return around
 
 
 def _cells(place: Place, top: int, left: int, step: float) -> tuple[slice, slice]:
