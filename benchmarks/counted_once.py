@@ -31,7 +31,7 @@ from trainer.prediction.coil.neighbors import find_neighbors
 from trainer.prediction.coil.strips import lay_out_strips
 from trainer.prediction.coil.view import merge_overlaps
 from trainer.prediction.image_files import ImageFile
-from trainer.prediction.pipeline import predict_batches
+from trainer.prediction.pipeline import Pipeline
 from trainer.run import train
 
 BIT_DEPTH = 16
@@ -130,7 +130,8 @@ def count_perfectly(coil: Drawn) -> Count:
 def count_with(predictor: Predictor, coil: Drawn) -> Count:
     """Count with the answers and heatmaps of a network, as predict.py does."""
     files = [ImageFile(str(file), file.name, file.name) for file in coil.files]
-    rows = [row for batch in predict_batches(predictor, files, 16) for row in batch]
+    with Pipeline(predictor) as pipeline:
+        rows = [row for batch in pipeline.batches(files, 16) for row in batch]
     crops = [
         Crop(
             path=file.path,

@@ -123,7 +123,7 @@ def _check(config: PredictConfig, paths: list[str]) -> Format:
         problems.append("--resume continues a table: name it with --output.")
     if config.link and config.copy_to is None:
         problems.append("--link needs --copy-to.")
-    problems += strip_problems(config.strips, merged=config.merge_overlaps)
+    problems += strip_problems(config.strips, (output, config.report), merged=config.merge_overlaps)
     if kind is None:
         suffixes = ", ".join(f".{name}" for name in FORMATS)
         problems.append(f"--output {shown(output or Path())} has none of the suffixes {suffixes}.")

@@ -100,6 +100,9 @@ def test_wrong_options_are_explained(command: Run, sure: str, images: Path) -> N
     assert code == 2 and "--strips needs --merge-overlaps." in err
     code, _, err = command(*call, "strips.xlsx", "--merge-overlaps")
     assert code == 2 and "has none of the suffixes .csv, .json" in err
+    merged = (*call, "strips.csv", "--merge-overlaps", "--output", "strips.defects.csv")
+    code, _, err = command(*merged)
+    assert code == 2 and "--strips writes strips.defects.csv, as another option does." in err
 
 
 def test_without_overlaps_every_image_is_a_strip(

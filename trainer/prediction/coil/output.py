@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,14 +24,26 @@ class CoilOutput:
     cache_dir: Path | None
 
 
-def strip_problems(strips: Path | None, *, merged: bool) -> Iterator[str]:
-    """Yield why the table of strips can't be written."""
+def strip_problems(
+    strips: Path | None, others: Iterable[Path | None], *, merged: bool
+) -> Iterator[str]:
+    """Yield why the table of strips can't be written.
+
+    Args:
+        strips: file of the strips.
+        others: files that the command writes besides.
+        merged: whether overlaps are merged.
+    """
     if strips is None:
         return
     if not merged:
         yield "--strips needs --merge-overlaps."
     if strips.suffix.lower() not in SUFFIXES:
         yield f"--strips {shown(strips)} has none of the suffixes {', '.join(SUFFIXES)}."
+    taken = {other.absolute() for other in others if other}
+    for file in table_paths(strips):
+        if file.absolute() in taken:
+            yield f"--strips writes {shown(file)}, as another option does. Name another file."
 
 
 def table_paths(strips: Path) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.data.overlap_search.orientations import INVERSE, TURNS, Array, turned
@@ -50,6 +50,7 @@ def test_a_defect_in_three_images_counts_once(turn: int) -> None:
     assert (defect.label, defect.images) == ("spot", (1, 2))
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 8), min_size=IMAGES, max_size=IMAGES), st.integers(0, 50))
 def test_defects_apart_count_each(shifts: list[int], top: int) -> None:
     lefts = [4 + 36 * n + shift for n, shift in enumerate(shifts)]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.drawn_strips import Shot
@@ -15,7 +15,7 @@ from trainer.data.overlap_search.orientations import COMPOSED, INVERSE, Array, t
 from trainer.prediction.coil.strips import INCONSISTENT_PX, lay_out_strips
 
 SIDE_PX = 40
-SURFACE = np.arange(SIDE_PX * 20 * 130).reshape(SIDE_PX * 2, -1)
+SURFACE = np.arange(SIDE_PX * 1000).reshape(SIDE_PX + 10, -1)
 
 
 def link_of(a: int, b: int, shots: list[Shot]) -> Overlap:
@@ -48,6 +48,7 @@ def row_of_shots(turns: list[int]) -> list[Shot]:
     return [Shot(3 * (n % 3), 13 * n, SIDE_PX, SIDE_PX + 6, turn) for n, turn in enumerate(turns)]
 
 
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(0, 7), min_size=2, max_size=9))
 def test_images_lie_where_they_were_taken(turns: list[int]) -> None:
     shots = row_of_shots(turns)
@@ -63,6 +64,7 @@ def test_images_lie_where_they_were_taken(turns: list[int]) -> None:
     assert strip.places[0].turn == 0, "the first image stays upright"
 
 
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(st.integers(0, 7), min_size=6, max_size=9),
     st.integers(0, 20),
