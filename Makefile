@@ -29,12 +29,16 @@ demo: setup ## draw images, train on them, serve the result on http://127.0.0.1:
 	NEXT_PHASE=serve $(BIN)/python trainer/push.py --run-dir runs/demo --data-dir drawn_samples $(DEMO_RECIPE)
 	MODEL_ID=local-dir:runs/demo/published $(BIN)/python space/app.py
 
-.PHONY: browser
-browser:
+.PHONY: test-programs
+test-programs:
 	@command -v chromium chromium-browser google-chrome >/dev/null || { \
 	  echo "Chromium is needed to test the web page; installing it with apt-get." >&2; \
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; \
 	} || { echo "Install Chromium by hand, then run make test again." >&2; exit 1; }
+	@PATH="$$PATH:/usr/sbin" command -v mosquitto >/dev/null || { \
+	  echo "The broker mosquitto is needed to test --mqtt; installing it with apt-get." >&2; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends mosquitto; \
+	} || { echo "Install mosquitto by hand, then run make test again." >&2; exit 1; }
 
 .PHONY: format
 format: setup ## bring the code into shape, as far as ruff can by itself
@@ -73,7 +77,7 @@ docs: setup ## the site of docs/, into site/; fails at a dead link
 # A file of tests to a core, the longest first; were each to use all cores, they would mostly wait
 # for each other. Hypothesis draws the same examples each time; plain pytest draws new ones.
 .PHONY: test
-test: setup browser lint ## every check, the browser's included
+test: setup test-programs lint ## every check, the browser's included
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'not nightly' -n logical --maxprocesses 4 --dist loadfile \
 	  --no-loadscope-reorder --hypothesis-profile=ci
 

@@ -22,7 +22,7 @@ from trainer.prediction.options import (
     read_condition,
     read_outcomes,
 )
-from trainer.prediction.watching.options import watch_problems
+from trainer.prediction.watching.options import channel_problems, watch_problems
 
 logger = logging.getLogger("trainer.predict")
 
@@ -64,6 +64,10 @@ class PredictConfig:
     """Cache of overlap searches; default: the user's cache folder."""
     watch: bool = False
     """Also predict images that appear in the folders later, until Ctrl-C or SIGTERM."""
+    webhook: Text = None
+    """With --watch: post each row to this address, https://HOST/PATH."""
+    mqtt: Text = None
+    """With --watch: publish each row, mqtt://[USER@]HOST/TOPIC; reads variable MQTT_PASSWORD."""
     fail_on: Text = None
     """End with exit code 1 if a written row has such a verdict, as in unknown,error."""
     batch_size: int = 16
@@ -98,7 +102,8 @@ def main(arguments: list[str]) -> int:
     if config.watch:
         from trainer.prediction.watching import watcher
 
-        watcher.watch(model, paths, delivery, [], batch_size=config.batch_size)
+        channels = watcher.channels_of(config.webhook, config.mqtt)
+        watcher.watch(model, paths, delivery, channels, batch_size=config.batch_size)
         return 0
     outcome = runner.run(model, files, delivery, batch_size=config.batch_size, resume=config.resume)
     return EXIT_FOUND if any(outcome.verdicts[name] for name in fail_on) else 0
@@ -135,6 +140,7 @@ def _check(config: PredictConfig, paths: list[str]) -> Format:
         ]
     problems += _place_problems(config)
     problems += cache_problems(config.cache_dir)
+    problems += channel_problems(config.webhook, config.mqtt, config.watch, output)
     if config.watch:
         problems += watch_problems(
             paths,

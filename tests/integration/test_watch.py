@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,73 +14,7 @@ import pytest
 from space.inference.predictor import Predictor, read_image
 from tests.conftest import Run
 from tests.support.published_folder import noise
-from tests.support.warm_process import WarmProcess
-
-SCRIPT = Path(__file__).parents[2] / "trainer" / "predict.py"
-PATIENCE_S = 60
-
-
-def eventually(reached: Callable[[], bool], what: str) -> None:
-    """Wait until something holds; it is never asserted how soon."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not reached():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
-
-
-def rows(table: Path) -> list[dict[str, str]]:
-    if not table.exists():
-        return []
-    with table.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def names(table: Path) -> list[str]:
-    return [Path(row["path"]).name for row in rows(table)]
-
-
-class Line:
-    """A watched folder, and the table of its images."""
-
-    def __init__(self, folder: Path, package: Path) -> None:
-        self.images, self.table, self.log = folder / "in", folder / "out.csv", folder / "log"
-        self.package = package
-        self.images.mkdir()
-
-    @contextmanager
-    def watched(self, *options: str) -> Iterator[WarmProcess]:
-        """Run predict.py --watch; end it cleanly."""
-        process = WarmProcess(
-            [
-                *(str(SCRIPT), str(self.images), "--watch", "--resume", *options),
-                *("--model", f"local-dir:{self.package}", "--output", str(self.table)),
-            ],
-            environment={"OMP_NUM_THREADS": "1"},
-            log=self.log,
-        )
-        try:
-            yield process
-        except BaseException:
-            process.kill()
-            raise
-        finally:
-            process.terminate()
-            code = process.wait(PATIENCE_S)
-        assert code == 0, self.log.read_text()
-        assert "Stopped. " in self.log.read_text()
-        assert "Traceback" not in self.log.read_text()
-
-    def expect(self, expected: set[str] | list[str]) -> None:
-        """Wait for the rows of exactly these images; a set for any order."""
-
-        def reached() -> bool:
-            return len(names(self.table)) >= len(expected)
-
-        eventually(reached, f"{expected} in {names(self.table)}")
-        found = names(self.table)
-        assert (sorted(found) if isinstance(expected, set) else found) == (
-            sorted(expected) if isinstance(expected, set) else expected
-        )
+from tests.support.watched_line import Line, rows
 
 
 @pytest.fixture
@@ -165,9 +97,9 @@ def test_a_folder_that_disappears_is_reported_and_found_again(line: Line) -> Non
         noise(0).save(line.images / "0.png")
         line.expect(["0.png"])
         line.images.rename(line.images.with_name("away"))
-        eventually(lambda: "is left out" in line.log.read_text(), "a report")
+        line.said("is left out")
         line.images.mkdir()
-        eventually(lambda: "can be read again" in line.log.read_text(), "a report")
+        line.said("can be read again")
         # Its events are lost; it is searched.
         noise(1).save(line.images / "1.png")
         line.expect(["0.png", "1.png"])

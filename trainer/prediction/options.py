@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from trainer.errors import ConfigError
-from trainer.prediction.row import Row
+from trainer.prediction.row import OUTCOMES, Row
 from trainer.text.names import did_you_mean, listed, printable
 
 Format = Literal["csv", "jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 # Parquet can't grow; the rows are in a file beside it until all are there.
 GROWING_SUFFIX = ".rows.jsonl"
-
-OUTCOMES = ("class", "unsure", "unknown", "error")
 
 
 @dataclass(frozen=True)
@@ -84,8 +82,9 @@ def read_outcomes(flag: str, text: str | None) -> tuple[str, ...]:
     words = tuple(text.split(",")) if text is not None else ()
     unknown = [word for word in words if word not in OUTCOMES]
     if unknown:
+        *first, last = OUTCOMES
         raise ConfigError(
-            f"{flag} takes {', '.join(OUTCOMES[:-1])} and {OUTCOMES[-1]}, not "
+            f"{flag} takes {', '.join(first)} and {last}, not "
             f"{listed(unknown)}.{did_you_mean(unknown[0], OUTCOMES)}"
         )
     return words

@@ -17,7 +17,7 @@ from space.inference.predictor import ImageError
 from trainer.prediction.coil.pictures import shown_pieces, strip_cards
 from trainer.prediction.coil.view import Coil
 from trainer.prediction.image_files import ImageFile
-from trainer.prediction.row import Row
+from trainer.prediction.row import OUTCOMES, Row
 from trainer.runtime.files import replaced_whole
 from trainer.runtime.system import core_count
 from trainer.text.web_page import environment
@@ -26,12 +26,6 @@ THUMBNAIL_PX = 160
 JPEG_QUALITY = 75
 # Pictures that are made ahead of the file.
 AHEAD = 64
-VERDICTS = {
-    "class": "Accepted",
-    "unsure": "Unsure",
-    "unknown": "Unknown surface",
-    "error": "Unreadable",
-}
 
 
 @dataclass(frozen=True)
@@ -80,7 +74,7 @@ def write(
             source=source,
             date=datetime.now(UTC).date().isoformat(),
             images=len(rows),
-            verdicts=VERDICTS,
+            verdicts={key: name.title for key, name in OUTCOMES.items()},
             totals=totals,
             counts=counts,
             cards=_cards(decoder, source, rows, files, heatmaps),

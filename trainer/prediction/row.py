@@ -10,6 +10,33 @@ if TYPE_CHECKING:
     # Imports torch, which takes seconds.
     from space.inference.core.decision import Prediction
 
+
+@dataclass(frozen=True)
+class OutcomeName:
+    """How an outcome is called.
+
+    Attributes:
+        words: in a sentence.
+        folder: of sorted copies.
+    """
+
+    words: str
+    folder: str
+
+    @property
+    def title(self) -> str:
+        """The words at the beginning of a line."""
+        return self.words.capitalize()
+
+
+# A verdict, or this.
+ERROR = "error"
+OUTCOMES = {
+    "class": OutcomeName("accepted", "accepted"),
+    "unsure": OutcomeName("unsure", "unsure"),
+    "unknown": OutcomeName("unknown surface", "unknown"),
+    ERROR: OutcomeName("unreadable", "unreadable"),
+}
 DECIMALS = 6
 SEPARATOR = "; "
 
@@ -61,7 +88,7 @@ class Row:
     @property
     def outcome(self) -> str:
         """The verdict, or "error"."""
-        return self.verdict or "error"
+        return self.verdict or ERROR
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as JSON has them."""

@@ -30,7 +30,7 @@ from trainer.prediction.heatmaps import Heatmaps
 from trainer.prediction.image_files import ImageFile
 from trainer.prediction.options import Format, Selection
 from trainer.prediction.pipeline import Pipeline
-from trainer.prediction.row import Row
+from trainer.prediction.row import OUTCOMES, Row
 from trainer.prediction.row_file import RowFile
 from trainer.prediction.sorted_copies import SortedCopies
 from trainer.runtime.files import disk_errors_explained
@@ -39,12 +39,6 @@ logger = logging.getLogger(__name__)
 
 # In a log file, lines stand for the bar.
 SECONDS_BETWEEN_LINES = 60.0
-OUTCOMES = {
-    "class": "accepted",
-    "unsure": "unsure",
-    "unknown": "unknown surface",
-    "error": "unreadable",
-}
 
 
 @dataclass(frozen=True)
@@ -107,7 +101,7 @@ class Outcome:
 
     def summary(self) -> str:
         """Return the counts in two lines."""
-        words = [f"{self.verdicts[key]:,} {name}" for key, name in OUTCOMES.items()]
+        words = [f"{self.verdicts[key]:,} {name.words}" for key, name in OUTCOMES.items()]
         classes = [f"{label} {count:,}" for label, count in sorted(self.labels.items())]
         lines = [f"{counted(self.verdicts.total(), 'image')}: {', '.join(words)}."]
         return "\n".join(lines + ([f"Accepted: {', '.join(classes)}."] if classes else []))

@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainer.prediction.image_files import ImageFile
-from trainer.prediction.row import Row
+from trainer.prediction.row import OUTCOMES, Row
 from trainer.runtime.files import added_once, replaced_whole
 from trainer.text.file_names import FileNames, safe_name
-
-FOLDERS = {"class": "accepted", "unsure": "unsure", "unknown": "unknown", "error": "unreadable"}
 
 
 class SortedCopies:
@@ -39,7 +37,7 @@ class SortedCopies:
 
         The order decides the names, so a resumed command finds the same ones.
         """
-        place = [FOLDERS[row.outcome], file.place]
+        place = [OUTCOMES[row.outcome].folder, file.place]
         if row.label is not None and row.outcome in ("class", "unsure"):
             place.insert(1, self._folders[row.label])
         names = FileNames() if self.growing else self._names

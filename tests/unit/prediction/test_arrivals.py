@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from trainer.prediction.journal.journal import Stamp
 from trainer.prediction.watching.arrivals import (
     OPEN_LIMIT_S,
     SETTLE_S,
     UNREADABLE_S,
     Arrivals,
-    Stamp,
 )
 
 

@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 
 from tests.unit.prediction.test_rows import BAD, GOOD, LABELS
 from trainer.errors import UserError
+from trainer.prediction.journal.journal import Journal, Stamp, journal_path
+from trainer.prediction.journal.table import WatchedTable
 from trainer.prediction.row import Row
 from trainer.prediction.row_file import RowFile
-from trainer.prediction.watching.arrivals import Stamp
-from trainer.prediction.watching.journal import Journal, journal_path
-from trainer.prediction.watching.table import WatchedTable
 
 STAMP = Stamp(7, 123_456_789_012_345_678)
 

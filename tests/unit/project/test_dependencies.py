@@ -78,11 +78,13 @@ DECLARED = names(PROJECT["dependencies"])
 @pytest.mark.parametrize(
     ("folders", "declared"),
     [
-        (PRODUCT, DECLARED | TRACKERS | names(EXTRAS["export"])),
+        (PRODUCT, DECLARED | TRACKERS | names([*EXTRAS["export"], *EXTRAS["mqtt"]])),
         (("benchmarks",), DECLARED),
         (
             ("tests", "docs"),
-            DECLARED | names([*EXTRAS["dev"], *EXTRAS["docs"], *EXTRAS["export"]]) | TRACKERS,
+            DECLARED
+            | names(line for extra in ("dev", "docs", "export", "mqtt") for line in EXTRAS[extra])
+            | TRACKERS,
         ),
         (("space",), names(requirements_of_the_space())),
     ],

@@ -38,6 +38,8 @@ ROOMS = {
         "trainer.inputs",
         "trainer.prediction.coil",
         "trainer.prediction",
+        "trainer.prediction.journal",
+        "trainer.prediction.channels",
         "trainer.prediction.watching",
         "trainer.inspection",
         "trainer.model",

@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from trainer.data.folders.entries import File, Folder, is_ignored, trouble_of
 from trainer.prediction.image_files import ImageFile
+from trainer.prediction.journal.journal import Stamp
 from trainer.text.names import as_text
 
 Event = Literal["found", "written", "closed"]
@@ -28,13 +29,6 @@ OPEN_LIMIT_S = 60.0
 UNREADABLE_S = 2.0
 # Searches take at most a twentieth of the time of one core.
 SHORTEST_INTERVAL_S, REST = 0.1, 20
-
-
-class Stamp(NamedTuple):
-    """What changes when a file does: its size in bytes, and the time of its last change."""
-
-    size: int
-    changed_ns: int
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from trainer.config.paths import folder_problems, shown
+from trainer.errors import ConfigError
+from trainer.prediction.channels.addresses import BrokerAddress, WebhookAddress
+from trainer.prediction.journal.journal import journal_path
 from trainer.prediction.options import Format
-from trainer.prediction.watching.journal import journal_path
+
+
+def channel_problems(
+    webhook: str | None, mqtt: str | None, watch: bool, output: Path | None
+) -> Iterator[str]:
+    """Yield what is wrong with --webhook and --mqtt."""
+    for flag, value, read in (
+        ("--webhook", webhook, WebhookAddress.read),
+        ("--mqtt", mqtt, BrokerAddress.read),
+    ):
+        if value is None:
+            continue
+        try:
+            read(value)
+        except ConfigError as error:
+            yield str(error)
+        if not watch:
+            yield f"{flag} needs --watch."
+        elif output is None:
+            yield f"{flag} needs --output: rows that wait for it are in a journal beside the table."
+    if mqtt is not None and importlib.util.find_spec("paho") is None:
+        yield "--mqtt needs the package paho-mqtt: pip install '.[mqtt]'."
 
 
 def watch_problems(

@@ -5,16 +5,20 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from model_card.formatting import counted
 from space.inference.images.decoding import Decoder
 from space.inference.predictor import ModelError, Predictor
 from trainer.errors import UserError
+from trainer.prediction.channels.addresses import BrokerAddress, WebhookAddress
+from trainer.prediction.channels.channel import Channel
+from trainer.prediction.channels.webhook import Webhook
 from trainer.prediction.heatmaps import Heatmaps
+from trainer.prediction.journal.journal import Journal
+from trainer.prediction.journal.table import WatchedTable
 from trainer.prediction.pipeline import Pipeline
 from trainer.prediction.row import Row
 from trainer.prediction.row_file import RowFile
@@ -22,8 +26,6 @@ from trainer.prediction.runner import Delivery, Outcome, load_predictor
 from trainer.prediction.sorted_copies import SortedCopies
 from trainer.prediction.watching.arrivals import Arrival, Arrivals
 from trainer.prediction.watching.events import FolderEvents
-from trainer.prediction.watching.journal import Journal
-from trainer.prediction.watching.table import WatchedTable
 from trainer.runtime.files import disk_errors_explained
 from trainer.runtime.interruption import stop_signals_noted
 
@@ -36,16 +38,21 @@ LAST_ROWS_S = 5.0
 AT_ONCE = 4
 
 
-class Channel(Protocol):
-    """Delivers the rows of a journal in a thread of its own."""
+def channels_of(webhook: str | None, mqtt: str | None) -> list[Channel]:
+    """Return the receivers that options name.
 
-    name: str
+    Raises:
+        ConfigError: an address is none.
+    """
+    channels: list[Channel] = []
+    if webhook:
+        channels.append(Webhook(WebhookAddress.read(webhook)))
+    if mqtt:
+        # Its library is an extra.
+        from trainer.prediction.channels.broker import Broker  # noqa: PLC0415
 
-    def start(self, journal: Journal, failed: Callable[[BaseException], None]) -> None:
-        """Begin to deliver; report an error that ends it."""
-
-    def stop(self) -> None:
-        """End the deliveries; what is not delivered stays in the journal."""
+        channels.append(Broker(BrokerAddress.read(mqtt)))
+    return channels
 
 
 @dataclass
@@ -130,6 +137,10 @@ def _watch(
         errors.append(error)
         events.wake()
 
+    for name, count in journal.other_channels():
+        logger.warning(
+            "%s for the former %s: add --%s again to deliver them.", _waiting(count), name, name
+        )
     for channel in channels:
         channel.start(journal, failed)
         stack.callback(channel.stop)
@@ -204,7 +215,8 @@ def _finish(
     """Give the channels time for their last rows, and report what was done."""
     waiting = threading.Event()
     for _ in range(int(LAST_ROWS_S / 0.1)):
-        if not any(journal.waiting(channel.name) for channel in channels):
+        busy = [each for each in channels if journal.waiting(each.name)]
+        if all(each.outage.lasts for each in busy):
             break
         waiting.wait(0.1)
     logger.info("Stopped. %s", outcome.summary())
@@ -214,6 +226,10 @@ def _finish(
         if count := journal.waiting(channel.name):
             logger.warning(
                 "%s for the %s in the journal; --resume delivers them.",
-                f"{counted(count, 'row')} {'waits' if count == 1 else 'wait'}",
+                _waiting(count),
                 channel.name,
             )
+
+
+def _waiting(rows: int) -> str:
+    return f"{counted(rows, 'row')} {'waits' if rows == 1 else 'wait'}"

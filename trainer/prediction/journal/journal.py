@@ -16,12 +16,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from trainer.config.paths import shown
 from trainer.errors import UserError
 from trainer.prediction.row import Row
-from trainer.prediction.watching.arrivals import Stamp
 
 SUFFIX = ".journal"
 SCHEMA = """
@@ -40,6 +39,13 @@ ERRORS = {
 }
 # The table is a channel, too: its deliveries are rows that it may not have.
 TABLE = "table"
+
+
+class Stamp(NamedTuple):
+    """What changes when a file does: its size in bytes, and the time of its last change."""
+
+    size: int
+    changed_ns: int
 
 
 @dataclass(frozen=True)
@@ -221,6 +227,13 @@ class Journal:
             self._database.execute(
                 "UPDATE deliveries SET received = 1 WHERE channel = ? AND number = ?",
                 (channel, number),
+            )
+
+    def none_received(self, channel: str) -> None:
+        """Record that the receiver has forgotten which rows it has."""
+        with self._changed():
+            self._database.execute(
+                "UPDATE deliveries SET received = 0 WHERE channel = ? AND received", (channel,)
             )
 
     def delivered(self, channel: str, number: int) -> None:

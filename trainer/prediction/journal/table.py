@@ -8,8 +8,8 @@ from typing import IO, Self
 
 from trainer.config.paths import shown
 from trainer.errors import UserError
+from trainer.prediction.journal.journal import Journal, journal_path
 from trainer.prediction.row_file import RowFile
-from trainer.prediction.watching.journal import Journal, journal_path
 
 
 class WatchedTable:

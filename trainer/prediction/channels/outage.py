@@ -23,16 +23,28 @@ class Outage:
     def __init__(self, receiver: str) -> None:
         self.receiver = receiver
         self._began: float | None = None
-        self._reasons: set[str] = set()
+        self._reported: set[str] = set()
         self._failures = 0
 
-    def failed(self, reason: str) -> float:
-        """Report a reason the first time; return the seconds to wait before the next attempt."""
+    @property
+    def lasts(self) -> bool:
+        """Whether the receiver is away."""
+        return self._began is not None
+
+    def failed(self, reason: str, *, refused: bool = False) -> float:
+        """Report a failure; return the seconds to wait before the next attempt.
+
+        Args:
+            reason: for it.
+            refused: whether the receiver answered. Each such reason is reported once in an outage;
+                of the others only the first, as they are symptoms of one problem.
+        """
         if self._began is None:
             self._began = time.monotonic()
-        if reason not in self._reasons:
-            self._reasons.add(reason)
-            logger.warning("%s: %s. Rows wait in the journal; trying again.", self.receiver, reason)
+        kind = reason if refused else ""
+        if kind not in self._reported:
+            self._reported.add(kind)
+            logger.warning("%s: %s. Rows wait in the journal.", self.receiver, reason)
         wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self._failures, 10))
         self._failures += 1
         # Many senders should not return at the same moment.
@@ -42,6 +54,6 @@ class Outage:
         """Report that the receiver is back, if it was away."""
         if self._began is not None:
             away = duration(time.monotonic() - self._began)
-            logger.warning("%s answers again, after %s.", self.receiver, away)
+            logger.warning("%s takes rows again, after %s.", self.receiver, away)
         self._began, self._failures = None, 0
-        self._reasons.clear()
+        self._reported.clear()

@@ -1,0 +1,1 @@
+"""Receivers of rows besides the table: a webhook, an MQTT broker."""
