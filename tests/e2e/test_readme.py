@@ -7,11 +7,9 @@ choose a page with `-k`, not a command. What several pages show runs once, where
 from __future__ import annotations
 
 import importlib
-import os
 import shlex
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +31,7 @@ from tests.support.readme_commands import (
     steps,
 )
 from tests.support.running_space import running_space
+from tests.support.warm_process import WarmProcess
 
 HERE = distinct(
     [step for step in steps() if not step.needs_photographs and not step.is_of_several_hosts]
@@ -64,7 +63,7 @@ def test_command_runs(step: Step, checkout: Path) -> None:
     """What starts nothing new is checked in place; all else runs as a user would type it."""
     text = step.text.replace("USER/NAME", "ada/steel").replace("USER", "ada")
     if step.language == "python":
-        check_program(text, checkout)
+        check_program(text, checkout, warm=step.page != "README.md")
         return
     words = shlex.split(text)
     if words[0] == "make":
@@ -73,7 +72,8 @@ def test_command_runs(step: Step, checkout: Path) -> None:
         assert words[1:] == [".venv/bin/activate"]
     elif words[0].startswith("MODEL_ID="):
         assert words[1:] == ["python", "space/app.py"]
-        with served(words[0].removeprefix("MODEL_ID="), checkout) as url:
+        model_id = words[0].removeprefix("MODEL_ID=")
+        with served(model_id, checkout, warm=model_id != MODEL) as url:
             assert url.startswith("http://127.0.0.1:")
     else:
         # README's own commands start as a reader starts them.
@@ -131,13 +131,8 @@ def test_commands_for_several_hosts(tmp_path: Path) -> None:
         launcher += ["--master_addr", "127.0.0.1", "--master_port", port]
         training = words[words.index("trainer/train.py") :]
         started.append(
-            subprocess.Popen(
-                [sys.executable, *launcher, *training, *SMALL],
-                cwd=tmp_path,
-                env=os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
+            WarmProcess(
+                [*launcher, *training, *SMALL], tmp_path, environment={"ACCELERATE_USE_CPU": "true"}
             )
         )
     output = [process.communicate(timeout=500) for process in started]
@@ -154,21 +149,22 @@ def check_make_target(target: str) -> None:
     assert done.returncode == 0, done.stderr.decode()
 
 
-def check_program(code: str, checkout: Path) -> None:
+def check_program(code: str, checkout: Path, *, warm: bool) -> None:
     """Run a program in Python; one that calls the API gets a page to call."""
     if "gradio_client" not in code:
-        run(["python", "-c", code], checkout)
+        run(["python", "-c", code], checkout, warm=warm)
         return
-    with served(MODEL, checkout) as url:
+    with served(MODEL, checkout, warm=True) as url:
         assert "http://127.0.0.1:7860" in code
         run(["python", "-c", code.replace("http://127.0.0.1:7860", url)], checkout)
 
 
 @contextmanager
-def served(model_id: str, checkout: Path) -> Iterator[str]:
+def served(model_id: str, checkout: Path, *, warm: bool) -> Iterator[str]:
     """Serve a model until the block ends, on a free port, since 7860 may be taken."""
     kind, _, place = model_id.partition(":")
     absolute = f"{kind}:{checkout / place}" if kind == "local-dir" else model_id
     folder = Path(tempfile.mkdtemp(dir=checkout))
-    with running_space(REPOSITORY / "space" / "app.py", absolute, folder) as url:
+    app = REPOSITORY / "space" / "app.py"
+    with running_space(app, absolute, folder, warm=warm) as url:
         yield url

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,31 +39,20 @@ def _words(script: str, data_dir: Path, run_dir: Path, *flags: str) -> list[str]
     return [str(ROOT / script), *folders, *settings.split(), *flags]
 
 
-def _on_two(
-    script: str,
-    data_dir: Path,
-    run_dir: Path,
-    *flags: str,
-    environment: dict[str, str] | None = None,
-) -> subprocess.CompletedProcess[str]:
-    """Run a script in two processes, which torchrun starts."""
-    return subprocess.run(
-        [sys.executable, *LAUNCHER, *_words(script, data_dir, run_dir, *flags)],
-        env={
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "ACCELERATE_USE_CPU": "true",
-            "PYTHONPATH": str(ROOT),
-            **(environment or {}),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
+def _by_launcher(
+    script: str, data_dir: Path, run_dir: Path, *flags: str, environment: dict[str, str]
+) -> tuple[int | None, str]:
+    """Run a script in two processes, which torchrun starts; return its exit code and messages."""
+    launcher = WarmProcess(
+        [*LAUNCHER, *_words(script, data_dir, run_dir, *flags)],
+        environment={"ACCELERATE_USE_CPU": "true", "PYTHONPATH": str(ROOT), **environment},
     )
+    _, errors = launcher.communicate()
+    return launcher.returncode, errors
 
 
-def _warm_on_two(script: str, data_dir: Path, run_dir: Path, *flags: str) -> tuple[str, str]:
-    """Run a script likewise, without a launcher; return what both processes print."""
+def _on_two(script: str, data_dir: Path, run_dir: Path, *flags: str) -> tuple[str, str]:
+    """Run a script in two processes without a launcher; return what both print."""
     both = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "ACCELERATE_USE_CPU": "1"}
     both |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
     processes = [
@@ -83,7 +69,7 @@ def _warm_on_two(script: str, data_dir: Path, run_dir: Path, *flags: str) -> tup
 
 
 def _train_on_two(data_dir: Path, run_dir: Path, *flags: str) -> Path:
-    output, errors = _warm_on_two("trainer/train.py", data_dir, run_dir, *flags)
+    output, errors = _on_two("trainer/train.py", data_dir, run_dir, *flags)
     assert errors.count("epoch 1/2 ") == 1
     assert output == f"{run_dir / 'published'}\n", "one process prints for all"
     return run_dir / "published"
@@ -132,7 +118,7 @@ def test_two_processes_that_are_stopped_twice_train_what_undisturbed_ones_train(
         ("one", "SIGTERM", 1, (0, 2)),
         ("all", "SIGHUP", 2, (1, 2)),
     ):
-        stopped = _on_two(
+        exit_code, errors = _by_launcher(
             "tests/support/signaled_train.py",
             data_dir,
             run_dir,
@@ -140,19 +126,19 @@ def test_two_processes_that_are_stopped_twice_train_what_undisturbed_ones_train(
             *(["--resume"] if whom == "all" else []),
             environment={"STOP_WHOM": whom, "STOP_SIGNAL": signal_name, "STOP_STEP": str(step)},
         )
-        assert stopped.returncode == 1, "torchrun's own exit code"
+        assert exit_code == 1, "torchrun's own exit code"
         # Nothing prints a traceback but torchrun.
-        assert stopped.stderr.count("Traceback") == 1, stopped.stderr
-        assert stopped.stderr.count("Stopping all processes after this step.") == 1
+        assert errors.count("Traceback") == 1, errors
+        assert errors.count("Stopping all processes after this step.") == 1
         advice = (
             f"accelerate launch --num_processes 2 trainer/train.py --run-dir {run_dir} --resume"
         )
-        assert stopped.stderr.count(f"  {advice}\n") == 1
+        assert errors.count(f"  {advice}\n") == 1
         if whom == "one":
             # The first to end does so as one process that is stopped: 128 + SIGTERM. To the other,
             # torchrun then sends SIGTERM.
-            root_cause = stopped.stderr.rpartition("Root Cause")[2]
-            assert re.search(r"exitcode  : 143 ", root_cause), stopped.stderr
+            root_cause = errors.rpartition("Root Cause")[2]
+            assert re.search(r"exitcode  : 143 ", root_cause), errors
         tensors, facts = checkpoint.load(run_dir / LAST)
         assert (len(facts["epochs"]), facts["begun"]["steps"]) == saved
         assert facts["begun"]["totals"][2] == 6 * saved[1], "images of both processes"
@@ -161,7 +147,7 @@ def test_two_processes_that_are_stopped_twice_train_what_undisturbed_ones_train(
         assert not torch.equal(*random_states.values())
 
     push = ["--repo-id", "ada/steel", *flags]
-    output, errors = _warm_on_two("trainer/push.py", data_dir, run_dir, *push)
+    output, errors = _on_two("trainer/push.py", data_dir, run_dir, *push)
     assert output == f"{hub.url}/ada/steel\n", errors
     assert sum("/commit/" in request.path for request in hub.requests) == 1
     assert _log(run_dir) == _log(tmp_path / "whole")

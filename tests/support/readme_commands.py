@@ -127,14 +127,21 @@ def run(words: list[str], cwd: Path, *, warm: bool = False) -> None:
     Args:
         words: the command.
         cwd: working directory.
-        warm: whether a script comes from a process that has imported torch, and draws no figures.
+        warm: whether Python comes from a process that has imported torch, and draws no figures.
     """
     small = made_small(words)
     # Made small, two commands can name the same model, and so the same folder.
     if small != words and words[1] != "-m" and "--run-dir" not in words:
         small += ["--run-dir", f"runs/{len(list(cwd.glob('runs/*')))}"]
-    if warm and words[0] == "python" and words[1].endswith(".py"):
-        process = WarmProcess(small[1:], cwd)
+    if warm:
+        match small:
+            case ["python", "-m", *benchmark]:
+                python = ["-m", "tests.support.warm_benchmark", *benchmark]
+            case ["accelerate", *rest]:
+                python = ["-m", "accelerate.commands.accelerate_cli", *rest]
+            case [_, *python]:
+                pass
+        process = WarmProcess(python, cwd)
         output, errors = process.communicate()
         assert process.returncode == 0, f"{small}\n{output}\n{errors}"
         return

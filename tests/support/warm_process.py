@@ -15,6 +15,7 @@ import sys
 from contextlib import nullcontext
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import ModuleType
 from typing import TextIO
 
 # For the server, which imports this module before it forks.
@@ -31,7 +32,10 @@ _SERVER.set_forkserver_preload([__name__])
 class WarmProcess:
     """A running `python SCRIPT ARGUMENTS…`; its methods are those of `subprocess.Popen`.
 
+    `python -m MODULE` and `python -c CODE` run likewise.
+
     Attributes:
+        pid: number of the process.
         stdout: what the command prints; short, since nobody reads it before the end.
         stderr: its messages, to be read while it runs.
     """
@@ -49,7 +53,8 @@ class WarmProcess:
         """Start a script.
 
         Args:
-            words: path of the script, and its arguments.
+            words: what follows `python`: the path of a script, `-m` and a module, or `-c` and code;
+                then its arguments.
             cwd: working directory.
             environment: variables to set beside those of this process.
             log: a file for what it prints and for its messages.
@@ -67,12 +72,16 @@ class WarmProcess:
         self.stdout, self.stderr = (_as_text(pipe) for pipe in (output, errors))
 
     @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
     def returncode(self) -> int | None:
         return self._process.exitcode
 
     def send_signal(self, number: signal.Signals) -> None:
-        assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        os.kill(self.pid, number)
 
     def kill(self) -> None:
         self._process.kill()
@@ -126,7 +135,23 @@ def _run(
     os.environ.clear()
     os.environ.update(environment)
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-    sys.argv = words
-    sys.path.insert(0, str(Path(words[0]).parent))
     with nullcontext() if draw_figures else small_pictures():
+        run_python(words)
+
+
+def run_python(words: list[str]) -> None:
+    """Do what `python` does with these words."""
+    if words[0] == "-m":
+        sys.argv = words[1:]
+        sys.path.insert(0, str(Path.cwd()))
+        # Processes that it starts name what they return by the second of these names.
+        sys.modules["__main__"] = sys.modules["__mp_main__"] = ModuleType("__main__")
+        runpy._run_module_as_main(words[1])  # type: ignore[attr-defined]
+    elif words[0] == "-c":
+        sys.argv = ["-c", *words[2:]]
+        sys.path.insert(0, "")
+        exec(words[1], {"__name__": "__main__"})  # noqa: S102 -- as `python -c` does
+    else:
+        sys.argv = words
+        sys.path.insert(0, str(Path(words[0]).parent))
         runpy.run_path(words[0], run_name="__main__")
