@@ -4,8 +4,27 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING, Any
+
+# In a Space on the Hub this folder is the root, and its modules are siblings.
+if TYPE_CHECKING or __package__:
+    from space.inference.core.errors import ModelError
+    from space.inference.core.model_id import check_local_folder, split_model_id
+    from space.server.configuration import StartError, configured_model_id, configured_port
+else:
+    from inference.core.errors import ModelError
+    from inference.core.model_id import check_local_folder, split_model_id
+    from server.configuration import StartError, configured_model_id, configured_port
 
 if __name__ == "__main__":
+    # Before the imports that take seconds.
+    try:
+        configured_port()
+        split_model_id(configured_model_id())
+        check_local_folder(configured_model_id())
+    except (ModelError, StartError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
     sys.stderr.write("Loading the page and the model …\n")
     # Set before torch is imported: waiting OpenMP threads spin and take the cores from other
     # programs. A value that the user set is not changed.
@@ -16,22 +35,19 @@ import importlib
 import importlib.util
 import logging
 import signal
-import socket
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.exceptions import ServerFailedToStartError
 from huggingface_hub import constants
 from starlette.middleware import Middleware
 
-# In a Space on the Hub this folder is the root, and its modules are siblings.
 if TYPE_CHECKING or __package__:
     from space.demo import Demo
     from space.inference.images.decoding import Decoder
     from space.inference.images.reader import MAX_FILE_BYTES, MAX_PIXELS
-    from space.inference.predictor import ModelError, Predictor
+    from space.inference.predictor import Predictor
     from space.server.address import Address
     from space.server.connection import TimedConnection
     from space.server.gate import Gate
@@ -43,7 +59,7 @@ else:
     from demo import Demo
     from inference.images.decoding import Decoder
     from inference.images.reader import MAX_FILE_BYTES, MAX_PIXELS
-    from inference.predictor import ModelError, Predictor
+    from inference.predictor import Predictor
     from server.address import Address
     from server.connection import TimedConnection
     from server.gate import Gate
@@ -54,8 +70,6 @@ else:
 
 logger = logging.getLogger("space")
 
-MODEL_ID_FILE = Path(__file__).parent / "model_id.txt"  # the publisher writes it into a Space
-PORT = 7860
 # Jobs that may wait; further visitors read that the page is busy.
 QUEUE_SIZE = 32
 # Jobs of one kind at the same time, so that one slow image does not hold up all visitors.
@@ -198,10 +212,6 @@ def _build_results(demo: Demo) -> None:
     gr.HTML("".join(demo.figures), js_on_load=None, elem_id="figures")
 
 
-class StartError(Exception):
-    """The server can't be started; the message says why, and what to do."""
-
-
 def satisfy_zero_gpu() -> None:
     """Register a function for the GPU: without one, a Space on ZeroGPU hardware does not start.
 
@@ -213,22 +223,6 @@ def satisfy_zero_gpu() -> None:
         importlib.import_module("spaces").GPU(lambda: None)
 
 
-def configured_model_id() -> str:
-    """Return the model to serve, from the environment or from the file in a published Space.
-
-    Raises:
-        StartError: neither names one.
-    """
-    model_id = os.environ.get("MODEL_ID", "").strip()
-    if not model_id and MODEL_ID_FILE.is_file():
-        model_id = MODEL_ID_FILE.read_text(encoding="utf-8").strip()
-    if not model_id:
-        raise StartError(
-            "No model is set. Set MODEL_ID to hf-hub:user/name or local-dir:path/to/folder."
-        )
-    return model_id
-
-
 def hub_page(model_id: str) -> str | None:
     """Return the address of a model's page on the Hub; None for a local folder."""
     kind, _, place = model_id.partition(":")
@@ -236,27 +230,6 @@ def hub_page(model_id: str) -> str | None:
         return None
     repo_id, _, revision = place.partition("@")
     return f"{constants.ENDPOINT}/{repo_id}" + (f"/tree/{revision}" if revision else "")
-
-
-def configured_port() -> int:
-    """Return the port to listen on.
-
-    Raises:
-        StartError: it is in use or is not a valid port.
-    """
-    text = os.environ.get("GRADIO_SERVER_PORT", str(PORT))
-    if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise StartError(f"GRADIO_SERVER_PORT is {text!r}; set it to a number from 1 to 65535.")
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), int(text)))
-        except OSError as error:
-            raise StartError(
-                f"Port {text} can't be used ({error.strerror}): perhaps a demo runs in another "
-                "terminal. Stop that one, or set GRADIO_SERVER_PORT to another port."
-            ) from error
-    return int(text)
 
 
 def launch(app: gr.Blocks, uploads: UploadFolder, port: int) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_card.formatting import counted
+from space.inference.core.errors import ModelError
+from space.inference.core.model_id import check_local_folder
 from trainer.cli.command import run_command
 from trainer.cli.flags import Command, given_flags, read_flags, split_operands
 from trainer.config.option_types import File, Folder, Text
@@ -122,6 +124,8 @@ def _check(config: PredictConfig, paths: list[str]) -> Format:
         problems.append("Name the images to predict: files, folders, patterns, or - for stdin.")
     if config.model is None:
         problems.append("--model is missing: hf-hub:USER/NAME, or local-dir:FOLDER.")
+    else:
+        problems += _model_problems(config.model)
     if config.batch_size < 1:
         problems.append(f"--batch-size must be at least 1, not {config.batch_size}.")
     if output is None and config.resume:
@@ -158,6 +162,14 @@ def _check(config: PredictConfig, paths: list[str]) -> Format:
     if kind is None:
         raise ConfigError("--output has no known format.")
     return kind
+
+
+def _model_problems(model_id: str) -> Iterator[str]:
+    """Yield why a model can't be used, as far as that is known without loading one."""
+    try:
+        check_local_folder(model_id)
+    except ModelError as error:
+        yield f"--model: {error}"
 
 
 def _place_problems(config: PredictConfig) -> Iterator[str]:

@@ -12,9 +12,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from .core.errors import ModelError, listed, shortened
+from .core.model_id import CONFIG_FILE
 from .model_folder import FLOATS, ModelFolder
 
-CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
 Side = Annotated[int, Field(ge=16, le=2048)]

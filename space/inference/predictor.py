@@ -15,12 +15,13 @@ from .core.arrays import Floats
 from .core.classifier import Classifier, Facts, Observation
 from .core.decision import Prediction
 from .core.errors import ModelError, shortened
+from .core.model_id import CONFIG_FILE, split_model_id
 from .core.preprocessing import Preprocessing
 from .decision_file import DETECTOR_FILE, RULES_FILE, load_decision
 from .engines.graph import PixelGraph, normalized
 from .engines.pytorch import PyTorchEngine
 from .images.reader import ImageError, read_image
-from .model_config import CONFIG_FILE, WEIGHTS_FILE, load_network, read_config
+from .model_config import WEIGHTS_FILE, load_network, read_config
 from .model_folder import ModelFolder
 
 __all__ = [
@@ -52,27 +53,20 @@ def find_model_folder(model_id: str) -> Path:
     Raises:
         ModelError: the id has neither form, or the download failed.
     """
-    kind, _, place = model_id.strip().partition(":")
-    if kind == "local-dir" and place:
+    kind, place = split_model_id(model_id)
+    if kind == "local-dir":
         return Path(place).expanduser()
-    if kind == "hf-hub" and place:
-        repo_id, _, revision = place.partition("@")
-        try:
-            path = snapshot_download(
-                repo_id, revision=revision or None, allow_patterns=PUBLISHED_FILES
-            )
-        # The client raises errors of three libraries here; the advice is the same for all.
-        except Exception as error:
-            raise ModelError(
-                f"The model {shortened(repo_id, 200)} could not be downloaded from the Hub: "
-                f"{shortened(error)}\n"
-                "Check the name, the network and, for a private model, HF_TOKEN."
-            ) from error
-        return Path(path)
-    raise ModelError(
-        f"{shortened(model_id, 200)!r} is not a model id; write hf-hub:user/name or "
-        "local-dir:path/to/folder."
-    )
+    repo_id, _, revision = place.partition("@")
+    try:
+        path = snapshot_download(repo_id, revision=revision or None, allow_patterns=PUBLISHED_FILES)
+    # The client raises errors of three libraries here; the advice is the same for all.
+    except Exception as error:
+        raise ModelError(
+            f"The model {shortened(repo_id, 200)} could not be downloaded from the Hub: "
+            f"{shortened(error)}\n"
+            "Check the name, the network and, for a private model, HF_TOKEN."
+        ) from error
+    return Path(path)
 
 
 class Predictor(Classifier):

@@ -12,9 +12,10 @@ import gradio as gr
 import httpx
 import pytest
 
-from space.app import StartError, build_app, launch
+from space.app import build_app, launch
 from space.demo import Demo
 from space.inference.predictor import Predictor
+from space.server.configuration import StartError
 from space.server.uploads import UploadFolder
 from tests.support.running_space import free_port
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -28,6 +29,7 @@ from tests.support.running_space import (
     running_space,
     space_environment,
 )
+from tests.support.warm_process import WarmProcess
 
 
 class Listener:
@@ -90,6 +92,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         for name in (f"{scheme}_proxy", f"{scheme}_proxy".upper())
     }
     variables |= {"HF_HUB_DISABLE_TELEMETRY": "0", "HF_ENDPOINT": "http://hub.invalid"}
+    # Python writes the name of each module that it imports into the log.
+    variables["PYTHONPROFILEIMPORTTIME"] = "1"
     model_id = f"local-dir:{folder / 'model'}"
     with running_space(app, model_id, folder / "work", **variables) as url:
         served = Served(url, folder / "model", folder / "work", outside)
@@ -248,41 +252,73 @@ def test_it_asks_nothing_of_the_outside(served: Served, tmp_path: Path) -> None:
     assert served.outside.requests == []
 
 
+def test_a_copy_imports_nothing_of_the_rest_of_the_project(served: Served) -> None:
+    log = (served.work / "space.log").read_text(encoding="utf-8")
+    imported = set(re.findall(r"^import time:.*\| +(\w+)", log, re.MULTILINE))
+    assert {"gradio", "demo", "inference", "server", "ui"} <= imported
+    assert not {"trainer", "model_card", "space"} & imported
+
+
 # Starting.
 
 
-def _start(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a bare copy of the Space that is expected to end by itself."""
-    return subprocess.run(
-        [sys.executable, copy_space(folder / "copy")],
-        cwd=folder,
-        env=space_environment(**environment),
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        (
+            {"MODEL_ID": ""},
+            "No model is set. Set MODEL_ID to hf-hub:user/name or local-dir:path/to/folder.",
+        ),
+        (
+            {"MODEL_ID": "steel"},
+            "'steel' is not a model id; write hf-hub:user/name or local-dir:path/to/folder.",
+        ),
+        (
+            {"MODEL_ID": "local-dir:missing"},
+            "missing is not a published model: it has no config.json.",
+        ),
+        (
+            {"MODEL_ID": "hf-hub:ada/steel", "GRADIO_SERVER_PORT": "page"},
+            "GRADIO_SERVER_PORT is 'page'; set it to a number from 1 to 65535.",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_named_before_anything_heavy_loads(
+    tmp_path: Path, variables: dict[str, str], says: str
+) -> None:
+    for library in ("gradio", "torch"):
+        (tmp_path / f"{library}.py").write_text("raise SystemExit('loaded')")
+    ended = subprocess.run(
+        [sys.executable, copy_space(tmp_path / "copy")],
+        cwd=tmp_path,
+        env=space_environment(PYTHONPATH=str(tmp_path), **variables),
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
     )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", f"error: {says}\n")
 
 
-def test_without_a_model_it_says_so_and_ends(tmp_path: Path) -> None:
-    ended = _start(tmp_path, MODEL_ID="")
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == (
-        "Loading the page and the model …\n"
-        "error: No model is set. Set MODEL_ID to hf-hub:user/name or local-dir:path/to/folder.\n"
-    )
+def _start(folder: Path, **environment: str) -> tuple[int | None, str]:
+    """Run a bare copy of the Space that ends by itself; return exit code and messages."""
+    app = copy_space(folder / "copy")
+    process = WarmProcess([str(app)], folder, environment=space_environment(**environment))
+    output, errors = process.communicate(timeout=120)
+    assert output == ""
+    return process.returncode, errors
 
 
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     write_published_folder(tmp_path / "model")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        ended = _start(tmp_path, MODEL_ID="local-dir:model", GRADIO_SERVER_PORT=port)
-    assert ended.returncode == 2
-    assert f"error: Port {port} can't be used" in ended.stderr
-    assert "GRADIO_SERVER_PORT" in ended.stderr
-    assert "launch()" not in ended.stderr
-    assert "Traceback" not in ended.stderr
+        code, errors = _start(tmp_path, MODEL_ID="local-dir:model", GRADIO_SERVER_PORT=port)
+    assert code == 2
+    assert f"error: Port {port} can't be used" in errors
+    assert "GRADIO_SERVER_PORT" in errors
+    assert "launch()" not in errors
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
@@ -302,24 +338,6 @@ def test_a_signal_ends_the_server_and_deletes_its_uploads(
     assert list((tmp_path / "uploads").rglob("*.png")) == []
     assert list((tmp_path / "uploads").glob("surface-defect-space-*")) == []
     assert "Traceback" not in (tmp_path / "space.log").read_text(encoding="utf-8")
-
-
-def test_a_copy_imports_nothing_of_the_rest_of_the_project(tmp_path: Path) -> None:
-    app = copy_space(tmp_path / "copy")
-    code = (
-        f"import sys; sys.path.insert(0, {str(app.parent)!r}); import app; "
-        "print(sorted({'trainer', 'model_card', 'space'} & sys.modules.keys()))"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=space_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert (ended.stdout, ended.returncode) == ("[]\n", 0), ended.stderr
 
 
 def test_a_published_space_reads_its_models_name_from_its_file(
@@ -344,7 +362,7 @@ def test_a_published_space_reads_its_models_name_from_its_file(
 
 
 def test_a_model_that_the_hub_does_not_have_is_named(hub: LoopbackHub, tmp_path: Path) -> None:
-    ended = _start(tmp_path, MODEL_ID="hf-hub:ada/none")
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert "\nerror: The model ada/none could not be downloaded" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    code, errors = _start(tmp_path, MODEL_ID="hf-hub:ada/none")
+    assert code == 2
+    assert "\nerror: The model ada/none could not be downloaded" in errors
+    assert "Traceback" not in errors

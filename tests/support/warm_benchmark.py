@@ -53,6 +53,6 @@ if __name__ == "__main__":
         mock.patch("benchmarks.killed_run.start", start),
         mock.patch("multiprocessing.get_context", lambda method: server),
         # Ask the server that this process comes from; Python 3.11 would start another.
-        mock.patch.object(forkserver._forkserver, "ensure_running", lambda: None),  # type: ignore[attr-defined]
+        mock.patch.object(forkserver._forkserver, "ensure_running", lambda: None),
     ):
         run_python(["-m", *sys.argv[1:]])

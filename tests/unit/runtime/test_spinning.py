@@ -45,7 +45,7 @@ def _found(command: str, own: dict[str, str], folder: Path) -> tuple[str, str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("GOMP_", "OMP_"))}
     done = subprocess.run(
         [sys.executable, ROOT / command, *flags],
-        env=clean | own | {"PYTHONPATH": str(folder)},
+        env=clean | own | {"PYTHONPATH": str(folder), "MODEL_ID": "hf-hub:ada/steel"},
         cwd=folder,
         capture_output=True,
         text=True,
