@@ -6,14 +6,16 @@ fails while a page differs from what this writes.
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import io
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
+from unittest import mock
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -121,14 +123,17 @@ def report_page() -> str:
 
 
 def _help_of(command: str) -> str:
-    done = subprocess.run(
-        [sys.executable, REPOSITORY / "trainer" / f"{command}.py", "--help"],
-        env=os.environ | {"COLUMNS": HELP_COLUMNS, "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout
+    module = importlib.import_module(f"trainer.{command}")
+    # The borders depend on the encoding.
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    with (
+        mock.patch.dict(os.environ, {"COLUMNS": HELP_COLUMNS, "NO_COLOR": "1"}),
+        redirect_stdout(printed),
+        suppress(SystemExit),
+    ):
+        module.main(["--help"])
+    printed.seek(0)
+    return printed.read()
 
 
 def _objects(schema: type[BaseModel], seen: set[str] | None = None) -> Iterator[type[BaseModel]]:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +20,7 @@ from space.inference.predictor import Predictor, read_image
 from tests.loopback_hub import LoopbackHub
 from tests.loopback_hub.base_models import put_base_model
 from tests.support.running_space import running_space
+from tests.support.warm_process import WarmProcess
 from trainer.synthetic.samples import CLASSES, write_samples
 
 REPOSITORY = Path(__file__).parents[2]
@@ -37,23 +35,19 @@ class Pushed:
     hub: LoopbackHub
     run_dir: Path
     folder: Path
-    output: subprocess.CompletedProcess[str]
+    output: str
+    errors: str
     base_weights: dict[str, torch.Tensor]
     token: str
 
 
-def run_script(
-    name: str, *arguments: str, cwd: Path, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Run a command of trainer/ as a user would."""
-    return subprocess.run(
-        [sys.executable, REPOSITORY / "trainer" / name, *arguments],
-        cwd=cwd,
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def push(*arguments: str, cwd: Path) -> tuple[str, str]:
+    """Run `push.py`; return what it prints, and its messages."""
+    script = str(REPOSITORY / "trainer" / "push.py")
+    process = WarmProcess([script, *arguments], cwd, draw_figures=True)
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return output, errors
 
 
 @pytest.fixture
@@ -61,16 +55,14 @@ def pushed(hub: LoopbackHub, token: str, tmp_path: Path) -> Pushed:
     """Fine-tune a pretrained model of the hub on drawn images and publish it with a Space."""
     write_samples(tmp_path / "custom_dateset", train_per_class=12, test_per_class=4)
     base_weights = put_base_model(hub, BASE_MODEL)
-    output = run_script(
-        "push.py",
+    output, errors = push(
         *("--model", BASE_MODEL, "--epochs", "2", "--image-size", "64", "--lr", "1e-3"),
         *("--validation-fraction", "0.2", "--run-dir", "run"),
         *("--repo-id", MODEL, "--space-id", SPACE),
         cwd=tmp_path,
     )
-    assert output.returncode == 0, output.stderr
     folder = tmp_path / "run" / "published"
-    return Pushed(hub, tmp_path / "run", folder, output, base_weights, token)
+    return Pushed(hub, tmp_path / "run", folder, output, errors, base_weights, token)
 
 
 @pytest.mark.browser
@@ -84,9 +76,9 @@ def test_from_folder_to_browser(pushed: Pushed, tmp_path: Path) -> None:
 
 
 def check_output(pushed: Pushed) -> None:
-    hub, output = pushed.hub, pushed.output
-    assert output.stdout.split() == [f"{hub.url}/{MODEL}", f"{hub.url}/spaces/{SPACE}"]
-    assert pushed.token not in output.stdout + output.stderr
+    hub = pushed.hub
+    assert pushed.output.split() == [f"{hub.url}/{MODEL}", f"{hub.url}/spaces/{SPACE}"]
+    assert pushed.token not in pushed.output + pushed.errors
     assert len(hub.repo("model", MODEL).pushes) == 1
     assert len(hub.repo("space", SPACE).pushes) == 1
     for file in pushed.run_dir.rglob("*"):
@@ -122,7 +114,8 @@ def check_download_with_timm(pushed: Pushed, tmp_path: Path) -> None:
     with torch.inference_mode():
         logits = model(transform(image).unsqueeze(0))
     assert list(model.pretrained_cfg["label_names"]) == sorted(CLASSES)
-    torch.testing.assert_close(logits, Predictor(pushed.folder).logits([image]), rtol=0, atol=0)
+    served = torch.from_numpy(Predictor(pushed.folder).logits([image]))
+    torch.testing.assert_close(logits, served, rtol=0, atol=0)
     rows = (pushed.run_dir / "predictions.csv").read_text(encoding="utf-8").splitlines()
     row = next(row for row in rows if row.startswith(f"test/Patches/{file.name},"))
     expected = [float(cell) for cell in row.split(",")[4:]]
@@ -134,10 +127,9 @@ def check_download_with_timm(pushed: Pushed, tmp_path: Path) -> None:
 def check_second_push(pushed: Pushed, tmp_path: Path) -> None:
     """The same command again trains nothing and leaves one fresh commit at most."""
     weights = (pushed.folder / "model.safetensors").stat().st_mtime_ns
-    again = run_script("push.py", "--run-dir", "run", "--repo-id", MODEL, cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
+    _, errors = push("--run-dir", "run", "--repo-id", MODEL, cwd=tmp_path)
     assert (pushed.folder / "model.safetensors").stat().st_mtime_ns == weights
-    assert "finished already" in again.stderr
+    assert "finished already" in errors
 
 
 def check_space_in_browser(pushed: Pushed, tmp_path: Path) -> None:

@@ -6,9 +6,6 @@ import csv
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,6 +18,7 @@ from space.inference.predictor import Predictor, read_image
 from tests.conftest import Run
 from tests.support.hostile_images import hostile_files
 from tests.support.published_folder import noise
+from tests.support.warm_process import WarmProcess
 
 ROOT = Path(__file__).parents[2]
 IMAGES = 21
@@ -163,27 +161,28 @@ def test_a_table_of_other_images_is_not_continued(
 
 def test_kills_lose_and_repeat_no_row(package: Path, images: Path, tmp_path: Path) -> None:
     """Kill −9 after each few rows, until it is done."""
-    out = tmp_path / "out.csv"
-    call: list[str | Path] = [
-        *(sys.executable, ROOT / "trainer" / "predict.py", images),
-        *("--model", f"local-dir:{package}", "--output", out, "--resume", "--batch-size", "2"),
-    ]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    out, whole = tmp_path / "out.csv", tmp_path / "whole.csv"
+
+    def predicting(table: Path) -> WarmProcess:
+        flags = ["--model", f"local-dir:{package}", "--resume", "--batch-size", "2"]
+        script = str(ROOT / "trainer" / "predict.py")
+        return WarmProcess([script, str(images), "--output", str(table), *flags])
+
     kills = 0
     for goal in (3, 11):
-        process = subprocess.Popen(call, env=environment, stderr=subprocess.DEVNULL)
+        process = predicting(out)
         while process.poll() is None:
             if out.exists() and out.read_bytes().count(b"\n") > goal:
-                process.send_signal(signal.SIGKILL)
+                process.kill()
                 kills += 1
                 break
             time.sleep(0.002)
         process.wait()
-    subprocess.run(call, env=environment, check=True, stderr=subprocess.DEVNULL)
     assert kills > 0
-    whole = tmp_path / "whole.csv"
-    call[call.index(out)] = whole
-    subprocess.run(call, env=environment, check=True, stderr=subprocess.DEVNULL)
+    for table in (out, whole):
+        process = predicting(table)
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors
     assert without_times(out) == without_times(whole)
 
 

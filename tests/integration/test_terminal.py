@@ -8,8 +8,6 @@ import os
 import pty
 import re
 import struct
-import subprocess
-import sys
 import termios
 import threading
 from dataclasses import replace
@@ -20,6 +18,7 @@ import pytest
 import torch
 
 from tests.support.small_run import small_config
+from tests.support.warm_process import WarmProcess
 from trainer import run
 from trainer.cli.summary import summary
 from trainer.fitting import loop, time_left
@@ -51,26 +50,20 @@ def _run_in_terminal(words: list[str], folder: Path) -> tuple[str, str]:
 
     reader = threading.Thread(target=read)
     reader.start()
-    variables = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
-    done = subprocess.run(
-        [sys.executable, *words],
-        cwd=folder,
-        env=variables | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-        text=True,
-        check=False,
-    )
+    process = WarmProcess(words, folder, terminal=Path(os.ttyname(theirs)))
+    output, _ = process.communicate()
     os.close(theirs)
     reader.join(30)
     os.close(ours)
-    return done.stdout, b"".join(chunks).decode()
+    return output, b"".join(chunks).decode()
 
 
 def test_a_training_in_a_terminal_of_80_columns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    for variable in ("COLUMNS", "LINES"):
+        monkeypatch.delenv(variable, raising=False)
     write_samples(tmp_path / "steel", train_per_class=6, test_per_class=2)
     command = [str(ROOT / "trainer/train.py"), "--data-dir", "steel", "--run-dir", "run"]
     stdout, written = _run_in_terminal(

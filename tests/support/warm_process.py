@@ -47,6 +47,7 @@ class WarmProcess:
         *,
         environment: dict[str, str] | None = None,
         log: Path | None = None,
+        terminal: Path | None = None,
         largest_file: int = -1,
         draw_figures: bool = False,
     ) -> None:
@@ -58,13 +59,14 @@ class WarmProcess:
             cwd: working directory.
             environment: variables to set beside those of this process.
             log: a file for what it prints and for its messages.
+            terminal: the device of a terminal for its messages alone.
             largest_file: what it may write into one file, in bytes.
             draw_figures: whether each figure is more than a pixel.
         """
         output, its_output = _SERVER.Pipe(duplex=False)
         errors, its_errors = _SERVER.Pipe(duplex=False)
         variables = os.environ | (environment or {})
-        arguments = (words, cwd or Path.cwd(), variables, its_output, its_errors, log)
+        arguments = (words, cwd or Path.cwd(), variables, its_output, its_errors, log, terminal)
         self._process = _SERVER.Process(target=_run, args=(*arguments, largest_file, draw_figures))
         self._process.start()
         for end in (its_output, its_errors):
@@ -120,6 +122,7 @@ def _run(
     output: Connection,
     errors: Connection,
     log: Path | None,
+    terminal: Path | None,
     largest_file: int,
     draw_figures: bool,
 ) -> None:
@@ -127,10 +130,11 @@ def _run(
     for pipe, number in ((output, 1), (errors, 2)):
         os.dup2(pipe.fileno(), number)
         pipe.close()
-    if log is not None:
-        with log.open("wb") as opened:
-            os.dup2(opened.fileno(), 1)
-            os.dup2(opened.fileno(), 2)
+    for place, numbers in ((log, (1, 2)), (terminal, (2,))):
+        if place is not None:
+            with place.open("wb") as opened:
+                for number in numbers:
+                    os.dup2(opened.fileno(), number)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)

@@ -88,6 +88,7 @@ def copied(draw: st.DrawFn) -> tuple[Surfaces, set[frozenset[str]]]:
     return join_groups(links, [file for family in families for file in family]), everything
 
 
+@pytest.mark.slow
 @given(found=copied(), data=st.data())
 def test_links_between_copies_leak_as_all_their_pairs(
     found: tuple[Surfaces, set[frozenset[str]]], data: st.DataObject

@@ -22,6 +22,7 @@ def test_images_of_all_folders_below_are_read(tmp_path: Path) -> None:
     assert [image.width for image in images_of_folder(tmp_path, 16)] == [6, 5, 4]
 
 
+@pytest.mark.slow
 def test_drawn_kinds_fill_their_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainer.evaluation.ood_images.IMAGES_PER_KIND", 8)
     kinds = drawn_images(seed=3)

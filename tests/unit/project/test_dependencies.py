@@ -6,7 +6,7 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -20,8 +20,6 @@ from trainer.config.groups import RunConfig
 
 ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-# Installed distributions by the packages that they hold; a second to find out.
-DISTRIBUTIONS = packages_distributions()
 EXTRAS = PROJECT["optional-dependencies"]
 PRODUCT = ("trainer", "model_card", "space")
 OWN = {*PRODUCT, "tests", "benchmarks", "docs"}
@@ -38,6 +36,12 @@ TOOLS = {
     "mkdocs-material",
     "uv",
 }
+
+
+@cache
+def distributions() -> Mapping[str, list[str]]:
+    """Return the installed distributions by the packages that they hold."""
+    return packages_distributions()
 
 
 def names(requirements: Iterable[str]) -> set[str]:
@@ -66,7 +70,7 @@ def imported(*folders: str) -> dict[str, str]:
                 if name in OWN | sys.stdlib_module_names | SIBLINGS:
                     continue
                 # What is not installed is an optional package, which goes by its own name.
-                for distribution in DISTRIBUTIONS.get(name, [name]):
+                for distribution in distributions().get(name, [name]):
                     found[canonicalize_name(distribution)] = str(file.relative_to(ROOT))
     return found
 

@@ -10,12 +10,14 @@ import ast
 import re
 import subprocess
 import sys
-from importlib.metadata import packages_distributions
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import trainer
+from tests.unit.project.test_dependencies import distributions
 
 ROOT = Path(__file__).parents[3]
 PACKAGES = ("trainer", "model_card", "space")
@@ -84,18 +86,25 @@ PAGE = ROOT / "docs" / "architecture.md"
 WRITTEN = re.compile(r"(?<=test_layout` -->\n).*?(?=<!-- end of rooms -->)", re.DOTALL)
 
 
-def imports(file: Path) -> set[str]:
+@cache
+def tree(file: Path) -> ast.Module:
+    """Return the parsed source of a module; nothing may change it."""
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(file: Path) -> frozenset[str]:
     """Return the full names that a module imports, wherever in it."""
-    found = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    found: set[str] = set()
+    for node in ast.walk(tree(file)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
-def top(names: set[str]) -> set[str]:
+def top(names: Iterable[str]) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
 
@@ -156,7 +165,7 @@ def test_no_import_runs_up(file: Path) -> None:
 def described(path: str) -> str:
     """Return a row of a table: a room or a module, and the first line of its docstring."""
     file = ROOT / path / "__init__.py" if path.endswith("/") else ROOT / path
-    text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+    text = ast.get_docstring(tree(file))
     assert text, file
     return f"| [`{path}`](../{path}) | {text.partition(chr(10))[0]} |"
 
@@ -202,7 +211,7 @@ HOLD_ALL_SETTINGS = {
 def test_functions_take_the_groups_of_settings_that_they_use() -> None:
     takers = set()
     for file in MODULES:
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree(file)):
             # Parameters of functions, and fields of data classes.
             hint = node.annotation if isinstance(node, ast.arg | ast.AnnAssign) else None
             if hint is not None and {"TrainConfig", "PushConfig"} & set(
@@ -226,7 +235,7 @@ def test_no_module_of_trainer_hides_a_library() -> None:
     """`python trainer/push.py` puts trainer/ first on the path."""
     inside = (ROOT / "trainer").iterdir()
     names = {path.stem for path in inside if path.suffix in ("", ".py") and path.name[0] != "_"}
-    assert not names & (set(sys.stdlib_module_names) | set(packages_distributions()))
+    assert not names & (set(sys.stdlib_module_names) | set(distributions()))
 
 
 def test_trainer_is_ours() -> None:

@@ -24,6 +24,7 @@ def test_a_picture_without_fingerprints_is_outdated(tmp_path: Path) -> None:
     assert outdated_panels(tmp_path / "plain.png") == list(PANELS)
 
 
+@pytest.mark.slow
 def test_each_panel_goes_out_of_date_by_itself(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

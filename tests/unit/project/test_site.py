@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 PAGE = """# Start
 
@@ -28,6 +30,7 @@ def build(config: Path, site: Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_dead_link(tmp_path: Path) -> None:
     code, messages = build(ROOT / "mkdocs.yml", tmp_path)
     assert code == 0, messages
@@ -36,6 +39,7 @@ def test_the_site_builds_without_a_dead_link(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("*.py")) == []
 
 
+@pytest.mark.slow
 def test_dead_links_are_named_and_links_to_code_become_text(tmp_path: Path) -> None:
     docs = tmp_path / "docs"
     docs.mkdir()

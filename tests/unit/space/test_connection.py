@@ -123,6 +123,7 @@ def test_a_client_that_sends_nothing_more_is_cut_off(client: socket.socket, begi
         assert client.recv(1) == b""
 
 
+@pytest.mark.slow
 def test_an_answer_that_nobody_reads_is_given_up(client: socket.socket) -> None:
     client.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
     time.sleep(4 * PATIENCE_S)
@@ -133,12 +134,14 @@ def test_an_answer_that_nobody_reads_is_given_up(client: socket.socket) -> None:
     assert received < 64 * 2**20
 
 
+@pytest.mark.slow
 def test_an_answer_may_take_long(client: socket.socket) -> None:
     for _ in range(2):
         client.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
         assert _answered(client).count(b"drop") == 10
 
 
+@pytest.mark.slow
 def test_bytes_earn_time(client: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow line is no attack: the same body in drops, and more time for each of them."""
     monkeypatch.setattr(connection, "LEAST_BYTES_PER_S", 1)

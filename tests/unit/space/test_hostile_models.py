@@ -337,6 +337,7 @@ def test_facts_of_a_config_that_contradict_each_other_are_refused(
         Predictor(folder)
 
 
+@pytest.mark.slow
 def test_a_network_far_larger_than_its_weights_is_refused_without_being_built(
     sound: Path, tmp_path: Path
 ) -> None:
