@@ -15,6 +15,7 @@ from model_card.metrics import METRICS, Metric
 from model_card.schema.base import Schema, Score
 from model_card.schema.checks import Checks
 from model_card.schema.checksums import file_checksum, published_files, seal, unseal
+from model_card.schema.exports import Exports, FormatPassport
 from model_card.schema.reliability import Reliability
 
 __all__ = [
@@ -23,8 +24,10 @@ __all__ = [
     "Data",
     "Epoch",
     "Export",
+    "Exports",
     "Figure",
     "Fold",
+    "FormatPassport",
     "Leakage",
     "Machine",
     "Mistake",
@@ -365,6 +368,9 @@ class Report(Checks):
     )
     reliability: Reliability | None = Field(
         None, description="None: published by an earlier version, without decision rules"
+    )
+    exports: Exports | None = Field(
+        None, description="None: no file for machines without PyTorch was exported"
     )
     figures: list[Figure]
 

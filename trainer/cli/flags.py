@@ -112,6 +112,10 @@ def given_flags(arguments: list[str], kind: type[Any]) -> dict[str, str]:
             if problem and not attached and words and words[0][:2] not in ("", "--"):
                 problem += f"; one that begins with a hyphen is {option.flag}={_short(words[0])}"
                 words.pop(0)
+            # An option of several values takes all words up to the next option.
+            while not problem and option.many and words and not _looks_like_option(words[0]):
+                value = f"{value} {words[0]}"
+                problem = _problem(option, words.pop(0))
             if problem:
                 problems.append(problem)
             given[option.flag] = value
@@ -151,12 +155,14 @@ class _Option:
         flag: its name.
         kind: type of its value.
         switches_to: for a switch, the value that this spelling sets.
+        many: whether it takes one value or more.
     """
 
     spelling: str
     flag: str
     kind: Any
     switches_to: str = ""
+    many: bool = False
 
 
 def _options(kind: type[Any]) -> Iterator[_Option]:
@@ -169,6 +175,8 @@ def _options(kind: type[Any]) -> Iterator[_Option]:
         elif wanted is bool:
             yield _Option(f"--{name}", f"--{name}", bool, "yes")
             yield _Option(f"--no-{name}", f"--{name}", bool, "no")
+        elif get_origin(wanted) is tuple:
+            yield _Option(f"--{name}", f"--{name}", get_args(wanted)[0], many=True)
         else:
             yield _Option(f"--{name}", f"--{name}", wanted)
 

@@ -9,6 +9,8 @@ from pydantic import Field
 
 from trainer.config.option_types import STRICT, File, Folder, Text
 
+FormatName = Literal["onnx", "openvino", "int8"]
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -135,3 +137,13 @@ class ChecksConfig:
     """Folder of Pascal VOC files, <stem>.xml for <stem>.jpg, to evaluate the heatmaps."""
     robustness_images: Annotated[int, Field(ge=0)] = 120
     """Test images for the robustness check, 55 passes each; 0 skips it."""
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Files for machines without PyTorch, tested and published beside the weights."""
+
+    __pydantic_config__ = STRICT
+
+    export: tuple[FormatName, ...] = ()
+    """Export these formats: onnx, openvino, int8; a format that fails its test is left out."""

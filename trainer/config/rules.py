@@ -10,11 +10,20 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from model_card.licenses import LICENSES, suggested_license
-from trainer.config.groups import ChecksConfig, DataConfig, DecisionConfig, ModelConfig, RunConfig
+from trainer.config.groups import (
+    ChecksConfig,
+    DataConfig,
+    DecisionConfig,
+    ExportConfig,
+    ModelConfig,
+    RunConfig,
+)
 from trainer.config.recipe import RecipeConfig
 from trainer.text.names import printable
 
-Groups = tuple[DataConfig, ModelConfig, RecipeConfig, DecisionConfig, ChecksConfig, RunConfig]
+Groups = tuple[
+    DataConfig, ModelConfig, RecipeConfig, DecisionConfig, ChecksConfig, ExportConfig, RunConfig
+]
 
 # Whether a rule is broken, and the sentence that says so.
 Rules = Iterator[tuple[bool, str]]
@@ -31,7 +40,7 @@ def problems(groups: Groups) -> Iterator[str]:
     except ValidationError as error:
         for details in error.errors():
             yield bound_problem(details) or f"{_flag(details)}: {details['msg']}"
-    data, model, recipe, _, _, run = groups
+    data, model, recipe, *_, run = groups
     rules = [*_data_rules(data), *_model_rules(model, run), *_recipe_rules(recipe, model)]
     yield from (message for broken, message in rules if broken)
     if run.resume and run.run_dir is None:

@@ -11,7 +11,14 @@ from typing import Annotated
 import tyro
 from pydantic import TypeAdapter, ValidationError
 
-from trainer.config.groups import ChecksConfig, DataConfig, DecisionConfig, ModelConfig, RunConfig
+from trainer.config.groups import (
+    ChecksConfig,
+    DataConfig,
+    DecisionConfig,
+    ExportConfig,
+    ModelConfig,
+    RunConfig,
+)
 from trainer.config.option_types import STRICT, RepoId
 from trainer.config.recipe import PRESETS, RecipeConfig
 from trainer.config.rules import Groups, bound_problem, problems
@@ -64,6 +71,9 @@ class TrainConfig:
     checks: Annotated[ChecksConfig, tyro.conf.arg(name="test")] = field(
         default_factory=ChecksConfig
     )
+    export: Annotated[ExportConfig, tyro.conf.arg(name="export")] = field(
+        default_factory=ExportConfig
+    )
     run: Annotated[RunConfig, tyro.conf.arg(name="run")] = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
@@ -75,7 +85,10 @@ class TrainConfig:
     @property
     def groups(self) -> Groups:
         """All groups, in the order of `--help`."""
-        return self.data, self.model, self.recipe, self.decision, self.checks, self.run
+        return (
+            *(self.data, self.model, self.recipe, self.decision, self.checks),
+            *(self.export, self.run),
+        )
 
     def settings(self) -> list[Setting]:
         """Return each setting with its value, in the order of `--help`."""
@@ -99,6 +112,8 @@ class TrainConfig:
                 continue
             if isinstance(item.value, bool):
                 words.append(item.flag if item.value else item.flag.replace("--", "--no-", 1))
+            elif isinstance(item.value, tuple):
+                words.append(f"{item.flag} {item}")
             else:
                 words.append(f"{item.flag} {shlex.quote(str(item))}")
         return " ".join(words)
@@ -191,6 +206,8 @@ def _text(value: object) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return " ".join(map(str, value)) or "none"
     if str(value).startswith(("/", "..", "~")) or "\\" in str(value):
         return PureWindowsPath(str(value)).name
     return str(value)

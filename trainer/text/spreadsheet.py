@@ -11,14 +11,15 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from trainer.runtime.files import replaced_whole
-
 # Characters that start a formula; full-width ones do so in East Asian spreadsheets.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 
 
 def write_table(file: Path, rows: Iterable[Sequence[str]]) -> None:
     """Write rows of cells as CSV, whole or not at all; an apostrophe precedes formulas."""
+    # Imports safetensors, which is not installed where exported files run.
+    from trainer.runtime.files import replaced_whole  # noqa: PLC0415
+
     with (
         replaced_whole(file) as partial,
         partial.open("w", newline="", encoding="utf-8") as opened,

@@ -173,15 +173,17 @@ class _Worker:
 
     def __init__(self, limit_s: float, memory_bytes: int) -> None:
         self.limit_s = limit_s
+        # The root of this module's package, also in a Space on the Hub. It may be a zip file.
+        root = Path(__file__).parents[__name__.count(".")]
+        zipped = root.is_file()
         self.process = subprocess.Popen(
             [sys.executable, "-m", __name__, str(memory_bytes), str(limit_s + GRACE_S)],
-            # The root of this module's package, also in a Space on the Hub.
-            cwd=Path(__file__).parents[__name__.count(".")],
+            cwd=root.parent if zipped else root,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # C decoders print errors there for each damaged file; the answer holds the error.
             stderr=subprocess.DEVNULL,
-            env=_environment(),
+            env=_environment(root if zipped else None),
             bufsize=0,
             pipesize=PIPE_BYTES,
         )
@@ -238,9 +240,16 @@ class _Worker:
                 pipe.close()
 
 
-def _environment() -> dict[str, str]:
-    """Return the environment of a child: without tokens, which a hostile file could read."""
+def _environment(archive: Path | None = None) -> dict[str, str]:
+    """Return the environment of a child: without tokens, which a hostile file could read.
+
+    Args:
+        archive: zip file that holds this package, if one does.
+    """
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    if archive is not None:
+        paths = [str(archive), inherited.get("PYTHONPATH", "")]
+        inherited["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     # One thread: a child decodes one image in a limited address space.
     return inherited | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 

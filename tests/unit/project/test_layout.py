@@ -52,6 +52,7 @@ ROOMS = {
         "trainer.publishing",
         "trainer.publishing.hub",
         "trainer.run_lock",
+        "trainer.exporting",
         "trainer.run",
         "trainer.cli",
     ),
@@ -71,6 +72,7 @@ ROOMS = {
         "space.inference.images",
         "space.inference.core",
         "space.inference.engines",
+        "space.inference.exported",
         "space.inference",
         "space.server",
         "space.model_report",
@@ -80,7 +82,7 @@ ROOMS = {
     ),
 }
 MOST_MODULES_IN_A_ROOM = 9
-COMMANDS = ("train", "push", "predict", "inspect_data", "compare_splits")
+COMMANDS = ("train", "push", "predict", "export", "inspect_data", "compare_splits")
 LARGEST_FILE_BYTES = 2_000_000
 PAGE = ROOT / "docs" / "architecture.md"
 WRITTEN = re.compile(r"(?<=test_layout` -->\n).*?(?=<!-- end of rooms -->)", re.DOTALL)

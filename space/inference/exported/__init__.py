@@ -1,0 +1,1 @@
+"""Models in one file, ONNX or OpenVINO: written, read as untrusted input, run without PyTorch."""

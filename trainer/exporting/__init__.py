@@ -1,0 +1,1 @@
+"""Exported files: written, measured on the test images, published or refused."""

@@ -1,0 +1,132 @@
+"""Add exported files to the published folder of a finished run, each with its passport."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+
+from PIL import Image
+
+from model_card.card import write_card
+from model_card.schema.exports import Exports, FormatPassport
+from model_card.schema.report import Report
+from space.inference.model_config import WEIGHTS_FILE
+from space.inference.predictor import Predictor
+from trainer.config.run_folder import PUBLISHED_DIR, finished_folder
+from trainer.config.settings import TrainConfig
+from trainer.data.splits.dataset import Images, prepare_images
+from trainer.errors import ConfigError
+from trainer.evaluation.ood_images import drawn_images
+from trainer.exporting.calibration import of_run
+from trainer.exporting.formats import FORMATS, Source, check_packages
+from trainer.exporting.passport import TestImages, measure, write_passport
+from trainer.publishing.published import check_published
+from trainer.run_lock import explained_failures, only_training_in
+from trainer.runtime import system
+
+logger = logging.getLogger(__name__)
+
+STAGING_DIR = "export.partial"
+REFERENCE = "safetensors"
+
+
+def export_run(run_dir: Path, names: Sequence[str], data_dir: str | None = None) -> Path:
+    """Export a finished run's model; return the published folder.
+
+    Formats that the report lists already are left as they are.
+
+    Args:
+        run_dir: of the run.
+        names: of the formats.
+        data_dir: where the images are, if they moved.
+
+    Raises:
+        UserError: the run is not finished or damaged, its images changed, or a package is missing.
+    """
+    check_packages(names)
+    folder = finished_folder(run_dir)
+    if folder is None:
+        raise ConfigError(f"{run_dir} has no finished run: there is no {PUBLISHED_DIR} in it.")
+    with only_training_in(run_dir), explained_failures(run_dir):
+        report = check_published(folder)
+        measured = report.exports.formats if report.exports else []
+        wanted = [name for name in names if name not in [each.format for each in measured]]
+        if wanted:
+            images = _images(run_dir, data_dir)
+            exports = _export(folder, run_dir / STAGING_DIR, wanted, images, measured)
+            _publish(report, exports, folder, run_dir / STAGING_DIR)
+    return folder
+
+
+def _images(run_dir: Path, data_dir: str | None) -> Images:
+    """Return the images of the run; with folds, those of the first, whose model is published."""
+    config = TrainConfig.read(run_dir)
+    data = (
+        config.data
+        if data_dir is None
+        else config.data.__class__(**(config.data.__dict__ | {"data_dir": data_dir}))
+    )
+    return prepare_images(data, config.run, config.checks.boxes, run_dir)[0]
+
+
+def _export(
+    folder: Path,
+    staging: Path,
+    names: Sequence[str],
+    images: Images,
+    measured: Sequence[FormatPassport],
+) -> Exports:
+    """Write and measure the formats in `staging`; a refused format leaves no file there."""
+    shutil.rmtree(staging, ignore_errors=True)
+    predictor = Predictor(folder)
+    source = Source(predictor, predictor.facts.origin)
+    tested = TestImages.prepare(predictor, images.splits["test"], _ood())
+    reference = measure(predictor, tested)
+    passports = list(measured)
+    if not passports:
+        weights = folder / WEIGHTS_FILE
+        passports.append(
+            write_passport(
+                *(REFERENCE, "safetensors", [WEIGHTS_FILE], weights.stat().st_size),
+                *(predictor, reference, reference, tested),
+            )
+        )
+    calibration = of_run(images, seed=0)
+    metadata = source.metadata()
+    for name in names:
+        chosen = FORMATS[name]
+        logger.info("Exporting %s …", chosen.title)
+        (staging / chosen.file).parent.mkdir(parents=True, exist_ok=True)
+        chosen.write(source, metadata, calibration, staging / chosen.file)
+        classifier = chosen.load(staging)
+        found = measure(classifier, tested)
+        sizes = [(staging / file).stat().st_size for file in chosen.files]
+        passport = write_passport(
+            *(name, chosen.title, chosen.files, sum(sizes)),
+            *(classifier, found, reference, tested),
+        )
+        passports.append(passport)
+        if passport.refused:
+            logger.warning("%s is not published: %s.", chosen.title, passport.refused)
+            for file in chosen.files:
+                (staging / file).unlink()
+    return Exports(processor=system.processor_name(), cores=system.core_count(), formats=passports)
+
+
+def _ood() -> Iterable[Image.Image]:
+    return chain.from_iterable(drawn_images(seed=0).values())
+
+
+def _publish(report: Report, exports: Exports, folder: Path, staging: Path) -> None:
+    """Move the files into the published folder, and write report and card."""
+    for passport in exports.formats:
+        for file in passport.files:
+            if (staging / file).exists():
+                (folder / file).parent.mkdir(exist_ok=True)
+                (staging / file).replace(folder / file)
+    report.model_copy(update={"exports": exports}).write(folder)
+    write_card(folder)
+    shutil.rmtree(staging, ignore_errors=True)

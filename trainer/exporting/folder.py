@@ -1,0 +1,69 @@
+"""Export a published model into a folder: the files, and the program that runs them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from space.inference.core.classifier import Classifier
+from space.inference.exported.self_test import drawn_images
+from space.inference.predictor import ModelError, Predictor
+from trainer.errors import UserError
+from trainer.evaluation import ood_images
+from trainer.exporting.bundle import write_bundle
+from trainer.exporting.calibration import of_folder
+from trainer.exporting.formats import FORMATS, Calibration, Source, check_packages
+from trainer.runtime.files import disk_errors_explained
+
+logger = logging.getLogger(__name__)
+
+
+def export_model(model_id: str, names: Sequence[str], output: Path, data_dir: str | None) -> Path:
+    """Write the files of a model and `predict.pyz` into a folder; return it.
+
+    Without the images of a run, no passport can be measured: the log says how far each file is
+    from the weights on drawn images.
+
+    Args:
+        model_id: `hf-hub:USER/NAME` or `local-dir:FOLDER`.
+        names: of the formats.
+        output: an empty or new folder.
+        data_dir: images that int8 is fitted to.
+
+    Raises:
+        UserError: the model can't be used, or a package is missing.
+    """
+    check_packages(names)
+    try:
+        source = Source(Predictor.load(model_id), model_id)
+        calibration = Calibration([], [])
+        if data_dir is not None:
+            calibration = of_folder(Path(data_dir), source.predictor.bit_depth, seed=0)
+        metadata = source.metadata()
+        with disk_errors_explained(output, "Free some space, or name another folder."):
+            for name in names:
+                chosen = FORMATS[name]
+                file = output / chosen.file
+                file.parent.mkdir(parents=True, exist_ok=True)
+                chosen.write(source, metadata, calibration, file)
+                _report(source.predictor, chosen.load(output), chosen.title)
+            write_bundle(output)
+    except ModelError as error:
+        raise UserError(str(error)) from error
+    return output
+
+
+def _report(weights: Classifier, exported: Classifier, title: str) -> None:
+    """Log how far an exported file is from the weights, on drawn images."""
+    images = drawn_images()
+    for drawn in ood_images.drawn_images(seed=0).values():
+        images += drawn[:4]
+    ours, theirs = exported.observe(images).logits, weights.observe(images).logits
+    logger.info(
+        "%s (%s): logits of %d drawn images differ by at most %.2g. Its passport on test images "
+        "comes with --run-dir.",
+        *(title, exported.engine.name, len(images), np.abs(ours - theirs).max()),
+    )

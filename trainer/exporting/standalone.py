@@ -1,0 +1,149 @@
+"""The command of `predict.pyz`: exported file and images in, CSV rows out, without PyTorch."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+from space.inference.core.arrays import Pixels
+from space.inference.core.errors import ModelError
+from space.inference.exported.model_file import ExportedClassifier
+from space.inference.images.decoding import Decoder
+from space.inference.images.reader import ImageError
+from trainer import __version__
+from trainer.data.folders.entries import File, Folder
+from trainer.prediction.row import Row, columns
+from trainer.text.names import as_text
+from trainer.text.spreadsheet import table_lines
+
+EXIT_ERROR = 2
+BITS = 8
+Prepared = tuple[File, "Pixels | None", int, float, "str | None"]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Predict the images and write their rows; return the exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        files = list(list_files(given.images))
+        if not files:
+            raise ModelError("There are no images to predict: no file has the suffix of an image.")
+        classifier = ExportedClassifier(given.model, given.precision)
+        print(f"{given.model} by {classifier.engine.name}", file=sys.stderr)  # noqa: T201
+        with ExitStack() as stack:
+            out: IO[str] = sys.stdout
+            if given.output is not None:
+                # A table that exists may be the answers of another day.
+                out = stack.enter_context(given.output.open("x", encoding="utf-8", newline=""))
+            out.write(table_lines([columns(classifier.labels)]))
+            for rows in predict(classifier, files, given.batch_size):
+                out.write(table_lines(row.as_cells(classifier.labels) for row in rows))
+                out.flush()
+    except FileExistsError:
+        return _failed(f"{given.output} exists. Name another file with --output.")
+    except OSError as error:
+        return _failed(f"{error.filename or given.output}: {error.strerror}.")
+    except ModelError as error:
+        return _failed(str(error))
+    return 0
+
+
+def list_files(paths: Sequence[str]) -> Iterator[File]:
+    """Yield the images that the paths name, in their order; folders are searched by name."""
+    for path in paths:
+        if Path(path).is_dir():
+            yield from (
+                File(each.path, as_text(each.path), each.trouble)
+                for each in Folder(path).images_below()
+            )
+        else:
+            missing = None if os.path.lexists(path) else "the file does not exist"
+            yield File(path, as_text(path), missing)
+
+
+def predict(
+    classifier: ExportedClassifier, files: Sequence[File], batch_size: int
+) -> Iterator[list[Row]]:
+    """Yield the rows of the images, a batch at a time; the next batch is decoded meanwhile.
+
+    Raises:
+        ModelError: the network computes non-finite outputs.
+    """
+    workers = os.cpu_count() or 1
+    batches = [files[first : first + batch_size] for first in range(0, len(files), batch_size)]
+    with Decoder(workers) as decoder, ThreadPoolExecutor(workers) as pool:
+
+        def start(batch: Sequence[File]) -> Iterator[Prepared]:
+            return pool.map(lambda file: _prepare(classifier, decoder, file), batch)
+
+        ahead = start(batches[0])
+        for following in [*batches[1:], []]:
+            prepared, ahead = list(ahead), start(following)
+            yield _rows(classifier, prepared)
+
+
+def _prepare(classifier: ExportedClassifier, decoder: Decoder, file: File) -> Prepared:
+    started = time.perf_counter()
+    try:
+        if file.trouble:
+            raise ImageError(f"It can't be read: {file.trouble}.")
+        image, facts = decoder.examine(file.path, classifier.bit_depth)
+        inputs = classifier.prepare(image)
+    except ImageError as error:
+        return file, None, 0, time.perf_counter() - started, str(error)
+    return file, inputs, facts.bit_depth or BITS, time.perf_counter() - started, None
+
+
+def _rows(classifier: ExportedClassifier, batch: Sequence[Prepared]) -> list[Row]:
+    started = time.perf_counter()
+    inputs = [pixels for _, pixels, *_ in batch if pixels is not None]
+    seen = classifier.observe_prepared(inputs) if inputs else None
+    predictions = iter(classifier.predict_from(seen) if seen else [])
+    share = (time.perf_counter() - started) / max(1, len(inputs))
+    return [
+        Row(file.name, error=error, milliseconds=round(1000 * seconds, 2))
+        if pixels is None
+        else Row.of(file.name, next(predictions), bit_depth, 1000 * (seconds + share))
+        for file, pixels, bit_depth, seconds, error in batch
+    ]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="predict.pyz",
+        description="Predict images with an exported model, without PyTorch. Rows are CSV.",
+    )
+    parser.add_argument("images", nargs="+", metavar="IMAGES", help="files and folders")
+    parser.add_argument(
+        "--model", type=Path, required=True, metavar="FILE", help="model.onnx, or .xml with .bin"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="new CSV; default: stdout")
+    parser.add_argument("--batch-size", type=_positive, default=16, metavar="N")
+    parser.add_argument(
+        "--precision", choices=["f32"], help="OpenVINO: f32 instead of what suits the processor"
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError("must be a whole number of at least 1")
+    return int(text)
+
+
+def _failed(message: str) -> int:
+    print(f"Error: {message}", file=sys.stderr)  # noqa: T201 – not a log: the user's answer
+    return EXIT_ERROR
+
+
+def command() -> None:
+    """Run as a program."""
+    sys.exit(main(sys.argv[1:]))
