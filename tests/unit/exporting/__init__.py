@@ -1,0 +1,1 @@
+"""Exported files: formats, passports, the command."""
