@@ -28,6 +28,9 @@ class FormatPassport(Schema):
     )
     same_decision: float = Field(ge=0, le=1, description="share of images decided alike")
     largest_logit_difference: float = Field(ge=0)
+    slower: str | None = Field(
+        None, description="why a faster precision is not used: what it changed on this machine"
+    )
     refused: str | None = Field(description="why the format is not published")
 
 

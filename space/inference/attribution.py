@@ -23,6 +23,7 @@ from captum.attr import LayerGradientXActivation
 from PIL import Image
 from torch.nn.functional import interpolate
 
+from .core.classifier import Classifier
 from .core.tiling import pool_weights, stitch
 from .predictor import Predictor
 
@@ -120,8 +121,13 @@ class Explainer:
         return channels
 
 
-def make_explainer(predictor: Predictor) -> Explainer | None:
-    """Return the explainer of a classifier; None if its network does not support heatmaps."""
+def make_explainer(predictor: Classifier) -> Explainer | None:
+    """Return the explainer of a classifier; None if its network does not support heatmaps.
+
+    An exported file has no gradients, and so no heatmaps.
+    """
+    if not isinstance(predictor, Predictor):
+        return None
     try:
         explainer = Explainer(predictor)
         explainer.explain(Image.new("RGB", (64, 64), "grey"), 0)

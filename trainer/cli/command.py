@@ -20,6 +20,7 @@ from trainer.config.run_folder import State
 from trainer.config.settings import FACTS, HubConfig, PushConfig, TrainConfig
 from trainer.data.folders.location import find_source
 from trainer.errors import ConfigError, UserError
+from trainer.exporting.packages import check_packages
 from trainer.runtime.interruption import Stopped, stop_signals_raised
 from trainer.runtime.library_caches import replace_unwritable_caches
 from trainer.text.terminal import PrintableFormatter, terminal_safe
@@ -135,7 +136,7 @@ def resumed(given: TrainConfig, saved: TrainConfig, run_dir: Path) -> TrainConfi
     """
     free = {name: getattr(given.run, name) for name in ("workers", "log_with")}
     resumed_run = replace(saved.run, run_dir=run_dir, resume=True, **free)
-    unchecked = ["--run-dir", "--resume", "--workers", "--log-with", *FACTS]
+    unchecked = ["--run-dir", "--resume", "--workers", "--log-with", "--export", *FACTS]
     if given.run.find_batch_size:
         # What was found then holds.
         unchecked += ["--find-batch-size", "--batch-size", "--accumulate"]
@@ -152,6 +153,7 @@ def resumed(given: TrainConfig, saved: TrainConfig, run_dir: Path) -> TrainConfi
     return replace(
         saved,
         run=resumed_run,
+        export=given.export,
         data=replace(saved.data, publish_images=given.data.publish_images),
         model=replace(saved.model, license=given.model.license),
     )
@@ -169,6 +171,7 @@ def check_settings(config: TrainConfig) -> None:
             return
     elif run_dir is not None:
         run_folder.check_start(run_dir)
+    check_packages(config.export.export)
     find_source(config.data)
     check_paths(config)
     # Importing a schema takes half a second; a missing folder is reported before.
@@ -196,6 +199,7 @@ def trained_folder(config: TrainConfig) -> Path:
         correct_facts(
             run_dir, license_id=config.model.license, publish_images=config.data.publish_images
         )
+        _export(config, run_dir)
         return finished
     # torch takes seconds to import; --help, wrong options and finished runs do not need it.
     from trainer.model.backbone import check_network
@@ -203,7 +207,18 @@ def trained_folder(config: TrainConfig) -> Path:
     check_network(config.model, config.recipe.batch_size)
     from trainer import run
 
-    return run.train(config)
+    folder = run.train(config)
+    if is_main_process():
+        _export(config, folder.parent)
+    return folder
+
+
+def _export(config: TrainConfig, run_dir: Path) -> None:
+    """Add the formats of --export to the published folder of a finished run."""
+    if config.export.export:
+        from trainer.exporting.finished_run import export_run
+
+        export_run(run_dir, config.export.export)
 
 
 def is_main_process() -> bool:

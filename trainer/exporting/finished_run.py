@@ -13,16 +13,19 @@ from PIL import Image
 from model_card.card import write_card
 from model_card.schema.exports import Exports, FormatPassport
 from model_card.schema.report import Report
+from space.inference.core.classifier import Classifier
 from space.inference.model_config import WEIGHTS_FILE
-from space.inference.predictor import Predictor
+from space.inference.predictor import ModelError, Predictor
+from trainer.config.groups import FormatName
 from trainer.config.run_folder import PUBLISHED_DIR, finished_folder
 from trainer.config.settings import TrainConfig
 from trainer.data.splits.dataset import Images, prepare_images
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, UserError
 from trainer.evaluation.ood_images import drawn_images
 from trainer.exporting.calibration import of_run
-from trainer.exporting.formats import FORMATS, Source, check_packages
-from trainer.exporting.passport import TestImages, measure, write_passport
+from trainer.exporting.formats import FORMATS, Calibration, Source, has_bf16
+from trainer.exporting.packages import check_packages
+from trainer.exporting.passport import Measurement, PreparedImages, measure, write_passport
 from trainer.publishing.published import check_published
 from trainer.run_lock import explained_failures, only_training_in
 from trainer.runtime import system
@@ -33,7 +36,7 @@ STAGING_DIR = "export.partial"
 REFERENCE = "safetensors"
 
 
-def export_run(run_dir: Path, names: Sequence[str], data_dir: str | None = None) -> Path:
+def export_run(run_dir: Path, names: Sequence[FormatName], data_dir: str | None = None) -> Path:
     """Export a finished run's model; return the published folder.
 
     Formats that the report lists already are left as they are.
@@ -75,7 +78,7 @@ def _images(run_dir: Path, data_dir: str | None) -> Images:
 def _export(
     folder: Path,
     staging: Path,
-    names: Sequence[str],
+    names: Sequence[FormatName],
     images: Images,
     measured: Sequence[FormatPassport],
 ) -> Exports:
@@ -83,7 +86,7 @@ def _export(
     shutil.rmtree(staging, ignore_errors=True)
     predictor = Predictor(folder)
     source = Source(predictor, predictor.facts.origin)
-    tested = TestImages.prepare(predictor, images.splits["test"], _ood())
+    tested = PreparedImages.prepare(predictor, images.splits["test"], _ood())
     reference = measure(predictor, tested)
     passports = list(measured)
     if not passports:
@@ -95,25 +98,66 @@ def _export(
             )
         )
     calibration = of_run(images, seed=0)
-    metadata = source.metadata()
     for name in names:
-        chosen = FORMATS[name]
-        logger.info("Exporting %s …", chosen.title)
-        (staging / chosen.file).parent.mkdir(parents=True, exist_ok=True)
-        chosen.write(source, metadata, calibration, staging / chosen.file)
-        classifier = chosen.load(staging)
-        found = measure(classifier, tested)
-        sizes = [(staging / file).stat().st_size for file in chosen.files]
-        passport = write_passport(
-            *(name, chosen.title, chosen.files, sum(sizes)),
-            *(classifier, found, reference, tested),
-        )
+        logger.info("Exporting %s …", FORMATS[name].title)
+        passport = _measured(name, source, calibration, staging, tested, reference)
         passports.append(passport)
         if passport.refused:
-            logger.warning("%s is not published: %s.", chosen.title, passport.refused)
-            for file in chosen.files:
+            logger.warning("%s is not published: %s.", passport.title, passport.refused)
+            for file in FORMATS[name].files:
                 (staging / file).unlink()
     return Exports(processor=system.processor_name(), cores=system.core_count(), formats=passports)
+
+
+def _measured(
+    name: FormatName,
+    source: Source,
+    calibration: Calibration,
+    staging: Path,
+    tested: PreparedImages,
+    reference: Measurement,
+) -> FormatPassport:
+    """Write a format in the fastest precision that decides as the weights do; measure it.
+
+    Raises:
+        UserError: the written file fails its self-test even in float32.
+    """
+    chosen = FORMATS[name]
+    built = chosen.build(source, calibration)
+    slower = None
+    if "bf16" in chosen.precisions and has_bf16():
+        try:
+            passport = _passport(
+                name, chosen.write(built, source, staging, "bf16"), staging, tested, reference
+            )
+            slower = passport.refused
+        except ModelError as error:
+            slower = "the outputs of its self-test differ too much"
+            logger.debug("%s", error)
+        if slower is None:
+            return passport
+        logger.info("%s is exported in float32. In bf16, %s.", chosen.title, slower)
+    try:
+        classifier = chosen.write(built, source, staging)
+    except ModelError as error:
+        raise UserError(str(error)) from error
+    passport = _passport(name, classifier, staging, tested, reference)
+    return passport.model_copy(update={"slower": slower})
+
+
+def _passport(
+    name: FormatName,
+    classifier: Classifier,
+    staging: Path,
+    tested: PreparedImages,
+    reference: Measurement,
+) -> FormatPassport:
+    chosen = FORMATS[name]
+    sizes = [(staging / file).stat().st_size for file in chosen.files]
+    return write_passport(
+        *(name, chosen.title, chosen.files, sum(sizes), classifier),
+        *(measure(classifier, tested), reference, tested),
+    )
 
 
 def _ood() -> Iterable[Image.Image]:

@@ -11,17 +11,21 @@ import numpy as np
 from space.inference.core.classifier import Classifier
 from space.inference.exported.self_test import drawn_images
 from space.inference.predictor import ModelError, Predictor
+from trainer.config.groups import FormatName
 from trainer.errors import UserError
 from trainer.evaluation import ood_images
 from trainer.exporting.bundle import write_bundle
 from trainer.exporting.calibration import of_folder
-from trainer.exporting.formats import FORMATS, Calibration, Source, check_packages
+from trainer.exporting.formats import FORMATS, Calibration, Source
+from trainer.exporting.packages import check_packages
 from trainer.runtime.files import disk_errors_explained
 
 logger = logging.getLogger(__name__)
 
 
-def export_model(model_id: str, names: Sequence[str], output: Path, data_dir: str | None) -> Path:
+def export_model(
+    model_id: str, names: Sequence[FormatName], output: Path, data_dir: str | None
+) -> Path:
     """Write the files of a model and `predict.pyz` into a folder; return it.
 
     Without the images of a run, no passport can be measured: the log says how far each file is
@@ -42,14 +46,11 @@ def export_model(model_id: str, names: Sequence[str], output: Path, data_dir: st
         calibration = Calibration([], [])
         if data_dir is not None:
             calibration = of_folder(Path(data_dir), source.predictor.bit_depth, seed=0)
-        metadata = source.metadata()
         with disk_errors_explained(output, "Free some space, or name another folder."):
             for name in names:
                 chosen = FORMATS[name]
-                file = output / chosen.file
-                file.parent.mkdir(parents=True, exist_ok=True)
-                chosen.write(source, metadata, calibration, file)
-                _report(source.predictor, chosen.load(output), chosen.title)
+                exported = chosen.write(chosen.build(source, calibration), source, output)
+                _report(source.predictor, exported, chosen.title)
             write_bundle(output)
     except ModelError as error:
         raise UserError(str(error)) from error

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -13,12 +13,13 @@ from model_card.schema.checksums import file_checksum
 from space.inference.core.classifier import Engine
 from space.inference.engines.graph import PixelGraph, to_onnx
 from space.inference.exported import onnx_file
-from space.inference.exported.metadata import Metadata, SourceModel
+from space.inference.exported.metadata import Metadata, Precision, SourceModel
 from space.inference.exported.model_file import ExportedClassifier
 from space.inference.exported.self_test import SelfTest, drawn_images
 from space.inference.model_config import WEIGHTS_FILE, read_config
 from space.inference.model_folder import ModelFolder
 from space.inference.predictor import Predictor
+from trainer.config.groups import FormatName
 from trainer.errors import ConfigError
 
 # torch's exporter stops there: a file of protocol buffers holds no more.
@@ -77,9 +78,6 @@ class Source:
         return to_onnx(graph, *preprocessing.size_px)
 
 
-Write = Callable[[Source, Metadata, Calibration, Path], None]
-
-
 @dataclass(frozen=True)
 class ExportFormat:
     """One format.
@@ -88,93 +86,113 @@ class ExportFormat:
         title: for people.
         file: the file that is loaded, below a published folder.
         files: all its files.
-        packages: that write and run it.
-        calibrated: whether it is fitted to images.
-        write: writes the files; the path is that of `file`.
+        precisions: that its engine computes in; "bf16" is used if it decides alike.
+        build: returns what is saved; it may take minutes.
+        engine: runs what `build` returned; None for that of the weights.
+        save: writes what `build` returned, with the entries of its metadata.
     """
 
     title: str
     file: str
     files: tuple[str, ...]
-    packages: tuple[str, ...]
-    calibrated: bool
-    write: Write
+    precisions: tuple[Precision, ...]
+    build: Callable[[Source, Calibration], Any]
+    engine: Callable[[Any, Source], Engine] | None
+    save: Callable[[Any, Mapping[str, str], Path], None]
 
-    def load(self, folder: Path) -> ExportedClassifier:
-        """Return the classifier of the written files; its self-test has passed."""
-        return ExportedClassifier(folder / self.file)
+    def write(
+        self, built: Any, source: Source, folder: Path, precision: Precision = "f32"
+    ) -> ExportedClassifier:
+        """Write the files, and load them as their users will.
+
+        Args:
+            built: by `build`.
+            source: the model.
+            folder: that `file` is relative to.
+            precision: that the file asks for.
+
+        Raises:
+            ModelError: the written file fails its self-test on this machine.
+        """
+        images = drawn_images()
+        inputs = [source.predictor.prepare(image) for image in images]
+        engine = self.engine(built, source) if self.engine else source.predictor.engine
+        expected = source.predictor.observe_prepared(inputs, engine)
+        metadata = replace(
+            source.metadata(), precision=precision, self_test=SelfTest(images, expected)
+        )
+        file = folder / self.file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self.save(built, metadata.entries(), file)
+        return ExportedClassifier(file)
 
 
-def _write_onnx(source: Source, metadata: Metadata, _: Calibration, file: Path) -> None:
-    tested = _with_self_test(metadata, source.predictor.engine, source)
-    file.write_bytes(onnx_file.with_entries(source.graph(), tested.entries()))
+def _save_onnx(graph: bytes, entries: Mapping[str, str], file: Path) -> None:
+    file.write_bytes(onnx_file.with_entries(graph, entries))
 
 
-def _write_openvino(source: Source, metadata: Metadata, _: Calibration, file: Path) -> None:
-    from space.inference.engines.openvino_library import openvino  # noqa: PLC0415 -- optional
-    from space.inference.exported.openvino_file import write_files  # noqa: PLC0415
-
-    tested = _with_self_test(metadata, source.predictor.engine, source)
-    write_files(openvino.Core().read_model(source.graph()), tested.entries(), file)
+# Each of the following needs optional packages.
 
 
-def _write_int8(source: Source, metadata: Metadata, calibration: Calibration, file: Path) -> None:
-    from space.inference.exported.engines import OpenVinoEngine  # noqa: PLC0415 -- optional
-    from space.inference.exported.openvino_file import write_files  # noqa: PLC0415
+def _build_openvino(source: Source, _: Calibration) -> Any:
+    from space.inference.engines.openvino_library import openvino  # noqa: PLC0415
+
+    return openvino.Core().read_model(source.graph())
+
+
+def _build_int8(source: Source, calibration: Calibration) -> Any:
     from trainer.exporting.quantization import quantized  # noqa: PLC0415
 
-    model = quantized(source.graph(), source.predictor, calibration)
-    # What this file computes by intent is not what the weights compute: its passport says so.
-    engine = OpenVinoEngine(model, metadata.stages, str(file), "f32")
-    write_files(model, _with_self_test(metadata, engine, source).entries(), file)
+    return quantized(source.graph(), source.predictor, calibration)
 
 
-def _with_self_test(metadata: Metadata, engine: Engine, source: Source) -> Metadata:
-    images = drawn_images()
-    inputs = [source.predictor.prepare(image) for image in images]
-    expected = source.predictor.observe_prepared(inputs, engine)
-    return replace(metadata, self_test=SelfTest(images, expected))
+def _int8_engine(model: Any, source: Source) -> Engine:
+    """Return the engine of the file itself: by intent it computes other outputs."""
+    from space.inference.exported.engines import OpenVinoEngine  # noqa: PLC0415
+
+    return OpenVinoEngine(model, source.predictor.stages, source.name)
+
+
+def _save_openvino(model: Any, entries: Mapping[str, str], file: Path) -> None:
+    from space.inference.exported.openvino_file import write_files  # noqa: PLC0415
+
+    write_files(model, entries, file)
+
+
+def has_bf16() -> bool:
+    """Return whether OpenVINO computes in bf16 on this machine."""
+    from space.inference.engines.openvino_library import openvino  # noqa: PLC0415
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 _IR = "openvino/openvino_model"
-FORMATS: dict[str, ExportFormat] = {
+FORMATS: dict[FormatName, ExportFormat] = {
     "onnx": ExportFormat(
         title="ONNX",
         file="onnx/model.onnx",
         files=("onnx/model.onnx",),
-        packages=("onnx", "onnxruntime"),
-        calibrated=False,
-        write=_write_onnx,
+        precisions=("f32",),
+        build=lambda source, _: source.graph(),
+        engine=None,
+        save=_save_onnx,
     ),
     "openvino": ExportFormat(
         title="OpenVINO",
         file=f"{_IR}.xml",
         files=(f"{_IR}.xml", f"{_IR}.bin"),
-        packages=("onnx", "openvino"),
-        calibrated=False,
-        write=_write_openvino,
+        precisions=("bf16", "f32"),
+        build=_build_openvino,
+        engine=None,
+        save=_save_openvino,
     ),
     "int8": ExportFormat(
         title="OpenVINO, int8",
         file=f"{_IR}_int8.xml",
         files=(f"{_IR}_int8.xml", f"{_IR}_int8.bin"),
-        packages=("onnx", "openvino", "nncf"),
-        calibrated=True,
-        write=_write_int8,
+        precisions=("bf16", "f32"),
+        build=_build_int8,
+        engine=_int8_engine,
+        save=_save_openvino,
     ),
 }
-
-
-def check_packages(names: Sequence[str]) -> None:
-    """Check that what writes and runs the formats is installed.
-
-    Raises:
-        ConfigError: a package is missing.
-    """
-    needed = dict.fromkeys(package for name in names for package in FORMATS[name].packages)
-    missing = [package for package in needed if find_spec(package) is None]
-    if missing:
-        raise ConfigError(
-            f"Exporting {', '.join(names)} needs {', '.join(missing)}: "
-            "pip install 'strip-defect-classifier[export]'"
-        )

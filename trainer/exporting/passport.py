@@ -28,7 +28,7 @@ TIMED_RUNS, WARM_UP_RUNS = 15, 3
 
 
 @dataclass(frozen=True)
-class TestImages:
+class PreparedImages:
     """The images that all formats are measured on, ready for the network.
 
     Attributes:
@@ -46,7 +46,7 @@ class TestImages:
     @classmethod
     def prepare(
         cls, classifier: Classifier, test: datasets.Dataset, ood: Iterable[Image.Image]
-    ) -> TestImages:
+    ) -> PreparedImages:
         """Prepare the test split, and OOD images if the classifier has a detector."""
         rejects = classifier.decision is not None and classifier.decision.detector is not None
         return cls(
@@ -76,7 +76,7 @@ class Measurement:
     seconds_sixteen: float
 
 
-def measure(classifier: Classifier, images: TestImages) -> Measurement:
+def measure(classifier: Classifier, images: PreparedImages) -> Measurement:
     """Run a classifier over all images, and take its time."""
     seen = _observed(classifier, images.inputs)
     detector = classifier.decision.detector if classifier.decision else None
@@ -105,7 +105,7 @@ def write_passport(
     classifier: Classifier,
     found: Measurement,
     reference: Measurement,
-    images: TestImages,
+    images: PreparedImages,
 ) -> FormatPassport:
     """Return the passport of a format, and in it why the format is refused, if it is.
 
@@ -149,6 +149,7 @@ def write_passport(
         ood_auroc=detection_auroc(*found.novelty) if len(found.novelty[1]) else None,
         same_decision=float(np.mean(same)),
         largest_logit_difference=float(np.abs(found.logits - reference.logits).max()),
+        slower=None,
         refused=refused,
     )
 

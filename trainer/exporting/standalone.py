@@ -127,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, metavar="FILE", help="new CSV; default: stdout")
     parser.add_argument("--batch-size", type=_positive, default=16, metavar="N")
     parser.add_argument(
-        "--precision", choices=["f32"], help="OpenVINO: f32 instead of what suits the processor"
+        "--precision", choices=["f32", "bf16"], help="of OpenVINO, instead of the file's own"
     )
     parser.add_argument("--version", action="version", version=__version__)
     return parser

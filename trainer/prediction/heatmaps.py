@@ -7,8 +7,9 @@ from pathlib import Path
 from PIL import Image
 
 from space.inference.attribution import colored, make_explainer
+from space.inference.core.classifier import Classifier
 from space.inference.images.decoding import Decoder
-from space.inference.predictor import ImageError, Predictor
+from space.inference.predictor import ImageError
 from trainer.errors import UserError
 from trainer.prediction.image_files import ImageFile
 from trainer.prediction.row import Row
@@ -40,13 +41,13 @@ class Heatmaps:
     """
 
     def __init__(
-        self, folder: Path, predictor: Predictor, decoder: Decoder, *, growing: bool = False
+        self, folder: Path, predictor: Classifier, decoder: Decoder, *, growing: bool = False
     ) -> None:
         self.folder, self.predictor, self.decoder = folder, predictor, decoder
         self.growing = growing
         explainer = make_explainer(predictor)
         if explainer is None:
-            raise UserError("Heatmaps are not available for this network. Leave out --heatmaps.")
+            raise UserError("Heatmaps are not available for this model. Leave out --heatmaps.")
         self._explainer = explainer
         self._names = FileNames()
         self.pictures: dict[str, Path] = {}

@@ -11,8 +11,9 @@ from itertools import islice
 from typing import Self
 
 from space.inference.core.arrays import Pixels
+from space.inference.core.classifier import Classifier
 from space.inference.images.decoding import Decoder
-from space.inference.predictor import ImageError, Predictor
+from space.inference.predictor import ImageError
 from trainer.prediction.image_files import ImageFile
 from trainer.prediction.row import Row
 from trainer.runtime.system import core_count
@@ -40,7 +41,7 @@ class Pipeline:
         predictor: the model.
     """
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: Classifier) -> None:
         self._predictor = predictor
         workers = core_count()
         self._decoder = Decoder(workers)
@@ -71,7 +72,7 @@ class Pipeline:
             yield _predict(self._predictor, [waiting.popleft().result() for _ in range(count)])
 
 
-def _prepare(predictor: Predictor, decoder: Decoder, file: ImageFile) -> _Prepared:
+def _prepare(predictor: Classifier, decoder: Decoder, file: ImageFile) -> _Prepared:
     started = time.perf_counter()
     try:
         if file.trouble:
@@ -83,7 +84,7 @@ def _prepare(predictor: Predictor, decoder: Decoder, file: ImageFile) -> _Prepar
     return _Prepared(file, inputs, facts.bit_depth or BITS, time.perf_counter() - started)
 
 
-def _predict(predictor: Predictor, batch: list[_Prepared]) -> list[Row]:
+def _predict(predictor: Classifier, batch: list[_Prepared]) -> list[Row]:
     started = time.perf_counter()
     inputs = [each.inputs for each in batch if each.inputs is not None]
     predictions = iter(predictor.predict_from(predictor.observe_prepared(inputs)) if inputs else [])

@@ -16,6 +16,9 @@ from pydantic import BaseModel
 
 from model_card.formatting import counted
 from model_card.schema.report import REPORT_FILE
+from space.inference.core.classifier import Classifier
+from space.inference.exported.model_file import SUFFIXES as EXPORTED_SUFFIXES
+from space.inference.exported.model_file import ExportedClassifier
 from space.inference.images.decoding import Decoder
 from space.inference.model_folder import ModelFolder
 from space.inference.predictor import ModelError, Predictor
@@ -153,7 +156,7 @@ def run(
 
 
 def _merged(
-    predictor: Predictor, files: Mapping[str, ImageFile], outcome: Outcome, to: CoilOutput | None
+    predictor: Classifier, files: Mapping[str, ImageFile], outcome: Outcome, to: CoilOutput | None
 ) -> Coil | None:
     """Merge the overlaps of the predicted images and write the tables; None if not asked for."""
     if to is None:
@@ -175,13 +178,17 @@ def _merged(
     return coil
 
 
-def load_predictor(model_id: str, selection: Selection) -> Predictor:
-    """Load a model on the GPU, if there is one.
+def load_predictor(model_id: str, selection: Selection) -> Classifier:
+    """Load a model on the GPU, if there is one, or an exported file.
 
     Raises:
         ModelError: it can't be used.
         ConfigError: it lacks a class of the selection.
     """
+    if Path(model_id).suffix.lower() in EXPORTED_SUFFIXES:
+        exported = ExportedClassifier(Path(model_id))
+        selection.check_labels(exported.labels)
+        return exported
     predictor = Predictor.load(model_id, "cuda" if torch.cuda.is_available() else "cpu")
     selection.check_labels(predictor.labels)
     _warn_of_drawings(predictor.folder)
@@ -213,7 +220,7 @@ def _warn_of_drawings(folder: Path) -> None:
 
 
 def predict_files(
-    predictor: Predictor,
+    predictor: Classifier,
     files: Sequence[ImageFile],
     delivery: Delivery,
     heatmaps: Heatmaps | None = None,

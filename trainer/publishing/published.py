@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -63,7 +64,7 @@ def _checked(folder: Path) -> Report:
     _refuse(
         folder,
         "contains files that may run code when they are read",
-        [name for name, path in files.items() if path.suffix.lower() in _PICKLE_SUFFIXES],
+        [name for name in files if _may_be_a_pickle(name, files)],
         f"Move them elsewhere; the weights are in {WEIGHTS_FILE}.",
     )
     report = _read_report(folder)
@@ -81,6 +82,13 @@ def _checked(folder: Path) -> Report:
     changed = [name for name, own in written.items() if file_checksum(files[name]) != own]
     _refuse(folder, "is damaged: these files are not what training wrote", changed, HOW_TO_REWRITE)
     return report
+
+
+def _may_be_a_pickle(name: str, files: Mapping[str, Path]) -> bool:
+    """Return whether a file has the suffix of pickles; OpenVINO's weights share one of them."""
+    path = files[name]
+    beside_graph = path.suffix == ".bin" and f"{name.removesuffix('.bin')}.xml" in files
+    return path.suffix.lower() in _PICKLE_SUFFIXES and not beside_graph
 
 
 def _refuse(folder: Path, what: str, names: list[str], advice: str) -> None:

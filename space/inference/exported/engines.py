@@ -55,24 +55,25 @@ class OnnxRuntimeEngine:
 
 
 class OpenVinoEngine:
-    """OpenVINO on the processor, in the precision that suits it.
+    """OpenVINO on the processor.
 
     Args:
         model: an `openvino.Model`.
         stages: whose statistics are outputs.
         origin: of the file, for messages.
-        precision: "f32", or None for the processor's own, which may be bf16.
+        precision: "f32", or "bf16" for that where the processor has it.
 
     Raises:
         ModelError: OpenVINO can't compile the model.
     """
 
     def __init__(
-        self, model: Any, stages: Sequence[int], origin: str, precision: str | None = None
+        self, model: Any, stages: Sequence[int], origin: str, precision: str = "f32"
     ) -> None:
         from ..engines.openvino_library import openvino  # noqa: PLC0415 -- as above
 
-        config = {"INFERENCE_PRECISION_HINT": precision} if precision else {}
+        # By itself, OpenVINO takes bf16 where the processor has it.
+        config = {} if precision == "bf16" else {"INFERENCE_PRECISION_HINT": precision}
         try:
             self.compiled = openvino.Core().compile_model(model, "CPU", config)
             used = self.compiled.get_property("INFERENCE_PRECISION_HINT")

@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,10 +24,13 @@ from .self_test import SelfTest
 
 Value = TypeVar("Value")
 
+# Of the numbers that the network computes with.
+Precision = Literal["f32", "bf16"]
+
 FORMAT_VERSION = 1
 NAMES = (
     *("format_version", "model", "labels", "preprocessing", "bit_depth", "tile"),
-    *("rules", "detector", "stages", "self_test"),
+    *("rules", "detector", "stages", "precision", "self_test"),
 )
 # Of one entry: the detector of a large network takes 8 MB.
 MAX_TEXT = 64 * 2**20
@@ -62,6 +65,7 @@ class Metadata:
         facts: labels and preprocessing.
         decision: None for a model that was published without one.
         stages: of the network, whose statistics are outputs.
+        precision: the lowest that decided alike; bf16 changes the decisions of some networks.
         self_test: None while the file is written; a file without one is refused.
     """
 
@@ -69,6 +73,7 @@ class Metadata:
     facts: Facts
     decision: Decision | None
     stages: list[int]
+    precision: Precision = "f32"
     self_test: SelfTest | None = None
 
     def entries(self) -> dict[str, str]:
@@ -85,6 +90,7 @@ class Metadata:
             "rules": dataclasses.asdict(decision.rules) if decision else None,
             "detector": arrays_to_json(detector.arrays()) if detector else None,
             "stages": self.stages,
+            "precision": self.precision,
             "self_test": self.self_test.to_json() if self.self_test else None,
         }
         return {name: json.dumps(value) for name, value in values.items()}
@@ -153,6 +159,7 @@ def read_metadata(entries: Mapping[str, str], origin: str) -> Metadata:
         facts=facts,
         decision=Decision(rules, detector) if rules else None,
         stages=stages,
+        precision=entry("precision", _precision),
         self_test=entry("self_test", SelfTest.from_json),
     )
 
@@ -212,6 +219,12 @@ def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("it is neither true nor false")
     return value
+
+
+def _precision(value: Any) -> Precision:
+    if value not in ("f32", "bf16"):
+        raise ValueError("it is neither f32 nor bf16")
+    return cast(Precision, value)
 
 
 def _strings(value: Any) -> dict[str, str]:

@@ -8,7 +8,7 @@ from ..core.classifier import Classifier, Engine
 from ..core.errors import ModelError
 from . import onnx_file
 from .engines import OnnxRuntimeEngine, OpenVinoEngine
-from .metadata import Metadata, read_metadata
+from .metadata import Metadata, Precision, read_metadata
 
 ONNX_SUFFIX, OPENVINO_SUFFIX = ".onnx", ".xml"
 SUFFIXES = (ONNX_SUFFIX, OPENVINO_SUFFIX)
@@ -21,13 +21,13 @@ class ExportedClassifier(Classifier):
 
     Args:
         file: ends in .onnx or .xml; beside an .xml lies its .bin.
-        precision: of OpenVINO: "f32", or None for what suits the processor.
+        precision: of OpenVINO, instead of the one that the file names.
 
     Raises:
         ModelError: the file can't be used, or this machine computes wrong outputs.
     """
 
-    def __init__(self, file: Path, precision: str | None = None) -> None:
+    def __init__(self, file: Path, precision: Precision | None = None) -> None:
         metadata, engine = _load(file, precision)
         super().__init__(metadata.facts, metadata.decision, engine)
         self.metadata = metadata
@@ -42,7 +42,7 @@ class ExportedClassifier(Classifier):
             )
 
 
-def _load(file: Path, precision: str | None) -> tuple[Metadata, Engine]:
+def _load(file: Path, precision: Precision | None) -> tuple[Metadata, Engine]:
     origin = str(file)
     if file.suffix.lower() == ONNX_SUFFIX:
         content = _content(file)
@@ -56,7 +56,8 @@ def _load(file: Path, precision: str | None) -> tuple[Metadata, Engine]:
         raise ModelError(f"{origin} needs the package openvino: pip install openvino") from error
     model = openvino_file.read_model(_content(file), _content(file.with_suffix(".bin")), origin)
     metadata = read_metadata(openvino_file.entries_of(model), origin)
-    return metadata, OpenVinoEngine(model, metadata.stages, origin, precision)
+    chosen = precision or metadata.precision
+    return metadata, OpenVinoEngine(model, metadata.stages, origin, chosen)
 
 
 def _content(file: Path) -> bytes:

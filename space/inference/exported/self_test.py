@@ -150,7 +150,7 @@ def _matrix(value: Any, rows: int) -> Floats:
     sizes: Sequence[int] = [len(row) for row in value]
     if len(sizes) != rows or len(set(sizes)) != 1 or not 1 <= sizes[0] * rows <= MOST_NUMBERS:
         raise ValueError("an output has another number of rows or columns")
-    matrix = np.array(value, np.float64).astype(np.float32)
-    if matrix.ndim != 2 or not np.isfinite(matrix).all():
+    matrix = np.array(value, np.float64)
+    if matrix.ndim != 2 or not (np.abs(matrix) <= np.finfo(np.float32).max).all():
         raise ValueError("an output holds values that are not finite numbers")
-    return matrix
+    return matrix.astype(np.float32)

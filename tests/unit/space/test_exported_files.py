@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from space.inference.exported.model_file import ExportedClassifier
 from space.inference.exported.self_test import SelfTest, drawn_images
 from space.inference.predictor import Predictor
 from tests.support.published_folder import noise, write_decision, write_published_folder
+from trainer.config.groups import FormatName
 from trainer.exporting.formats import FORMATS, Calibration, Source
 
 NOTHING = Calibration([], [])
@@ -44,10 +44,9 @@ def exported(predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> 
     """Return a folder with the model in ONNX and OpenVINO."""
     folder = tmp_path_factory.mktemp("exported")
     source = Source(predictor, "local-dir:model")
-    for name in ("onnx", "openvino"):
-        file = folder / FORMATS[name].file
-        file.parent.mkdir()
-        FORMATS[name].write(source, source.metadata(), NOTHING, file)
+    names: tuple[FormatName, ...] = ("onnx", "openvino")
+    for name in names:
+        FORMATS[name].write(FORMATS[name].build(source, NOTHING), source, folder)
     return folder
 
 
@@ -73,7 +72,7 @@ def rewritten(file: Path, change: Change, target: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["onnx", "openvino"])
 def test_the_file_alone_decides_as_the_weights_do(
-    predictor: Predictor, exported: Path, tmp_path: Path, name: str
+    predictor: Predictor, exported: Path, tmp_path: Path, name: FormatName
 ) -> None:
     for file in FORMATS[name].files:
         (tmp_path / Path(file).name).write_bytes((exported / file).read_bytes())
@@ -103,7 +102,7 @@ def test_other_programs_read_the_file(exported: Path) -> None:
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.999])
 @pytest.mark.parametrize("name", ["onnx", "openvino"])
 def test_a_truncated_file_is_refused(
-    exported: Path, tmp_path: Path, name: str, share: float
+    exported: Path, tmp_path: Path, name: FormatName, share: float
 ) -> None:
     paths = [tmp_path / Path(file).name for file in FORMATS[name].files]
     for file, path in zip(FORMATS[name].files, paths, strict=True):
@@ -158,6 +157,7 @@ def with_value(name: str, value: Any) -> Change:
         (with_value("preprocessing", lambda p: p | {"crop_mode": "x"}), "crop_mode is out of"),
         (with_value("detector", None), "other stages than its detector"),
         (with_value("detector", lambda d: d | {"x": d["stage0.centre"]}), "detector is wrong"),
+        (with_value("precision", "fp16"), "precision is wrong"),
         (with_value("stages", [0]), "other stages than its detector"),
         (with_value("self_test", None), "self_test is wrong"),
         (with_value("self_test", lambda t: t | {"tolerance": 9.0}), "tolerance must lie"),
@@ -265,14 +265,11 @@ def test_other_suffixes_and_missing_files_are_named(tmp_path: Path) -> None:
         ExportedClassifier(tmp_path / "model.onnx")
 
 
-def test_a_model_without_decision_is_exported(predictor: Predictor, tmp_path: Path) -> None:
-    source = Source(predictor, "x")
-    plain = replace(source.metadata(), decision=None, stages=[])
+def test_a_model_without_decision_is_exported(tmp_path: Path) -> None:
     write_published_folder(tmp_path / "plain")
     source = Source(Predictor(tmp_path / "plain"), "x")
-    assert source.metadata().decision is plain.decision
-    file = tmp_path / "model.onnx"
-    FORMATS["onnx"].write(source, source.metadata(), NOTHING, file)
-    [ours], [theirs] = (c.predict([noise(1)]) for c in (ExportedClassifier(file), source.predictor))
+    exported = FORMATS["onnx"].write(source.graph(), source, tmp_path)
+    assert exported.decision is None
+    [ours], [theirs] = (c.predict([noise(1)]) for c in (exported, source.predictor))
     assert ours.verdict == theirs.verdict == "class"
     assert ours.confidence == pytest.approx(theirs.confidence, abs=1e-5)

@@ -6,11 +6,10 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
-from timm.data import resolve_model_data_config
 
 from space.inference.attribution import make_explainer
+from space.inference.core.classifier import Classifier
 from space.inference.images.decoding import Decoder
-from space.inference.predictor import Predictor
 from trainer.data.overlap_search.orientations import Array
 from trainer.prediction.coil.crop import Crop
 from trainer.prediction.coil.defects import Explain
@@ -18,7 +17,7 @@ from trainer.prediction.coil.defects import Explain
 logger = logging.getLogger(__name__)
 
 
-def heat_source(predictor: Predictor, crops: Sequence[Crop], decoder: Decoder) -> Explain | None:
+def heat_source(predictor: Classifier, crops: Sequence[Crop], decoder: Decoder) -> Explain | None:
     """Return what computes the heatmap of an image; None if the network supports none.
 
     Args:
@@ -36,7 +35,7 @@ def heat_source(predictor: Predictor, crops: Sequence[Crop], decoder: Decoder) -
         heat = explainer.explain(picture, predictor.labels.index(label))
         if explainer.seen(picture) is picture:
             return heat
-        share = resolve_model_data_config(predictor.model)["crop_pct"]
+        share = predictor.facts.preprocessing.crop_pct
         return _surrounded(heat, picture.size, share)
 
     return explain

@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from model_card.formatting import counted
+from space.inference.core.classifier import Classifier
 from space.inference.images.decoding import Decoder
-from space.inference.predictor import ImageError, Predictor
+from space.inference.predictor import ImageError
 from trainer.data.overlap_search.orientations import Array
 from trainer.errors import UserError
 from trainer.monitoring.progress import ProgressBar
@@ -97,14 +98,14 @@ class Coil:
         return " ".join(lines)
 
 
-def defect_labels(predictor: Predictor) -> list[str]:
+def defect_labels(predictor: Classifier) -> list[str]:
     """Return the classes of a model without the one that means no defect."""
     decision = predictor.decision
     no_defect = decision.rules.costs.no_defect if decision else None
     return [label for label in predictor.labels if label != no_defect]
 
 
-def merge_overlaps(predictor: Predictor, crops: Sequence[Crop], cache_dir: Path | None) -> Coil:
+def merge_overlaps(predictor: Classifier, crops: Sequence[Crop], cache_dir: Path | None) -> Coil:
     """Lay out the images as strips and count their defects.
 
     Args:

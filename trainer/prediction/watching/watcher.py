@@ -10,8 +10,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from model_card.formatting import counted
+from space.inference.core.classifier import Classifier
 from space.inference.images.decoding import Decoder
-from space.inference.predictor import ModelError, Predictor
+from space.inference.predictor import ModelError
 from trainer.errors import UserError
 from trainer.prediction.channels.addresses import BrokerAddress, WebhookAddress
 from trainer.prediction.channels.channel import Channel
@@ -105,7 +106,7 @@ def watch(
 
 
 def _watch(
-    predictor: Predictor,
+    predictor: Classifier,
     folders: Sequence[str],
     delivery: Delivery,
     channels: Sequence[Channel],

@@ -1,0 +1,199 @@
+"""A finished run is exported, measured and published; the files run without PyTorch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from model_card.schema.report import Report
+from space.inference.images.reader import read_image
+from space.inference.predictor import Predictor
+from tests.support.small_run import small_config
+from trainer import predict
+from trainer.config.groups import FormatName
+from trainer.errors import DataError, UserError
+from trainer.exporting import finished_run, folder, passport
+from trainer.exporting.bundle import write_bundle
+from trainer.exporting.formats import FORMATS
+from trainer.prediction.row import Row, columns
+from trainer.publishing.published import check_published
+from trainer.run import train
+from trainer.synthetic.samples import CLASSES, draw_image, write_samples
+
+# All that a machine with predict.pyz needs; libraries lie beside some of the packages.
+PACKAGES = ("numpy", "PIL", "onnxruntime", "openvino", "flatbuffers", "google", "packaging")
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run with two formats."""
+    place = tmp_path_factory.mktemp("export")
+    write_samples(place / "images", train_per_class=12, test_per_class=4)
+    train(small_config(place / "images", place / "run", epochs=1))
+    finished_run.export_run(place / "run", ("onnx", "openvino"))
+    return place / "run"
+
+
+def test_formats_are_published_with_their_passports(run_dir: Path) -> None:
+    published = run_dir / "published"
+    report = check_published(published)
+    assert report.exports is not None
+    first, onnx, ir = report.exports.formats
+    assert (first.format, first.same_decision, first.largest_logit_difference) == (
+        *("safetensors", 1),
+        0,
+    )
+    assert first.accuracy == report.test.scores["accuracy"]
+    assert report.reliability is not None
+    assert first.coverage is not None
+    assert first.coverage.value == report.reliability.sets.coverage.value
+    assert first.calibration_error == pytest.approx(report.reliability.calibration.after.ece)
+    for found in (onnx, ir):
+        assert found.refused is None
+        assert found.same_decision == 1
+        assert found.largest_logit_difference < 0.05
+        sizes = [(published / file).stat().st_size for file in found.files]
+        assert sum(sizes) == found.size_bytes
+    card = (published / "README.md").read_text(encoding="utf-8")
+    assert "## Files for a machine without PyTorch" in card
+    assert "`onnx/model.onnx`" in card
+
+
+def test_a_damaged_file_is_not_published(run_dir: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "published"
+    shutil.copytree(run_dir / "published", copy)
+    (copy / "openvino/openvino_model.bin").write_bytes(b"others")
+    with pytest.raises(DataError, match=r"openvino_model\.bin"):
+        check_published(copy)
+    # Beside no graph, this is the suffix of a pickle.
+    (copy / "openvino/openvino_model.xml").unlink()
+    with pytest.raises(DataError, match="may run code"):
+        check_published(copy)
+
+
+def test_a_second_export_changes_nothing(run_dir: Path) -> None:
+    before = (run_dir / "published/report.json").read_bytes()
+    assert finished_run.export_run(run_dir, ("onnx",)) == run_dir / "published"
+    assert (run_dir / "published/report.json").read_bytes() == before
+
+
+def test_a_format_that_decides_otherwise_is_not_published(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run_dir, copy)
+    shutil.rmtree(copy / "published/onnx")
+    shutil.rmtree(copy / "published/openvino")
+    report = Report.read(copy / "published").model_copy(update={"exports": None})
+    report.write(copy / "published")
+    monkeypatch.setattr(passport, "same_decision", lambda ours, theirs: False)
+    finished_run.export_run(copy, ("onnx",))
+    found = check_published(copy / "published").exports
+    assert found is not None
+    assert found.formats[1].files == []
+    assert "test images differently" in (found.formats[1].refused or "")
+    assert "ONNX is not published: it decides" in caplog.text
+    assert not (copy / "published/onnx").exists()
+    assert "ONNX is not published: it decides" in (copy / "published/README.md").read_text()
+
+
+def libraries(folder: Path) -> Path:
+    """Return a folder with links to the packages of a machine without PyTorch, and no others."""
+    folder.mkdir()
+    for package in PACKAGES:
+        spec = find_spec(package)
+        assert spec is not None
+        for location in spec.submodule_search_locations or ():
+            source = Path(location)
+            (folder / package).symlink_to(source)
+            beside = source.parent / f"{ {'PIL': 'pillow'}.get(package, package) }.libs"
+            if beside.is_dir():
+                (folder / beside.name).symlink_to(beside)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["onnx", "openvino"])
+def test_copied_files_decide_alike_without_pytorch(
+    run_dir: Path, tmp_path: Path, name: FormatName
+) -> None:
+    for file in FORMATS[name].files:
+        shutil.copy(run_dir / "published" / file, tmp_path)
+    write_bundle(tmp_path)
+    model = Path(FORMATS[name].file).name
+    images = tmp_path / "images"
+    images.mkdir()
+    for number, label in enumerate(CLASSES):
+        draw_image(label, number).save(images / f"{number}.png")
+    (images / "broken.png").write_bytes(b"no image")
+
+    def alone(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            # Without site-packages, there is nothing but the linked packages.
+            [sys.executable, "-S", *arguments],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(place), "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    place = libraries(tmp_path / "libraries")
+    assert "No module named 'torch'" in alone("-c", "import torch").stderr
+    call = ("predict.pyz", "images", "--model", model, "--precision", "f32")
+    done = alone(*call)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    named = sorted(Path("images", file.name) for file in images.iterdir())
+    assert [Path(row["path"]) for row in rows] == named
+    assert "not an image" in rows[-1]["error"]
+    predictor = Predictor(run_dir / "published")
+    for row in rows[:-1]:
+        [answer] = predictor.predict([read_image(tmp_path / row["path"], predictor.bit_depth)])
+        expected = Row.of(row["path"], answer, 8, 0.0).as_cells(predictor.labels)
+        header = columns(predictor.labels)
+        for column, cell in zip(header, expected, strict=True):
+            if column in ("label", "verdict", "prediction_set", "path", "bit_depth", "error"):
+                assert row[column] == cell
+            elif column != "milliseconds":
+                assert float(row[column]) == pytest.approx(float(cell), rel=1e-3, abs=1e-4)
+    cut = (tmp_path / model).read_bytes()[:-100]
+    (tmp_path / model).write_bytes(cut)
+    refused = alone(*call)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith(f"Error: {model} ends without the checksum")
+
+
+def test_predict_takes_an_exported_file(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    draw_image(CLASSES[0], 1).save("a.png")
+    tables: dict[str, tuple[str, ...]] = {}
+    for model in (f"local-dir:{run_dir / 'published'}", str(run_dir / "published/onnx/model.onnx")):
+        table = f"{len(tables)}.csv"
+        assert predict.main(["a.png", "--model", model, "--output", table]) == 0
+        [row] = csv.DictReader(Path(table).read_text(encoding="utf-8").splitlines())
+        tables[model] = row["label"], row["verdict"], row["prediction_set"]
+    assert len(set(tables.values())) == 1
+    with pytest.raises(UserError, match="Heatmaps are not available"):
+        predict.main(["a.png", "--model", model, "--output", "2.csv", "--heatmaps", "heat"])
+
+
+def test_a_published_model_is_exported_to_a_folder(run_dir: Path, tmp_path: Path) -> None:
+    output = tmp_path / "line_pc"
+    model = f"local-dir:{run_dir / 'published'}"
+    assert folder.export_model(model, ("onnx",), output, None) == output
+    assert {file.name for file in output.rglob("*") if file.is_file()} == {
+        "model.onnx",
+        "predict.pyz",
+    }
+    with pytest.raises(UserError, match="has no config"):
+        folder.export_model(f"local-dir:{tmp_path}", ("onnx",), tmp_path / "other", None)
