@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from trainer.cli.command import run_command
 from trainer.cli.flags import Command, given_flags, read_flags
-from trainer.config.groups import FormatName
-from trainer.config.option_types import Folder, Text
+from trainer.config.option_types import Folder, Formats, Text
 from trainer.config.paths import output_problems, raise_problems, shown
 from trainer.errors import ConfigError
 
@@ -25,8 +24,8 @@ class ExportCommandConfig:
     """Published model: hf-hub:USER/NAME or local-dir:FOLDER; its files go to --output."""
     run_dir: Folder = None
     """Finished run: each format is tested and added to its published folder."""
-    formats: tuple[FormatName, ...] = ("onnx",)
-    """Formats to write: onnx, openvino, int8."""
+    formats: Formats = ("onnx",)
+    """Formats to write: onnx, openvino, int8; default: onnx."""
     output: Folder = None
     """Folder for the files of --model, and for predict.pyz, which runs them."""
     data_dir: Text = None

@@ -17,7 +17,7 @@ from space.inference.images.reader import read_image
 from space.inference.predictor import Predictor
 from tests.support.small_run import small_config
 from trainer import predict
-from trainer.config.groups import FormatName
+from trainer.config.option_types import FormatName
 from trainer.errors import DataError, UserError
 from trainer.exporting import finished_run, folder, passport
 from trainer.exporting.bundle import write_bundle

@@ -7,9 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from trainer.config.option_types import STRICT, File, Folder, Text
-
-FormatName = Literal["onnx", "openvino", "int8"]
+from trainer.config.option_types import STRICT, File, Folder, Formats, Text
 
 
 @dataclass(frozen=True)
@@ -145,5 +143,5 @@ class ExportConfig:
 
     __pydantic_config__ = STRICT
 
-    export: tuple[FormatName, ...] = ()
+    export: Formats = ()
     """Export these formats: onnx, openvino, int8; a format that fails its test is left out."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from pydantic import ConfigDict
@@ -53,3 +53,8 @@ Text = Annotated[str | None, _optional(str, "TEXT"), _NO_DEFAULT]
 RepoId = Annotated[str | None, _optional(str, "USER/NAME"), _NO_DEFAULT]
 File = Annotated[Path | None, _optional(Path, "FILE"), _NO_DEFAULT]
 Folder = Annotated[Path | None, _optional(Path, "FOLDER"), _NO_DEFAULT]
+# Of exported files; see `trainer.exporting`.
+FormatName = Literal["onnx", "openvino", "int8"]
+Formats = Annotated[
+    tuple[FormatName, ...], tyro.conf.arg(metavar="FORMAT …", help_behavior_hint="")
+]

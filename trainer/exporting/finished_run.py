@@ -16,7 +16,7 @@ from model_card.schema.report import Report
 from space.inference.core.classifier import Classifier
 from space.inference.model_config import WEIGHTS_FILE
 from space.inference.predictor import ModelError, Predictor
-from trainer.config.groups import FormatName
+from trainer.config.option_types import FormatName
 from trainer.config.run_folder import PUBLISHED_DIR, finished_folder
 from trainer.config.settings import TrainConfig
 from trainer.data.splits.dataset import Images, prepare_images

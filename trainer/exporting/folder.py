@@ -11,7 +11,7 @@ import numpy as np
 from space.inference.core.classifier import Classifier
 from space.inference.exported.self_test import drawn_images
 from space.inference.predictor import ModelError, Predictor
-from trainer.config.groups import FormatName
+from trainer.config.option_types import FormatName
 from trainer.errors import UserError
 from trainer.evaluation import ood_images
 from trainer.exporting.bundle import write_bundle

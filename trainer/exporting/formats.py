@@ -19,7 +19,7 @@ from space.inference.exported.self_test import SelfTest, drawn_images
 from space.inference.model_config import WEIGHTS_FILE, read_config
 from space.inference.model_folder import ModelFolder
 from space.inference.predictor import Predictor
-from trainer.config.groups import FormatName
+from trainer.config.option_types import FormatName
 from trainer.errors import ConfigError
 
 # torch's exporter stops there: a file of protocol buffers holds no more.

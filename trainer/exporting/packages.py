@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from trainer.config.groups import FormatName
+from trainer.config.option_types import FormatName
 from trainer.errors import ConfigError
 
 PACKAGES: dict[FormatName, tuple[str, ...]] = {

@@ -351,6 +351,7 @@ def test_each_fact_of_the_report_reaches_the_card() -> None:
         "data.surfaces.leakage.#.seen_in",
         # Optional values that other tests add.
         "unseen_test",
+        "exports",
         "data.streamed_images",
         "cross_validation",
         "localization",

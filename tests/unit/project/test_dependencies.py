@@ -90,7 +90,8 @@ DECLARED = names(PROJECT["dependencies"])
             | names(line for extra in ("dev", "docs", "export", "mqtt") for line in EXTRAS[extra])
             | TRACKERS,
         ),
-        (("space",), names(requirements_of_the_space())),
+        # Exported files are run by optional packages, and the Space loads none.
+        (("space",), names([*requirements_of_the_space(), *EXTRAS["export"]])),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

@@ -24,7 +24,7 @@ from space.inference.exported.model_file import ExportedClassifier
 from space.inference.exported.self_test import SelfTest, drawn_images
 from space.inference.predictor import Predictor
 from tests.support.published_folder import noise, write_decision, write_published_folder
-from trainer.config.groups import FormatName
+from trainer.config.option_types import FormatName
 from trainer.exporting.formats import FORMATS, Calibration, Source
 
 NOTHING = Calibration([], [])
