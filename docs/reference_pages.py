@@ -24,7 +24,7 @@ from model_card.schema.report import Report
 
 REPOSITORY = Path(__file__).parents[1]
 FOLDER = Path(__file__).with_name("reference")
-COMMANDS = ("train", "predict", "inspect_data", "compare_splits", "push")
+COMMANDS = ("train", "predict", "export", "inspect_data", "compare_splits", "push")
 # Wider, and the groups of options stand side by side.
 HELP_COLUMNS = "80"
 JSON_NAMES: dict[Any, str] = {

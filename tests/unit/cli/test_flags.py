@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer import __version__, compare_splits, inspect_data, predict, push, train
+from trainer import __version__, compare_splits, export, inspect_data, predict, push, train
 from trainer.cli.command import read_push_config, read_train_config, run_command
 from trainer.cli.flags import given_flags, read_flags, split_operands
 from trainer.cli.synonyms import SYNONYMS
 from trainer.config.settings import PushConfig, TrainConfig
 from trainer.errors import ConfigError
+from trainer.export import ExportCommandConfig
 from trainer.inspect_data import InspectConfig
 from trainer.predict import PredictConfig
 
@@ -28,8 +29,9 @@ COMMANDS = {
     "compare_splits.py": (compare_splits.COMMAND, TrainConfig()),
     "inspect_data.py": (inspect_data.COMMAND, InspectConfig()),
     "predict.py": (predict.COMMAND, PredictConfig()),
+    "export.py": (export.COMMAND, ExportCommandConfig()),
 }
-TITLES = ("data", "network", "training", "decision", "test", "run")
+TITLES = ("data", "network", "training", "decision", "test", "export", "run")
 ROOT = Path(__file__).parents[3]
 
 
@@ -77,8 +79,25 @@ def test_help_fits_80_columns_and_is_of_this_command(
     assert not [purpose for purpose in others if purpose in text]
     assert "None" not in text
     titles = re.findall(r"^\W+ (?:(\w+) )?options \W+$", text, re.MULTILINE)
-    groups = {"push.py": ("publishing", *TITLES), "inspect_data.py": (), "predict.py": ()}
+    groups = {
+        "push.py": ("publishing", *TITLES),
+        "inspect_data.py": (),
+        "predict.py": (),
+        "export.py": (),
+    }
     assert titles == ["", *groups.get(name, TITLES)]
+
+
+def test_an_option_of_several_values_takes_all_words_up_to_the_next_option() -> None:
+    line = ["--formats", "onnx", "int8", "--run-dir", "runs/first"]
+    given = given_flags(line, ExportCommandConfig)
+    assert given == {"--formats": "onnx int8", "--run-dir": "runs/first"}
+    config = read_flags(line, export.COMMAND, ExportCommandConfig(), given)
+    assert (config.formats, config.run_dir) == (("onnx", "int8"), Path("runs/first"))
+    with pytest.raises(ConfigError, match="--formats takes onnx, openvino or int8, not 'onx'"):
+        given_flags(["--formats", "openvino", "onx"], ExportCommandConfig)
+    with pytest.raises(ConfigError, match="--formats needs a value"):
+        given_flags(["--formats", "--run-dir", "a"], ExportCommandConfig)
 
 
 def test_operands_stand_anywhere_between_the_options() -> None:
