@@ -10,16 +10,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING or __package__:
     from space.inference.core.errors import ModelError
     from space.inference.core.model_id import check_local_folder, split_model_id
-    from space.server.configuration import StartError, configured_model_id, configured_port
+    from space.server.configuration import (
+        StartError,
+        configured_engine,
+        configured_model_id,
+        configured_port,
+    )
 else:
     from inference.core.errors import ModelError
     from inference.core.model_id import check_local_folder, split_model_id
-    from server.configuration import StartError, configured_model_id, configured_port
+    from server.configuration import (
+        StartError,
+        configured_engine,
+        configured_model_id,
+        configured_port,
+    )
 
 if __name__ == "__main__":
     # Before the imports that take seconds.
     try:
         configured_port()
+        configured_engine()
         split_model_id(configured_model_id())
         check_local_folder(configured_model_id())
     except (ModelError, StartError) as error:
@@ -112,6 +123,7 @@ def build_app(demo: Demo) -> gr.Blocks:
             _build_prediction(demo)
         with gr.Tab("Test results"):
             _build_results(demo)
+        gr.HTML(page.footer(demo.predictor.engine.name))
     app.queue(max_size=QUEUE_SIZE, default_concurrency_limit=CONCURRENCY)
     return app
 
@@ -285,10 +297,10 @@ def serve(uploads: UploadFolder) -> None:
         ModelError, StartError, OSError: the model can't be served.
     """
     port = configured_port()
-    model_id = configured_model_id()
+    model_id, engine = configured_model_id(), configured_engine()
     # Uploads are untrusted: each is decoded in a process with limits on time and memory.
     with Decoder() as decoder:
-        app = build_app(Demo(Predictor.load(model_id), model_id, uploads, decoder.read))
+        app = build_app(Demo(Predictor.load(model_id, engine), model_id, uploads, decoder.read))
         try:
             address = launch(app, uploads, port)
         except ServerFailedToStartError as error:

@@ -14,10 +14,12 @@ from timm.data import resolve_model_data_config
 from .core.arrays import Floats
 from .core.classifier import Classifier, Facts, Observation
 from .core.decision import Prediction
+from .core.engine_names import EngineName
 from .core.errors import ModelError, shortened
 from .core.model_id import CONFIG_FILE, split_model_id
 from .core.preprocessing import Preprocessing
 from .decision_file import DETECTOR_FILE, RULES_FILE, load_decision
+from .engines.choice import choose_engine
 from .engines.graph import PixelGraph, normalized
 from .engines.pytorch import PyTorchEngine
 from .images.reader import ImageError, read_image
@@ -76,12 +78,16 @@ class Predictor(Classifier):
         folder: a published folder: `model.safetensors`, timm's `config.json` and, unless it was
             published without, `decision.json` and `decision.safetensors`.
         device: where PyTorch runs the network.
+        engine: what predicts; see `engines.choice`. Training evaluates with PyTorch, the reference.
 
     Raises:
-        ModelError: a file of the folder can't be used, or an output is not a finite number.
+        ModelError: a file of the folder can't be used, an output is not a finite number, or the
+            engine can't run the network.
     """
 
-    def __init__(self, folder: Path, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, folder: Path, device: torch.device | str = "cpu", engine: EngineName = "pytorch"
+    ) -> None:
         self.folder = folder
         self.device = torch.device(device)
         files = ModelFolder(folder)
@@ -95,11 +101,20 @@ class Predictor(Classifier):
         self.stages = list(detector.stages) if detector else []
         super().__init__(facts, decision, self._pytorch(preprocessing, self.stages))
         self.try_out()
+        if engine != "pytorch":
+            sources = [files.file(WEIGHTS_FILE), files.file(CONFIG_FILE)]
+            graph, size_px = self._graph(preprocessing, self.stages), preprocessing.size_px
+            self.engine = choose_engine(engine, graph, size_px, sources, self.device)
 
     @classmethod
-    def load(cls, model_id: str, device: torch.device | str = "cpu") -> Predictor:
-        """Load what `hf-hub:user/name` or `local-dir:path` names; see `find_model_folder`."""
-        predictor = cls(find_model_folder(model_id), device)
+    def load(cls, model_id: str, engine: EngineName = "auto") -> Predictor:
+        """Load what `hf-hub:user/name` or `local-dir:path` names, for the fastest engine.
+
+        Raises:
+            ModelError: as for `find_model_folder` and the class.
+        """
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        predictor = cls(find_model_folder(model_id), device, engine)
         if predictor.decision is None:
             logger.warning(
                 "%s was published without %s: its confidence is not calibrated, and it rejects "
@@ -136,7 +151,8 @@ class Predictor(Classifier):
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in colors)
         return normalized(torch.from_numpy(self.prepare(image)), mean, std)
 
+    def _graph(self, preprocessing: Preprocessing, stages: Sequence[int]) -> PixelGraph:
+        return PixelGraph(self.model, preprocessing.mean, preprocessing.std, stages)
+
     def _pytorch(self, preprocessing: Preprocessing, stages: Sequence[int]) -> PyTorchEngine:
-        return PyTorchEngine(
-            PixelGraph(self.model, preprocessing.mean, preprocessing.std, stages), self.device
-        )
+        return PyTorchEngine(self._graph(preprocessing, stages), self.device)

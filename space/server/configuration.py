@@ -1,4 +1,4 @@
-"""The model and the port that the environment sets.
+"""The model, the port and the engine that the environment sets.
 
 Nothing here loads a library that takes seconds, so a mistake is named at once.
 """
@@ -8,6 +8,12 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING or __package__.startswith("space"):
+    from space.inference.core.engine_names import ENGINES, EngineName
+else:
+    from inference.core.engine_names import ENGINES, EngineName
 
 MODEL_ID_FILE = Path(__file__).parents[1] / "model_id.txt"  # the publisher writes it into a Space
 PORT = 7860
@@ -52,3 +58,16 @@ def configured_port() -> int:
                 "terminal. Stop that one, or set GRADIO_SERVER_PORT to another port."
             ) from error
     return int(text)
+
+
+def configured_engine() -> EngineName:
+    """Return what is to run the network, from the environment.
+
+    Raises:
+        StartError: there is no such engine.
+    """
+    name = os.environ.get("ENGINE", "auto").strip().lower()
+    for engine in ENGINES:
+        if engine == name:
+            return engine
+    raise StartError(f"ENGINE is {name!r}; set it to one of {', '.join(ENGINES)}.")

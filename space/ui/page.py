@@ -36,6 +36,11 @@ def header(model_id: str, address: str | None, labels: Sequence[str], report: Re
     return str(_HTML.header(TITLE, model_id, address, len(labels), report))
 
 
+def footer(engine: str) -> str:
+    """Return the name of what runs the network."""
+    return str(_HTML.footer(engine))
+
+
 def example_caption(shows: str, labels: Sequence[str], prediction: Prediction) -> str:
     """Return the caption of an example: its class, and a note where the prediction is not correct.
 

@@ -53,7 +53,16 @@ def table(name: str) -> list[dict[str, str]]:
 def test_crops_are_laid_out_and_counted(
     command: Run, sure: str, images: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    call = ["predict.py", str(images), "--model", sure, "--cache-dir", "cache"]
+    call = [
+        "predict.py",
+        str(images),
+        "--model",
+        sure,
+        "--engine",
+        "pytorch",
+        "--cache-dir",
+        "cache",
+    ]
     call += ["--merge-overlaps", "--output", "out.csv"]
     assert command(*call, "--strips", "strips.csv")[0] == 0
     strips = table("strips.csv")
@@ -95,7 +104,7 @@ def test_crops_are_laid_out_and_counted(
 
 
 def test_wrong_options_are_explained(command: Run, sure: str, images: Path) -> None:
-    call = ("predict.py", str(images), "--model", sure, "--strips")
+    call = ("predict.py", str(images), "--model", sure, "--engine", "pytorch", "--strips")
     code, _, err = command(*call, "strips.csv")
     assert code == 2 and "--strips needs --merge-overlaps." in err
     code, _, err = command(*call, "strips.xlsx", "--merge-overlaps")
@@ -111,6 +120,6 @@ def test_without_overlaps_every_image_is_a_strip(
     for name in ("0a.png", "0b.png", "9.png"):
         shutil.copy(images / name, tmp_path)
     files = [str(tmp_path / name) for name in ("0a.png", "0b.png", "9.png")]
-    call = ("predict.py", *files, "--model", sure, "--merge-overlaps")
+    call = ("predict.py", *files, "--model", sure, "--engine", "pytorch", "--merge-overlaps")
     assert command(*call, "--cache-dir", "cache", "--strips", "strips.csv")[0] == 0
     assert [row["images"] for row in table("strips.csv")] == ["1", "1", "1"]

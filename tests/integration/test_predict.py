@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import platform
 import shutil
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from space.inference.attribution import Explainer, colored
+from space.inference.engines import choice
 from space.inference.predictor import Predictor, read_image
 from tests.conftest import Run
 from tests.support.hostile_images import hostile_files
@@ -46,11 +48,33 @@ def without_times(path: Path) -> list[dict[str, str]]:
     return [{k: v for k, v in row.items() if k != "milliseconds"} for row in table(path)]
 
 
+def exact(package: Path) -> tuple[str, ...]:
+    """Return the options of the model, run by the engine that the expected answers come from."""
+    return "--model", f"local-dir:{package}", "--engine", "pytorch"
+
+
+def test_the_fastest_engine_predicts_and_is_named(
+    command: Run, package: Path, images: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, model = str(images / "00.png"), f"local-dir:{package}"
+    code, out, _ = command("predict.py", file, "--model", model)
+    assert (code, len(out.splitlines())) == (0, 2)
+    fastest = "OpenVINO" if platform.machine() in choice.X86 else "ONNX Runtime"
+    assert f"The network runs on {fastest}" in caplog.text
+    code, out, err = command("predict.py", file, "--model", model, "--engine", "fast")
+    assert (code, out) == (2, "")
+    assert "--engine" in err and "onnxruntime" in err
+
+
 def test_each_row_is_what_the_predictor_answers(
     command: Run, package: Path, images: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     code, out, _ = command(
-        "predict.py", str(images), "--model", f"local-dir:{package}", "--output", "out.csv"
+        "predict.py",
+        str(images),
+        *exact(package),
+        "--output",
+        "out.csv",
     )
     assert (code, out) == (0, "")
     rows = table(Path("out.csv"))
@@ -96,8 +120,7 @@ def test_a_model_of_drawings_is_named(
 
 
 def test_data_alone_goes_to_stdout(command: Run, package: Path, images: Path) -> None:
-    model = f"local-dir:{package}"
-    code, out, _ = command("predict.py", "--model", model, str(images / "0*.png"))
+    code, out, _ = command("predict.py", *exact(package), str(images / "0*.png"))
     lines = out.splitlines()
     assert code == 0 and len(lines) == 11
     assert lines[0].startswith("path,label,confidence,verdict,prediction_set,novelty,p(")
@@ -106,7 +129,7 @@ def test_data_alone_goes_to_stdout(command: Run, package: Path, images: Path) ->
 def test_scripts_get_an_exit_code_and_the_rows_that_they_want(
     command: Run, package: Path, images: Path
 ) -> None:
-    model = ("--model", f"local-dir:{package}")
+    model = exact(package)
     wanted = ("--where", "verdict=unknown,error", "--output", "out.jsonl", "--copy-to", "copies")
     code, _, _ = command("predict.py", str(images), *model, *wanted, "--fail-on", "unknown")
     assert code == 1
@@ -126,7 +149,12 @@ def test_scripts_get_an_exit_code_and_the_rows_that_they_want(
 def test_a_resumed_table_equals_an_undisturbed_one(
     kind: str, command: Run, package: Path, images: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    arguments = (str(images), "--model", f"local-dir:{package}", "--batch-size", "4")
+    arguments = (
+        str(images),
+        *exact(package),
+        "--batch-size",
+        "4",
+    )
     whole, torn = Path(f"whole.{kind}"), Path(f"torn.{kind}")
     assert command("predict.py", *arguments, "--output", str(whole))[0] == 0
     content = whole.read_bytes()
@@ -151,7 +179,7 @@ def test_a_resumed_table_equals_an_undisturbed_one(
 def test_a_table_of_other_images_is_not_continued(
     command: Run, package: Path, images: Path
 ) -> None:
-    model = ("--model", f"local-dir:{package}", "--output", "out.csv")
+    model = (*exact(package), "--output", "out.csv")
     assert command("predict.py", str(images / "03.png"), *model)[0] == 0
     code, _, err = command("predict.py", str(images / "03.png"), *model)
     assert code == 2 and "Add --resume to continue it" in err
@@ -164,7 +192,7 @@ def test_kills_lose_and_repeat_no_row(package: Path, images: Path, tmp_path: Pat
     out, whole = tmp_path / "out.csv", tmp_path / "whole.csv"
 
     def predicting(table: Path) -> WarmProcess:
-        flags = ["--model", f"local-dir:{package}", "--resume", "--batch-size", "2"]
+        flags = [*exact(package), "--resume", "--batch-size", "2"]
         script = str(ROOT / "trainer" / "predict.py")
         return WarmProcess([script, str(images), "--output", str(table), *flags])
 
@@ -195,7 +223,13 @@ def test_hostile_files_become_rows(command: Run, package: Path, tmp_path: Path) 
         noise(number).save(folder / f"{number:03}.png")
     os.mkfifo(folder / "pipe.png")
     code, _, err = command(
-        *("predict.py", str(folder), "--model", f"local-dir:{package}", "--output", "out.csv")
+        *(
+            "predict.py",
+            str(folder),
+            *exact(package),
+            "--output",
+            "out.csv",
+        )
     )
     assert (code, err.count("Traceback")) == (0, 0)
     rows = table(Path("out.csv"))
@@ -213,7 +247,12 @@ def test_the_page_holds_each_image_and_no_markup_of_others(
     odd = tmp_path / "&lt;b&gt;.png"
     os.link(images / "00.png", odd)
     code, _, _ = command(
-        *("predict.py", str(images), str(odd), "--model", f"local-dir:{package}"),
+        *(
+            "predict.py",
+            str(images),
+            str(odd),
+            *exact(package),
+        ),
         *("--output", "out.csv", "--report", "page.html", "--heatmaps", "heatmaps"),
     )
     assert code == 0
@@ -235,7 +274,7 @@ def test_the_page_holds_each_image_and_no_markup_of_others(
 
 
 def test_a_heatmap_lies_over_its_image(command: Run, package: Path, images: Path) -> None:
-    arguments = ("--model", f"local-dir:{package}", "--heatmaps", "heatmaps")
+    arguments = (*exact(package), "--heatmaps", "heatmaps")
     assert command("predict.py", str(images / "00.png"), *arguments)[0] == 0
     predictor = Predictor(package)
     image = read_image(images / "00.png")

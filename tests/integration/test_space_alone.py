@@ -281,6 +281,10 @@ def test_a_copy_imports_nothing_of_the_rest_of_the_project(served: Served) -> No
             {"MODEL_ID": "hf-hub:ada/steel", "GRADIO_SERVER_PORT": "page"},
             "GRADIO_SERVER_PORT is 'page'; set it to a number from 1 to 65535.",
         ),
+        (
+            {"MODEL_ID": "local-dir:.", "ENGINE": "fast"},
+            "ENGINE is 'fast'; set it to one of auto, pytorch, openvino, onnxruntime.",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named_before_anything_heavy_loads(
@@ -352,8 +356,9 @@ def test_a_published_space_reads_its_models_name_from_its_file(
     hub.put("model", "ada/steel", files | {"pytorch_model.bin": b"pickled"})
     app = copy_space(tmp_path / "copy")
     (app.parent / "model_id.txt").write_text("hf-hub:ada/steel\n")
-    with running_space(app, "", tmp_path, warm=True) as url:
+    with running_space(app, "", tmp_path, warm=True, ENGINE="openvino") as url:
         page = httpx.get(f"{url}/config").text
+    assert "Runs on OpenVINO" in page
     assert f"{hub.url}/ada/steel" in page
     assert "98.6" in page
     fetched = {request.path for request in hub.requests if "/resolve/" in request.path}

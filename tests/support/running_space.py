@@ -34,7 +34,9 @@ def space_environment(**changes: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if name not in ("PYTHONPATH", "MODEL_ID") and not name.startswith("GRADIO_")
     }
-    return kept | {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"} | changes
+    # Without a conversion at each start; tests of the engines ask for theirs.
+    ours = {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", "ENGINE": "pytorch"}
+    return kept | ours | changes
 
 
 @contextmanager

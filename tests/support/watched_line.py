@@ -46,7 +46,14 @@ class Line:
         return WarmProcess(
             [
                 *(str(SCRIPT), str(self.images), "--watch", "--resume", *options),
-                *("--model", f"local-dir:{self.package}", "--output", str(self.table)),
+                *(
+                    "--engine",
+                    "pytorch",
+                    "--model",
+                    f"local-dir:{self.package}",
+                    "--output",
+                    str(self.table),
+                ),
             ],
             environment={"OMP_NUM_THREADS": "1"} | variables,
             log=self.log,

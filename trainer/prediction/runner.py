@@ -11,18 +11,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from pydantic import BaseModel
 
 from model_card.formatting import counted
 from model_card.schema.report import REPORT_FILE
 from space.inference.core.classifier import Classifier
+from space.inference.core.engine_names import EngineName
 from space.inference.exported.model_file import SUFFIXES as EXPORTED_SUFFIXES
 from space.inference.exported.model_file import ExportedClassifier
 from space.inference.images.decoding import Decoder
 from space.inference.model_folder import ModelFolder
 from space.inference.predictor import ModelError, Predictor
-from trainer.errors import UserError
+from trainer.errors import ConfigError, UserError
 from trainer.monitoring.progress import ProgressBar, duration, rate
 from trainer.prediction import page
 from trainer.prediction.coil.crop import Crop
@@ -115,6 +115,7 @@ def run(
     files: Sequence[ImageFile],
     delivery: Delivery,
     *,
+    engine: EngineName,
     batch_size: int,
     resume: bool,
 ) -> Outcome:
@@ -124,6 +125,7 @@ def run(
         model_id: `hf-hub:USER/NAME` or `local-dir:FOLDER`.
         files: the images.
         delivery: where the answers go.
+        engine: what runs the network.
         batch_size: images in one forward pass.
         resume: whether to continue the file of an interrupted command.
 
@@ -136,7 +138,7 @@ def run(
         for folder in delivery.folders():
             stack.enter_context(disk_errors_explained(folder, "Then add --resume to continue."))
         try:
-            predictor = load_predictor(model_id, delivery.selection)
+            predictor = load_predictor(model_id, engine, delivery.selection)
             heatmaps = None
             if delivery.heatmaps:
                 decoder = stack.enter_context(Decoder(1))
@@ -178,18 +180,25 @@ def _merged(
     return coil
 
 
-def load_predictor(model_id: str, selection: Selection) -> Classifier:
-    """Load a model on the GPU, if there is one, or an exported file.
+def load_predictor(model_id: str, engine: EngineName, selection: Selection) -> Classifier:
+    """Load a published model for an engine, or an exported file, and report the engine.
 
     Raises:
         ModelError: it can't be used.
         ConfigError: it lacks a class of the selection.
     """
     if Path(model_id).suffix.lower() in EXPORTED_SUFFIXES:
+        if engine != "auto":
+            raise ConfigError(
+                f"--engine {engine} is for published models; an exported file has its own engine. "
+                "Leave the option out."
+            )
         exported = ExportedClassifier(Path(model_id))
+        logger.info("The network runs on %s.", exported.engine.name)
         selection.check_labels(exported.labels)
         return exported
-    predictor = Predictor.load(model_id, "cuda" if torch.cuda.is_available() else "cpu")
+    predictor = Predictor.load(model_id, engine)
+    logger.info("The network runs on %s.", predictor.engine.name)
     selection.check_labels(predictor.labels)
     _warn_of_drawings(predictor.folder)
     return predictor

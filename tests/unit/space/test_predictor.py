@@ -435,7 +435,7 @@ def test_a_loaded_model_computes_what_the_saved_one_did(tmp_path: Path) -> None:
     # Characters that an address would give a meaning to.
     folder = tmp_path / "a model @1#2?"
     saved = write_published_folder(folder, seed=5)
-    predictor = Predictor.load(f"local-dir:{folder}")
+    predictor = Predictor.load(f"local-dir:{folder}", engine="pytorch")
     assert predictor.labels == LABELS
     assert predictor.folder == folder
     batch = torch.cat([predictor.normalized(_photo(seed)) for seed in (0, 1)])
@@ -570,7 +570,7 @@ def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
 def test_a_folder_without_decision_uses_softmax_and_warns(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    predictor = Predictor.load(f"local-dir:{folder}")
+    predictor = Predictor.load(f"local-dir:{folder}", engine="pytorch")
     assert "its confidence is not calibrated, and it rejects no image" in caplog.text
     [prediction] = predictor.predict([noise(0)])
     expected = softmax(predictor.logits([noise(0)]), axis=1)[0]
@@ -586,7 +586,7 @@ def test_a_decision_in_the_folder_is_applied(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_decision(folder)
-    predictor = Predictor.load(f"local-dir:{folder}")
+    predictor = Predictor.load(f"local-dir:{folder}", engine="pytorch")
     assert caplog.text == ""
     assert predictor.decision is not None
     grey = Image.new("RGB", (80, 60), "grey")

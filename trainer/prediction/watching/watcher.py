@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from model_card.formatting import counted
 from space.inference.core.classifier import Classifier
+from space.inference.core.engine_names import EngineName
 from space.inference.images.decoding import Decoder
 from space.inference.predictor import ModelError
 from trainer.errors import UserError
@@ -81,6 +82,7 @@ def watch(
     delivery: Delivery,
     channels: Sequence[Channel],
     *,
+    engine: EngineName,
     batch_size: int,
 ) -> Outcome:
     """Load a model and predict images as they appear, until a stop signal arrives.
@@ -90,6 +92,7 @@ def watch(
         folders: that are watched, with all folders below.
         delivery: where the answers go; a table with its journal is continued.
         channels: that get each row, besides the table.
+        engine: what runs the network.
         batch_size: images in one forward pass, at most.
 
     Raises:
@@ -99,7 +102,7 @@ def watch(
         for folder in delivery.folders():
             stack.enter_context(disk_errors_explained(folder, ADVICE))
         try:
-            predictor = load_predictor(model_id, delivery.selection)
+            predictor = load_predictor(model_id, engine, delivery.selection)
             return _watch(predictor, folders, delivery, channels, batch_size, stack)
         except ModelError as error:
             raise UserError(str(error)) from error
