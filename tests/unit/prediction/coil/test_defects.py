@@ -102,6 +102,13 @@ def test_each_accepted_image_keeps_a_defect() -> None:
     assert (cold.x, cold.width, cold.height) == (STEP_PX * 5, SIDE_PX, SIDE_PX)
 
 
+def test_a_speck_beside_a_defect_is_none() -> None:
+    strip = strip_of()
+    heat = Heat(strip, spot=field((20, 70, 8, 8), (50, 86, 1, 1)))
+    [defect] = find_defects(strip, [None, "spot", None, None, None, None], heat)
+    assert (defect.x, defect.width) == (70, 8)
+
+
 def test_without_heatmaps_a_defect_fills_its_images() -> None:
     strip = strip_of()
     found = find_defects(strip, ["spot", "spot", None, None, "spot", None], None)

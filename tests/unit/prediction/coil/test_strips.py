@@ -78,6 +78,8 @@ def test_a_wrong_link_is_dropped(turns: list[int], at: int, off_px: int, rotated
     at %= len(exact)
     wrong = replace(exact[at], shift_x=exact[at].shift_x + off_px, shared_area=1.0)
     if rotated:
+        # In the right place, but upside down.
+        wrong = replace(exact[at], shared_area=1.0)
         wrong = replace(wrong, turn=int(COMPOSED[3, wrong.turn]))
     links = [*exact[:at], wrong, *exact[at + 1 :]]
     # The two ends hang by few links: there a wrong one is outvoted only if two others agree.
@@ -97,6 +99,15 @@ def test_small_errors_are_shared_out() -> None:
     assert dropped == []
     off = [place.x - shots[place.image].x for place in strip.places]
     assert max(map(abs, off)) < INCONSISTENT_PX
+
+
+def test_links_that_disagree_a_little_share_the_error() -> None:
+    shapes = np.array([(10, 40)] * 3)
+    steps = ((0, 1, 10), (1, 2, 10), (0, 2, 23))
+    links = [Overlap(a, b, 0, 0, x, 0.5, 1.0, 0.0) for a, b, x in steps]
+    [strip], dropped = lay_out_strips(links, shapes)
+    assert dropped == []
+    assert [place.x for place in strip.places] == [0, 11, 22]
 
 
 def test_images_alone_and_other_groups_are_strips_of_their_own() -> None:
