@@ -75,6 +75,15 @@ def whole(strips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_dir
 
 
+def test_training_warns_of_images_that_it_squashes(
+    strips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(run, "_train_on", lambda *_: None)
+    train(small_config(strips, tmp_path / "run"))
+    # Of four images of a class in a split, one is square.
+    assert "18 of 24 images are squashed, up to 4.0:1" in caplog.text
+
+
 @pytest.fixture
 def only_exported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a training end with its published model, without tests, report and figures."""

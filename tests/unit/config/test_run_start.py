@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from accelerate import Accelerator
 
+from trainer import run
 from trainer.config.run_folder import (
     STARTED_FILE,
     check_entries,
@@ -15,6 +17,7 @@ from trainer.config.run_folder import (
     read_start,
     remove_leftovers,
 )
+from trainer.config.settings import TrainConfig
 from trainer.errors import ConfigError, DataError
 
 
@@ -60,3 +63,16 @@ def test_a_new_start_removes_the_former_one(tmp_path: Path) -> None:
     note_start(tmp_path)
     remove_leftovers(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_in_the_place_of_a_file_is_named_before_images_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_too_early(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(run, "_prepare", read_too_early)
+    (tmp_path / "best.safetensors").mkdir()
+    accelerator = Accelerator(cpu=True)
+    with pytest.raises(ConfigError, match=r"best\.safetensors is not a file"):
+        run._train_in(tmp_path, TrainConfig(), accelerator, None)

@@ -23,6 +23,7 @@ from tests.support.published_folder import write_published_folder
 from tests.support.reports import example_report
 from trainer.config.groups import DataConfig
 from trainer.data.sources import find_images
+from trainer.evaluation.checks import robustness
 from trainer.evaluation.checks.robustness import choose_rows, join, measure_robustness
 from trainer.inputs.corruptions import COMBINED, CORRUPTIONS, Corruption
 from trainer.synthetic.samples import write_samples
@@ -181,3 +182,10 @@ def test_the_figure_shows_every_number_in_its_place() -> None:
             percentage = 100 * (400 + 5 * row + column) / 1000
             assert shown[column, row, False] == f"{percentage:.1f}"
             assert shown[column, row, True] == f"{severity:g}"
+
+
+@pytest.mark.parametrize(("tile", "shape"), [(False, (3, 32, 32)), (True, (3, 32, 96))])
+def test_a_long_image_is_corrupted_in_its_own_shape(tile: bool, shape: tuple[int, ...]) -> None:
+    data_config = {"input_size": (3, 32, 32), "interpolation": "bilinear"}
+    pixels = robustness._scaled(Image.new("RGB", (300, 100)), data_config, tile=tile)
+    assert pixels.shape == shape

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
+from trainer import push, run
 from trainer.config.groups import DataConfig
+from trainer.config.run_folder import RunContext
 from trainer.config.settings import TrainConfig
-from trainer.monitoring.phases import Phase, Phases, run_phases
+from trainer.monitoring.phases import PHASES, Phase, Phases, run_phases
 
 RUN = [Phase(name) for name in ("check", "compare", "train", "test", "card")]
 
 
 @pytest.fixture
-def _heard(caplog: pytest.LogCaptureFixture) -> None:
+def _heard(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     caplog.set_level(logging.INFO, "trainer")
+    yield
+    PHASES.plan([])
 
 
 @pytest.mark.usefixtures("_heard")
@@ -87,3 +93,35 @@ def test_phases_of_folds_and_of_several_runs(tmp_path: Path) -> None:
         "card (random split, fold 2 of 2)",
         "join (random split)",
     ]
+
+
+@pytest.mark.usefixtures("_heard")
+def test_finished_folds_are_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "fold-1").mkdir()
+    monkeypatch.setattr(
+        run, "finished_folder", lambda folder: folder if folder.name == "fold-1" else None
+    )
+    monkeypatch.setattr(run, "check_published", lambda folder: None)
+    monkeypatch.setattr(run, "_train_on", lambda *_: PHASES.start("train"))
+    monkeypatch.setattr("trainer.publishing.folds.publish", lambda *_, **__: None)
+    context = RunContext(tmp_path, MagicMock(), MagicMock())
+    names = ("train", "test", "card")
+    folds = [Phase(name, f"fold {fold} of 2") for fold in (1, 2) for name in names]
+    PHASES.plan([Phase("check"), *folds])
+    run._cross_validate(TrainConfig(), [MagicMock(), MagicMock()], context)
+    assert caplog.messages == ["1/7 check", "5/7 train (fold 2 of 2)"]
+
+
+@pytest.mark.usefixtures("_heard")
+def test_what_follows_an_upload_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`make demo` serves the model next."""
+    monkeypatch.setenv("NEXT_PHASE", "serve")
+    monkeypatch.setattr(push, "check_settings", lambda config: None)
+    monkeypatch.setattr(push, "trained_folder", lambda config: tmp_path)
+    monkeypatch.setattr("trainer.cli.summary.summary", lambda *_, **__: "")
+    push.main(["--run-dir", str(tmp_path / "run"), "--data-dir", str(tmp_path)])
+    assert caplog.messages == ["1/6 check", "6/6 serve"]

@@ -22,3 +22,6 @@ def test_uploads_are_cleaned_while_the_page_is_served(monkeypatch: pytest.Monkey
         app.serve(uploads)
     uploads.clean_regularly.assert_called_once_with()
     page.close.assert_called_once_with(verbose=False)
+    # Uploads are read by processes with limits, not by the server.
+    limited = app.Decoder.return_value.__enter__.return_value  # type: ignore[attr-defined]
+    assert app.Demo.call_args.args[3] is limited.read  # type: ignore[attr-defined]

@@ -1,0 +1,38 @@
+"""What is refused before Pillow sees a file: a second frame, tags with too many values."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import pytest
+from PIL import Image
+
+from space.inference.images import containers, tiff
+from space.inference.images.containers import ImageError
+
+
+def test_a_second_image_of_a_gif_is_refused_before_it_is_decoded() -> None:
+    content = io.BytesIO()
+    frames = [Image.new("L", (4, 4), level) for level in (0, 255)]
+    frames[0].save(content, "GIF")
+    assert containers._gif(content.getvalue()).format == "GIF"
+    content = io.BytesIO()
+    frames[0].save(content, "GIF", save_all=True, append_images=frames[1:])
+    with pytest.raises(ImageError, match="several frames"):
+        containers._gif(content.getvalue())
+
+
+@pytest.mark.parametrize(("values", "taken"), [(8, True), (9, False)])
+def test_a_tag_of_a_tiff_has_a_bounded_number_of_values(
+    monkeypatch: pytest.MonkeyPatch, values: int, taken: bool
+) -> None:
+    monkeypatch.setattr(tiff, "MAX_VALUES", 8)
+    tag = tiff.NUMBERS["tile offsets"]
+    # Header, a directory of one entry, and its bytes after it.
+    entry = struct.pack("<HHLL", tag, 1, values, 26)
+    content = struct.pack("<2sHLH", b"II", 42, 8, 1) + entry + bytes(4) + bytes(range(1, 101))
+    directory = tiff.TiffDirectory.read(content, 10)
+    assert directory is not None
+    assert directory.entries[tag].values == values
+    assert directory.values == ({tag: bytes(range(1, 9))} if taken else {})
