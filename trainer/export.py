@@ -12,7 +12,7 @@ from trainer.errors import ConfigError
 COMMAND = Command(
     "export.py",
     "Write a model as ONNX, OpenVINO or int8, for machines without PyTorch.",
-    "--model hf-hub:USER/NAME --formats onnx openvino --output line_pc",
+    "--run-dir runs/first --formats onnx",
 )
 
 

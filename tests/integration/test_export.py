@@ -7,6 +7,7 @@ import io
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,9 +18,12 @@ from space.inference.images.reader import read_image
 from space.inference.predictor import Predictor
 from tests.support.small_run import small_config
 from trainer import predict
+from trainer.cli.command import check_settings, trained_folder
+from trainer.config.groups import ExportConfig
 from trainer.config.option_types import FormatName
-from trainer.errors import DataError, UserError
-from trainer.exporting import finished_run, folder, passport
+from trainer.config.settings import TrainConfig
+from trainer.errors import ConfigError, DataError, UserError
+from trainer.exporting import finished_run, folder, packages, passport
 from trainer.exporting.bundle import write_bundle
 from trainer.exporting.formats import FORMATS
 from trainer.prediction.row import Row, columns
@@ -197,3 +201,42 @@ def test_a_published_model_is_exported_to_a_folder(run_dir: Path, tmp_path: Path
     }
     with pytest.raises(UserError, match="has no config"):
         folder.export_model(f"local-dir:{tmp_path}", ("onnx",), tmp_path / "other", None)
+
+
+def test_train_and_push_export_what_is_asked_for(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Path, tuple[str, ...]]] = []
+    monkeypatch.setattr(finished_run, "export_run", lambda run, names: asked.append((run, names)))
+    saved = TrainConfig.read(run_dir)
+    resumed = replace(saved, run=replace(saved.run, run_dir=run_dir, resume=True))
+    assert trained_folder(resumed) == run_dir / "published"
+    assert asked == []
+    formats: tuple[FormatName, ...] = ("onnx", "int8")
+    trained_folder(replace(resumed, export=ExportConfig(formats)))
+    assert asked == [(run_dir, formats)]
+
+
+def test_missing_packages_are_named_before_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == "nncf" else name)
+    packages.check_packages(("onnx", "openvino"))
+    with pytest.raises(ConfigError, match="Exporting int8 needs nncf"):
+        check_settings(TrainConfig(export=ExportConfig(("int8",))))
+
+
+@pytest.mark.nightly
+def test_int8_is_published_with_its_passport_or_refused(run_dir: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run_dir, copy)
+    finished_run.export_run(copy, ("int8",))
+    exports = check_published(copy / "published").exports
+    assert exports is not None
+    assert [each.format for each in exports.formats] == ["safetensors", "onnx", "openvino", "int8"]
+    found = exports.formats[-1]
+    # Random weights decide by chance; what holds is the rule.
+    assert (found.refused is None) == (found.same_decision > 0.995)
+    files = [copy / "published" / file for file in FORMATS["int8"].files]
+    assert [file.exists() for file in files] == [found.refused is None] * 2
+    weights = next(each for each in exports.formats if each.format == "openvino")
+    assert found.size_bytes < weights.size_bytes
+    assert found.largest_logit_difference > weights.largest_logit_difference

@@ -23,7 +23,7 @@ from trainer.exporting.passport import same_decision
 # Share of decisions that may change on the compared images.
 LARGEST_DROP = 0.005
 # Images that rank the layers, and layers that may return to float; both take time.
-RANKING_IMAGES, MOST_LAYERS = 64, 24
+RANKING_IMAGES, MOST_LAYERS = 32, 8
 
 
 def quantized(graph: bytes, predictor: Predictor, calibration: Calibration) -> Any:
@@ -67,11 +67,12 @@ class _Agreement:
     def __call__(self, compiled: Any, items: Iterator[Any]) -> tuple[float, list[float]]:
         """Return the share, and for each image whether it is decided alike."""
         engine = _Compiled(compiled, self._names)
-        same = []
-        for number, inputs in items:
-            seen = self.classifier.observe_prepared([inputs], engine)
-            [prediction] = self.classifier.predict_from(seen)
-            same.append(float(same_decision(prediction, self.expected[number])))
+        numbers, inputs = zip(*items, strict=True)
+        predictions = self.classifier.predict_from(self.classifier.observe_prepared(inputs, engine))
+        same = [
+            float(same_decision(prediction, self.expected[number]))
+            for number, prediction in zip(numbers, predictions, strict=True)
+        ]
         return float(np.mean(same)), same
 
 
