@@ -7,20 +7,22 @@ import json
 import os
 import platform
 import shutil
-import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from pyarrow import parquet
 
 from space.inference.attribution import Explainer, colored
 from space.inference.engines import choice
+from space.inference.images.decoding import Decoder
 from space.inference.predictor import Predictor, read_image
 from tests.conftest import Run
 from tests.support.hostile_images import hostile_files
 from tests.support.published_folder import noise
-from tests.support.warm_process import WarmProcess
 
 ROOT = Path(__file__).parents[2]
 IMAGES = 21
@@ -187,31 +189,80 @@ def test_a_table_of_other_images_is_not_continued(
     assert code == 2 and "does not follow in the list of images" in err
 
 
-def test_kills_lose_and_repeat_no_row(package: Path, images: Path, tmp_path: Path) -> None:
-    """Kill −9 after each few rows, until it is done."""
-    out, whole = tmp_path / "out.csv", tmp_path / "whole.csv"
+def test_a_finished_parquet_table_is_not_predicted_again(
+    command: Run,
+    package: Path,
+    images: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    call = (*exact(package), "--output", "out.parquet", "--resume")
+    assert command("predict.py", str(images), *call)[0] == 0
+    before = parquet.read_table("out.parquet").to_pylist()
+    read = Decoder.examine
+    with monkeypatch.context() as patch:
+        patch.delattr(Decoder, "examine")
+        assert command("predict.py", str(images), *call)[0] == 0
+    assert "out.parquet is finished: each image has its row" in caplog.text
+    assert parquet.read_table("out.parquet").to_pylist() == before
+    noise(99).save(images / "zz.png")
+    try:
+        assert command("predict.py", str(images), *call, "--batch-size", "1")[0] == 0
+    finally:
+        (images / "zz.png").unlink()
+    assert Decoder.examine is read
+    assert parquet.read_table("out.parquet").to_pylist()[:-1] == before
+    assert not Path("out.parquet.rows.jsonl").exists()
 
-    def predicting(table: Path) -> WarmProcess:
-        flags = [*exact(package), "--resume", "--batch-size", "2"]
-        script = str(ROOT / "trainer" / "predict.py")
-        return WarmProcess([script, str(images), "--output", str(table), *flags])
 
-    kills = 0
-    for goal in (3, 11):
-        process = predicting(out)
-        while process.poll() is None:
-            if out.exists() and out.read_bytes().count(b"\n") > goal:
-                process.kill()
-                kills += 1
-                break
-            time.sleep(0.002)
-        process.wait()
-    assert kills > 0
-    for table in (out, whole):
-        process = predicting(table)
-        _, errors = process.communicate()
-        assert process.returncode == 0, errors
-    assert without_times(out) == without_times(whole)
+def test_another_model_does_not_continue_a_table(
+    command: Run, package: Path, images: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(package, other)
+    rules = json.loads((other / "decision.json").read_text())
+    rules["temperature"] *= 2
+    (other / "decision.json").write_text(json.dumps(rules))
+    for kind in ("csv", "jsonl", "parquet"):
+        call = (
+            "predict.py",
+            str(images),
+            "--output",
+            f"out.{kind}",
+            "--resume",
+            "--engine=pytorch",
+        )
+        assert command(*call, "--model", f"local-dir:{package}")[0] == 0
+        before = Path(f"out.{kind}").read_bytes()
+        code, _, err = command(*call, "--model", f"local-dir:{other}")
+        assert code == 2 and "its rows are of another model" in err
+        assert Path(f"out.{kind}").read_bytes() == before
+
+
+def test_batches_begin_where_they_would_have_begun(
+    command: Run, package: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other images of a batch show in the last digits of its rows."""
+    sizes: list[int] = []
+    observe = Predictor.observe_prepared
+
+    def counted(self: Predictor, inputs: Sequence[Any], *rest: Any) -> Any:
+        sizes.append(len(inputs))
+        return observe(self, inputs, *rest)
+
+    call = ("predict.py", str(images), *exact(package), "--batch-size", "5")
+    assert command(*call, "--output", "whole.jsonl")[0] == 0
+    lines = Path("whole.jsonl").read_text().splitlines(keepends=True)
+    Path("torn.jsonl").write_text("".join(lines[:13]))
+    monkeypatch.setattr(Predictor, "observe_prepared", counted)
+    assert command(*call, "--output", "torn.jsonl", "--resume")[0] == 0
+    # The gray image of the start; then images 10 to 14 again, for 13 and 14; then the rest.
+    assert sizes[-3:] == [5, 5, 1]
+    found = Path("torn.jsonl").read_text().splitlines(keepends=True)
+    assert found[:13] == lines[:13]
+    for again, before in zip(found, lines, strict=True):
+        untimed = [json.loads(line) | {"milliseconds": 0} for line in (again, before)]
+        assert untimed[0] == untimed[1]
 
 
 def test_hostile_files_become_rows(command: Run, package: Path, tmp_path: Path) -> None:

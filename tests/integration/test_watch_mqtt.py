@@ -81,11 +81,11 @@ def test_the_broker_asks_for_a_password(line: Line, tmp_path: Path) -> None:
         Mosquitto(tmp_path / "broker", users) as broker,
         Subscriber(broker.port, "steel/#", ("ada", password)) as client,
     ):
-        with line.watched(*mqtt(broker, "ada@"), MQTT_PASSWORD="battery-staple"):  # noqa: S106
+        with line.watched(*mqtt(broker, "ada@"), password="battery-staple"):  # noqa: S106
             line.said("refuses the connection")
         assert client.messages == []
         assert "battery-staple" not in line.log.read_text()
-        with line.watched(*mqtt(broker, "ada@"), MQTT_PASSWORD=password):
+        with line.watched(*mqtt(broker, "ada@"), password=password):
             eventually(lambda: len(client.messages) == 1, "a message")
         assert password not in line.log.read_text()
     assert json.dumps(client.messages[0][1]).count("00.png") == 1

@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).parents[2]
 # These build on the model that README's commands train and publish, in this order.
 FIRST_MODEL = (
     "README.md",
-    *(f"docs/guides/{name}.md" for name in ("publish", "operate", "predict", "export")),
+    *(f"docs/guides/{name}.md" for name in ("publish", "web-page", "predict", "export")),
 )
 # Where the pages tell readers to put photographs and weights: beside the clone.
 BESIDE = ("../data", "../weights")
@@ -39,6 +39,7 @@ SMALL_BENCHMARKS = {
     "heatmaps": "--help",  # it needs a finished run, and boxes
     "passports": "--help",  # it needs exported runs
     "rejection_scores": "--image-size 32",
+    "watch_delay": "--help",  # it needs a published folder
     "spinning": "--model test_convnext --image-size 32 --batch-size 2 --seconds 0.2 --rounds 1",
     "counted_once": "--model test_convnext --no-pretrained --image-size 32 --epochs 2 "
     "--train-per-class 10 --strips 1 --apart 200",

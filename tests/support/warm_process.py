@@ -48,6 +48,7 @@ class WarmProcess:
         environment: dict[str, str] | None = None,
         log: Path | None = None,
         terminal: Path | None = None,
+        output: Path | None = None,
         largest_file: int = -1,
         draw_figures: bool = False,
     ) -> None:
@@ -60,18 +61,20 @@ class WarmProcess:
             environment: variables to set beside those of this process.
             log: a file for what it prints and for its messages.
             terminal: the device of a terminal for its messages alone.
+            output: another file for what it prints.
             largest_file: what it may write into one file, in bytes.
             draw_figures: whether each figure is more than a pixel.
         """
-        output, its_output = _SERVER.Pipe(duplex=False)
+        prints, its_output = _SERVER.Pipe(duplex=False)
         errors, its_errors = _SERVER.Pipe(duplex=False)
         variables = os.environ | (environment or {})
-        arguments = (words, cwd or Path.cwd(), variables, its_output, its_errors, log, terminal)
+        pipes, files = (its_output, its_errors), (log, output, terminal)
+        arguments = (words, cwd or Path.cwd(), variables, *pipes, *files)
         self._process = _SERVER.Process(target=_run, args=(*arguments, largest_file, draw_figures))
         self._process.start()
         for end in (its_output, its_errors):
             end.close()
-        self.stdout, self.stderr = (_as_text(pipe) for pipe in (output, errors))
+        self.stdout, self.stderr = (_as_text(pipe) for pipe in (prints, errors))
 
     @property
     def pid(self) -> int:
@@ -101,6 +104,10 @@ class WarmProcess:
         self.stderr.close()
         return self.returncode
 
+    def wait_for(self, seconds: float) -> None:
+        """Wait until it ends, but not longer than some seconds."""
+        self._process.join(seconds)
+
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """Wait until it ends; return what was not read yet of stdout and stderr."""
         with self.stdout, self.stderr:
@@ -119,18 +126,19 @@ def _run(
     words: list[str],
     cwd: Path,
     environment: dict[str, str],
-    output: Connection,
+    prints: Connection,
     errors: Connection,
     log: Path | None,
+    output: Path | None,
     terminal: Path | None,
     largest_file: int,
     draw_figures: bool,
 ) -> None:
     """Become the command, in a process that was forked for it."""
-    for pipe, number in ((output, 1), (errors, 2)):
+    for pipe, number in ((prints, 1), (errors, 2)):
         os.dup2(pipe.fileno(), number)
         pipe.close()
-    for place, numbers in ((log, (1, 2)), (terminal, (2,))):
+    for place, numbers in ((log, (1, 2)), (output, (1,)), (terminal, (2,))):
         if place is not None:
             with place.open("wb") as opened:
                 for number in numbers:

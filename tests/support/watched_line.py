@@ -41,7 +41,7 @@ class Line:
         self.package = package
         self.images.mkdir()
 
-    def start(self, *options: str, **variables: str) -> WarmProcess:
+    def start(self, *options: str, largest_file: int = -1, password: str = "") -> WarmProcess:
         """Start predict.py --watch."""
         return WarmProcess(
             [
@@ -55,14 +55,15 @@ class Line:
                     str(self.table),
                 ),
             ],
-            environment={"OMP_NUM_THREADS": "1"} | variables,
+            environment={"OMP_NUM_THREADS": "1", "MQTT_PASSWORD": password},
             log=self.log,
+            largest_file=largest_file,
         )
 
     @contextmanager
-    def watched(self, *options: str, **variables: str) -> Iterator[WarmProcess]:
+    def watched(self, *options: str, password: str = "") -> Iterator[WarmProcess]:
         """Run predict.py --watch; end it cleanly."""
-        process = self.start(*options, **variables)
+        process = self.start(*options, password=password)
         try:
             yield process
         except BaseException:

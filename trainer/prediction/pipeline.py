@@ -8,19 +8,31 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Self
+
+from PIL import Image
 
 from space.inference.core.arrays import Pixels
 from space.inference.core.classifier import Classifier
-from space.inference.images.decoding import Decoder
-from space.inference.predictor import ImageError
+from space.inference.core.model_id import CONFIG_FILE
+from space.inference.decision_file import DETECTOR_FILE, RULES_FILE
+from space.inference.exported.model_file import ExportedClassifier
+from space.inference.images.decoding import Decoder, ImageProperties
+from space.inference.model_config import WEIGHTS_FILE
+from space.inference.model_folder import ModelFolder
+from space.inference.predictor import ImageError, Predictor
 from trainer.prediction.image_files import ImageFile
 from trainer.prediction.row import Row
+from trainer.runtime.files import fingerprint
 from trainer.runtime.system import core_count
 
 # Prepared images that wait for the network; they bound the memory.
 BATCHES_AHEAD = 2
 BITS = 8
+MODEL_FILES = (WEIGHTS_FILE, CONFIG_FILE, RULES_FILE, DETECTOR_FILE)
+# Times to read a file that changes meanwhile.
+ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -39,10 +51,14 @@ class Pipeline:
 
     Args:
         predictor: the model.
+
+    Attributes:
+        model: fingerprint of its files.
     """
 
     def __init__(self, predictor: Classifier) -> None:
         self._predictor = predictor
+        self.model = fingerprint(_files_of(predictor))
         workers = core_count()
         self._decoder = Decoder(workers)
         self._pool = ThreadPoolExecutor(workers)
@@ -69,7 +85,20 @@ class Pipeline:
             if not waiting:
                 return
             count = min(batch_size, len(waiting))
-            yield _predict(self._predictor, [waiting.popleft().result() for _ in range(count)])
+            batch = [waiting.popleft().result() for _ in range(count)]
+            yield _predict(self._predictor, batch, self.model)
+
+
+def _files_of(predictor: Classifier) -> list[Path]:
+    """Return the files that decide what a model answers."""
+    if isinstance(predictor, ExportedClassifier):
+        # OpenVINO keeps the weights beside.
+        weights = predictor.file.with_suffix(".bin")
+        return [predictor.file, *([weights] if weights.exists() else [])]
+    if isinstance(predictor, Predictor):
+        folder = ModelFolder(predictor.folder)
+        return [folder.file(name) for name in MODEL_FILES if folder.has(name)]
+    raise TypeError(f"{type(predictor)} has no files.")
 
 
 def _prepare(predictor: Classifier, decoder: Decoder, file: ImageFile) -> _Prepared:
@@ -77,23 +106,58 @@ def _prepare(predictor: Classifier, decoder: Decoder, file: ImageFile) -> _Prepa
     try:
         if file.trouble:
             raise ImageError(f"It can't be read: {file.trouble}.")
-        image, facts = decoder.examine(file.path, predictor.bit_depth)
+        image, facts = _read(predictor, decoder, file.path)
         inputs = predictor.prepare(image)
     except ImageError as error:
         return _Prepared(file, None, 0, time.perf_counter() - started, str(error))
     return _Prepared(file, inputs, facts.bit_depth or BITS, time.perf_counter() - started)
 
 
-def _predict(predictor: Classifier, batch: list[_Prepared]) -> list[Row]:
+def _read(
+    predictor: Classifier, decoder: Decoder, path: str
+) -> tuple[Image.Image, ImageProperties]:
+    """Return the picture of a file that did not change while it was read.
+
+    Raises:
+        ImageError: it can't be read, or changes all the time.
+    """
+    for _ in range(ATTEMPTS):
+        before = _state(path)
+        try:
+            found = decoder.examine(path, predictor.bit_depth)
+        except ImageError:
+            if _state(path) == before:
+                raise
+            continue
+        if _state(path) == before:
+            return found
+    raise ImageError("It changes while it is read. Predict it when it is complete.")
+
+
+def _state(path: str) -> tuple[int, int] | None:
+    """Return what changes when a file does; None if it can't be seen."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def _predict(predictor: Classifier, batch: list[_Prepared], model: str) -> list[Row]:
     started = time.perf_counter()
     inputs = [each.inputs for each in batch if each.inputs is not None]
     predictions = iter(predictor.predict_from(predictor.observe_prepared(inputs)) if inputs else [])
     share = (time.perf_counter() - started) / max(1, len(inputs))
     return [
-        Row(each.file.name, error=each.error, milliseconds=round(1000 * each.seconds, 2))
+        Row(
+            each.file.name,
+            error=each.error,
+            milliseconds=round(1000 * each.seconds, 2),
+            model=model,
+        )
         if each.inputs is None
         else Row.of(
-            each.file.name, next(predictions), each.bit_depth, 1000 * (each.seconds + share)
+            each.file.name, next(predictions), each.bit_depth, 1000 * (each.seconds + share), model
         )
         for each in batch
     ]

@@ -56,6 +56,7 @@ class Row:
         bit_depth: the smallest usual depth that holds the samples of the image.
         milliseconds: to decode and prepare it, and its share of the batch.
         error: why there is no answer.
+        model: fingerprint of the model's files; None in rows of other programs.
     """
 
     path: str
@@ -68,9 +69,17 @@ class Row:
     bit_depth: int | None = None
     milliseconds: float | None = None
     error: str | None = None
+    model: str | None = None
 
     @classmethod
-    def of(cls, path: str, prediction: Prediction, bit_depth: int, milliseconds: float) -> Self:
+    def of(
+        cls,
+        path: str,
+        prediction: Prediction,
+        bit_depth: int,
+        milliseconds: float,
+        model: str | None = None,
+    ) -> Self:
         """Return the row of a prediction, rounded to what can be read."""
         novelty = prediction.novelty
         return cls(
@@ -83,6 +92,7 @@ class Row:
             probabilities={k: round(p, DECIMALS) for k, p in prediction.probabilities.items()},
             bit_depth=bit_depth,
             milliseconds=round(milliseconds, 2),
+            model=model,
         )
 
     @property
@@ -103,6 +113,7 @@ class Row:
             "bit_depth": self.bit_depth,
             "milliseconds": self.milliseconds,
             "error": self.error,
+            "model": self.model,
         }
 
     @classmethod
@@ -118,7 +129,7 @@ class Row:
             SEPARATOR.join(self.prediction_set),
             self.novelty,
             *(probabilities.get(label) for label in labels),
-            *(self.bit_depth, self.milliseconds, self.error),
+            *(self.bit_depth, self.milliseconds, self.error, self.model),
         ]
         return ["" if value is None else str(value) for value in values]
 
@@ -126,7 +137,7 @@ class Row:
     def from_cells(cls, cells: Sequence[str], labels: Sequence[str]) -> Self:
         """Return the row that `as_cells` describes; raises ValueError for other cells."""
         path, label, confidence, verdict, candidates, novelty, *rest = cells
-        *values, bit_depth, milliseconds, error = rest
+        *values, bit_depth, milliseconds, error, model = rest
         return cls(
             path=path,
             label=label or None,
@@ -140,6 +151,7 @@ class Row:
             bit_depth=int(bit_depth) if bit_depth else None,
             milliseconds=_number(milliseconds),
             error=error or None,
+            model=model or None,
         )
 
 
@@ -148,7 +160,7 @@ def columns(labels: Sequence[str]) -> list[str]:
     return [
         *("path", "label", "confidence", "verdict", "prediction_set", "novelty"),
         *(f"p({label})" for label in labels),
-        *("bit_depth", "milliseconds", "error"),
+        *("bit_depth", "milliseconds", "error", "model"),
     ]
 
 

@@ -67,7 +67,14 @@ class RowFile:
             UserError: the file is none of this command, or of a model with other classes.
         """
         path = self._growing
-        if path is None or not path.exists():
+        if path is None:
+            return []
+        if self.kind == "parquet" and not path.exists() and self.path and self.path.exists():
+            try:
+                self._take_apart(self.path, path)
+            except (ValueError, TypeError, KeyError) as error:
+                raise self._other(self.path) from error
+        if not path.exists():
             return []
         content = path.read_bytes()
         whole = _whole_records(content, quoted=self.kind == "csv")
@@ -77,14 +84,33 @@ class RowFile:
                 raise ValueError("another beginning")
             rows = list(self._parsed(content[:whole].decode()))
         except (ValueError, TypeError, KeyError) as error:
-            raise UserError(
-                f"{shown(path)} can't be continued: it does not hold rows of this model's "
-                f"classes. Name another file with --output, or remove it."
-            ) from error
+            raise self._other(path) from error
         # Only a file that is ours is changed.
         if whole < len(content):
             os.truncate(path, whole)
         return rows
+
+    def _take_apart(self, finished: Path, growing: Path) -> None:
+        """Turn a final file back into the rows that it was made of.
+
+        Raises:
+            ValueError: they are not rows of this model's classes.
+        """
+        with replaced_whole(growing) as partial, partial.open("w", encoding="utf-8") as lines:
+            for batch in parquet.ParquetFile(finished).iter_batches(ROWS_AT_ONCE):
+                if batch.schema.names != _schema(self.labels).names:
+                    raise ValueError("other columns")
+                for fields in batch.to_pylist():
+                    shares = {label: fields.pop(f"p({label})") for label in self.labels}
+                    fields["probabilities"] = shares if fields["verdict"] else None
+                    lines.write(self.line(Row.from_json(fields)))
+
+    @staticmethod
+    def _other(path: Path) -> UserError:
+        return UserError(
+            f"{shown(path)} can't be continued: it does not hold rows of this model's "
+            "classes. Name another file with --output, or remove it."
+        )
 
     def write(self, rows: Sequence[Row]) -> None:
         """Append rows and hand them to the operating system."""
@@ -110,11 +136,30 @@ class RowFile:
 
     def _write_text(self, text: str) -> None:
         if self._file is None:
-            self._stdout.write(text)
-            self._stdout.flush()
+            self.print(text)
             return
         self._file.write(text.encode())
         self._file.flush()
+
+    def print(self, text: str) -> None:
+        """Write text to stdout.
+
+        Raises:
+            UserError: it can't be written.
+            BrokenPipeError: nobody reads it any more.
+        """
+        try:
+            self._stdout.write(text)
+            self._stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            # Python would try again on exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stdout.fileno())
+            raise UserError(
+                f"The rows can't be written to stdout: {error.strerror}. Name a file with "
+                "--output: it can be resumed."
+            ) from error
 
     def _parsed(self, text: str) -> Iterator[Row]:
         if self.kind == "csv":
@@ -141,16 +186,21 @@ def _whole_records(content: bytes, *, quoted: bool) -> int:
     return 0
 
 
-def _write_parquet(rows: Path, path: Path, labels: Sequence[str]) -> None:
+def _schema(labels: Sequence[str]) -> pa.Schema:
     text, number = pa.string(), pa.float64()
-    schema = pa.schema(
+    return pa.schema(
         [
             *(("path", text), ("label", text), ("confidence", number), ("verdict", text)),
             *(("prediction_set", pa.list_(text)), ("novelty", number)),
             *((f"p({label})", number) for label in labels),
             *(("bit_depth", pa.int8()), ("milliseconds", number), ("error", text)),
+            ("model", text),
         ]
     )
+
+
+def _write_parquet(rows: Path, path: Path, labels: Sequence[str]) -> None:
+    schema = _schema(labels)
 
     def flat(fields: dict[str, Any]) -> dict[str, Any]:
         probabilities = fields.pop("probabilities") or {}

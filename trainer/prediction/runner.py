@@ -37,6 +37,7 @@ from trainer.prediction.row import OUTCOMES, Row
 from trainer.prediction.row_file import RowFile
 from trainer.prediction.sorted_copies import SortedCopies
 from trainer.runtime.files import disk_errors_explained
+from trainer.text.names import listed
 
 logger = logging.getLogger(__name__)
 
@@ -246,14 +247,17 @@ def predict_files(
     saved = table.saved_rows() if resume else []
     done = _position(saved, files, delivery)
     # Batches begin where they would have begun: their composition shows in the last digits.
-    first = done // batch_size * batch_size
+    first = done if done == len(files) else done // batch_size * batch_size
 
     def deliver(file: ImageFile, row: Row, *, resumed: bool) -> None:
         outcome.add(row, collect=delivery.collects)
         for each in pictures:
             each.add(file, row, resumed=resumed)
 
-    with table, Pipeline(predictor) as pipeline, Progress(len(files), first) as progress:
+    with Pipeline(predictor) as pipeline, table, Progress(len(files), first) as progress:
+        _check_model(saved, pipeline.model, delivery)
+        if done == len(files):
+            logger.info("%s is finished: each image has its row.", delivery.output)
         by_name = {file.name: file for file in files[:done]}
         for row in saved:
             deliver(by_name[row.path], row, resumed=True)
@@ -290,6 +294,21 @@ def _position(saved: Sequence[Row], files: Sequence[ImageFile], delivery: Delive
             )
         at = number
     return at + 1
+
+
+def _check_model(saved: Sequence[Row], model: str, delivery: Delivery) -> None:
+    """Check that one model makes all rows of a table.
+
+    Raises:
+        UserError: saved rows are of another one.
+    """
+    others = {row.model for row in saved} - {model}
+    if others:
+        raise UserError(
+            f"{delivery.output} can't be continued: its rows are of another model, "
+            f"{listed(sorted(map(str, others)))}; this one is {model}. Use that model, or name "
+            "another file with --output."
+        )
 
 
 class Progress:

@@ -30,7 +30,7 @@ class ExportedClassifier(Classifier):
     def __init__(self, file: Path, precision: Precision | None = None) -> None:
         metadata, engine = _load(file, precision)
         super().__init__(metadata.facts, metadata.decision, engine)
-        self.metadata = metadata
+        self.file, self.metadata = file, metadata
         if metadata.self_test is None:
             raise ModelError(f"{file} carries no self-test. Export the model again.")
         self.try_out()

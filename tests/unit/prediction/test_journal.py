@@ -85,7 +85,7 @@ def test_a_table_torn_at_any_byte_is_completed(
     whole = rows_of(None).header() + "".join(map(rows_of(None).line, rows))
     with Journal(path, []) as journal:
         if first:
-            with WatchedTable(path, rows_of(path), journal, io.StringIO()) as table:
+            with WatchedTable(path, rows_of(path), journal) as table:
                 add(journal, *rows[:first])
                 table.append()
         size = journal.table_bytes
@@ -95,7 +95,7 @@ def test_a_table_torn_at_any_byte_is_completed(
     path.write_bytes(whole.encode()[:end])
     with (
         Journal(path, []) as journal,
-        WatchedTable(path, rows_of(path), journal, io.StringIO()),
+        WatchedTable(path, rows_of(path), journal),
     ):
         assert path.read_text() == whole
         assert journal.text_to_write() == ""
@@ -105,7 +105,7 @@ def test_a_table_torn_at_any_byte_is_completed(
 def test_a_table_that_somebody_changed_is_not_continued(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     with Journal(path, []) as journal:
-        with WatchedTable(path, rows_of(path), journal, io.StringIO()) as table:
+        with WatchedTable(path, rows_of(path), journal) as table:
             add(journal, GOOD)
             table.append()
         whole = path.read_bytes()
@@ -116,11 +116,11 @@ def test_a_table_that_somebody_changed_is_not_continued(tmp_path: Path) -> None:
         ):
             path.write_bytes(content)
             with pytest.raises(UserError, match=words):
-                WatchedTable(path, rows_of(path), journal, io.StringIO())
+                WatchedTable(path, rows_of(path), journal)
             assert path.read_bytes() == content
         path.unlink()
         with pytest.raises(UserError, match="changed since"):
-            WatchedTable(path, rows_of(path), journal, io.StringIO())
+            WatchedTable(path, rows_of(path), journal)
         assert not path.exists()
 
 
@@ -131,7 +131,7 @@ def test_images_of_a_finished_list_are_answered(tmp_path: Path) -> None:
     before = path.read_text()
     with (
         Journal(path, []) as journal,
-        WatchedTable(path, rows_of(path), journal, io.StringIO()) as table,
+        WatchedTable(path, rows_of(path), journal) as table,
     ):
         assert journal.answered(GOOD.path, STAMP)
         add(journal, BAD)
@@ -141,8 +141,8 @@ def test_images_of_a_finished_list_are_answered(tmp_path: Path) -> None:
 
 def test_stdout_gets_rows_once(tmp_path: Path) -> None:
     out = io.StringIO()
-    rows = rows_of(None)
-    with Journal(None, []) as journal, WatchedTable(None, rows, journal, out) as table:
+    rows = RowFile(None, "csv", LABELS, out)
+    with Journal(None, []) as journal, WatchedTable(None, rows, journal) as table:
         for row in (GOOD, BAD):
             add(journal, row)
             table.append()

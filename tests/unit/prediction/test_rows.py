@@ -24,6 +24,7 @@ GOOD = Row.of(
     Prediction(dict(zip(LABELS, (0.7, 0.2, 0.1, 0.0), strict=True)), ("A; B", "A"), "unsure", 0.25),
     bit_depth=12,
     milliseconds=3.14159,
+    model="1a2b3c4d5e6f",
 )
 BAD = Row('line\nbreak,"quoted".png', error="It can't be read: the file is empty.", milliseconds=1)
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -43,6 +44,7 @@ def tables(draw: st.DrawFn) -> tuple[list[str], Row]:
         probabilities=dict(zip(labels, shares, strict=True)),
         bit_depth=8,
         milliseconds=draw(st.floats(0, 9)),
+        model=draw(st.none() | st.just("1a2b3c4d5e6f")),
     )
     return labels, row
 
@@ -64,9 +66,9 @@ def test_a_row_rounds_what_it_is_given() -> None:
     assert GOOD.milliseconds == 3.14
     assert GOOD.as_cells(LABELS) == [
         *("in/=1+1.png", "A; B", "0.7", "unsure", "A; B; A", "0.25"),
-        *("0.7", "0.2", "0.1", "0.0", "12", "3.14", ""),
+        *("0.7", "0.2", "0.1", "0.0", "12", "3.14", "", "1a2b3c4d5e6f"),
     ]
-    assert BAD.as_cells(LABELS)[1:] == [*[""] * 5, *[""] * 4, "", "1", BAD.error]
+    assert BAD.as_cells(LABELS)[1:] == [*[""] * 5, *[""] * 4, "", "1", BAD.error, ""]
 
 
 def write(path: Path | None, kind: Format, rows: list[Row], labels: list[str] = LABELS) -> str:
@@ -111,7 +113,7 @@ def test_csv_holds_no_formula(tmp_path: Path) -> None:
     write(tmp_path / "evil.csv", "csv", [evil], ["=B"])
     with (tmp_path / "evil.csv").open(newline="") as file:
         cells = list(csv.reader(file))[1]
-    assert cells[0] == "'=cmd|' /C calc'!A0.png" and cells[-1] == "'@SUM(1)"
+    assert cells[0] == "'=cmd|' /C calc'!A0.png" and cells[-2] == "'@SUM(1)"
     assert saved(tmp_path / "evil.csv", "csv", ["=B"]) == [evil]
 
 
@@ -133,9 +135,22 @@ def test_parquet_is_written_whole_at_the_end(tmp_path: Path) -> None:
         **{"path": "in/=1+1.png", "label": "A; B", "confidence": 0.7, "verdict": "unsure"},
         **{"prediction_set": ["A; B", "A"], "novelty": 0.25, "bit_depth": 12},
         **{"p(A; B)": 0.7, "p(A)": 0.2, "p(=B)": 0.1, 'p(C"\n)': 0.0},
-        **{"milliseconds": 3.14, "error": None},
+        **{"milliseconds": 3.14, "error": None, "model": "1a2b3c4d5e6f"},
     }
     assert rows[1]["error"] == BAD.error and rows[1]["p(A)"] is None
+    # A finished table is continued with the rows that it has, not from the beginning.
+    assert saved(file, "parquet") == [GOOD, BAD]
+    write(file, "parquet", [GOOD])
+    assert saved(file, "parquet") == [GOOD, BAD, GOOD]
+    write(file, "parquet", [])
+    for labels in (["A"], [*LABELS, "new"]):
+        with pytest.raises(UserError, match="classes"):
+            saved(file, "parquet", labels)
+    assert parquet.read_table(file).num_rows == 3
+    file.write_bytes(b"no table")
+    with pytest.raises(UserError, match="can't be continued"):
+        saved(file, "parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["out.parquet"]
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,18 @@ class Journal:
         with self._lock:
             self._database.close()
 
+    def used_by(self, model: str) -> str | None:
+        """Record the model of the next rows; return the one before, if it was another.
+
+        Args:
+            model: its fingerprint.
+        """
+        with self._changed():
+            self._set_default("model", model)
+            former = str(self._fact("model"))
+            self._set("model", model)
+        return None if former == model else former
+
     @property
     def table_bytes(self) -> int:
         """The length of the table up to which its rows are known to be on disk."""

@@ -19,14 +19,13 @@ class WatchedTable:
         path: of the table; None writes to stdout.
         rows: how its rows are written.
         journal: of the table.
-        stdout: where rows without a path go.
 
     Raises:
         UserError: the table to continue is not the one that the journal describes.
     """
 
-    def __init__(self, path: Path | None, rows: RowFile, journal: Journal, stdout: IO[str]) -> None:
-        self._path, self._rows, self._journal, self._stdout = path, rows, journal, stdout
+    def __init__(self, path: Path | None, rows: RowFile, journal: Journal) -> None:
+        self._path, self._rows, self._journal = path, rows, journal
         self._file: IO[bytes] | None = None
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +37,7 @@ class WatchedTable:
             if self._file.tell() == 0:
                 self._file.write(self._rows.header().encode())
         else:
-            self._stdout.write(self._rows.header())
+            self._rows.print(self._rows.header())
         self.append()
         return self
 
@@ -50,8 +49,7 @@ class WatchedTable:
         """Write the rows of the journal that the table does not have; then they are on disk."""
         text = self._journal.text_to_write()
         if self._file is None:
-            self._stdout.write(text)
-            self._stdout.flush()
+            self._rows.print(text)
             self._journal.written(0)
             return
         self._file.write(text.encode())

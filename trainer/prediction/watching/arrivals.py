@@ -22,7 +22,7 @@ from trainer.text.names import as_text
 
 Event = Literal["found", "written", "closed"]
 
-SETTLE_S = 0.3
+SETTLE_S = 0.2
 # A program may keep a file open after its last write; then this is taken for its end.
 OPEN_LIMIT_S = 60.0
 # An image that can't be read may be unfinished: it is an error once it has not changed for so long.

@@ -121,7 +121,7 @@ def _watch(
         delivery.output.parent.mkdir(parents=True, exist_ok=True)
     journal = stack.enter_context(Journal(delivery.output, [each.name for each in channels]))
     rows = RowFile(delivery.output, delivery.kind, predictor.labels, sys.stdout)
-    table = stack.enter_context(WatchedTable(delivery.output, rows, journal, sys.stdout))
+    table = stack.enter_context(WatchedTable(delivery.output, rows, journal))
     pictures: list[SortedCopies | Heatmaps] = []
     if delivery.heatmaps:
         decoder = stack.enter_context(Decoder(1))
@@ -131,6 +131,12 @@ def _watch(
         copies = SortedCopies(delivery.copy_to, labels, link=delivery.link, growing=True)
         pictures.append(copies)
     pipeline = stack.enter_context(Pipeline(predictor))
+    if former := journal.used_by(pipeline.model):
+        logger.warning(
+            "The table continues with another model: %s after %s, as its last column says.",
+            pipeline.model,
+            former,
+        )
     events = stack.enter_context(FolderEvents(folders))
     stop = stack.enter_context(stop_signals_noted(events.wake))
     arrivals = Arrivals(folders, journal.answered)
