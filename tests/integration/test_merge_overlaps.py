@@ -123,3 +123,13 @@ def test_without_overlaps_every_image_is_a_strip(
     call = ("predict.py", *files, "--model", sure, "--engine", "pytorch", "--merge-overlaps")
     assert command(*call, "--cache-dir", "cache", "--strips", "strips.csv")[0] == 0
     assert [row["images"] for row in table("strips.csv")] == ["1", "1", "1"]
+
+
+def test_where_no_image_can_be_read_there_is_no_strip(
+    command: Run, sure: str, images: Path
+) -> None:
+    call = ("predict.py", str(images / "5.png"), "--model", sure, "--merge-overlaps")
+    reports = ("--strips", "strips.csv", "--report", "page.html", "--cache-dir", "cache")
+    assert command(*call, *reports)[0] == 0
+    assert table("strips.csv") == table("strips.defects.csv") == []
+    assert "0 pieces of surface" in Path("page.html").read_text()

@@ -22,9 +22,10 @@ from trainer.prediction.coil.strips import Place, Strip
 # Cells along the longer side of an image; heatmaps are no finer.
 CELLS = 64
 # The measurement behind these: docs/results/coil.md.
-HOT = 0.25
-# As shares of the longer side of an image: gaps that do not separate, and regions too small.
-SMALLEST_GAP = 0.15
+# A region has hot cells, and reaches over the warm ones beside them: long defects stay whole.
+HOT, WARM = 0.25, 0.1
+# As shares of the longer side of an image: gaps that do not separate, and hot regions too small.
+SMALLEST_GAP = 0.1
 SMALLEST_SIDE = 0.04
 
 EIGHT = np.ones((3, 3), bool)
@@ -88,14 +89,15 @@ def _regions(places: list[Place], label: str, explain: Explain | None) -> list[D
         heat[box] += own
         looks[box] += 1
     reach = round(SMALLEST_GAP * side / step / 2)
-    hot = heat / np.maximum(looks, 1) >= HOT
-    regions = _joined(hot, reach)
-    large = np.bincount(regions.ravel()) >= (SMALLEST_SIDE * side / step) ** 2
-    hot &= large[regions]
+    mean = heat / np.maximum(looks, 1)
+    inside = mean >= WARM
+    regions = _joined(inside, reach)
+    hot_cells = np.bincount(regions[mean >= HOT], minlength=regions.max() + 1)
+    inside &= (hot_cells >= (SMALLEST_SIDE * side / step) ** 2)[regions]
     for own, box in zip(maps, boxes, strict=True):
-        if not hot[box].any():
-            hot[box] |= _hottest(own)
-    regions = _joined(hot, reach)
+        if not inside[box].any():
+            inside[box] |= _hottest(own)
+    regions = _joined(inside, reach)
     defects = []
     for number, box in enumerate(ndimage.find_objects(regions), 1):
         y, x = (round(edge.start * step) for edge in box)
@@ -109,11 +111,11 @@ def _regions(places: list[Place], label: str, explain: Explain | None) -> list[D
     return sorted(defects, key=lambda defect: (defect.x, defect.y))
 
 
-def _joined(hot: Array, reach: int) -> Array:
-    """Number the regions of hot cells from 1; those less than twice `reach` apart are one."""
-    near = ndimage.binary_dilation(hot, EIGHT, reach) if reach else hot
+def _joined(inside: Array, reach: int) -> Array:
+    """Number the regions of cells from 1; those less than twice `reach` apart are one."""
+    near = ndimage.binary_dilation(inside, EIGHT, reach) if reach else inside
     regions: Array = ndimage.label(near, EIGHT)[0]
-    regions[~hot] = 0
+    regions[~inside] = 0
     return regions
 
 

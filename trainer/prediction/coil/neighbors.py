@@ -91,7 +91,7 @@ def find_neighbors(crops: Sequence[Crop], bit_depth: int, cache_dir: Path | None
             pair.similarity,
             pair.mean_difference,
         )
-        for pair in find_surfaces(rows, cache_dir).pairs
+        for pair in (find_surfaces(rows, cache_dir).pairs if files else ())
     ]
-    shapes = np.array([size[::-1] for size in rows["size_px"][:]]).reshape(-1, 2)
+    shapes = np.array([size[::-1] for size in rows["size_px"][:]], np.int64).reshape(-1, 2)
     return Neighbors([crop for crop in crops if crop.name in number], shapes, links)

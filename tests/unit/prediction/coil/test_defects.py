@@ -71,6 +71,15 @@ def test_a_small_gap_does_not_separate() -> None:
         assert len(find_defects(strip, labels, heat)) == defects, gap_px
 
 
+@pytest.mark.parametrize(("between", "defects"), [(0.15, 1), (0.0, 2)])
+def test_a_long_defect_stays_whole_where_it_is_warm(between: float, defects: int) -> None:
+    strip = strip_of()
+    hot = field((20, 70, 6, 10), (20, 100, 6, 10))
+    hot[22:24, 80:100] = between
+    labels = [None, "spot", "spot", None, None, None]
+    assert len(find_defects(strip, labels, Heat(strip, spot=hot))) == defects
+
+
 def test_classes_are_counted_apart() -> None:
     strip = strip_of()
     heat = Heat(strip, spot=field((20, 70, 8, 8)), stain=field((20, 72, 8, 8)))
