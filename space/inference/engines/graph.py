@@ -54,7 +54,7 @@ class PixelGraph(torch.nn.Module):
     """A network with its normalization in front and the channel statistics as further outputs.
 
     Args:
-        network: a timm model in evaluation mode.
+        network: a timm model, which is set to evaluation mode.
         mean: of the normalization, for each color of pixels between 0 and 1.
         std: of the normalization, likewise.
         stages: of the network, whose channel statistics are returned.
@@ -75,6 +75,8 @@ class PixelGraph(torch.nn.Module):
         self.stages = list(stages)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        # A new module trains, and torch's exporter would leave the network in that mode.
+        self.eval()
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return the logits, [image, class], and [image, statistic] for each stage.

@@ -84,6 +84,14 @@ def test_exported_graph_computes_what_the_network_computes(name: str) -> None:
                 np.testing.assert_allclose(ours, theirs, atol=TOLERANCE)
 
 
+def test_the_export_leaves_the_network_as_it_was() -> None:
+    network, config = build("test_efficientnet")
+    before = expected(network, config, draw(2))[0]
+    to_onnx(PixelGraph(network.train(), config["mean"], config["std"]), SIDE, SIDE)
+    assert not any(module.training for module in network.modules())
+    np.testing.assert_array_equal(expected(network, config, draw(2))[0], before)
+
+
 def test_a_graph_without_stages_has_the_logits_alone() -> None:
     network, config = build("test_convnext")
     graph = PixelGraph(network, config["mean"], config["std"]).eval()
