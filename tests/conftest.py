@@ -23,10 +23,10 @@ if "huggingface_hub" in sys.modules:
     raise RuntimeError("huggingface_hub was imported before tests/conftest.py could set it up")
 
 # Settings of the machine: tokens, caches, offline switches, proxies.
-FOREIGN = ("HF_", "HUGGING", "TRANSFORMERS_", "GRADIO_")
+OF_THE_USER = ("HF_", "HUGGING", "TRANSFORMERS_", "GRADIO_")
 PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
 for variable in list(os.environ):
-    if variable.startswith(FOREIGN) or variable.lower() in PROXIES:
+    if variable.startswith(OF_THE_USER) or variable.lower() in PROXIES:
         del os.environ[variable]
 
 SCRIPTS = Path(__file__).parents[1] / "trainer"

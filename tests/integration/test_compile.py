@@ -45,7 +45,7 @@ def test_compiled_steps_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert list(tmp_path.rglob("*.so")), "nothing was compiled"
     for part, state in plain.states().items():
         found = compiled.states()[part]
-        assert found.keys() == state.keys(), "no name may tell that a wrapper was there"
+        assert found.keys() == state.keys(), "no name shows that there was a wrapper"
         for name, tensor in state.items():
             assert torch.allclose(found[name], tensor, atol=1e-4), f"{part}: {name}"
 

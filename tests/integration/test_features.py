@@ -140,7 +140,7 @@ def test_features_are_found_where_nothing_that_they_depend_on_has_changed(
     store = store_of(config)[0]
     turned = store_of(replace(config, recipe=replace(config.recipe, rotation=10.0)))[0]
     assert turned.folder(1) != store.folder(1) != store.folder(2)
-    # How views are changed does not bear on the image as it is.
+    # How views are changed does not affect the image as it is.
     assert turned.folder(0) == store.folder(0) != store.folder(1)
     reseeded = store_of(replace(config, run=replace(config.run, seed=5)))[0]
     assert reseeded.folder(1) != store.folder(1)

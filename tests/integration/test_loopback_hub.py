@@ -191,11 +191,11 @@ def test_who_may_write(
 def test_private_repositories_are_seen_by_their_owners_only(hub: LoopbackHub) -> None:
     hub.put("model", "ada/secret", {"a.txt": b"a"}, private=True)
     assert HfApi(token=hub.add_token("ada", "read")).model_info("ada/secret").private
-    for stranger in (False, hub.add_token("bob")):
+    for other in (False, hub.add_token("bob")):
         with pytest.raises(RepositoryNotFoundError):
-            HfApi(token=stranger).model_info("ada/secret")
+            HfApi(token=other).model_info("ada/secret")
         with pytest.raises(RepositoryNotFoundError):
-            hf_hub_download("ada/secret", "a.txt", token=stranger)
+            hf_hub_download("ada/secret", "a.txt", token=other)
 
 
 def test_a_name_is_given_once(hub: LoopbackHub, token: str) -> None:

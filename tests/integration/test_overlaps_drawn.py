@@ -144,8 +144,8 @@ def test_order_of_images_does_not_matter() -> None:
 def test_images_larger_than_usual_are_placed_at_full_resolution() -> None:
     shots = (Shot(0, 0, 900, 1200), Shot(411, 703, 900, 1200, turn=4, quality=80))
     scene = Scene("plain", 6, 9, shots)
-    foreign = scene.photographs(10)[0]
-    found = search([*scene.photographs(9), foreign])
+    another = scene.photographs(10)[0]
+    found = search([*scene.photographs(9), another])
     assert [(pair.a, pair.b) for pair in found] == [(0, 1)]
     assert_lies_right(scene, found[0], tolerance_px=2)
 

@@ -44,7 +44,7 @@ def search(images: list[Pixels]) -> dict[tuple[int, int], Overlap]:
 def found_as_told(
     found: dict[tuple[int, int], Overlap], a: int, b: int, shift_y: int, shift_x: int
 ) -> bool:
-    """Tell whether a pair was found, unturned, where it is said to lie."""
+    """Return whether a pair was found, unturned, where it is said to lie."""
     if a > b:
         a, b, shift_y, shift_x = b, a, -shift_y, -shift_x
     pair = found.get((a, b))

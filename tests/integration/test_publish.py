@@ -268,7 +268,7 @@ def test_the_organisation_of_a_user_will_do(hub: LoopbackHub, token: str, folder
 
 
 def test_a_token_for_other_repositories(hub: LoopbackHub, token: str) -> None:
-    """The Hub refuses what `whoami` could not tell."""
+    """The Hub refuses what `whoami` did not report."""
     hub.put("model", MODEL, {"report.json": b"{}"})
     hub.fail_next("GET /auth-check/write", 403, "Not with this fine-grained token")
     with pytest.raises(HubError, match="Not with this fine-grained token"):

@@ -166,15 +166,15 @@ def test_files_that_look_different_get_different_answers(served: Served, tmp_pat
 
 
 def test_programs_get_each_verdict(served: Served, tmp_path: Path) -> None:
-    told = {}
+    answers = {}
     for seed in range(40):
         image = noise(seed) if seed else Image.new("RGB", (80, 60), "grey")
         image.save(tmp_path / f"{seed}.png")
         (expected,) = served.predictor.predict([image])
-        if expected.verdict not in told:
-            told[expected.verdict] = served.predict(tmp_path / f"{seed}.png")
-    assert set(told) == {"class", "unsure", "unknown"}
-    for verdict, answer in told.items():
+        if expected.verdict not in answers:
+            answers[expected.verdict] = served.predict(tmp_path / f"{seed}.png")
+    assert set(answers) == {"class", "unsure", "unknown"}
+    for verdict, answer in answers.items():
         assert answer["verdict"] == verdict
         assert answer["label"] in answer["candidates"]
         assert (answer["novelty"] > 1) == (verdict == "unknown")

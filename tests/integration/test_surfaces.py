@@ -1,4 +1,4 @@
-"""Crops of drawn surfaces: found to overlap, kept together, and told when a split leaks."""
+"""Crops of drawn surfaces: found to overlap, kept together, and reported when a split leaks."""
 
 from __future__ import annotations
 
@@ -98,9 +98,9 @@ def test_what_was_found_is_not_sought_again(crops: Path, tmp_path: Path) -> None
     assert none.surfaces.pairs == []
     # What was found of other images is worth nothing.
     (run_dir / OVERLAPS_FILE).write_text(json.dumps({"images": "others", "pairs": []}))
-    [anew] = prepare(on(crops, tmp_path), run_dir)
-    assert anew.surfaces is not None
-    assert anew.surfaces.pairs == images.surfaces.pairs
+    [renewed] = prepare(on(crops, tmp_path), run_dir)
+    assert renewed.surfaces is not None
+    assert renewed.surfaces.pairs == images.surfaces.pairs
 
 
 def test_runs_and_inspections_of_the_same_images_look_once(
@@ -133,7 +133,7 @@ def test_runs_and_inspections_of_the_same_images_look_once(
         DataReport.model_validate_json((page.parent / "data-report.json").read_bytes()).pairs
     ) == len(first)
     assert looks == [60]
-    # Under the name of one image another picture: all is looked at anew, and found to differ.
+    # Under the name of one image another picture: all images are compared again, and differ.
     draw_image("Crazing", SURFACES).save(data_dir / "Crazing" / "0-a.png")
     lost = {pair for pair in first if "Crazing/0-a.png" in pair}
     assert pairs_of("third") == first - lost
@@ -141,7 +141,7 @@ def test_runs_and_inspections_of_the_same_images_look_once(
     # As the former pictures were, they are known.
     shutil.copy(crops / "Crazing" / "0-a.png", data_dir / "Crazing" / "0-a.png")
     assert pairs_of("fourth") == first
-    # Under another label, a pair is told with that.
+    # Under another label, a pair is reported with that.
     (data_dir / "Crazing" / "1-a.png").rename(data_dir / "Patches" / "1-c2.png")
     assert ("Crazing/1-b.jpg", "Patches/1-c2.png") in pairs_of("fifth")
     assert looks == [60, 60, 60]

@@ -14,7 +14,7 @@ from tests.loopback_hub.server import LoopbackHub
 
 
 def main() -> None:
-    """Serve until the process is told to end."""
+    """Serve until a signal ends the process."""
     parser = argparse.ArgumentParser(prog="python -m tests.loopback_hub", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="where to listen (default: any)")
     parser.add_argument("--user", default="ada", help="name of the user who has a token")

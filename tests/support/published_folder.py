@@ -38,7 +38,7 @@ def write_published_folder(
     Args:
         folder: does not exist yet.
         seed: of the random weights.
-        architecture: timm's name; the report tells of another anyway.
+        architecture: timm's name; the report names another anyway.
         bit_depth: of the data set that the model was trained on.
         tile: whether it cuts long images into squares, none of which is cropped then.
 

@@ -20,7 +20,7 @@ FIRST_MODEL = (
     "README.md",
     *(f"docs/guides/{name}.md" for name in ("publish", "web-page", "predict", "export")),
 )
-# Where the pages tell readers to put photographs and weights: beside the clone.
+# Where the pages ask readers to put photographs and weights: beside the clone.
 BESIDE = ("../data", "../weights")
 # Later flags win over earlier ones: the same commands, only cheaper.
 CHEAP = ["--image-size", "32", "--epochs", "2", "--mixed-precision", "no"]

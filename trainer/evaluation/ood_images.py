@@ -77,7 +77,7 @@ def check_folder(folder: Path, bit_depth: int) -> None:
 
 
 def _grey(levels: np.ndarray) -> Image.Image:
-    """Return an RGB image of grey levels from 0 to 1."""
+    """Return an RGB image of gray levels from 0 to 1."""
     return Image.fromarray(np.clip(255 * levels, 0, 255).astype(np.uint8)).convert("RGB")
 
 

@@ -9,7 +9,7 @@ import onnxruntime
 from ..core.arrays import Pixels
 from ..core.classifier import Observation
 
-# Its build for Windows reports events to the system unless told not to.
+# Its build for Windows reports events to the system unless asked not to.
 onnxruntime.disable_telemetry_events()
 ERRORS_ONLY = 3
 

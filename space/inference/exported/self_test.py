@@ -119,8 +119,8 @@ def drawn_images() -> list[Image.Image]:
             0.3 + 0.4 * columns + 0.3 * (np.abs(np.sin(9 * rows + 4 * columns)) < 0.05),
             0.5 + 0.3 * np.sin(40 * rows) * np.sin(25 * columns),
         ][number]
-        grey = np.clip(255 * levels, 0, 255).astype(np.uint8)
-        images.append(Image.fromarray(grey).convert("RGB"))
+        gray = np.clip(255 * levels, 0, 255).astype(np.uint8)
+        images.append(Image.fromarray(gray).convert("RGB"))
     return images
 
 

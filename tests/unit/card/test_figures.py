@@ -1,4 +1,4 @@
-"""Figures show the report's numbers, are the same every time, and can be told without colour."""
+"""Figures show the report's numbers, are the same every time, and are legible without color."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_confusion_matrix_writes_counts_and_shares() -> None:
     right, wrong = cells[0, 0], cells[0, 1]
     assert right[2] > right[0], "correct predictions are blue"
     assert wrong[0] > wrong[2], "wrong predictions are orange"
-    # Only the colours of mistakes differ, so weight tells them apart in print.
+    # Only the colors of mistakes differ, so weight distinguishes them in print.
     weights = [text.get_fontweight() for text in figure.axes[0].texts]
     assert weights == ["normal", "bold", "bold", "normal"]
 

@@ -1,4 +1,4 @@
-"""Folders of images: every layout that is known, every mistake that is told."""
+"""Folders of images: every layout that is known, every mistake that is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How strange an image is: known answers, and what a limit lets through."""
+"""Novelty scores: known answers, and what a limit lets through."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_one_surface_alone_says_nothing() -> None:
     assert len(held_out_novelty([], [], truth, range(20), seed=0)) == 0
 
 
-# How well a score tells the unknown.
+# How well a score detects the unknown.
 
 
 def test_auroc_is_the_share_of_pairs_in_order_and_ties_count_half() -> None:

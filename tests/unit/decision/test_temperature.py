@@ -90,7 +90,7 @@ def test_the_temperature_that_was_put_in_is_found(temperature: float, seed: int)
 def test_a_flawless_validation_part_does_not_ask_for_certainty(
     images: int, low: float, high: float
 ) -> None:
-    """Few images tell little; many may sharpen, against the prior."""
+    """Few images say little; many may sharpen, against the prior."""
     logits = np.tile([4.0, 0.0], (images, 1))
     temperature = fit_temperature(logits, np.zeros(images, dtype=np.int64))
     assert low < temperature < high

@@ -64,11 +64,14 @@ def test_files_of_one_name_are_numbered_and_a_resumed_command_finds_them(tmp_pat
     }
     assert content_below(tmp_path / "out") == expected
     again = SortedCopies(tmp_path / "out", LABELS, link=False)
-    (tmp_path / "out" / "accepted" / "Crazing" / "1 (2).png").unlink()
+    folder = tmp_path / "out" / "accepted" / "Crazing"
+    (folder / "1 (2).png").unlink()
+    written = (folder / "1.png").stat()
     for file in files[:2]:
         again.add(file, row, resumed=True)
     again.add(files[2], row)
     assert content_below(tmp_path / "out") == expected
+    assert (folder / "1.png").stat() == written, "what is there is not copied again"
 
 
 def test_links_lead_to_the_images(tmp_path: Path) -> None:

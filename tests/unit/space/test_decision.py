@@ -180,6 +180,7 @@ def test_a_decision_of_other_classes_is_refused(tmp_path: Path) -> None:
         {"temperature": 0},
         {"temperature": 1e-308},
         {"temperature": "nan"},
+        {"temperature": True},
         {"more": 1},
         {"costs": {"missed": 20, "false_alarm": 2, "review": 1, "no_defect": "rust"}},
     ],

@@ -38,7 +38,7 @@ ODD_VALUES = {
     "deep": "[" * 5000 + "]" * 5000,
     "long": json.dumps("x" * 200_000),
 }
-# Keys of timm that bear on nothing here.
+# Keys of timm that affect nothing here.
 UNUSED = {"num_features", "tag", "custom_load", "pool_size", "first_conv", "classifier", "license"}
 TENSOR_CHANGES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "float16": lambda t: t.half(),

@@ -45,7 +45,7 @@ def in_former_names(content: Any, above: str = "") -> Any:
 
 
 def full_report() -> Report:
-    """Return a report in which each renamed field occurs, and classes that bear former names."""
+    """Return a report in which each renamed field occurs, and classes that have former names."""
     return example_report(
         cross_validation=example_cross_validation(),
         localization=example_localization(LABELS),

@@ -18,7 +18,7 @@ from trainer.errors import ConfigError
 from trainer.synthetic.samples import CLASSES, SIZE_PX, draw_image, write_samples
 
 EXAMPLES = Path(__file__).parents[3] / "space" / "examples"
-# To draw the examples anew: draw_image(label, EXAMPLE_SEEDS[label]).save(EXAMPLES / f"{label}.png")
+# To draw them again: draw_image(label, EXAMPLE_SEEDS[label]).save(EXAMPLES / f"{label}.png")
 EXAMPLE_SEEDS = {
     "Crazing": 2010,
     "Inclusion": 2003,
@@ -76,7 +76,7 @@ def test_labels_and_seeds_all_differ() -> None:
 
 @pytest.mark.slow
 def test_brightness_and_contrast_alone_do_not_separate_the_classes() -> None:
-    # Half of the images stand for their classes, the other half are judged by the nearest five.
+    # Half of the images stand for their classes, the nearest five classify the other half.
     features, labels = [], []
     for index, label in enumerate(CLASSES):
         for seed in range(40):
@@ -85,11 +85,11 @@ def test_brightness_and_contrast_alone_do_not_separate_the_classes() -> None:
             labels.append(index)
     points = np.array(features) / np.std(features, axis=0)
     truth = np.array(labels)
-    known, judged = slice(0, None, 2), slice(1, None, 2)
-    distances = np.linalg.norm(points[judged, None] - points[None, known], axis=2)
+    known, queries = slice(0, None, 2), slice(1, None, 2)
+    distances = np.linalg.norm(points[queries, None] - points[None, known], axis=2)
     votes = truth[known][np.argsort(distances, axis=1)[:, :5]]
     guesses = np.array([np.bincount(row).argmax() for row in votes])
-    accuracy = np.mean(guesses == truth[judged])
+    accuracy = np.mean(guesses == truth[queries])
     assert 1 / len(CLASSES) < accuracy < 0.75
 
 

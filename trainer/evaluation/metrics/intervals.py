@@ -32,7 +32,7 @@ def grouped_proportion(hits: npt.ArrayLike, groups: Sequence[int]) -> Score:
 
     So they say less than as many independent images. The interval is Wilson's for as many as would
     let the share vary as it does from group to group (the design effect: Rao and Scott, Biometrics
-    48 (1992) 577), which are never more than there are. Where all or none are hit, nothing tells
+    48 (1992) 577), which are never more than there are. Where all or none are hit, nothing shows
     how hits cluster, and each image counts.
     """
     right = np.asarray(hits, dtype=np.float64)

@@ -166,7 +166,8 @@ def _spanning_tree(links: list[Overlap], shapes: Array) -> list[Overlap]:
     # Below 0, as the tree of the smallest sum is found and 0 means no link.
     values = [-1 - n - link.shared_area for n, link in zip(confirmed, links, strict=True)]
     size = 1 + max(link.b for link in links)
-    ends = np.array([(link.a, link.b) for link in links]).T
+    # SciPy before 1.15 takes 32-bit indices alone.
+    ends = np.array([(link.a, link.b) for link in links], np.int32).T
     tree = minimum_spanning_tree(coo_array((values, ends), shape=(size, size)))
     chosen = set(zip(*map(np.ndarray.tolist, tree.nonzero()), strict=True))
     # In this order the first image is the one that stays upright.
