@@ -10,7 +10,7 @@ import numpy as np
 
 from space.inference.core.classifier import Classifier
 from space.inference.exported.self_test import drawn_images
-from space.inference.predictor import ModelError, Predictor
+from space.inference.predictor import ModelError, Predictor, find_model_folder
 from trainer.config.option_types import FormatName
 from trainer.errors import UserError
 from trainer.evaluation import ood_images
@@ -42,7 +42,8 @@ def export_model(
     """
     check_packages(names)
     try:
-        source = Source(Predictor.load(model_id), model_id)
+        # PyTorch on the processor: the reference of every file.
+        source = Source(Predictor(find_model_folder(model_id)), model_id)
         calibration = Calibration([], [])
         if data_dir is not None:
             calibration = of_folder(Path(data_dir), source.predictor.bit_depth, seed=0)
