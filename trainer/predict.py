@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_card.formatting import counted
-from space.inference.core.engine_names import EngineName
 from space.inference.core.errors import ModelError
 from space.inference.core.model_id import check_local_folder
+from space.inference.engines.names import EngineName
 from trainer.cli.command import run_command
 from trainer.cli.flags import Command, given_flags, read_flags, split_operands
 from trainer.config.option_types import File, Folder, Text

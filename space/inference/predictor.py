@@ -14,13 +14,13 @@ from timm.data import resolve_model_data_config
 from .core.arrays import Floats
 from .core.classifier import Classifier, Facts, Observation
 from .core.decision import Prediction
-from .core.engine_names import EngineName
 from .core.errors import ModelError, shortened
 from .core.model_id import CONFIG_FILE, split_model_id
 from .core.preprocessing import Preprocessing
 from .decision_file import DETECTOR_FILE, RULES_FILE, load_decision
 from .engines.choice import choose_engine
 from .engines.graph import PixelGraph, normalized
+from .engines.names import EngineName
 from .engines.pytorch import PyTorchEngine
 from .images.reader import ImageError, read_image
 from .model_config import WEIGHTS_FILE, load_network, read_config

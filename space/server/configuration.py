@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING or __package__.startswith("space"):
-    from space.inference.core.engine_names import ENGINES, EngineName
+    from space.inference.engines.names import ENGINES, EngineName
 else:
-    from inference.core.engine_names import ENGINES, EngineName
+    from inference.engines.names import ENGINES, EngineName
 
 MODEL_ID_FILE = Path(__file__).parents[1] / "model_id.txt"  # the publisher writes it into a Space
 PORT = 7860

@@ -148,9 +148,9 @@ def _build_int8(source: Source, calibration: Calibration) -> Any:
 
 def _int8_engine(model: Any, source: Source) -> Engine:
     """Return the engine of the file itself: by intent it computes other outputs."""
-    from space.inference.exported.engines import OpenVinoEngine  # noqa: PLC0415
+    from space.inference.engines.openvino_cpu import OpenVINOEngine  # noqa: PLC0415
 
-    return OpenVinoEngine(model, source.predictor.stages, source.name)
+    return OpenVINOEngine(model, source.predictor.stages, precision="f32")
 
 
 def _save_openvino(model: Any, entries: Mapping[str, str], file: Path) -> None:

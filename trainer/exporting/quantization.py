@@ -14,8 +14,8 @@ from PIL import Image
 from space.inference.core.arrays import Pixels
 from space.inference.core.classifier import Classifier, Observation
 from space.inference.core.decision import Prediction
+from space.inference.engines.names import INPUT, output_names
 from space.inference.engines.openvino_library import openvino
-from space.inference.exported.engines import INPUT, output_names
 from space.inference.predictor import Predictor
 from trainer.exporting.formats import Calibration
 from trainer.exporting.passport import same_decision

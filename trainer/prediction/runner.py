@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from model_card.formatting import counted
 from model_card.schema.report import REPORT_FILE
 from space.inference.core.classifier import Classifier
-from space.inference.core.engine_names import EngineName
+from space.inference.engines.names import EngineName
 from space.inference.exported.model_file import SUFFIXES as EXPORTED_SUFFIXES
 from space.inference.exported.model_file import ExportedClassifier
 from space.inference.images.decoding import Decoder

@@ -13,10 +13,10 @@ import torch
 
 from ..core.arrays import Floats, Pixels
 from ..core.classifier import Engine
-from ..core.engine_names import EngineName
 from ..core.errors import ModelError, shortened
 from . import conversion
 from .graph import PixelGraph
+from .names import EngineName
 from .pytorch import PyTorchEngine
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def choose_engine(
         else:
             try:
                 model = conversion.converted(graph, size_px, sources, conversion.cache_folder())
-                engine = BUILDERS[candidate](model, torch.get_num_threads())
+                engine = BUILDERS[candidate](model, graph.stages, torch.get_num_threads())
                 difference = largest_difference(reference, engine, size_px)
             # Converters and engines fail in their own ways for networks that they don't know.
             except Exception as error:
@@ -79,21 +79,21 @@ def _candidates(name: EngineName, device: torch.device) -> list[str]:
     return [wanted] if importlib.util.find_spec(wanted) else []
 
 
-def _openvino(model: bytes, threads: int) -> Engine:
+def _openvino(model: bytes, stages: Sequence[int], threads: int) -> Engine:
     from .openvino_cpu import OpenVINOEngine
 
     # By itself OpenVINO takes bfloat16 where the processor has it, which changes the decisions of
     # some networks: of a lite0 after few epochs, those on 13 % of the NEU images.
-    return OpenVINOEngine(model, threads, "f32")
+    return OpenVINOEngine(model, stages, threads, "f32")
 
 
-def _onnx_runtime(model: bytes, threads: int) -> Engine:
+def _onnx_runtime(model: bytes, stages: Sequence[int], threads: int) -> Engine:
     from .onnx_runtime import OnnxRuntimeEngine
 
-    return OnnxRuntimeEngine(model, threads)
+    return OnnxRuntimeEngine(model, stages, threads)
 
 
-BUILDERS: dict[str, Callable[[bytes, int], Engine]] = {
+BUILDERS: dict[str, Callable[[bytes, Sequence[int], int], Engine]] = {
     "openvino": _openvino,
     "onnxruntime": _onnx_runtime,
 }

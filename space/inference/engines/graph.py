@@ -13,8 +13,8 @@ from typing import Any, cast
 
 import torch
 
-INPUT = "pixels"
-LOGITS = "logits"
+from .names import INPUT, output_names
+
 # Added to each standard deviation: the logarithm of a constant channel would be infinite.
 SMALLEST_SPREAD = 1e-4
 # The newest version of the operators that both onnxruntime 1.17 and OpenVINO 2024 read.
@@ -32,11 +32,6 @@ def channel_statistics(feature_map: torch.Tensor) -> torch.Tensor:
     """
     spread, mean = torch.std_mean(feature_map.float().flatten(2), dim=2, correction=0)
     return torch.cat([mean, torch.log(spread + SMALLEST_SPREAD)], dim=1).cpu()
-
-
-def output_names(stages: Sequence[int]) -> list[str]:
-    """Return the names of the outputs: `logits`, and `statistics_<stage>` for each stage."""
-    return [LOGITS, *(f"statistics_{stage}" for stage in stages)]
 
 
 def normalized(pixels: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:

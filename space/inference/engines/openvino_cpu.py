@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any
 
 from ..core.arrays import Pixels
 from ..core.classifier import Observation
+from .names import output_names
 from .openvino_library import openvino
 
 # Weights stay as they are: half precision in the file would change the answers on every machine.
@@ -17,7 +19,8 @@ class OpenVINOEngine:
     """Runs a converted graph on the processor.
 
     Args:
-        model: a file in ONNX or OpenVINO's format, or the bytes of ONNX.
+        model: an `openvino.Model`, or the bytes of ONNX.
+        stages: whose statistics are outputs.
         threads: the most to use; None leaves the choice to OpenVINO.
         precision: "f32" or "bf16"; None uses what the processor does fastest.
 
@@ -26,7 +29,11 @@ class OpenVINOEngine:
     """
 
     def __init__(
-        self, model: Path | bytes, threads: int | None = None, precision: str | None = None
+        self,
+        model: Any,
+        stages: Sequence[int],
+        threads: int | None = None,
+        precision: str | None = None,
     ) -> None:
         settings: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY"}
         if threads is not None:
@@ -34,9 +41,10 @@ class OpenVINOEngine:
         if precision is not None:
             settings["INFERENCE_PRECISION_HINT"] = precision
         core = openvino.Core()
-        compiled = core.compile_model(core.read_model(model), "CPU", settings)
+        read = core.read_model(model) if isinstance(model, bytes) else model
+        compiled = core.compile_model(read, "CPU", settings)
         self._request = compiled.create_infer_request()
-        self._outputs = range(len(compiled.outputs))
+        self._outputs = [compiled.output(name) for name in output_names(stages)]
         # A request serves one call at a time; more of them would share the same cores.
         self._lock = threading.Lock()
         used = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
@@ -49,6 +57,6 @@ class OpenVINOEngine:
             self._request.infer([pixels], share_inputs=True)
             # Copies: the next call writes into the same memory.
             logits, *statistics = (
-                self._request.get_output_tensor(index).data.copy() for index in self._outputs
+                self._request.get_tensor(output).data.copy() for output in self._outputs
             )
         return Observation(logits, statistics)

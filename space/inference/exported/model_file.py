@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..core.classifier import Classifier, Engine
-from ..core.errors import ModelError
+from ..core.errors import ModelError, shortened
 from . import onnx_file
-from .engines import OnnxRuntimeEngine, OpenVinoEngine
 from .metadata import Metadata, Precision, read_metadata
 
 ONNX_SUFFIX, OPENVINO_SUFFIX = ".onnx", ".xml"
@@ -47,17 +46,33 @@ def _load(file: Path, precision: Precision | None) -> tuple[Metadata, Engine]:
     if file.suffix.lower() == ONNX_SUFFIX:
         content = _content(file)
         metadata = read_metadata(onnx_file.read_entries(content, origin), origin)
-        return metadata, OnnxRuntimeEngine(content, metadata.stages, origin)
+        try:
+            from ..engines.onnx_runtime import OnnxRuntimeEngine
+        except ImportError as error:
+            raise ModelError(
+                f"{origin} needs the package onnxruntime: pip install onnxruntime"
+            ) from error
+        try:
+            return metadata, OnnxRuntimeEngine(content, metadata.stages)
+        # Each kind of damage has an exception of its own.
+        except Exception as error:
+            raise ModelError(f"{origin} can't be loaded: {shortened(error, 200)}") from error
     if file.suffix.lower() != OPENVINO_SUFFIX:
         raise ModelError(f"{file} has none of the suffixes {' and '.join(SUFFIXES)}.")
     try:
-        from . import openvino_file  # noqa: PLC0415 -- one of the two libraries is enough
+        from ..engines.openvino_cpu import OpenVINOEngine
+        from . import openvino_file
     except ImportError as error:
         raise ModelError(f"{origin} needs the package openvino: pip install openvino") from error
     model = openvino_file.read_model(_content(file), _content(file.with_suffix(".bin")), origin)
     metadata = read_metadata(openvino_file.entries_of(model), origin)
     chosen = precision or metadata.precision
-    return metadata, OpenVinoEngine(model, metadata.stages, origin, chosen)
+    try:
+        # By itself, OpenVINO takes bf16 where the processor has it.
+        own = None if chosen == "bf16" else chosen
+        return metadata, OpenVINOEngine(model, metadata.stages, precision=own)
+    except RuntimeError as error:
+        raise ModelError(f"{origin} can't be loaded: {shortened(error, 200)}") from error
 
 
 def _content(file: Path) -> bytes:

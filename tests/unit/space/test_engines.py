@@ -12,10 +12,10 @@ from PIL import Image
 
 from space.inference.core.arrays import Pixels
 from space.inference.core.classifier import Engine, Observation
-from space.inference.core.engine_names import EngineName
 from space.inference.core.errors import ModelError
 from space.inference.engines import choice, conversion
 from space.inference.engines.graph import to_onnx
+from space.inference.engines.names import EngineName
 from space.inference.engines.openvino_cpu import OpenVINOEngine
 from space.inference.predictor import Predictor
 from tests.support.published_folder import noise, write_decision, write_published_folder
@@ -69,7 +69,7 @@ def test_openvino_in_float32_computes_what_pytorch_computes(folder: Path) -> Non
     reference = Predictor(folder)
     graph = reference._graph(reference.facts.preprocessing, reference.stages)
     model = to_onnx(graph, *reference.facts.preprocessing.size_px)
-    exact = OpenVINOEngine(model, threads=1, precision="f32")
+    exact = OpenVINOEngine(model, reference.stages, threads=1, precision="f32")
     assert exact.name.endswith("float32")
     pixels = np.concatenate([reference.prepare(image) for image in IMAGES])
     ours, theirs = exact.run(pixels), reference.engine.run(pixels)
@@ -125,7 +125,7 @@ def test_an_engine_that_computes_something_else_is_not_used(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     right = choice.BUILDERS["openvino"]
-    wrong = {"openvino": lambda model, threads: _Wrong(right(model, threads))}
+    wrong = {"openvino": lambda *arguments: _Wrong(right(*arguments))}
     monkeypatch.setattr(choice, "BUILDERS", wrong)
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     assert NAMES["pytorch"] in Predictor(folder, engine="auto").engine.name

@@ -17,8 +17,8 @@ from PIL import Image
 
 from space.inference.core.classifier import Observation
 from space.inference.core.errors import ModelError
+from space.inference.engines.onnx_runtime import OnnxRuntimeEngine
 from space.inference.exported import onnx_file, openvino_file
-from space.inference.exported.engines import OnnxRuntimeEngine
 from space.inference.exported.metadata import NAMES, arrays_from_json, arrays_to_json
 from space.inference.exported.model_file import ExportedClassifier
 from space.inference.exported.self_test import SelfTest, drawn_images

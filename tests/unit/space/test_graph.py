@@ -12,12 +12,11 @@ import torch
 from timm.data import create_transform, resolve_model_data_config
 
 from space.inference.engines.graph import (
-    INPUT,
     PixelGraph,
     channel_statistics,
-    output_names,
     to_onnx,
 )
+from space.inference.engines.names import INPUT, output_names
 from space.inference.engines.openvino_library import openvino
 from space.inference.stages import feature_stages
 

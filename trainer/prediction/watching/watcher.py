@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from model_card.formatting import counted
 from space.inference.core.classifier import Classifier
-from space.inference.core.engine_names import EngineName
+from space.inference.engines.names import EngineName
 from space.inference.images.decoding import Decoder
 from space.inference.predictor import ModelError
 from trainer.errors import UserError

@@ -1,0 +1,126 @@
+"""The engines compared: whole answers for images, with preprocessing, novelty and decision.
+
+The networks have random weights; the time does not depend on them. Each round asks every engine
+once, so that a busy moment of the machine meets them all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import timm
+import torch
+import tyro
+from PIL import Image
+from timm.data import resolve_model_data_config
+
+from benchmarks.measurement import Measurement, number_column, text_column
+from space.inference.core.classifier import Classifier, Engine, Facts
+from space.inference.core.decision import Costs, Decision, Rules
+from space.inference.core.preprocessing import Preprocessing
+from space.inference.engines.graph import PixelGraph, to_onnx
+from space.inference.engines.onnx_runtime import OnnxRuntimeEngine
+from space.inference.engines.openvino_cpu import OpenVINOEngine
+from space.inference.engines.pytorch import PyTorchEngine
+from space.inference.stages import feature_stages
+from trainer.decision.novelty import fit_detector
+from trainer.synthetic.samples import draw_image
+
+LABELS = ["Crazing", "Inclusion", "Patches", "Pitted", "Rolled", "Scratches"]
+REFERENCE_IMAGES = 24
+WARM_UP = 2
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Time the answers of each engine."""
+
+    networks: tuple[str, ...] = (
+        "tf_efficientnet_lite0:160",
+        "convnext_tiny:224",
+        "convnext_base:224",
+    )
+    """timm's names, each with the side of its input in pixels."""
+    batches: tuple[int, ...] = (1, 16)
+    """Images in one call."""
+    seconds: float = 20
+    """For each network and batch."""
+    json: Path | None = None
+    """A file to write the table to, as docs/results/measurements holds them."""
+
+
+def classifier(name: str, side: int) -> tuple[Classifier, Mapping[str, Engine]]:
+    """Return a classifier with a decision, and its engines by name; the first one is PyTorch."""
+    torch.manual_seed(0)
+    network = timm.create_model(name, num_classes=len(LABELS)).eval()
+    config = resolve_model_data_config(network)
+    config |= {"input_size": (3, side, side), "crop_mode": "squash", "crop_pct": 1.0}
+    preprocessing, stages = Preprocessing.from_timm(config), feature_stages(network)
+    graph = PixelGraph(network, preprocessing.mean, preprocessing.std, stages)
+    threads, model = torch.get_num_threads(), to_onnx(graph, side, side)
+    engines: dict[str, Engine] = {
+        "PyTorch": PyTorchEngine(graph, torch.device("cpu")),
+        "OpenVINO, float32": OpenVINOEngine(model, stages, threads, "f32"),
+        "OpenVINO, bfloat16": OpenVINOEngine(model, stages, threads, "bf16"),
+        "ONNX Runtime": OnnxRuntimeEngine(model, stages, threads),
+    }
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (REFERENCE_IMAGES, side, side, 3), np.uint8)
+    seen = engines["OpenVINO, float32"].run(pixels)
+    truth = np.arange(REFERENCE_IMAGES) % len(LABELS)
+    rules = Rules(LABELS, 1.0, 0.95, 0.1, Costs(20, 2, 1, None), 4.0)
+    decision = Decision(rules, fit_detector(stages, seen.statistics, truth))
+    facts = Facts(name, LABELS, preprocessing, bit_depth=8, tile=False)
+    return Classifier(facts, decision, engines["PyTorch"]), engines
+
+
+def answer_ms(
+    asked: Classifier, engines: Mapping[str, Engine], images: list[Image.Image], seconds: float
+) -> dict[str, float]:
+    """Return the milliseconds for one image by engine: the median of all rounds."""
+    taken: dict[str, list[float]] = {name: [] for name in engines}
+    end, rounds = time.perf_counter() + seconds, 0
+    while time.perf_counter() < end or rounds <= WARM_UP:
+        rounds += 1
+        for name, engine in engines.items():
+            start = time.perf_counter()
+            inputs = [asked.prepare(image) for image in images]
+            asked.predict_from(asked.observe_prepared(inputs, engine))
+            if rounds > WARM_UP:
+                taken[name].append(1000 * (time.perf_counter() - start) / len(images))
+    return {name: median(times) for name, times in taken.items()}
+
+
+def main(settings: Settings) -> None:
+    """Print the table."""
+    images = [
+        draw_image(LABELS[number % len(LABELS)], number).convert("RGB")
+        for number in range(max(settings.batches))
+    ]
+    columns = [text_column("Network"), number_column("Images at once", "{}")]
+    columns.append(number_column("PyTorch", "{:.1f} ms an image"))
+    faster = ("OpenVINO, float32", "OpenVINO, bfloat16", "ONNX Runtime")
+    columns += [number_column(name, "{:.1f} ms, {:.1f} ×") for name in faster]
+    measurement = Measurement(
+        columns,
+        f"drawn images, preprocessing, novelty and decision included; {torch.get_num_threads()} "
+        "threads; × means times as fast as PyTorch in float32",
+    )
+    for network in settings.networks:
+        name, _, side = network.partition(":")
+        asked, engines = classifier(name, int(side))
+        for batch in settings.batches:
+            taken = answer_ms(asked, engines, images[:batch], settings.seconds)
+            plain = taken["PyTorch"]
+            ratios = [(taken[engine], plain / taken[engine]) for engine in faster]
+            measurement.add(f"`{name}`, {side} px", batch, plain, *ratios)
+    measurement.write(settings.json)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))
