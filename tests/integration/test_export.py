@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from model_card.schema.report import Report
+from space.inference.core.fingerprint import fingerprint
 from space.inference.images.reader import read_image
 from space.inference.predictor import Predictor
 from tests.support.small_run import small_config
@@ -158,13 +159,24 @@ def test_copied_files_decide_alike_without_pytorch(
     named = sorted(Path("images", file.name) for file in images.iterdir())
     assert [Path(row["path"]) for row in rows] == named
     assert "not an image" in rows[-1]["error"]
+    # Of the file, and OpenVINO's weights beside it.
+    own = fingerprint(tmp_path / Path(file).name for file in FORMATS[name].files)
+    assert {row["model"] for row in rows} == {own}
     predictor = Predictor(run_dir / "published")
     for row in rows[:-1]:
         [answer] = predictor.predict([read_image(tmp_path / row["path"], predictor.bit_depth)])
-        expected = Row.of(row["path"], answer, 8, 0.0).as_cells(predictor.labels)
+        expected = Row.of(row["path"], answer, 8, 0.0, own).as_cells(predictor.labels)
         header = columns(predictor.labels)
         for column, cell in zip(header, expected, strict=True):
-            if column in ("label", "verdict", "prediction_set", "path", "bit_depth", "error"):
+            if column in (
+                "label",
+                "verdict",
+                "prediction_set",
+                "path",
+                "bit_depth",
+                "error",
+                "model",
+            ):
                 assert row[column] == cell
             elif column != "milliseconds":
                 assert float(row[column]) == pytest.approx(float(cell), rel=1e-3, abs=1e-4)

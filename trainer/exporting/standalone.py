@@ -14,6 +14,7 @@ from typing import IO
 
 from space.inference.core.arrays import Pixels
 from space.inference.core.errors import ModelError
+from space.inference.core.fingerprint import fingerprint
 from space.inference.exported.model_file import ExportedClassifier
 from space.inference.images.decoding import Decoder
 from space.inference.images.reader import ImageError
@@ -43,7 +44,8 @@ def main(arguments: Sequence[str]) -> int:
                 # A table that exists may be the answers of another day.
                 out = stack.enter_context(given.output.open("x", encoding="utf-8", newline=""))
             out.write(table_lines([columns(classifier.labels)]))
-            for rows in predict(classifier, files, given.batch_size):
+            model = fingerprint(classifier.files)
+            for rows in predict(classifier, files, model, given.batch_size):
                 out.write(table_lines(row.as_cells(classifier.labels) for row in rows))
                 out.flush()
     except FileExistsError:
@@ -69,7 +71,7 @@ def list_files(paths: Sequence[str]) -> Iterator[File]:
 
 
 def predict(
-    classifier: ExportedClassifier, files: Sequence[File], batch_size: int
+    classifier: ExportedClassifier, files: Sequence[File], model: str, batch_size: int
 ) -> Iterator[list[Row]]:
     """Yield the rows of the images, a batch at a time; the next batch is decoded meanwhile.
 
@@ -86,7 +88,7 @@ def predict(
         ahead = start(batches[0])
         for following in [*batches[1:], []]:
             prepared, ahead = list(ahead), start(following)
-            yield _rows(classifier, prepared)
+            yield _rows(classifier, prepared, model)
 
 
 def _prepare(classifier: ExportedClassifier, decoder: Decoder, file: File) -> Prepared:
@@ -101,16 +103,16 @@ def _prepare(classifier: ExportedClassifier, decoder: Decoder, file: File) -> Pr
     return file, inputs, facts.bit_depth or BITS, time.perf_counter() - started, None
 
 
-def _rows(classifier: ExportedClassifier, batch: Sequence[Prepared]) -> list[Row]:
+def _rows(classifier: ExportedClassifier, batch: Sequence[Prepared], model: str) -> list[Row]:
     started = time.perf_counter()
     inputs = [pixels for _, pixels, *_ in batch if pixels is not None]
     seen = classifier.observe_prepared(inputs) if inputs else None
     predictions = iter(classifier.predict_from(seen) if seen else [])
     share = (time.perf_counter() - started) / max(1, len(inputs))
     return [
-        Row(file.name, error=error, milliseconds=round(1000 * seconds, 2))
+        Row(file.name, error=error, milliseconds=round(1000 * seconds, 2), model=model)
         if pixels is None
-        else Row.of(file.name, next(predictions), bit_depth, 1000 * (seconds + share))
+        else Row.of(file.name, next(predictions), bit_depth, 1000 * (seconds + share), model)
         for file, pixels, bit_depth, seconds, error in batch
     ]
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from space.inference.core.arrays import Pixels
 from space.inference.core.classifier import Classifier
+from space.inference.core.fingerprint import fingerprint
 from space.inference.core.model_id import CONFIG_FILE
 from space.inference.decision_file import DETECTOR_FILE, RULES_FILE
 from space.inference.exported.model_file import ExportedClassifier
@@ -24,7 +25,6 @@ from space.inference.model_folder import ModelFolder
 from space.inference.predictor import ImageError, Predictor
 from trainer.prediction.image_files import ImageFile
 from trainer.prediction.row import Row
-from trainer.runtime.files import fingerprint
 from trainer.runtime.system import core_count
 
 # Prepared images that wait for the network; they bound the memory.
@@ -92,9 +92,7 @@ class Pipeline:
 def _files_of(predictor: Classifier) -> list[Path]:
     """Return the files that decide what a model answers."""
     if isinstance(predictor, ExportedClassifier):
-        # OpenVINO keeps the weights beside.
-        weights = predictor.file.with_suffix(".bin")
-        return [predictor.file, *([weights] if weights.exists() else [])]
+        return predictor.files
     if isinstance(predictor, Predictor):
         folder = ModelFolder(predictor.folder)
         return [folder.file(name) for name in MODEL_FILES if folder.has(name)]

@@ -56,7 +56,7 @@ class Row:
         bit_depth: the smallest usual depth that holds the samples of the image.
         milliseconds: to decode and prepare it, and its share of the batch.
         error: why there is no answer.
-        model: fingerprint of the model's files; None in rows of other programs.
+        model: fingerprint of the model's files.
     """
 
     path: str

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import errno
 import filecmp
-import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,16 +66,6 @@ def _same(one: Path, other: Path) -> bool:
     if one.is_symlink() or other.is_symlink():
         return one.is_symlink() and other.is_symlink() and one.readlink() == other.readlink()
     return other.is_file() and filecmp.cmp(one, other, shallow=False)
-
-
-def fingerprint(files: Iterable[Path]) -> str:
-    """Return 12 hexadecimal digits that change when the name or content of a file does."""
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as opened:
-            content = hashlib.file_digest(opened, "sha256").hexdigest()
-        digest.update(f"{file.name} {content}\n".encode())
-    return digest.hexdigest()[:12]
 
 
 @contextmanager

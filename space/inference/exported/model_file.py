@@ -40,6 +40,12 @@ class ExportedClassifier(Classifier):
                 "outputs. Export the model again."
             )
 
+    @property
+    def files(self) -> list[Path]:
+        """The file, and the weights that OpenVINO keeps beside it."""
+        beside = self.file.suffix.lower() == OPENVINO_SUFFIX
+        return [self.file, *([self.file.with_suffix(".bin")] if beside else [])]
+
 
 def _load(file: Path, precision: Precision | None) -> tuple[Metadata, Engine]:
     origin = str(file)
