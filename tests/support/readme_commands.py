@@ -39,6 +39,7 @@ SMALL_BENCHMARKS = {
     "heatmaps": "--help",  # it needs a finished run, and boxes
     "passports": "--help",  # it needs exported runs
     "rejection_scores": "--image-size 32",
+    "engines": "--networks test_convnext:64 --batches 1 --seconds 0.1",
     "watch_delay": "--help",  # it needs a published folder
     "spinning": "--model test_convnext --image-size 32 --batch-size 2 --seconds 0.2 --rounds 1",
     "counted_once": "--model test_convnext --no-pretrained --image-size 32 --epochs 2 "

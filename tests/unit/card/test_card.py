@@ -239,6 +239,7 @@ def test_a_partly_streamed_dataset_is_reported() -> None:
     assert words + "were read.\n" in render_card(reports()["streamed"], REPO_ID)
 
 
+@pytest.mark.slow
 @given(source=st.text(st.characters(exclude_categories=["Cs"])))
 @settings(max_examples=25, deadline=None)
 def test_any_name_of_the_data_keeps_the_front_matter_whole(source: str) -> None:

@@ -130,6 +130,7 @@ def test_any_label_can_be_drawn(
         saved(figure, folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", ["_hidden", "$x$", r"$\frac"])
 def test_labels_are_taken_literally(label: str, tmp_path: Path) -> None:
     figure = charts.roc_curves(example_test([[9, 1], [2, 8]], [label, "other"]))

@@ -61,6 +61,7 @@ def encoded(samples: np.ndarray[Any, Any], kind: str, **options: Any) -> io.Byte
     return buffer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [10, 12, 14, 16])
 @pytest.mark.parametrize("suffix", [".tif", ".png"])
 def test_training_inspection_and_model_see_the_8_bit_twin(
@@ -192,6 +193,7 @@ def test_8_bit_images_among_others_are_left_as_they_are(tmp_path: Path) -> None:
     assert find_bit_depth(images.splits) == BitDepth(bits=12, images=12, fewer={})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("few", "many"), [(12, 16), (10, 14), (10, 12), (14, 16)])
 def test_a_mixture_is_reported_with_counts(
     tmp_path: Path, few: int, many: int, caplog: pytest.LogCaptureFixture

@@ -102,6 +102,7 @@ def test_a_dataset_on_the_hub() -> None:
     assert find_source(DataConfig(data_dir="ada/steel-2")) == ("ada/steel-2", "hub")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["trainer.data.folders.location", "trainer.data.folders.scan"])
 def test_no_heavy_library_is_imported(module: str) -> None:
     script = f"import {module}, sys; print(*sys.modules)"

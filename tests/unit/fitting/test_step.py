@@ -40,6 +40,7 @@ def _batches(size: int) -> list[Batch]:
 
 
 # 16 images as one batch, in four equal parts, and in parts of which the last is smaller.
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [4, 7])
 @pytest.mark.parametrize("weights", ["none", "balanced"])
 def test_parts_of_a_batch_move_the_weights_as_the_whole_does(size: int, weights: Any) -> None:

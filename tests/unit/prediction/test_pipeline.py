@@ -32,6 +32,7 @@ def answers(predictor: Predictor, path: Path) -> Row:
     return row
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [0, 1, ATTEMPTS - 1, ATTEMPTS, 100])
 @pytest.mark.parametrize("torn", [False, True])
 def test_a_file_that_changes_while_it_is_read_is_read_again(

@@ -79,6 +79,7 @@ TRACKERS = set(get_args(get_type_hints(RunConfig)["log_with"])) - {"none"}
 DECLARED = names(PROJECT["dependencies"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("folders", "declared"),
     [

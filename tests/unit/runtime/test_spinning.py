@@ -55,6 +55,7 @@ def _found(command: str, own: dict[str, str], folder: Path) -> tuple[str, str]:
     return done.stdout, done.stderr.partition("\n")[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", HEAVY)
 def test_a_command_speaks_and_limits_spinning_before_torch_loads(
     command: str, tmp_path: Path

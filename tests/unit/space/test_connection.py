@@ -91,6 +91,7 @@ BODY = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("begin", "drop"),
     [
@@ -116,6 +117,7 @@ def test_a_second_request_that_comes_in_drops_is_cut_off(client: socket.socket) 
     assert _is_closed_while_it_drips(client, itertools.repeat(b"G"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("begin", [b"", b"G", REQUEST, BODY], ids=["", "line", "header", "body"])
 def test_a_client_that_sends_nothing_more_is_cut_off(client: socket.socket, begin: bytes) -> None:
     client.sendall(begin)

@@ -47,6 +47,7 @@ def cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 IMAGES = [*map(noise, range(6)), Image.new("RGB", (70, 50), "gray")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
 def test_an_engine_decides_as_pytorch(folder: Path, engine: EngineName) -> None:
     reference = Predictor(folder)
@@ -98,6 +99,7 @@ def test_calls_from_several_threads_get_their_own_outputs(folder: Path) -> None:
         np.testing.assert_allclose(found[number], logits, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_auto_takes_the_engine_of_the_processor(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +145,7 @@ def test_an_engine_that_is_not_installed_is_named(
     assert NAMES["pytorch"] in Predictor(folder, engine="auto").engine.name
 
 
+@pytest.mark.slow
 def test_a_model_is_converted_once(
     folder: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,6 +55,7 @@ def expected(network: Any, config: dict[str, Any], pixels: np.ndarray) -> list[n
     return [output.numpy() for output in outputs]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_exported_graph_computes_what_the_network_computes(name: str) -> None:
     network, config = build(name)

@@ -40,6 +40,7 @@ def test_nothing_is_reported_to_the_maker_of_openvino(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_openvino_is_imported_in_one_place() -> None:
     folders = ("trainer", "model_card", "space", "benchmarks", "docs", "tests")
     files = [file for folder in folders for file in (ROOT / folder).rglob("*.py")]

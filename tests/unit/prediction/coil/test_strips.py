@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -64,6 +65,7 @@ def test_images_lie_where_they_were_taken(turns: list[int]) -> None:
     assert strip.places[0].turn == 0, "the first image stays upright"
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(
     st.lists(st.integers(0, 7), min_size=6, max_size=9),
