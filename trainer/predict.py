@@ -44,7 +44,7 @@ class PredictConfig:
     """The model, and where the answers go."""
 
     model: Text = None
-    """Model on the Hub or in a folder: hf-hub:USER/NAME or local-dir:FOLDER."""
+    """hf-hub:USER/NAME, local-dir:FOLDER, or an exported file, .onnx or .xml."""
     output: File = None
     """Table of answers, .csv, .jsonl or .parquet; default: CSV on stdout."""
     resume: bool = False
@@ -135,7 +135,9 @@ def _check(config: PredictConfig, paths: list[str]) -> Format:
     if not paths:
         problems.append("Name the images to predict: files, folders, patterns, or - for stdin.")
     if config.model is None:
-        problems.append("--model is missing: hf-hub:USER/NAME, or local-dir:FOLDER.")
+        problems.append(
+            "--model is missing: hf-hub:USER/NAME, local-dir:FOLDER, or an exported file."
+        )
     else:
         problems += _model_problems(config.model)
     if config.batch_size < 1:

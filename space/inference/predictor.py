@@ -113,7 +113,9 @@ class Predictor(Classifier):
         Raises:
             ModelError: as for `find_model_folder` and the class.
         """
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        # The other engines run on the processor, and convert a network that is there.
+        on_gpu = engine in ("auto", "pytorch") and torch.cuda.is_available()
+        device = "cuda" if on_gpu else "cpu"
         predictor = cls(find_model_folder(model_id), device, engine)
         if predictor.decision is None:
             logger.warning(

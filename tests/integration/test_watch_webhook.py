@@ -23,7 +23,7 @@ from trainer.prediction.row import Row
 
 
 class Receiver(ThreadingHTTPServer):
-    """A server that handles the first requests badly, as it is told, and takes the others.
+    """A server that handles the first requests badly, as configured, and takes the others.
 
     Attributes:
         faults: of the next requests: a status, "hang", "drop" or "lose" (takes it without answer).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -67,11 +68,7 @@ def export_run(run_dir: Path, names: Sequence[FormatName], data_dir: str | None 
 def _images(run_dir: Path, data_dir: str | None) -> Images:
     """Return the images of the run; with folds, those of the first, whose model is published."""
     config = TrainConfig.read(run_dir)
-    data = (
-        config.data
-        if data_dir is None
-        else config.data.__class__(**(config.data.__dict__ | {"data_dir": data_dir}))
-    )
+    data = config.data if data_dir is None else replace(config.data, data_dir=data_dir)
     return prepare_images(data, config.run, config.checks.boxes, run_dir)[0]
 
 

@@ -123,7 +123,7 @@ def run(
     """Load a model, predict images in order and deliver each answer as it comes.
 
     Args:
-        model_id: `hf-hub:USER/NAME` or `local-dir:FOLDER`.
+        model_id: `hf-hub:USER/NAME`, `local-dir:FOLDER`, or an exported file.
         files: the images.
         delivery: where the answers go.
         engine: what runs the network.

@@ -48,35 +48,34 @@ def choose_engine(
         ModelError: the engine that was asked for is not installed, or can't run this network.
     """
     reference = PyTorchEngine(graph, device)
-    for candidate in _candidates(name, device):
-        package = candidate
-        if importlib.util.find_spec(package) is None or importlib.util.find_spec("onnx") is None:
-            reason = "it is not installed: pip install onnx " + package
+    wanted = _fastest(device) if name == "auto" else name
+    if wanted == "pytorch":
+        return reference
+    if importlib.util.find_spec(wanted) is None or importlib.util.find_spec("onnx") is None:
+        reason = f"it is not installed: pip install onnx {wanted}"
+    else:
+        try:
+            model = conversion.converted(graph, size_px, sources, conversion.cache_folder())
+            engine = BUILDERS[wanted](model, graph.stages, torch.get_num_threads())
+            difference = largest_difference(reference, engine, size_px)
+        # Converters and engines fail in their own ways for networks that they don't know.
+        except Exception as error:
+            reason = shortened(error)
         else:
-            try:
-                model = conversion.converted(graph, size_px, sources, conversion.cache_folder())
-                engine = BUILDERS[candidate](model, graph.stages, torch.get_num_threads())
-                difference = largest_difference(reference, engine, size_px)
-            # Converters and engines fail in their own ways for networks that they don't know.
-            except Exception as error:
-                reason = shortened(error)
-            else:
-                if difference <= LARGEST_DIFFERENCE:
-                    return engine
-                reason = f"its outputs differ from PyTorch's by {100 * difference:.2g} %"
-        if name != "auto":
-            raise ModelError(f"The engine {name} can't run this model: {reason}.")
-        logger.warning("%s is not used: %s.", candidate, reason)
+            if difference <= LARGEST_DIFFERENCE:
+                return engine
+            reason = f"its outputs differ from PyTorch's by {100 * difference:.2g} %"
+    if name != "auto":
+        raise ModelError(f"The engine {name} can't run this model: {reason}.")
+    logger.warning("%s is not used: %s.", wanted, reason)
     return reference
 
 
-def _candidates(name: EngineName, device: torch.device) -> list[str]:
-    if name != "auto":
-        return [] if name == "pytorch" else [name]
+def _fastest(device: torch.device) -> str:
+    """Return the engine that is the fastest on a device, whether it is installed or not."""
     if device.type != "cpu":
-        return []
-    wanted = "openvino" if platform.machine() in X86 else "onnxruntime"
-    return [wanted] if importlib.util.find_spec(wanted) else []
+        return "pytorch"
+    return "openvino" if platform.machine() in X86 else "onnxruntime"
 
 
 def _openvino(model: bytes, stages: Sequence[int], threads: int) -> Engine:

@@ -12,6 +12,7 @@ import timm
 import torch
 from platformdirs import user_cache_path
 
+from ..core.fingerprint import fingerprint
 from .graph import PixelGraph, to_onnx
 
 logger = logging.getLogger(__name__)
@@ -59,13 +60,8 @@ def converted(
 
 
 def _key(graph: PixelGraph, size_px: tuple[int, int], sources: Sequence[Path]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
     facts = (VERSION, torch.__version__, timm.__version__, graph.stages, size_px)
-    digest.update(repr(facts).encode())
-    for source in sources:
-        with source.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "blake2b").digest())
-    return digest.hexdigest()
+    return hashlib.sha256(f"{fingerprint(sources)} {facts}".encode()).hexdigest()[:32]
 
 
 def _store(content: bytes, file: Path) -> None:

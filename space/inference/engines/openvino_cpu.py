@@ -1,4 +1,4 @@
-"""OpenVINO as the engine: the fastest on x86 processors, in bfloat16 where they have it."""
+"""OpenVINO as the engine: for x86 processors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from ..core.classifier import Observation
 from .names import output_names
 from .openvino_library import openvino
 
-# Weights stay as they are: half precision in the file would change the answers on every machine.
 PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
 

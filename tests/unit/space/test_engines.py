@@ -137,12 +137,23 @@ def test_an_engine_that_computes_something_else_is_not_used(
 
 
 def test_an_engine_that_is_not_installed_is_named(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ModelError, match="pip install onnx onnxruntime"):
         Predictor(folder, engine="onnxruntime")
-    assert NAMES["pytorch"] in Predictor(folder, engine="auto").engine.name
+    with caplog.at_level(logging.WARNING):
+        assert NAMES["pytorch"] in Predictor(folder, engine="auto").engine.name
+    assert "is not used: it is not installed: pip install onnx" in caplog.text
+
+
+def test_an_engine_of_the_processor_gets_the_network_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    predictor = Predictor.load(f"local-dir:{folder}", engine="openvino")
+    assert predictor.device.type == "cpu"
+    assert NAMES["openvino"] in predictor.engine.name
 
 
 @pytest.mark.slow
