@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 # In a Space on the Hub this folder is the root, and its modules are siblings.
 if TYPE_CHECKING or __package__:
@@ -57,26 +57,28 @@ from starlette.middleware import Middleware
 if TYPE_CHECKING or __package__:
     from space.demo import Demo
     from space.inference.images.decoding import Decoder
-    from space.inference.images.reader import MAX_FILE_BYTES, MAX_PIXELS
+    from space.inference.images.reader import MAX_FILE_BYTES
     from space.inference.predictor import Predictor
     from space.server.address import Address
     from space.server.connection import TimedConnection
     from space.server.gate import Gate
     from space.server.uploads import UploadFolder
     from space.server.visitors import Visitors
-    from space.ui import heatmap_panel, page
+    from space.tabs import one_image, results
+    from space.ui import page, scripts
     from space.ui.theme import CSS_FILE, ICON_FILE, make_theme
 else:
     from demo import Demo
     from inference.images.decoding import Decoder
-    from inference.images.reader import MAX_FILE_BYTES, MAX_PIXELS
+    from inference.images.reader import MAX_FILE_BYTES
     from inference.predictor import Predictor
     from server.address import Address
     from server.connection import TimedConnection
     from server.gate import Gate
     from server.uploads import UploadFolder
     from server.visitors import Visitors
-    from ui import heatmap_panel, page
+    from tabs import one_image, results
+    from ui import page, scripts
     from ui.theme import CSS_FILE, ICON_FILE, make_theme
 
 logger = logging.getLogger("space")
@@ -88,140 +90,23 @@ CONCURRENCY = 4
 # Sessions whose state Gradio holds; the state is empty but takes 0.1 MB each.
 SESSIONS = 50
 
-# Gradio's own gr.Examples can't fill a gr.Image without server-side rendering
-# (https://github.com/gradio-app/gradio/issues/12893).
-SEND_CLICKED_EXAMPLE = """
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('button');
-  if (button) trigger('click', {index: Number(button.dataset.index)});
-});
-"""
-# A new image makes the heatmap on the page wrong; without an image there is no heatmap.
-PREPARE_HEATMAP = "(image) => [{__type__: 'update', interactive: Boolean(image)}, '']"
-ANNOUNCE_CHANGES = "element.setAttribute('role', 'status');"
-# Gradio refuses files by their suffix in the browser; its message is replaced by ours.
-REPHRASE_REFUSAL = """
-new MutationObserver(() => {
-  for (const toast of document.querySelectorAll('[data-testid="toast-text"]')) {
-    const name = /^Invalid file types?: (.*)\\. Only .* allowed/.exec(toast.textContent)?.[1];
-    if (name) toast.textContent = `${name} is not an image. Choose a JPEG, PNG, BMP, TIFF, WebP, `
-      + 'GIF, AVIF or JPEG 2000 file.';
-  }
-}).observe(document.body, {childList: true, subtree: true});
-"""
-
 
 def build_app(demo: Demo) -> gr.Blocks:
-    """Build the layout and connect the events; `launch()` sets the theme."""
+    """Compose the tabs; `launch()` sets the theme."""
     app = gr.Blocks(title=page.TITLE, analytics_enabled=False)
     with app:
         gr.HTML(
             page.header(demo.model_id, hub_page(demo.model_id), demo.predictor.labels, demo.report),
-            js_on_load=REPHRASE_REFUSAL,
+            js_on_load=scripts.REPHRASE_REFUSAL,
         )
-        with gr.Tab("Classify an image"):
-            _build_prediction(demo)
-        with gr.Tab("Test results"):
-            _build_results(demo)
+        with gr.Tabs():
+            with gr.Tab(one_image.TITLE, id=one_image.ID):
+                one_image.build(demo)
+            with gr.Tab(results.TITLE, id=results.ID):
+                results.build(demo)
         gr.HTML(page.footer(demo.predictor.engine.name))
     app.queue(max_size=QUEUE_SIZE, default_concurrency_limit=CONCURRENCY)
     return app
-
-
-def _build_prediction(demo: Demo) -> None:
-    with gr.Row():
-        with gr.Column(min_width=320):
-            image = gr.Image(
-                label="Image",
-                # Gradio must not re-encode the file: it would clip 16-bit images.
-                type="filepath",
-                image_mode=None,
-                format="png",
-                height=360,
-                sources=["upload", "clipboard", "webcam"],
-                webcam_options=gr.WebcamOptions(
-                    mirror=False, constraints={"video": {"facingMode": "environment"}}
-                ),
-                placeholder="Drop an image here\nor click to choose a file\n"
-                f"(up to {MAX_FILE_BYTES // 2**20} MB, {MAX_PIXELS // 10**6} megapixels)",
-                alt_text="The image to classify",
-                buttons=["fullscreen"],
-                elem_id="image",
-            )
-        with gr.Column(min_width=320):
-            panel = gr.HTML(demo.waiting(), elem_id="answer", js_on_load=ANNOUNCE_CHANGES)
-    _build_heatmap(demo, image)
-    examples = gr.HTML(
-        page.example_buttons(
-            [(example.caption, example.thumbnail) for example in demo.examples],
-            demo.examples_origin,
-        ),
-        visible=bool(demo.examples),
-        elem_id="examples",
-        js_on_load=SEND_CLICKED_EXAMPLE,
-    )
-    predicting: list[dict[str, Any]] = [
-        image.upload(
-            demo.show_upload,
-            image,
-            [image, panel],
-            # Otherwise Gradio opens the file first and fails on formats that it can't read.
-            preprocess=False,
-            trigger_mode="always_last",
-            show_progress="minimal",
-            show_progress_on=panel,
-            api_visibility="private",
-        ),
-        examples.click(
-            demo.show_example,
-            None,
-            [image, panel],
-            trigger_mode="always_last",
-            show_progress="hidden",
-            api_visibility="private",
-        ),
-    ]
-    image.clear(
-        demo.waiting,
-        None,
-        panel,
-        cancels=predicting,
-        show_progress="hidden",
-        api_visibility="private",
-    )
-    # The endpoint for programs; the button is never shown.
-    gr.Button(visible=False).click(
-        demo.predict,
-        image,
-        gr.JSON(label="answer", visible=False),
-        preprocess=False,
-        api_name="predict",
-    )
-
-
-def _build_heatmap(demo: Demo, image: gr.Image) -> None:
-    """Add the heatmap on request; it takes as long as several predictions."""
-    if demo.explainer is None:
-        return
-    button = gr.Button("Show where the model looks", elem_id="ask-heatmap", interactive=False)
-    heatmap = gr.HTML("", elem_id="heatmap", js_on_load=heatmap_panel.FADE)
-    asking = button.click(
-        demo.show_heatmap,
-        image,
-        heatmap,
-        preprocess=False,
-        trigger_mode="once",
-        show_progress="minimal",
-        api_visibility="private",
-    )
-    image.change(
-        None, image, [button, heatmap], cancels=asking, js=PREPARE_HEATMAP, api_visibility="private"
-    )
-
-
-def _build_results(demo: Demo) -> None:
-    gr.HTML(page.scores_table(demo.report), js_on_load=None, elem_id="scores")
-    gr.HTML("".join(demo.figures), js_on_load=None, elem_id="figures")
 
 
 def satisfy_zero_gpu() -> None:

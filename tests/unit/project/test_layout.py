@@ -78,6 +78,7 @@ ROOMS = {
         "space.model_report",
         "space.ui",
         "space.demo",
+        "space.tabs",
         "space.app",
     ),
 }
