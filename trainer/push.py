@@ -17,6 +17,7 @@ COMMAND = Command(
     "Publish a run's model on the Hugging Face Hub, trained first if need be.",
     "--run-dir runs/first --repo-id USER/NAME",
 )
+COMPARE = Phase("compare with the published model")
 UPLOAD, UPLOAD_SPACE = Phase("upload"), Phase("upload the Space")
 
 
@@ -25,7 +26,7 @@ def main(arguments: list[str]) -> None:
     config = read_push_config(arguments, COMMAND)
     hub = config.hub
     check_settings(config.train)
-    uploads = [UPLOAD] * bool(hub.repo_id) + [UPLOAD_SPACE] * bool(hub.space_id)
+    uploads = [COMPARE, UPLOAD] * bool(hub.repo_id) + [UPLOAD_SPACE] * bool(hub.space_id)
     after = next_phase()
     PHASES.plan([*run_phases(config.train.data, config.train.run.run_dir), *uploads, *after])
     if hub.repo_id:
@@ -42,10 +43,23 @@ def main(arguments: list[str]) -> None:
 
     print(summary(folder, published=bool(hub.repo_id)), file=sys.stderr)
     if hub.repo_id:
+        from trainer.promotion.promotion import compare_with_published
         from trainer.publishing.hub import upload
 
+        PHASES.start(COMPARE.name)
+        replaced = compare_with_published(
+            folder.parent, hub.repo_id, replace_better=hub.replace_better
+        )
         PHASES.start(UPLOAD.name)
-        print(upload.publish_model(folder, hub.repo_id, private=hub.private, space_id=hub.space_id))
+        print(
+            upload.publish_model(
+                folder,
+                hub.repo_id,
+                private=hub.private,
+                space_id=hub.space_id,
+                replaced=replaced,
+            )
+        )
         if hub.space_id:
             PHASES.start(UPLOAD_SPACE.name)
             print(upload.publish_space(hub.repo_id, hub.space_id, private=hub.private))

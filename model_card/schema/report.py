@@ -15,11 +15,13 @@ from model_card.metrics import METRICS, Metric
 from model_card.schema.base import Schema, Score
 from model_card.schema.checks import Checks
 from model_card.schema.checksums import file_checksum, published_files, seal, unseal
+from model_card.schema.comparison import Comparison
 from model_card.schema.exports import Exports, FormatPassport
 from model_card.schema.reliability import Reliability
 
 __all__ = [
     "ClassResult",
+    "Comparison",
     "CrossValidation",
     "Data",
     "Epoch",
@@ -120,6 +122,11 @@ class Split(Schema):
     images: int = Field(ge=0)
     images_by_class: dict[str, int]
     origin: str = Field(description="how the split was made, as half a sentence")
+    fingerprints: list[int] | None = Field(
+        None,
+        description="first 48 bits of the SHA-256 of each image, sorted, by which a later model "
+        "finds out what this one was trained on; None: written by an earlier version",
+    )
 
     @model_validator(mode="after")
     def _adds_up(self) -> Split:
@@ -371,6 +378,9 @@ class Report(Checks):
     )
     exports: Exports | None = Field(
         None, description="None: no file for machines without PyTorch was exported"
+    )
+    comparison: Comparison | None = Field(
+        None, description="with the published model that this one replaced; None: there was none"
     )
     figures: list[Figure]
 

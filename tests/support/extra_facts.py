@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from model_card.schema.base import Score
+from model_card.schema.comparison import (
+    Comparison,
+    Difference,
+    NamedAccuracy,
+    PairedAccuracy,
+    PairedResult,
+)
 from model_card.schema.localization import ClassLocalization, Localization
 from model_card.schema.robustness import CorruptionResult, Robustness, Step
 from trainer.evaluation.metrics.intervals import proportion
@@ -55,4 +62,42 @@ def example_localization(labels: Sequence[str]) -> Localization:
             )
             for label in labels
         ],
+    )
+
+
+def example_comparison(*, known_splits: bool = True, reason: str | None = None) -> Comparison:
+    """Return a comparison on 276 of 288 images, or why there is none."""
+
+    def difference(value: float, p_value: float) -> Difference:
+        return Difference(value=value, low=value - 0.0276, high=value + 0.0274, p_value=p_value)
+
+    def row(name: str, new: int, published: int, p_value: float) -> NamedAccuracy:
+        return NamedAccuracy(
+            name=name,
+            images=46,
+            new=share(new, 46),
+            published=share(published, 46),
+            difference=difference((new - published) / 46, p_value),
+        )
+
+    result = PairedResult(
+        overall=PairedAccuracy(
+            images=276,
+            new=share(271, 276),
+            published=share(262, 276),
+            difference=difference(9 / 276, 0.021),
+        ),
+        test_images=288,
+        groups=100,
+        only_new=12,
+        only_published=3,
+        known_splits=known_splits,
+        missing_images=7,
+        classes=[row("Crazing", 44, 45, 0.03), row("Rolled", 46, 38, 0.00001)],
+    )
+    return Comparison(
+        repo_id="mill/strip-defects",
+        revision="0123abcd",
+        result=None if reason else result,
+        reason=reason,
     )

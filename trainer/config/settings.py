@@ -166,6 +166,8 @@ class HubConfig:
     """USER/NAME of a Space that serves the model, to upload as well."""
     private: bool = False
     """Make new repositories private."""
+    replace_better: bool = False
+    """Replace the published model even if it is better than the new one."""
 
     def __post_init__(self) -> None:
         if self.space_id and not self.repo_id:

@@ -31,6 +31,11 @@ def image_digest(row: dict[str, Any]) -> str:
     return hashlib.sha256(content + (b"" if depth == FULL_DEPTH else b"%d" % depth)).hexdigest()
 
 
+def short_fingerprint(digest: str) -> int:
+    """Return the first 48 bits of a SHA-256, which a report can hold for each image."""
+    return int(digest[:12], 16)
+
+
 def fingerprints(images: Dataset) -> dict[str, str]:
     """Return the SHA-256 of the content of each image file, by name."""
     contents = images.select_columns(["image"])

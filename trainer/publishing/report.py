@@ -17,6 +17,7 @@ from model_card.schema.reliability import Reliability
 from space.inference.predictor import Prediction
 from trainer.config.run_folder import RunContext
 from trainer.config.settings import TrainConfig
+from trainer.data.image_record import short_fingerprint
 from trainer.data.sources import open_image
 from trainer.data.splits.dataset import Images
 from trainer.data.splits.leakage import leaking_files, overlapping, random_split_leakage
@@ -156,6 +157,10 @@ def _data_facts(run: FinishedRun) -> report.Data:
                 images=len(images.splits[name]),
                 images_by_class={label: counts[i] for i, label in enumerate(images.labels)},
                 origin=images.origins[name],
+                fingerprints=sorted(
+                    short_fingerprint(images.contents[file])
+                    for file in images.splits[name]["file"][:]
+                ),
             )
         )
     sizes_px = [tuple(size) for split in images.splits.values() for size in split["size_px"][:]]

@@ -23,7 +23,12 @@ from pydantic import ValidationError
 from model_card.card import CARD_FILE, render_card, write_card
 from model_card.formatting import one_line
 from model_card.schema.report import Figure, Report
-from tests.support.extra_facts import example_localization, example_robustness, share
+from tests.support.extra_facts import (
+    example_comparison,
+    example_localization,
+    example_robustness,
+    share,
+)
 from tests.support.reliability_facts import example_operating_point, example_reliability
 from tests.support.reports import (
     CONFUSION,
@@ -126,6 +131,8 @@ def reports() -> dict[str, Report]:
                 ),
             ),
         ),
+        "compared": example_report(comparison=example_comparison()),
+        "not compared": example_report(comparison=example_comparison(reason="its classes differ")),
         "one epoch": example_report(
             training=example_training(epochs=example_epochs(1, 1), settings=[])
         ),
@@ -342,8 +349,9 @@ def test_each_fact_of_the_report_reaches_the_card() -> None:
         "model.weights_file",
     }
     assert fixed == {
-        # Checksums, which `Report.write` adds.
+        # Checksums: `Report.write` adds those of files, training those of images.
         "export.files",
+        "data.splits.#.fingerprints",
         # Names of splits, classes and scores, which must agree, and counts, which must add up.
         "metrics.#.name",
         "data.splits.#.name",
@@ -355,6 +363,7 @@ def test_each_fact_of_the_report_reaches_the_card() -> None:
         "exports",
         "data.streamed_images",
         "cross_validation",
+        "comparison",
         "localization",
         "robustness",
         *(f"data.splits.#.images_by_class.{label}" for label in LABELS),
@@ -596,6 +605,28 @@ def test_heatmaps_and_robustness_are_reported_in_numbers() -> None:
     assert "alt of robustness" in robustness
     assert "120 test images of 288" in robustness
     assert "| **Noise**<br>dB signal to noise | 75.0 %<br>at 40 | 75.0 %<br>at 35 |" in robustness
+
+
+def test_the_comparison_with_the_published_model_is_shown() -> None:
+    shown = section(
+        render_card(example_report(comparison=example_comparison()), REPO_ID),
+        "### Compared with the published model",
+    )
+    assert "hf-hub:mill/strip-defects@0123abcd" in shown
+    assert "276 test images (of 288; the others show a surface" in shown
+    assert "of 100 pieces of surface" in shown
+    row = "| **All classes** | 276 | 98.2 % | 94.9 % | +3.3 points<br>(+0.5 to +6.0) | 0.021"
+    assert f"{row} | **better** |" in shown
+    row = "| Crazing | 46 | 95.7 % | 97.8 % | -2.2 points<br>(-4.9 to +0.6) | 0.03 | worse |"
+    assert row in shown
+    assert "| 1e-05 | better |" in shown
+    assert "correct on 12 images, only the published one on 3 images" in shown
+    assert "also trained on 7 images" in shown
+    unknown = render_card(example_report(comparison=example_comparison(known_splits=False)))
+    assert "does not name the images that it was trained on" in words(unknown)
+    assert "also trained on" not in words(unknown)
+    reason = render_card(example_report(comparison=example_comparison(reason="its classes differ")))
+    assert "were not compared: its classes differ." in words(reason)
 
 
 def test_photographs_that_are_not_shared_leave_the_numbers() -> None:

@@ -52,6 +52,7 @@ ROOMS = {
         "trainer.publishing",
         "trainer.publishing.hub",
         "trainer.run_lock",
+        "trainer.promotion",
         "trainer.exporting",
         "trainer.run",
         "trainer.cli",

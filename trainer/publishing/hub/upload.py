@@ -13,6 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError
 import space
 from model_card.card import write_card
 from model_card.schema.checksums import published_files
+from model_card.schema.report import REPORT_FILE
 from trainer.errors import HubError
 from trainer.publishing.hub.errors import RUN_AGAIN, Kind, asked, hub_errors_explained
 from trainer.publishing.hub.preflight import (
@@ -35,7 +36,14 @@ ATTEMPTS = 3
 CONFLICTS = (409, 412)
 
 
-def publish_model(folder: Path, repo_id: str, *, private: bool, space_id: str | None = None) -> str:
+def publish_model(
+    folder: Path,
+    repo_id: str,
+    *,
+    private: bool,
+    space_id: str | None = None,
+    replaced: RepoState | None = None,
+) -> str:
     """Upload a published folder, with its card written for this repository.
 
     Afterwards the repository equals the folder: files of an earlier push that are no longer part of
@@ -46,6 +54,7 @@ def publish_model(folder: Path, repo_id: str, *, private: bool, space_id: str | 
         repo_id: of the model; created if it does not exist.
         private: whether a new repository is private.
         space_id: the Space that will serve the model; the card links to it.
+        replaced: the state of the repository that the model was compared with; None replaces any.
 
     Returns:
         The address of the model's page.
@@ -62,7 +71,7 @@ def publish_model(folder: Path, repo_id: str, *, private: bool, space_id: str | 
     with disk_errors_explained(folder, RUN_AGAIN):
         write_card(folder, repo_id, space_id)
     with hub_errors_explained("model", repo_id):
-        _push_folder(api, folder, "model", repo_id, private=private, title=title)
+        _push_folder(api, folder, "model", repo_id, private=private, title=title, replaced=replaced)
     return f"{api.endpoint}/{repo_id}"
 
 
@@ -105,7 +114,14 @@ def publish_space(repo_id: str, space_id: str, *, private: bool) -> str:
 
 
 def _push_folder(
-    api: HfApi, folder: Path, kind: Kind, repo_id: str, *, private: bool, title: str
+    api: HfApi,
+    folder: Path,
+    kind: Kind,
+    repo_id: str,
+    *,
+    private: bool,
+    title: str,
+    replaced: RepoState | None = None,
 ) -> bool:
     """Make the repository equal to the folder in one commit; return whether that changed it."""
     asked(
@@ -123,6 +139,11 @@ def _push_folder(
     for _ in range(ATTEMPTS):
         before = describe_repo(api, kind, repo_id)
         check_purpose(before, kind, repo_id, private)
+        if replaced is not None and before.files >= {REPORT_FILE} and before.sha != replaced.sha:
+            raise HubError(
+                f"Another user published a model in {repo_id} meanwhile, which was not compared "
+                "with this one. Run the same command again to compare them."
+            )
         after = _commit(api, files, kind, repo_id, before, title)
         if after is not None:
             return after != before.sha

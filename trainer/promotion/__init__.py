@@ -1,0 +1,1 @@
+"""Promotion: is a new model better than the published one that it would replace?"""
