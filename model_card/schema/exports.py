@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from model_card.schema.base import Schema, Score
@@ -15,6 +17,9 @@ class FormatPassport(Schema):
     files: list[str] = Field(description="as published; none if the format was refused")
     size_bytes: int = Field(gt=0)
     engine: str = Field(description="library, version and precision")
+    precision: Literal["f32", "bf16"] | None = Field(
+        None, description="that the file asks for; None in reports of earlier versions"
+    )
     images: int = Field(gt=0, description="of the test split")
     ms_one: float = Field(gt=0, description="milliseconds for one image, network alone")
     ms_sixteen: float = Field(gt=0, description="milliseconds an image in a batch of 16")

@@ -6,7 +6,6 @@ import dataclasses
 import json
 from pathlib import Path
 
-import torch
 from safetensors.numpy import save_file
 
 from .core.decision import Decision, Rules
@@ -57,12 +56,8 @@ def load_decision(folder: Path, labels: list[str]) -> Decision | None:
                 f"{ADVICE}"
             )
         return Decision(rules, None)
-    tensors = files.read_tensors(DETECTOR_FILE)
     try:
-        # NumPy has no bfloat16.
-        if any(tensor.dtype is torch.bfloat16 for tensor in tensors.values()):
-            raise ValueError("it is not stored as float32 or float64")
-        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        arrays = files.read_arrays(DETECTOR_FILE)
         return Decision(rules, MahalanobisDetector.from_arrays(arrays))
     except ValueError as error:
         raise ModelError(

@@ -1,4 +1,4 @@
-"""The strict schema of timm's `config.json`, and the network that it describes.
+"""The strict schema of timm's `config.json`.
 
 Only the keys listed here are accepted, and no URL or file name in the config is followed.
 """
@@ -7,13 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-import timm
-import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from .core.errors import ModelError, listed, shortened
 from .core.model_id import CONFIG_FILE
-from .model_folder import FLOATS, ModelFolder
+from .model_folder import ModelFolder
 
 WEIGHTS_FILE = "model.safetensors"
 
@@ -96,13 +93,6 @@ class ModelConfig(BaseModel):
     bit_depth: Literal[8, 10, 12, 14, 16] = 16
     tile: bool = False
 
-    @field_validator("architecture")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if not timm.is_model(name):
-            raise ValueError(f"timm {timm.__version__} knows no network {shortened(name, 60)!r}")
-        return name
-
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         labels = len(self.label_names)
@@ -125,66 +115,3 @@ def read_config(folder: ModelFolder) -> ModelConfig:
         ModelError: it is missing, or does not fit the schema.
     """
     return folder.read_json(CONFIG_FILE, ModelConfig)
-
-
-def load_network(folder: ModelFolder, config: ModelConfig) -> torch.nn.Module:
-    """Build the network and load the weights of the folder, which must match exactly.
-
-    Raises:
-        ModelError: network and weights do not match, or the weights are damaged.
-    """
-    tensors = folder.read_tensors(WEIGHTS_FILE)
-    # On the meta device first: a config may describe a network far larger than its weights.
-    _compare(_build(folder, config, "meta").state_dict(), tensors, folder)
-    network = _build(folder, config, "cpu")
-    network.load_state_dict(tensors, strict=True)
-    return network.eval()
-
-
-def _build(folder: ModelFolder, config: ModelConfig, device: str) -> torch.nn.Module:
-    try:
-        with torch.device(device):
-            network: torch.nn.Module = timm.create_model(
-                config.architecture,
-                pretrained=False,
-                # No source of weights: timm must not search for any.
-                pretrained_cfg=config.pretrained_cfg.model_dump(exclude_none=True),
-                num_classes=len(config.label_names),
-                **config.model_args.of_the_network(),
-            )
-    # Each network reports bad options in its own way.
-    except Exception as error:
-        raise ModelError(
-            f"The network of {folder.path / CONFIG_FILE} can't be built: {shortened(error)}"
-        ) from error
-    return network
-
-
-def _compare(
-    expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor], folder: ModelFolder
-) -> None:
-    """Check that a file holds exactly the tensors of a network.
-
-    Raises:
-        ModelError: names, shapes or number types differ.
-    """
-    differences = {
-        "lacks": expected.keys() - found.keys(),
-        "has unknown": found.keys() - expected.keys(),
-        "has other shapes of": {
-            name
-            for name in expected.keys() & found.keys()
-            if expected[name].shape != found[name].shape
-        },
-        "has no floating-point numbers in": {
-            name
-            for name in expected.keys() & found.keys()
-            if expected[name].is_floating_point() and found[name].dtype not in FLOATS
-        },
-    }
-    said = [f"it {verb} {listed(names)}" for verb, names in differences.items() if names]
-    if said:
-        raise ModelError(
-            f"{folder.path / WEIGHTS_FILE} does not fit the network of {CONFIG_FILE}: "
-            f"{'; '.join(said)}. Publish the model again."
-        )

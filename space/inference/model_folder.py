@@ -7,22 +7,23 @@ any shape. Everything that is loaded or shown goes through `ModelFolder`.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-import torch
+import numpy as np
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.numpy import load_file
 
+from .core.arrays import Floats
 from .core.errors import MAX_PROBLEMS, ModelError, listed, shortened
 from .migration import in_current_names
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
 MAX_JSON_BYTES = 64 * 2**20
-FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 class ModelFolder:
@@ -112,23 +113,39 @@ class ModelFolder:
             raise ModelError(f"{path} is larger than {MAX_JSON_BYTES // 2**20} MB.")
         return in_current_names(path.read_bytes())
 
-    def read_tensors(self, name: str) -> dict[str, torch.Tensor]:
+    def read_arrays(self, name: str) -> dict[str, Floats]:
         """Read a safetensors file whose floating-point numbers must all be finite.
 
         Raises:
-            ModelError: it is damaged, or a value is not a finite number.
+            ModelError: it is damaged, NumPy has no such type of numbers, or a value is not a
+                finite number.
         """
         path = self.file(name)
         try:
-            tensors = load_file(path)
-        except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
+            arrays = load_file(path)
+        # NumPy does not know bfloat16 (TypeError) or eight-bit floats (AttributeError).
+        except (TypeError, AttributeError) as error:
+            raise ModelError(f"{self.path / name} can't be used: {shortened(error)}") from error
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
             raise ModelError(f"{self.path / name} is damaged: {shortened(error)}") from error
-        odd = [key for key, values in tensors.items() if not torch.isfinite(values).all()]
+        self.check_finite(name, {key: np.isfinite(each).all() for key, each in arrays.items()})
+        return arrays
+
+    def check_finite(self, name: str, finite: Mapping[str, object]) -> None:
+        """Check that all arrays of a file hold finite numbers.
+
+        Args:
+            name: of the file.
+            finite: by array, whether all its values are finite.
+
+        Raises:
+            ModelError: some are not; the message names the arrays.
+        """
+        odd = [key for key, fine in finite.items() if not fine]
         if odd:
             raise ModelError(
                 f"{self.path / name} holds values that are not finite numbers, in {listed(odd)}."
             )
-        return tensors
 
 
 def _problems(error: ValidationError) -> str:

@@ -1,30 +1,40 @@
-"""Load a published classifier and predict images: the same code for evaluation and demo."""
+"""Load a published classifier and predict images: the same code for evaluation and demo.
+
+PyTorch takes seconds to import, and building a network takes more. Both happen when the network
+itself is needed: by PyTorch as the engine, to convert it for another one, or for heatmaps.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from huggingface_hub import snapshot_download
 from PIL import Image
-from timm.data import resolve_model_data_config
 
 from .core.arrays import Floats
-from .core.classifier import Classifier, Facts, Observation
+from .core.classifier import Classifier, Engine, Facts, Observation
 from .core.decision import Prediction
 from .core.errors import ModelError, shortened
 from .core.model_id import CONFIG_FILE, split_model_id
 from .core.preprocessing import Preprocessing
 from .decision_file import DETECTOR_FILE, RULES_FILE, load_decision
 from .engines.choice import choose_engine
-from .engines.graph import PixelGraph, normalized
+from .engines.conversion import Conversion, Converted, compared_pixels
+from .engines.gpu import has_gpu
 from .engines.names import EngineName
-from .engines.pytorch import PyTorchEngine
 from .images.reader import ImageError, read_image
-from .model_config import WEIGHTS_FILE, load_network, read_config
+from .model_config import WEIGHTS_FILE, read_config
 from .model_folder import ModelFolder
+from .passport import REPORT_FILE, proven_precision
+
+if TYPE_CHECKING:
+    import torch
+
+    from .engines.graph import PixelGraph
+    from .engines.pytorch import PyTorchEngine
 
 __all__ = [
     "ImageError",
@@ -38,15 +48,9 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-PUBLISHED_FILES = [
-    WEIGHTS_FILE,
-    CONFIG_FILE,
-    RULES_FILE,
-    DETECTOR_FILE,
-    "report.json",
-    "figures/*",
-    "examples/*",
-]
+# All that determines an answer.
+MODEL_FILES = (WEIGHTS_FILE, CONFIG_FILE, RULES_FILE, DETECTOR_FILE)
+PUBLISHED_FILES = [*MODEL_FILES, REPORT_FILE, "figures/*", "examples/*"]
 
 
 def find_model_folder(model_id: str) -> Path:
@@ -58,6 +62,9 @@ def find_model_folder(model_id: str) -> Path:
     kind, place = split_model_id(model_id)
     if kind == "local-dir":
         return Path(place).expanduser()
+    # It takes a while to import, and a local model needs none of it.
+    from huggingface_hub import snapshot_download
+
     repo_id, _, revision = place.partition("@")
     try:
         path = snapshot_download(repo_id, revision=revision or None, allow_patterns=PUBLISHED_FILES)
@@ -89,22 +96,20 @@ class Predictor(Classifier):
         self, folder: Path, device: torch.device | str = "cpu", engine: EngineName = "pytorch"
     ) -> None:
         self.folder = folder
-        self.device = torch.device(device)
-        files = ModelFolder(folder)
-        config = read_config(files)
-        labels = list(config.label_names)
+        self._files = ModelFolder(folder)
+        self._config = read_config(self._files)
+        labels = list(self._config.label_names)
         decision = load_decision(folder, labels)
-        self.model: torch.nn.Module = load_network(files, config).to(self.device)
-        preprocessing = Preprocessing.from_timm(resolve_model_data_config(self.model))
-        facts = Facts(str(folder), labels, preprocessing, config.bit_depth, config.tile)
+        preprocessing = Preprocessing.from_timm(self._config.pretrained_cfg.model_dump())
+        # The graph needs them, and the engine needs the graph.
+        self.facts = Facts(
+            str(folder), labels, preprocessing, self._config.bit_depth, self._config.tile
+        )
         detector = decision and decision.detector
         self.stages = list(detector.stages) if detector else []
-        super().__init__(facts, decision, self._pytorch(preprocessing, self.stages))
+        self._device = str(device)
+        super().__init__(self.facts, decision, self._fastest(engine))
         self.try_out()
-        if engine != "pytorch":
-            sources = [files.file(WEIGHTS_FILE), files.file(CONFIG_FILE)]
-            graph, size_px = self._graph(preprocessing, self.stages), preprocessing.size_px
-            self.engine = choose_engine(engine, graph, size_px, sources, self.device)
 
     @classmethod
     def load(cls, model_id: str, engine: EngineName = "auto") -> Predictor:
@@ -114,7 +119,7 @@ class Predictor(Classifier):
             ModelError: as for `find_model_folder` and the class.
         """
         # The other engines run on the processor, and convert a network that is there.
-        on_gpu = engine in ("auto", "pytorch") and torch.cuda.is_available()
+        on_gpu = engine in ("auto", "pytorch") and has_gpu()
         device = "cuda" if on_gpu else "cpu"
         predictor = cls(find_model_folder(model_id), device, engine)
         if predictor.decision is None:
@@ -125,6 +130,29 @@ class Predictor(Classifier):
                 RULES_FILE,
             )
         return predictor
+
+    @property
+    def device(self) -> torch.device:
+        """Where PyTorch runs the network."""
+        import torch
+
+        return torch.device(self._device)
+
+    @cached_property
+    def model(self) -> torch.nn.Module:
+        """The network.
+
+        Raises:
+            ModelError: network and weights do not match, or the weights are damaged.
+        """
+        from .network import load_network
+
+        return load_network(self._files, self._config).to(self.device)
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that determine an answer."""
+        return [self._files.file(name) for name in MODEL_FILES if self._files.has(name)]
 
     def observe(
         self, images: Sequence[Image.Image], stages: Sequence[int] | None = None
@@ -139,7 +167,7 @@ class Predictor(Classifier):
             ModelError: an output is not a finite number.
         """
         inputs = [self.prepare(image) for image in images]
-        engine = None if stages is None else self._pytorch(self.facts.preprocessing, stages)
+        engine = None if stages is None else self._pytorch(self.graph(stages))
         return self.observe_prepared(inputs, engine)
 
     def logits(self, images: Sequence[Image.Image]) -> Floats:
@@ -148,13 +176,49 @@ class Predictor(Classifier):
 
     def normalized(self, image: Image.Image) -> torch.Tensor:
         """Return the network's input for an RGB image: float32, [tile, 3, row, column]."""
+        import torch
+
+        from .engines.graph import normalized
+
         preprocessing = self.facts.preprocessing
         colors = (preprocessing.mean, preprocessing.std)
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in colors)
         return normalized(torch.from_numpy(self.prepare(image)), mean, std)
 
-    def _graph(self, preprocessing: Preprocessing, stages: Sequence[int]) -> PixelGraph:
+    def graph(self, stages: Sequence[int]) -> PixelGraph:
+        """Return the network from pixels to logits and the statistics of stages."""
+        from .engines.graph import PixelGraph
+
+        preprocessing = self.facts.preprocessing
         return PixelGraph(self.model, preprocessing.mean, preprocessing.std, stages)
 
-    def _pytorch(self, preprocessing: Preprocessing, stages: Sequence[int]) -> PyTorchEngine:
-        return PyTorchEngine(self._graph(preprocessing, stages), self.device)
+    def _pytorch(self, graph: PixelGraph) -> PyTorchEngine:
+        from .engines.pytorch import PyTorchEngine
+
+        return PyTorchEngine(graph, self.device)
+
+    def _fastest(self, name: EngineName) -> Engine:
+        """Return the engine of this name; "auto" is the fastest."""
+        size_px = self.facts.preprocessing.size_px
+
+        def pytorch() -> PyTorchEngine:
+            return self._pytorch(self.graph(self.stages))
+
+        def convert() -> Conversion:
+            from .engines.graph import to_onnx
+
+            engine = pytorch()
+            expected = engine.run(compared_pixels(size_px))
+            return Conversion(to_onnx(engine.graph, *size_px), expected)
+
+        if name == "pytorch":
+            return pytorch()
+        sources = [self._files.file(WEIGHTS_FILE), self._files.file(CONFIG_FILE)]
+        return choose_engine(
+            name,
+            Converted(sources, self.stages, size_px),
+            pytorch,
+            convert,
+            gpu=self._device.startswith("cuda"),
+            precision=proven_precision(self._files),
+        )

@@ -14,7 +14,7 @@ from PIL import Image
 from model_card.card import write_card
 from model_card.schema.exports import Exports, FormatPassport
 from model_card.schema.report import Report
-from space.inference.core.classifier import Classifier
+from space.inference.exported.model_file import ExportedClassifier
 from space.inference.model_config import WEIGHTS_FILE
 from space.inference.predictor import ModelError, Predictor
 from trainer.config.option_types import FormatName
@@ -24,7 +24,7 @@ from trainer.data.splits.dataset import Images, prepare_images
 from trainer.errors import ConfigError, UserError
 from trainer.evaluation.ood_images import drawn_images
 from trainer.exporting.calibration import of_run
-from trainer.exporting.formats import FORMATS, Calibration, Source, has_bf16
+from trainer.exporting.formats import FORMATS, Calibration, Source
 from trainer.exporting.packages import check_packages
 from trainer.exporting.passport import Measurement, PreparedImages, measure, write_passport
 from trainer.publishing.published import check_published
@@ -92,6 +92,7 @@ def _export(
             write_passport(
                 *(REFERENCE, "safetensors", [WEIGHTS_FILE], weights.stat().st_size),
                 *(predictor, reference, reference, tested),
+                precision="f32",
             )
         )
     calibration = of_run(images, seed=0)
@@ -122,7 +123,7 @@ def _measured(
     chosen = FORMATS[name]
     built = chosen.build(source, calibration)
     slower = None
-    if "bf16" in chosen.precisions and has_bf16():
+    if "bf16" in chosen.precisions and _has_bf16():
         try:
             passport = _passport(
                 name, chosen.write(built, source, staging, "bf16"), staging, tested, reference
@@ -142,9 +143,16 @@ def _measured(
     return passport.model_copy(update={"slower": slower})
 
 
+def _has_bf16() -> bool:
+    # OpenVINO is an optional package.
+    from space.inference.engines.openvino_cpu import has_bf16  # noqa: PLC0415
+
+    return has_bf16()
+
+
 def _passport(
     name: FormatName,
-    classifier: Classifier,
+    classifier: ExportedClassifier,
     staging: Path,
     tested: PreparedImages,
     reference: Measurement,
@@ -154,6 +162,7 @@ def _passport(
     return write_passport(
         *(name, chosen.title, chosen.files, sum(sizes), classifier),
         *(measure(classifier, tested), reference, tested),
+        precision=classifier.metadata.precision,
     )
 
 

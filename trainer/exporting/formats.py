@@ -11,9 +11,10 @@ from PIL import Image
 
 from model_card.schema.checksums import file_checksum
 from space.inference.core.classifier import Engine
-from space.inference.engines.graph import PixelGraph, to_onnx
+from space.inference.engines.graph import to_onnx
+from space.inference.engines.names import Precision
 from space.inference.exported import onnx_file
-from space.inference.exported.metadata import Metadata, Precision, SourceModel
+from space.inference.exported.metadata import Metadata, SourceModel
 from space.inference.exported.model_file import ExportedClassifier
 from space.inference.exported.self_test import SelfTest, drawn_images
 from space.inference.model_config import WEIGHTS_FILE, read_config
@@ -71,11 +72,8 @@ class Source:
         predictor = self.predictor
         if (predictor.folder / WEIGHTS_FILE).stat().st_size > MAX_WEIGHTS_BYTES:
             raise ConfigError("The model is larger than 2 GB, which an ONNX file can't hold.")
-        preprocessing = predictor.facts.preprocessing
-        graph = PixelGraph(
-            predictor.model, preprocessing.mean, preprocessing.std, predictor.stages
-        ).eval()
-        return to_onnx(graph, *preprocessing.size_px)
+        size_px = predictor.facts.preprocessing.size_px
+        return to_onnx(predictor.graph(predictor.stages), *size_px)
 
 
 @dataclass(frozen=True)
@@ -157,13 +155,6 @@ def _save_openvino(model: Any, entries: Mapping[str, str], file: Path) -> None:
     from space.inference.exported.openvino_file import write_files  # noqa: PLC0415
 
     write_files(model, entries, file)
-
-
-def has_bf16() -> bool:
-    """Return whether OpenVINO computes in bf16 on this machine."""
-    from space.inference.engines.openvino_library import openvino  # noqa: PLC0415
-
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 _IR = "openvino/openvino_model"

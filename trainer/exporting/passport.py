@@ -16,6 +16,7 @@ from model_card.schema.exports import FormatPassport
 from space.inference.core.arrays import Floats, Pixels
 from space.inference.core.classifier import Classifier, Observation
 from space.inference.core.decision import Prediction
+from space.inference.engines.names import Precision
 from trainer.data.sources import open_image
 from trainer.decision.temperature import Array, calibration_error
 from trainer.evaluation.metrics.intervals import grouped_proportion, proportion
@@ -106,6 +107,8 @@ def write_passport(
     found: Measurement,
     reference: Measurement,
     images: PreparedImages,
+    *,
+    precision: Precision,
 ) -> FormatPassport:
     """Return the passport of a format, and in it why the format is refused, if it is.
 
@@ -118,6 +121,7 @@ def write_passport(
         found: its measurement.
         reference: the measurement of the weights.
         images: that both were measured on.
+        precision: that the file asks for.
     """
     truth = images.truth
     labels = classifier.labels
@@ -140,6 +144,7 @@ def write_passport(
         files=[] if refused else list(files),
         size_bytes=size_bytes,
         engine=classifier.engine.name,
+        precision=precision,
         images=len(truth),
         ms_one=1000 * found.seconds_one,
         ms_sixteen=1000 * found.seconds_sixteen,

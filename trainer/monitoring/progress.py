@@ -5,11 +5,16 @@ Both fit into 80 columns. A log file gets the same lines without bars.
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
+
 from tqdm import tqdm
 
 from model_card.formatting import number
 from trainer.monitoring.epoch_log import EpochResult
+
+if TYPE_CHECKING:
+    # It takes seconds to import, and only training needs it.
+    import torch
 
 # Reading the loss makes a GPU wait, so read it only as often as a person can follow.
 SECONDS_BETWEEN_LOOKS = 0.5

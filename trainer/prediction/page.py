@@ -5,22 +5,24 @@ from __future__ import annotations
 import base64
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from space.inference.images.decoding import Decoder
 from space.inference.predictor import ImageError
-from trainer.prediction.coil.pictures import shown_pieces, strip_cards
-from trainer.prediction.coil.view import Coil
 from trainer.prediction.image_files import ImageFile
 from trainer.prediction.row import OUTCOMES, Row
 from trainer.runtime.files import replaced_whole
 from trainer.runtime.system import core_count
 from trainer.text.web_page import environment
+
+if TYPE_CHECKING:
+    # Imports PyTorch and captum, which takes seconds.
+    from trainer.prediction.coil.view import Coil
 
 THUMBNAIL_PX = 160
 JPEG_QUALITY = 75
@@ -79,17 +81,23 @@ def write(
             counts=counts,
             cards=_cards(decoder, source, rows, files, heatmaps),
             coil=coil,
-            strips=shown_pieces(coil) if coil else [],
-            strip_cards=strip_cards(
-                coil,
-                lambda path: decoder.read(path, source.bit_depth),
-                {row.path: order for order, row in enumerate(rows)},
-            )
-            if coil
-            else [],
+            **(_strips(decoder, source, rows, coil) if coil else {"strips": [], "strip_cards": []}),
         )
         for part in parts:
             file.write(part)
+
+
+def _strips(
+    decoder: Decoder, source: Source, rows: Sequence[Row], coil: Coil
+) -> dict[str, Iterable[Any]]:
+    """Return the strips to show, and their pictures, by their names in the template."""
+    from trainer.prediction.coil.pictures import shown_pieces, strip_cards  # noqa: PLC0415
+
+    orders = {row.path: order for order, row in enumerate(rows)}
+    return {
+        "strips": shown_pieces(coil),
+        "strip_cards": strip_cards(coil, lambda path: decoder.read(path, source.bit_depth), orders),
+    }
 
 
 def _cards(

@@ -16,12 +16,8 @@ from PIL import Image
 from space.inference.core.arrays import Pixels
 from space.inference.core.classifier import Classifier
 from space.inference.core.fingerprint import fingerprint
-from space.inference.core.model_id import CONFIG_FILE
-from space.inference.decision_file import DETECTOR_FILE, RULES_FILE
 from space.inference.exported.model_file import ExportedClassifier
 from space.inference.images.decoding import Decoder, ImageProperties
-from space.inference.model_config import WEIGHTS_FILE
-from space.inference.model_folder import ModelFolder
 from space.inference.predictor import ImageError, Predictor
 from trainer.prediction.image_files import ImageFile
 from trainer.prediction.row import Row
@@ -30,7 +26,6 @@ from trainer.runtime.system import core_count
 # Prepared images that wait for the network; they bound the memory.
 BATCHES_AHEAD = 2
 BITS = 8
-MODEL_FILES = (WEIGHTS_FILE, CONFIG_FILE, RULES_FILE, DETECTOR_FILE)
 # Times to read a file that changes meanwhile.
 ATTEMPTS = 3
 
@@ -91,11 +86,8 @@ class Pipeline:
 
 def _files_of(predictor: Classifier) -> list[Path]:
     """Return the files that decide what a model answers."""
-    if isinstance(predictor, ExportedClassifier):
+    if isinstance(predictor, ExportedClassifier | Predictor):
         return predictor.files
-    if isinstance(predictor, Predictor):
-        folder = ModelFolder(predictor.folder)
-        return [folder.file(name) for name in MODEL_FILES if folder.has(name)]
     raise TypeError(f"{type(predictor)} has no files.")
 
 

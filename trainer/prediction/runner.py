@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
@@ -24,12 +25,7 @@ from space.inference.model_folder import ModelFolder
 from space.inference.predictor import ModelError, Predictor
 from trainer.errors import ConfigError, UserError
 from trainer.monitoring.progress import ProgressBar, duration, rate
-from trainer.prediction import page
-from trainer.prediction.coil.crop import Crop
 from trainer.prediction.coil.output import CoilOutput
-from trainer.prediction.coil.tables import write_strips
-from trainer.prediction.coil.view import Coil, defect_labels, merge_overlaps
-from trainer.prediction.heatmaps import Heatmaps
 from trainer.prediction.image_files import ImageFile
 from trainer.prediction.options import Format, Selection
 from trainer.prediction.pipeline import Pipeline
@@ -38,6 +34,11 @@ from trainer.prediction.row_file import RowFile
 from trainer.prediction.sorted_copies import SortedCopies
 from trainer.runtime.files import disk_errors_explained
 from trainer.text.names import listed
+
+if TYPE_CHECKING:
+    # Imports PyTorch and captum, which takes seconds.
+    from trainer.prediction.coil.view import Coil
+    from trainer.prediction.heatmaps import Heatmaps
 
 logger = logging.getLogger(__name__)
 
@@ -142,6 +143,8 @@ def run(
             predictor = load_predictor(model_id, engine, delivery.selection)
             heatmaps = None
             if delivery.heatmaps:
+                from trainer.prediction.heatmaps import Heatmaps  # noqa: PLC0415
+
                 decoder = stack.enter_context(Decoder(1))
                 heatmaps = Heatmaps(delivery.heatmaps, predictor, decoder)
             outcome = predict_files(
@@ -151,6 +154,8 @@ def run(
         except ModelError as error:
             raise UserError(str(error)) from error
         if delivery.report:
+            from trainer.prediction import page  # noqa: PLC0415
+
             source = page.Source(model_id, predictor.bit_depth, predictor.labels)
             pictures = heatmaps.pictures if heatmaps else {}
             page.write(delivery.report, source, outcome.rows, files_by_name, pictures, coil)
@@ -164,6 +169,10 @@ def _merged(
     """Merge the overlaps of the predicted images and write the tables; None if not asked for."""
     if to is None:
         return None
+    from trainer.prediction.coil.crop import Crop  # noqa: PLC0415
+    from trainer.prediction.coil.tables import write_strips  # noqa: PLC0415
+    from trainer.prediction.coil.view import defect_labels, merge_overlaps  # noqa: PLC0415
+
     defects = defect_labels(predictor)
     crops = [
         Crop(

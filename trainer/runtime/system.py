@@ -8,10 +8,12 @@ import platform
 import sys
 from importlib.metadata import PackageNotFoundError, metadata, version
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from trainer import __version__
+
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = (
     "torch",
@@ -62,6 +64,9 @@ def keep_freed_memory() -> None:
 def accelerator_name(device: torch.device) -> str | None:
     """Return the name of a GPU, None for a CPU."""
     if device.type == "cuda":
+        # It takes seconds to import; most of this module needs none of it.
+        import torch  # noqa: PLC0415
+
         return torch.cuda.get_device_name(device)
     return None if device.type == "cpu" else device.type
 

@@ -11,7 +11,11 @@ def fingerprint(files: Iterable[Path]) -> str:
     """Return 12 hexadecimal digits that change when the name or content of a file does."""
     digest = hashlib.sha256()
     for file in files:
-        with file.open("rb") as opened:
-            content = hashlib.file_digest(opened, "sha256").hexdigest()
-        digest.update(f"{file.name} {content}\n".encode())
+        digest.update(f"{file.name} {checksum(file)}\n".encode())
     return digest.hexdigest()[:12]
+
+
+def checksum(file: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

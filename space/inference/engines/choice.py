@@ -4,104 +4,140 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import platform
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
-import torch
 
-from ..core.arrays import Floats, Pixels
-from ..core.classifier import Engine
+from ..core.arrays import Floats
+from ..core.classifier import Engine, Observation
 from ..core.errors import ModelError, shortened
 from . import conversion
-from .graph import PixelGraph
-from .names import EngineName
-from .pytorch import PyTorchEngine
+from .conversion import Conversion, Converted
+from .names import EngineName, Precision
 
 logger = logging.getLogger(__name__)
 
 X86 = ("x86_64", "AMD64")
-# Of an output, relative to the largest of its kind: rounding in another order stays far below.
-LARGEST_DIFFERENCE = 0.01
-COMPARED_SEED = 0
+# Of an output, relative to the largest of its kind. In float32, rounding in another order stays
+# far below; bfloat16 has 8 bits, and its effect on the decisions was measured when it was allowed.
+LARGEST_DIFFERENCE: dict[Precision, float] = {"f32": 0.01, "bf16": 0.1}
 
 
 def choose_engine(
     name: EngineName,
-    graph: PixelGraph,
-    size_px: tuple[int, int],
-    sources: Sequence[Path],
-    device: torch.device,
+    model: Converted,
+    pytorch: Callable[[], Engine],
+    convert: Callable[[], Conversion],
+    *,
+    gpu: bool,
+    precision: Precision,
 ) -> Engine:
-    """Return an engine for the graph, compared with PyTorch on one image.
+    """Return an engine for a model, compared with PyTorch on one image.
+
+    PyTorch is only started where it is needed: not for a model that was converted before.
 
     Args:
         name: "auto" takes PyTorch on a GPU, OpenVINO on x86, ONNX Runtime elsewhere, and PyTorch
             where these are not installed or differ.
-        graph: the network.
-        size_px: rows and columns of its input.
-        sources: the files of the model, by which a conversion is cached.
-        device: where PyTorch runs the graph.
+        model: its files, stages and size.
+        pytorch: returns PyTorch as the engine.
+        convert: converts the model.
+        gpu: whether PyTorch runs on a GPU.
+        precision: the lowest that decides as float32 does, as the model's report proves.
 
     Raises:
-        ModelError: the engine that was asked for is not installed, or can't run this network.
+        ModelError: the engine that was asked for is not installed, or can't run this network; or
+            the model can't be used at all.
     """
-    reference = PyTorchEngine(graph, device)
-    wanted = _fastest(device) if name == "auto" else name
+    wanted = _fastest(gpu) if name == "auto" else name
     if wanted == "pytorch":
-        return reference
+        return pytorch()
     if importlib.util.find_spec(wanted) is None or importlib.util.find_spec("onnx") is None:
         reason = f"it is not installed: pip install onnx {wanted}"
     else:
         try:
-            model = conversion.converted(graph, size_px, sources, conversion.cache_folder())
-            engine = BUILDERS[wanted](model, graph.stages, torch.get_num_threads())
-            difference = largest_difference(reference, engine, size_px)
+            return _checked(wanted, model, convert, precision)
+        except ModelError:
+            raise
+        except _DiffersError as error:
+            reason = str(error)
         # Converters and engines fail in their own ways for networks that they don't know.
         except Exception as error:
             reason = shortened(error)
-        else:
-            if difference <= LARGEST_DIFFERENCE:
-                return engine
-            reason = f"its outputs differ from PyTorch's by {100 * difference:.2g} %"
     if name != "auto":
         raise ModelError(f"The engine {name} can't run this model: {reason}.")
     logger.warning("%s is not used: %s.", wanted, reason)
-    return reference
+    return pytorch()
 
 
-def _fastest(device: torch.device) -> str:
-    """Return the engine that is the fastest on a device, whether it is installed or not."""
-    if device.type != "cpu":
+class _DiffersError(Exception):
+    """An engine computes other outputs than PyTorch; the message says by how much."""
+
+
+def _checked(
+    wanted: str, model: Converted, convert: Callable[[], Conversion], precision: Precision
+) -> Engine:
+    """Return an engine whose outputs are PyTorch's, in the lowest precision that is allowed.
+
+    Raises:
+        _DiffersError: they are not, even in float32.
+    """
+    found = conversion.converted(model, convert, conversion.cache_folder())
+    precisions: list[Precision] = ["bf16", "f32"] if precision == "bf16" else ["f32"]
+    difference = float("inf")
+    for each in precisions:
+        engine = BUILDERS[wanted](found.graph, model.stages, thread_limit(), each)
+        difference = largest_difference(found.expected, engine, model.size_px)
+        if difference <= LARGEST_DIFFERENCE[each]:
+            return engine
+    raise _DiffersError(f"its outputs differ from PyTorch's by {100 * difference:.2g} %")
+
+
+def _fastest(gpu: bool) -> str:
+    """Return the engine that is the fastest on this machine, whether it is installed or not."""
+    if gpu:
         return "pytorch"
     return "openvino" if platform.machine() in X86 else "onnxruntime"
 
 
-def _openvino(model: bytes, stages: Sequence[int], threads: int) -> Engine:
+def thread_limit() -> int | None:
+    """Return the number of threads that the user allows; None leaves it to the engine."""
+    # OpenMP takes a list, one number for each level of nested regions.
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) > 0 else None
+
+
+def _openvino(
+    graph: bytes, stages: Sequence[int], threads: int | None, precision: Precision
+) -> Engine:
     from .openvino_cpu import OpenVINOEngine
 
-    # By itself OpenVINO takes bfloat16 where the processor has it, which changes the decisions of
-    # some networks: of a lite0 after few epochs, those on 13 % of the NEU images.
-    return OpenVINOEngine(model, stages, threads, "f32")
+    return OpenVINOEngine(graph, stages, threads, precision)
 
 
-def _onnx_runtime(model: bytes, stages: Sequence[int], threads: int) -> Engine:
+def _onnx_runtime(graph: bytes, stages: Sequence[int], threads: int | None, _: Precision) -> Engine:
     from .onnx_runtime import OnnxRuntimeEngine
 
-    return OnnxRuntimeEngine(model, stages, threads)
+    return OnnxRuntimeEngine(graph, stages, threads)
 
 
-BUILDERS: dict[str, Callable[[bytes, Sequence[int], int], Engine]] = {
+BUILDERS: dict[str, Callable[[bytes, Sequence[int], int | None, Precision], Engine]] = {
     "openvino": _openvino,
     "onnxruntime": _onnx_runtime,
 }
 
 
-def largest_difference(reference: Engine, engine: Engine, size_px: tuple[int, int]) -> float:
-    """Return the largest difference of any output, relative to the largest value of its kind."""
-    pixels = compared_pixels(size_px)
-    expected, found = reference.run(pixels), engine.run(pixels)
+def largest_difference(expected: Observation, engine: Engine, size_px: tuple[int, int]) -> float:
+    """Return the largest difference of any output, relative to the largest value of its kind.
+
+    Args:
+        expected: for `compared_pixels`.
+        engine: to compare.
+        size_px: rows and columns of its input.
+    """
+    found = engine.run(conversion.compared_pixels(size_px))
     pairs = [(expected.logits, found.logits)]
     pairs += zip(expected.statistics, found.statistics, strict=True)
     return max(_relative(*pair) for pair in pairs)
@@ -112,11 +148,3 @@ def _relative(expected: Floats, found: Floats) -> float:
         return float("inf")
     difference = np.abs(expected - found).max() / np.maximum(np.abs(expected).max(), 1e-6)
     return float(difference)
-
-
-def compared_pixels(size_px: tuple[int, int]) -> Pixels:
-    """Return a picture of noise on a gradient, which moves every stage: [1, row, column, 3]."""
-    rows, columns = size_px
-    ramp = np.linspace(40, 215, rows)[:, None, None]
-    noise = np.random.default_rng(COMPARED_SEED).normal(0, 25, (rows, columns, 3))
-    return np.clip(ramp + noise, 0, 255).astype(np.uint8)[None]

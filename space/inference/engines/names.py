@@ -10,6 +10,8 @@ from typing import Literal, get_args
 
 EngineName = Literal["auto", "pytorch", "openvino", "onnxruntime"]
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+# The lowest that a network may compute in.
+Precision = Literal["f32", "bf16"]
 INPUT, LOGITS = "pixels", "logits"
 
 

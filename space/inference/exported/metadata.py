@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,10 @@ from ..core.decision import Decision, Rules
 from ..core.errors import ModelError, listed, shortened
 from ..core.novelty import MahalanobisDetector
 from ..core.preprocessing import Preprocessing
+from ..engines.names import Precision
 from .self_test import SelfTest
 
 Value = TypeVar("Value")
-
-# Of the numbers that the network computes with.
-Precision = Literal["f32", "bf16"]
 
 FORMAT_VERSION = 1
 NAMES = (

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from ..core.classifier import Classifier, Engine
 from ..core.errors import ModelError, shortened
+from ..engines.names import Precision
 from . import onnx_file
-from .metadata import Metadata, Precision, read_metadata
+from .metadata import Metadata, read_metadata
 
 ONNX_SUFFIX, OPENVINO_SUFFIX = ".onnx", ".xml"
 SUFFIXES = (ONNX_SUFFIX, OPENVINO_SUFFIX)
@@ -74,9 +75,7 @@ def _load(file: Path, precision: Precision | None) -> tuple[Metadata, Engine]:
     metadata = read_metadata(openvino_file.entries_of(model), origin)
     chosen = precision or metadata.precision
     try:
-        # By itself, OpenVINO takes bf16 where the processor has it.
-        own = None if chosen == "bf16" else chosen
-        return metadata, OpenVINOEngine(model, metadata.stages, precision=own)
+        return metadata, OpenVINOEngine(model, metadata.stages, precision=chosen)
     except RuntimeError as error:
         raise ModelError(f"{origin} can't be loaded: {shortened(error, 200)}") from error
 

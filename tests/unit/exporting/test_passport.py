@@ -80,7 +80,9 @@ def test_a_passport_compares_with_the_weights() -> None:
     passport = write_passport(
         *("onnx", "ONNX", ["a.onnx"], 7, cast(Any, classifier)),
         *(measured(changed, 0.25), measured(predictions, 0.0), images),
+        precision="bf16",
     )
+    assert passport.precision == "bf16"
     assert (passport.accuracy.value, passport.same_decision) == (0.5, 0.75)
     assert passport.coverage is not None
     assert passport.coverage.value == 0.5

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import shutil
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +18,14 @@ from PIL import Image
 from space.inference.core.arrays import Pixels
 from space.inference.core.classifier import Engine, Observation
 from space.inference.core.errors import ModelError
-from space.inference.engines import choice, conversion
+from space.inference.core.fingerprint import checksum
+from space.inference.engines import choice, conversion, gpu
 from space.inference.engines.graph import to_onnx
-from space.inference.engines.names import EngineName
+from space.inference.engines.names import EngineName, Precision
 from space.inference.engines.openvino_cpu import OpenVINOEngine
+from space.inference.engines.openvino_library import openvino
+from space.inference.model_folder import ModelFolder
+from space.inference.passport import proven_precision
 from space.inference.predictor import Predictor
 from tests.support.published_folder import noise, write_decision, write_published_folder
 
@@ -66,11 +75,19 @@ def test_an_engine_decides_as_pytorch(folder: Path, engine: EngineName) -> None:
     np.testing.assert_array_equal(exact, reference.observe(IMAGES[:1], [0]).statistics[0])
 
 
-def test_openvino_in_float32_computes_what_pytorch_computes(folder: Path) -> None:
+@pytest.fixture(scope="module")
+def converted(folder: Path) -> tuple[bytes, list[int], Predictor]:
+    """The graph in ONNX, its stages, and what computes the same with PyTorch."""
     reference = Predictor(folder)
-    graph = reference._graph(reference.facts.preprocessing, reference.stages)
-    model = to_onnx(graph, *reference.facts.preprocessing.size_px)
-    exact = OpenVINOEngine(model, reference.stages, threads=1, precision="f32")
+    model = to_onnx(reference.graph(reference.stages), *reference.facts.preprocessing.size_px)
+    return model, reference.stages, reference
+
+
+def test_openvino_in_float32_computes_what_pytorch_computes(
+    converted: tuple[bytes, list[int], Predictor],
+) -> None:
+    model, stages, reference = converted
+    exact = OpenVINOEngine(model, stages, threads=1, precision="f32")
     assert exact.name.endswith("float32")
     pixels = np.concatenate([reference.prepare(image) for image in IMAGES])
     ours, theirs = exact.run(pixels), reference.engine.run(pixels)
@@ -156,9 +173,8 @@ def test_an_engine_of_the_processor_gets_the_network_there(
     assert NAMES["openvino"] in predictor.engine.name
 
 
-@pytest.mark.slow
 def test_a_model_is_converted_once(
-    folder: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     conversions = []
 
@@ -166,7 +182,7 @@ def test_a_model_is_converted_once(
         conversions.append(arguments)
         return to_onnx(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(conversion, "to_onnx", count)
+    monkeypatch.setattr("space.inference.engines.graph.to_onnx", count)
     monkeypatch.setattr(conversion, "cache_folder", lambda: tmp_path / "cache")
     for _ in range(2):
         Predictor(folder, engine="openvino")
@@ -177,14 +193,165 @@ def test_a_model_is_converted_once(
     logits = Predictor(other, engine="openvino").logits(IMAGES[:1])
     assert len(conversions) == 2
     np.testing.assert_allclose(logits, Predictor(other).logits(IMAGES[:1]), atol=1e-4)
-    assert not list((tmp_path / "cache").glob("*.partial"))
+    # Cut off, as by a full disk.
+    for file in (tmp_path / "cache").iterdir():
+        assert file.suffix == conversion.SUFFIX
+        file.write_bytes(file.read_bytes()[:-7])
+    with caplog.at_level(logging.WARNING):
+        Predictor(folder, engine="openvino")
+    assert "is damaged, and replaced" in caplog.text
+    assert len(conversions) == 3
+
+
+def test_a_converted_model_builds_no_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = Predictor(folder, engine="openvino").predict(IMAGES)
+
+    def build(*_: object) -> None:
+        raise AssertionError("The network was built.")
+
+    monkeypatch.setattr("space.inference.network.load_network", build)
+    again = Predictor(folder, engine="openvino")
+    assert again.predict(IMAGES) == expected
+    with pytest.raises(AssertionError, match="was built"):
+        _ = again.model
+
+
+def test_a_converted_model_is_compared_with_what_pytorch_computed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Predictor(folder, engine="openvino")
+    read = conversion._read
+
+    def other(content: bytes, stages: Sequence[int]) -> conversion.Conversion:
+        found = read(content, stages)
+        logits = found.expected.logits + 0.1 * np.abs(found.expected.logits).max()
+        return replace(found, expected=Observation(logits, found.expected.statistics))
+
+    monkeypatch.setattr(conversion, "_read", other)
+    with pytest.raises(ModelError, match="its outputs differ from PyTorch's by 11"):
+        Predictor(folder, engine="openvino")
 
 
 def test_the_cache_keeps_what_was_used_last(tmp_path: Path) -> None:
     for number in range(conversion.MOST_FILES + 2):
-        conversion._store(bytes([number]), tmp_path / f"{number}.onnx")
+        conversion._store(bytes([number]), tmp_path / f"{number}{conversion.SUFFIX}")
     kept = sorted(file.read_bytes()[0] for file in tmp_path.iterdir())
     assert kept == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("limit", "threads"), [("3", 3), ("2,4", 2), ("", None), ("0", None), ("many", None)]
+)
+def test_the_user_limits_the_threads(
+    limit: str, threads: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", limit)
+    assert choice.thread_limit() == threads
+
+
+def test_a_gpu_is_looked_for_only_behind_a_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr(gpu, "AMD_DEVICE", tmp_path / "none")
+    monkeypatch.setattr(gpu, "DRIVERS", ("libnone.so.1",))
+    assert not gpu.has_gpu()
+    monkeypatch.setattr(gpu, "AMD_DEVICE", tmp_path)
+    assert gpu.has_gpu()
+
+
+@pytest.mark.parametrize("count", [1, 2, 15, 16, 17, 33])
+def test_any_number_of_images_is_answered_in_fixed_batches(
+    converted: tuple[bytes, list[int], Predictor], count: int
+) -> None:
+    model, stages, reference = converted
+    engine = OpenVINOEngine(model, stages, threads=1)
+    pixels = np.concatenate([reference.prepare(noise(number)) for number in range(count)])
+    ours, theirs = engine.run(pixels), reference.engine.run(pixels)
+    np.testing.assert_allclose(ours.logits, theirs.logits, atol=1e-4)
+    for found, expected in zip(ours.statistics, theirs.statistics, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+    # One for try-outs and rests; 16 only once there are as many.
+    assert sorted(engine._requests) == ([1] if count < 16 else [1, 16])
+
+
+PASSED = {"format": "openvino", "precision": "bf16", "refused": None}
+
+
+@pytest.mark.parametrize(
+    ("passports", "precision"),
+    [
+        ([PASSED], "bf16"),
+        ([{"format": "safetensors", "precision": "f32", "refused": None}, PASSED], "bf16"),
+        ([PASSED | {"precision": "f32"}], "f32"),
+        # Written by an earlier version.
+        ([{"format": "openvino", "refused": None}], "f32"),
+        ([PASSED | {"refused": "it decides 3 of 100 test images differently"}], "f32"),
+        # int8 is another graph.
+        ([PASSED | {"format": "int8"}], "f32"),
+        ([], "f32"),
+    ],
+)
+def test_only_a_passport_of_the_same_weights_proves_bf16(
+    folder: Path,
+    tmp_path: Path,
+    passports: list[dict[str, object]],
+    precision: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shutil.copytree(folder, tmp_path / "own")
+    own = tmp_path / "own" / "report.json"
+    digest = checksum(folder / "model.safetensors")
+    facts = {"exports": {"formats": passports}, "export": {"files": {"model.safetensors": digest}}}
+    own.write_text(json.dumps(facts))
+    assert proven_precision(ModelFolder(tmp_path / "own")) == precision
+    assert not caplog.records
+    facts["export"] = {"files": {"model.safetensors": "0" * 64}}
+    own.write_text(json.dumps(facts))
+    assert proven_precision(ModelFolder(tmp_path / "own")) == "f32"
+    assert ("of other weights" in caplog.text) == (precision == "bf16")
+    own.write_text("{")
+    assert proven_precision(ModelFolder(tmp_path / "own")) == "f32"
+    assert "The network runs in float32: " in caplog.text
+    own.unlink()
+    assert proven_precision(ModelFolder(tmp_path / "own")) == "f32"
+
+
+@pytest.mark.parametrize("machine", [True, False])
+def test_a_loaded_model_uses_bf16_where_it_is_proven(
+    folder: Path, machine: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("space.inference.engines.openvino_cpu.has_bf16", lambda: machine)
+    asked: list[object] = []
+    compile_model = openvino.Core.compile_model
+
+    def note(core: Any, model: Any, device: str, settings: dict[str, object]) -> object:
+        asked.append(settings["INFERENCE_PRECISION_HINT"])
+        # Not every machine that tests has it.
+        return compile_model(core, model, device, settings | {"INFERENCE_PRECISION_HINT": "f32"})
+
+    monkeypatch.setattr(openvino.Core, "compile_model", note)
+    assert Predictor(folder, engine="openvino").engine.name.endswith(", float32")
+    monkeypatch.setattr("space.inference.predictor.proven_precision", lambda _: "bf16")
+    name = Predictor(folder, engine="openvino").engine.name
+    assert name.endswith(", bfloat16" if machine else ", float32")
+    assert asked == ["f32", "bf16" if machine else "f32"]
+
+
+def test_bf16_that_is_far_off_gives_way_to_float32(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = choice.BUILDERS["openvino"]
+
+    def wrong_in_bf16(
+        graph: bytes, stages: Sequence[int], threads: int | None, precision: Precision
+    ) -> Engine:
+        engine = right(graph, stages, threads, "f32")
+        return _Wrong(engine) if precision == "bf16" else engine
+
+    monkeypatch.setattr(choice, "BUILDERS", {"openvino": wrong_in_bf16})
+    monkeypatch.setattr("space.inference.predictor.proven_precision", lambda _: "bf16")
+    assert Predictor(folder, engine="openvino").engine.name.endswith("float32")
 
 
 def test_a_cache_that_cannot_be_written_costs_a_warning(

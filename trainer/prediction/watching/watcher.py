@@ -8,6 +8,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from model_card.formatting import counted
 from space.inference.core.classifier import Classifier
@@ -18,7 +19,6 @@ from trainer.errors import UserError
 from trainer.prediction.channels.addresses import BrokerAddress, WebhookAddress
 from trainer.prediction.channels.channel import Channel
 from trainer.prediction.channels.webhook import Webhook
-from trainer.prediction.heatmaps import Heatmaps
 from trainer.prediction.journal.journal import Journal
 from trainer.prediction.journal.table import WatchedTable
 from trainer.prediction.pipeline import Pipeline
@@ -30,6 +30,10 @@ from trainer.prediction.watching.arrivals import Arrival, Arrivals
 from trainer.prediction.watching.events import FolderEvents
 from trainer.runtime.files import disk_errors_explained
 from trainer.runtime.interruption import stop_signals_noted
+
+if TYPE_CHECKING:
+    # Imports PyTorch and captum, which takes seconds.
+    from trainer.prediction.heatmaps import Heatmaps
 
 logger = logging.getLogger(__name__)
 
@@ -124,6 +128,8 @@ def _watch(
     table = stack.enter_context(WatchedTable(delivery.output, rows, journal))
     pictures: list[SortedCopies | Heatmaps] = []
     if delivery.heatmaps:
+        from trainer.prediction.heatmaps import Heatmaps  # noqa: PLC0415
+
         decoder = stack.enter_context(Decoder(1))
         pictures.append(Heatmaps(delivery.heatmaps, predictor, decoder, growing=True))
     if delivery.copy_to:
