@@ -8,7 +8,10 @@ BIN := .venv/bin
 DEMO_RECIPE := --model test_resnet --no-pretrained --image-size 128 --epochs 20 --lr 4e-3 \
   --schedule cosine --warmup-epochs 3 --clip-grad 1 --rotation 10 --plain-epochs 5
 
-FAST_TESTS := tests/unit -m 'not slow' -n logical --maxprocesses 4 --dist worksteal --hypothesis-profile=ci
+# Tests start many processes; each would compile the same modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
+FAST_TESTS := tests/unit -m 'not slow' -n logical --maxprocesses 4 --dist worksteal --hypothesis-profile=fast
 
 .PHONY: help
 help: ## what there is to make

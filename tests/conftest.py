@@ -6,6 +6,7 @@ here, before anything imports that library; commands that a test starts inherit 
 
 from __future__ import annotations
 
+import gc
 import os
 import runpy
 import shutil
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.loopback_hub import LoopbackHub
 
@@ -50,6 +52,20 @@ os.environ |= {
 }
 
 
+# For `make test-fast`; `make test` draws as many examples as Hypothesis does in any CI.
+settings.register_profile("fast", settings.get_profile("ci"), max_examples=20)
+
+# What is imported while tests are collected lives until the session ends. To look through it for
+# garbage, then and in each test, would cost a tenth of the computing.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage again, but not among what was imported."""
+    gc.freeze()
+    gc.enable()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let pass what the client does in every upload over LFS, with its own HTTP library."""
     config.addinivalue_line(
@@ -59,6 +75,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure() -> None:
     """Stop the hub and delete what the session stored."""
+    gc.unfreeze()
     HUB.stop()
     shutil.rmtree(HF_HOME, ignore_errors=True)
 

@@ -202,6 +202,7 @@ def test_written_figures_are_small_opaque_and_repeatable(tmp_path: Path) -> None
             assert picture.convert("RGBA").getpixel((0, 0)) == (255, 255, 255, 255)
 
 
+@pytest.mark.slow
 def test_style_stays_inside(tmp_path: Path) -> None:
     before = mpl.rcParams.copy()
     saved(charts.learning_curves(example_epochs()), tmp_path)

@@ -92,6 +92,7 @@ def test_everything_is_classified_once_as_it_is_and_once_corrupted(
     assert again == found
 
 
+@pytest.mark.slow
 def test_a_further_corruption_takes_its_row_alone(
     test_part: datasets.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +127,7 @@ class Counting(Predictor):
         ]
 
 
+@pytest.mark.slow
 def test_each_cell_holds_what_its_own_images_gave(
     test_part: datasets.Dataset, tmp_path: Path
 ) -> None:

@@ -101,6 +101,7 @@ def test_imports_are_declared(folders: tuple[str, ...], declared: set[str]) -> N
     assert undeclared == {}
 
 
+@pytest.mark.slow
 def test_declared_packages_are_imported() -> None:
     # torch.onnx imports it.
     assert DECLARED - imported(*PRODUCT).keys() == {"onnx"}

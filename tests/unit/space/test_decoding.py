@@ -210,6 +210,7 @@ def test_an_answer_of_any_size_is_not_believed() -> None:
             assert decoder.read(_noise()).size == (30, 40)
 
 
+@pytest.mark.slow
 def test_a_process_without_a_parent_ends_itself() -> None:
     """Its own clock ends it in the middle of an image of 36 megapixels."""
     large = encoded("PNG", (6_000, 6_000), "RGB")

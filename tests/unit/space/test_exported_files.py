@@ -70,6 +70,7 @@ def rewritten(file: Path, change: Change, target: Path) -> Path:
     return target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["onnx", "openvino"])
 def test_the_file_alone_decides_as_the_weights_do(
     predictor: Predictor, exported: Path, tmp_path: Path, name: FormatName
@@ -90,6 +91,7 @@ def test_the_file_alone_decides_as_the_weights_do(
         )
 
 
+@pytest.mark.slow
 def test_other_programs_read_the_file(exported: Path) -> None:
     model = onnx.load(exported / FORMATS["onnx"].file)
     onnx.checker.check_model(model)
