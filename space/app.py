@@ -62,11 +62,12 @@ if TYPE_CHECKING or __package__:
     from space.server.address import Address
     from space.server.connection import TimedConnection
     from space.server.gate import Gate
+    from space.server.inputs import endpoint
     from space.server.uploads import UploadFolder
     from space.server.visitors import Visitors
-    from space.tabs import one_image, results
+    from space.tabs import many_images, one_image, results
     from space.ui import page, scripts
-    from space.ui.theme import CSS_FILE, ICON_FILE, make_theme
+    from space.ui.theme import CSS_FILE, ICON_FILE, MANY_IMAGES_CSS_FILE, make_theme
 else:
     from demo import Demo
     from inference.images.decoding import Decoder
@@ -75,11 +76,12 @@ else:
     from server.address import Address
     from server.connection import TimedConnection
     from server.gate import Gate
+    from server.inputs import endpoint
     from server.uploads import UploadFolder
     from server.visitors import Visitors
-    from tabs import one_image, results
+    from tabs import many_images, one_image, results
     from ui import page, scripts
-    from ui.theme import CSS_FILE, ICON_FILE, make_theme
+    from ui.theme import CSS_FILE, ICON_FILE, MANY_IMAGES_CSS_FILE, make_theme
 
 logger = logging.getLogger("space")
 
@@ -101,7 +103,9 @@ def build_app(demo: Demo) -> gr.Blocks:
         )
         with gr.Tabs():
             with gr.Tab(one_image.TITLE, id=one_image.ID):
-                one_image.build(demo)
+                one = one_image.build(demo)
+            with gr.Tab(many_images.TITLE, id=many_images.ID):
+                many_images.build(demo, one)
             with gr.Tab(results.TITLE, id=results.ID):
                 results.build(demo)
         gr.HTML(page.footer(demo.predictor.engine.name))
@@ -142,7 +146,7 @@ def launch(app: gr.Blocks, uploads: UploadFolder, port: int) -> str:
     gate = Middleware(
         Gate,
         uploads=uploads,
-        events=frozenset(app.fns),
+        events={number: endpoint(event) for number, event in app.fns.items()},
         max_file_bytes=MAX_FILE_BYTES,
         address=address,
         visitors=Visitors(app),
@@ -153,7 +157,7 @@ def launch(app: gr.Blocks, uploads: UploadFolder, port: int) -> str:
         app_kwargs={"middleware": [gate]},
         state_session_capacity=SESSIONS,
         theme=make_theme(),
-        css_paths=CSS_FILE,
+        css_paths=[CSS_FILE, MANY_IMAGES_CSS_FILE],
         favicon_path=ICON_FILE,
         max_file_size=MAX_FILE_BYTES,
         ssr_mode=False,

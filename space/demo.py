@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.processing_utils import save_pil_to_cache
@@ -70,7 +70,7 @@ class Demo:
         predictor: Predictor,
         model_id: str,
         uploads: UploadFolder,
-        read: Callable[[Path, int], Image.Image] = read_image,
+        read: Callable[[Path | IO[bytes], int], Image.Image] = read_image,
     ) -> None:
         self.predictor = predictor
         self.explainer = make_explainer(predictor)
@@ -88,7 +88,7 @@ class Demo:
         self.figures = self._figures()
         self.examples_origin, self.examples = self._examples()
 
-    def read(self, path: Path) -> Image.Image:
+    def read(self, path: Path | IO[bytes]) -> Image.Image:
         """Decode a file like the training images.
 
         Raises:

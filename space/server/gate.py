@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
+from itertools import repeat
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +19,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 
 from .address import Address, UnknownNameError
+from .inputs import Click, Endpoint, file, files
 from .uploads import UploadFolder
 from .visitors import Visitors
 
@@ -28,10 +30,15 @@ logger = logging.getLogger("space")
 
 API = "/gradio_api/"
 MAX_BODY = 64 * 1024
+# Of a request that may list `MAX_FILES` files.
+MAX_LIST_BODY = 2 * 2**20
 # Of a multipart request, in addition to the file itself.
 MAX_ENVELOPE = 16 * 1024
-EVENTS = ("queue/join", "call/predict", "run/predict", "api/predict")
-NAMED_EVENT = "call/v2/predict"
+JOIN = "queue/join"
+# An endpoint's inputs as a list, and by their names.
+LISTED = re.compile(r"(?:call|run|api)/(\w+)")
+NAMED = re.compile(r"call/v2/(\w+)")
+TOO_LARGE = "The request is larger than the maximum allowed size."
 OTHER_POSTS = ("cancel", "reset")
 UPLOAD = "upload"
 # Routes of Gradio that fetch URLs, or that this page does not use.
@@ -47,22 +54,6 @@ HEADERS = {
 
 Text = Annotated[str, Field(max_length=255)]
 Session = Annotated[str, Field(pattern=r"^[\w-]{1,64}$")]
-
-
-class File(BaseModel):
-    """The validated fields of a file in a request."""
-
-    path: str
-    orig_name: str | None = None
-    meta: dict[str, str] = {"_type": "gradio.FileData"}
-
-
-class Click(BaseModel):
-    """Which example was clicked."""
-
-    model_config = ConfigDict(strict=True)
-
-    index: Annotated[int, Field(ge=0, le=1000)]
 
 
 class Event(BaseModel):
@@ -107,7 +98,7 @@ class Gate:
     Args:
         app: the application that handles accepted requests.
         uploads: of this server.
-        events: the numbers of the existing events.
+        events: what each event takes, by its number.
         max_file_bytes: size limit of an upload.
         address: the names of this server.
         visitors: Gradio's records of visitors.
@@ -117,7 +108,7 @@ class Gate:
         self,
         app: ASGIApp,
         uploads: UploadFolder,
-        events: Collection[int],
+        events: Mapping[int, Endpoint],
         max_file_bytes: int,
         address: Address,
         visitors: Visitors,
@@ -125,6 +116,7 @@ class Gate:
         self.app = app
         self.uploads = uploads
         self.events = events
+        self.endpoints = {event.api_name: event for event in events.values() if event.api_name}
         self.max_file_bytes = max_file_bytes
         self.address = address
         self.visitors = visitors
@@ -169,9 +161,19 @@ class Gate:
             self.visitors.forget()
             if name == UPLOAD:
                 return scope, _limited(receive, self.max_file_bytes + MAX_ENVELOPE)
-            if name in (*EVENTS, NAMED_EVENT, *OTHER_POSTS):
+            if name == JOIN or name in OTHER_POSTS or self._endpoint(name):
                 return await self._cleaned(name, scope, receive)
         raise RefusedError(404, "Not found.")
+
+    def _endpoint(self, name: str, *forms: re.Pattern[str]) -> Endpoint | None:
+        """Return the endpoint that a path below `API` calls, in one of the forms of a call."""
+        matches = (form.fullmatch(name) for form in forms or (LISTED, NAMED))
+        return next((self.endpoints.get(match[1]) for match in matches if match), None)
+
+    def _takes_list(self, name: str, cleaned: dict[str, Any]) -> bool:
+        """Return whether a request calls an event that takes a list of files."""
+        endpoint = self._endpoint(name) or self.events.get(cleaned.get("fn_index", -1))
+        return endpoint is not None and files in endpoint.checks.values()
 
     def _is_upload(self, name: str) -> bool:
         """Return whether `file=PATH` names an upload."""
@@ -184,9 +186,12 @@ class Gate:
             RefusedError: the page sends no such request, or none so large.
         """
         try:
-            cleaned = self._rewritten(name, json.loads(await _body(receive)))
+            content = await _body(receive, MAX_LIST_BODY)
+            cleaned = self._rewritten(name, json.loads(content))
         except (ValueError, RecursionError) as error:
             raise RefusedError(400, "The page sends no such request.") from error
+        if len(content) > MAX_BODY and not self._takes_list(name, cleaned):
+            raise RefusedError(413, TOO_LARGE)
         if self.visitors.is_behind(cleaned.get("session_hash", "")):
             raise RefusedError(429, "Earlier answers were not read. Load the page again.")
         body = json.dumps(cleaned).encode()
@@ -203,23 +208,28 @@ class Gate:
         """
         if name in OTHER_POSTS:
             return Ending.model_validate(given).model_dump(exclude_none=True)
-        if name == NAMED_EVENT:
-            return {"image": self._file(given.get("image") if isinstance(given, dict) else None)}
+        if endpoint := self._endpoint(name, NAMED):
+            fields = given if isinstance(given, dict) else {}
+            named = endpoint.checks.items()
+            return {key: check(self.uploads, fields.get(key)) for key, check in named}
         event = Event.model_validate(given)
         if event.fn_index is not None and event.fn_index not in self.events:
             raise ValueError("There is no such event.")
         body = {"event_data": {}} | event.model_dump(exclude_none=True)
-        return body | {"data": [self._file(value) for value in event.data]}
-
-    def _file(self, value: object) -> dict[str, Any] | None:
-        """Return a file in Gradio's format, or None if it is not an upload."""
-        given = value if isinstance(value, dict) else {}
-        path = self.uploads.find(given.get("path"))
-        if path is None:
-            return None
-        name = given.get("orig_name")
-        shown = name[:255] if isinstance(name, str) else path.name
-        return File(path=str(path), orig_name=shown).model_dump()
+        endpoint = self._endpoint(name)
+        if endpoint is not None:
+            # Gradio must run the event that the inputs are checked for.
+            body.pop("fn_index", None)
+        elif event.fn_index is not None:
+            endpoint = self.events[event.fn_index]
+        else:
+            raise ValueError("The request names no event.")
+        checks = [*endpoint.checks.values(), *repeat(file, len(event.data))]
+        return body | {
+            "data": [
+                check(self.uploads, value) for check, value in zip(checks, event.data, strict=False)
+            ]
+        }
 
 
 class _Exchange:
@@ -247,13 +257,13 @@ async def _nothing() -> Message:
     return {"type": "http.disconnect"}
 
 
-async def _body(receive: Receive) -> bytes:
+async def _body(receive: Receive, limit: int) -> bytes:
     """Return a request's body.
 
     Raises:
-        RefusedError: it is larger than `MAX_BODY`.
+        RefusedError: it has more than `limit` bytes.
     """
-    limited = _limited(receive, MAX_BODY)
+    limited = _limited(receive, limit)
     body = b""
     while True:
         message = await limited()
@@ -273,7 +283,7 @@ def _limited(receive: Receive, limit: int) -> Receive:
         message = await receive()
         received += len(message.get("body", b""))
         if received > limit:
-            raise RefusedError(413, "The request is larger than the maximum allowed size.")
+            raise RefusedError(413, TOO_LARGE)
         return message
 
     return limited

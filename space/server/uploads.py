@@ -23,6 +23,8 @@ logger = logging.getLogger("space")
 PREFIX = "surface-defect-space-"
 LOCK_FILE = "lock"
 FILES_FOLDER = "uploads"
+# Files that one request may list, and images of one batch.
+MAX_FILES = 2000
 # Uploads are deleted 60 to 75 minutes after they arrive.
 MAX_AGE_S = 3600.0
 INTERVAL_S = 900.0

@@ -228,9 +228,9 @@ def test_nothing_of_the_model_can_be_downloaded(served: Served) -> None:
         assert answer.status_code == 404, answer.text
 
 
-def test_there_is_one_endpoint_and_it_is_described(served: Served) -> None:
+def test_the_endpoints_are_described(served: Served) -> None:
     described = served.client.view_api(return_format="dict", print_info=False)
-    assert list(described["named_endpoints"]) == ["/predict"]
+    assert list(described["named_endpoints"]) == ["/predict", "/predict_batch"]
     assert not described["unnamed_endpoints"]
     (parameter,) = described["named_endpoints"]["/predict"]["parameters"]
     assert parameter["parameter_name"] == "image"

@@ -23,6 +23,7 @@ MODULES = (
     "space/inference/engines/names.py",
     "space/inference/engines/onnx_runtime.py",
     "space/inference/engines/openvino_*.py",
+    "space/inference/text/*.py",
     "trainer/__init__.py",
     "trainer/data/__init__.py",
     "trainer/data/folders/__init__.py",
@@ -33,7 +34,6 @@ MODULES = (
     "trainer/prediction/row.py",
     "trainer/text/__init__.py",
     "trainer/text/names.py",
-    "trainer/text/spreadsheet.py",
 )
 
 

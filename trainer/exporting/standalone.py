@@ -18,11 +18,11 @@ from space.inference.core.fingerprint import fingerprint
 from space.inference.exported.model_file import ExportedClassifier
 from space.inference.images.decoding import Decoder
 from space.inference.images.reader import ImageError
+from space.inference.text.spreadsheet import table_lines
 from trainer import __version__
 from trainer.data.folders.entries import File, Folder
 from trainer.prediction.row import Row, columns
 from trainer.text.names import as_text
-from trainer.text.spreadsheet import table_lines
 
 EXIT_ERROR = 2
 BITS = 8

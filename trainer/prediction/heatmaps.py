@@ -10,11 +10,11 @@ from space.inference.attribution import colored, make_explainer
 from space.inference.core.classifier import Classifier
 from space.inference.images.decoding import Decoder
 from space.inference.predictor import ImageError
+from space.inference.text.file_names import FileNames
 from trainer.errors import UserError
 from trainer.prediction.image_files import ImageFile
 from trainer.prediction.row import Row
 from trainer.runtime.files import added_once, replaced_whole
-from trainer.text.file_names import FileNames
 
 # Enough for a screen; a heatmap has no more detail.
 LARGEST_SIDE_PX = 1024

@@ -14,12 +14,12 @@ from typing import IO, Any, Self
 import pyarrow as pa
 from pyarrow import parquet
 
+from space.inference.text.spreadsheet import from_text_cells, table_lines
 from trainer.config.paths import shown
 from trainer.errors import UserError
 from trainer.prediction.options import Format, growing_path
 from trainer.prediction.row import Row, columns
 from trainer.runtime.files import replaced_whole
-from trainer.text.spreadsheet import from_text_cells, table_lines
 
 ROWS_AT_ONCE = 5000
 # Of each row in JSON.

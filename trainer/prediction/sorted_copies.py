@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from space.inference.text.file_names import FileNames, safe_name
 from trainer.prediction.image_files import ImageFile
 from trainer.prediction.row import OUTCOMES, Row
 from trainer.runtime.files import added_once, replaced_whole
-from trainer.text.file_names import FileNames, safe_name
 
 
 class SortedCopies:

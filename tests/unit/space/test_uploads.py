@@ -171,7 +171,7 @@ def test_what_fails_behind_the_gate_is_answered_in_words(
     scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "headers": []}
     address: Any = SimpleNamespace(applied=lambda scope: scope)
     visitors: Any = SimpleNamespace(forget=lambda: None)
-    gate = Gate(fail, folder, (), 2**20, address, visitors)
+    gate = Gate(fail, folder, {}, 2**20, address, visitors)
     asyncio.run(gate(scope, receive, send))
     assert sent[0]["status"] == status
     assert says in sent[1]["body"].decode()

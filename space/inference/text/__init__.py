@@ -1,0 +1,1 @@
+"""Untrusted text in tables and in the names of files."""

@@ -1,0 +1,96 @@
+"""The values that a request gives to an event, rebuilt from validated fields."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import gradio as gr
+from pydantic import BaseModel, ConfigDict, Field
+
+from .uploads import MAX_FILES, UploadFolder
+
+if TYPE_CHECKING:
+    from gradio.block_function import BlockFunction
+
+MAX_NAME = 255
+MISSING = "missing"
+
+# Returns a validated value; raises ValueError if the page sends no such value.
+Check = Callable[[UploadFolder, object], Any]
+
+
+class File(BaseModel):
+    """The validated fields of a file in a request."""
+
+    path: str
+    orig_name: str | None = None
+    meta: dict[str, str] = {"_type": "gradio.FileData"}
+
+
+class Click(BaseModel):
+    """Which example, or which row of a batch, was clicked."""
+
+    model_config = ConfigDict(strict=True)
+
+    index: Annotated[int, Field(ge=0, lt=MAX_FILES)]
+    batch: Annotated[str, Field(pattern=r"^[\w-]{1,64}$")] | None = None
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What one event takes.
+
+    Attributes:
+        api_name: the name under which programs call it; None if only the page may.
+        checks: one for each input, by the name of the parameter.
+    """
+
+    api_name: str | None
+    checks: dict[str, Check]
+
+
+def file(uploads: UploadFolder, value: object) -> dict[str, Any] | None:
+    """Return a file in Gradio's format, or None if it is not an upload."""
+    given = value if isinstance(value, dict) else {}
+    path = uploads.find(given.get("path"))
+    if path is None:
+        return None
+    return File(path=str(path), orig_name=_name(given) or path.name).model_dump()
+
+
+def files(uploads: UploadFolder, value: object) -> list[dict[str, Any]]:
+    """Return a list of files; one that is not an upload becomes a path where there is none.
+
+    Raises:
+        ValueError: it is not a list, or has more than `MAX_FILES` elements.
+    """
+    if not isinstance(value, list) or len(value) > MAX_FILES:
+        raise ValueError(f"This is not a list of at most {MAX_FILES} files.")
+    # Gradio insists on a path in the folder of uploads.
+    missing = str(uploads.path / MISSING)
+    return [
+        file(uploads, each) or File(path=missing, orig_name=_name(each)).model_dump()
+        for each in value
+    ]
+
+
+def _name(value: object) -> str | None:
+    """Return the visitor's name of a file, if the request gives one."""
+    name = value.get("orig_name") if isinstance(value, dict) else None
+    return name[:MAX_NAME] if isinstance(name, str) else None
+
+
+def endpoint(event: BlockFunction) -> Endpoint:
+    """Return what an event of the page takes: by default, each input is a file."""
+    function = event.fn
+    names = list(inspect.signature(function).parameters) if function else []
+    checks: dict[str, Check] = {}
+    for number, block in enumerate(event.inputs):
+        many = isinstance(block, gr.File) and block.file_count == "multiple"
+        name = names[number] if number < len(names) else str(number)
+        checks[name] = files if many else file
+    public = event.api_visibility == "public" and isinstance(event.api_name, str)
+    return Endpoint(str(event.api_name) if public else None, checks)
