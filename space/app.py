@@ -13,6 +13,7 @@ if TYPE_CHECKING or __package__:
     from space.server.configuration import (
         StartError,
         configured_engine,
+        configured_feedback,
         configured_model_id,
         configured_port,
     )
@@ -22,6 +23,7 @@ else:
     from server.configuration import (
         StartError,
         configured_engine,
+        configured_feedback,
         configured_model_id,
         configured_port,
     )
@@ -31,6 +33,7 @@ if __name__ == "__main__":
     try:
         configured_port()
         configured_engine()
+        configured_feedback()
         split_model_id(configured_model_id())
         check_local_folder(configured_model_id())
     except (ModelError, StartError) as error:
@@ -47,6 +50,7 @@ import importlib.util
 import logging
 import signal
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import gradio as gr
@@ -56,6 +60,7 @@ from starlette.middleware import Middleware
 
 if TYPE_CHECKING or __package__:
     from space.demo import Demo
+    from space.feedback.desk import CorrectionDesk
     from space.inference.images.decoding import Decoder
     from space.inference.images.reader import MAX_FILE_BYTES
     from space.inference.predictor import Predictor
@@ -70,6 +75,7 @@ if TYPE_CHECKING or __package__:
     from space.ui.theme import CSS_FILE, ICON_FILE, MANY_IMAGES_CSS_FILE, make_theme
 else:
     from demo import Demo
+    from feedback.desk import CorrectionDesk
     from inference.images.decoding import Decoder
     from inference.images.reader import MAX_FILE_BYTES
     from inference.predictor import Predictor
@@ -187,9 +193,14 @@ def serve(uploads: UploadFolder) -> None:
     """
     port = configured_port()
     model_id, engine = configured_model_id(), configured_engine()
+    feedback = configured_feedback()
     # Uploads are untrusted: each is decoded in a process with limits on time and memory.
-    with Decoder() as decoder:
-        app = build_app(Demo(Predictor.load(model_id, engine), model_id, uploads, decoder.read))
+    with Decoder() as decoder, ExitStack() as held:
+        predictor, desk = Predictor.load(model_id, engine), None
+        if feedback:
+            desk = CorrectionDesk.open(feedback, predictor, model_id, decoder.to_png)
+            held.callback(desk.close)
+        app = build_app(Demo(predictor, model_id, uploads, decoder.read, desk))
         try:
             address = launch(app, uploads, port)
         except ServerFailedToStartError as error:

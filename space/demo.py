@@ -16,12 +16,14 @@ from PIL import Image
 # In a Space on the Hub this folder is the root, and its modules are siblings.
 if TYPE_CHECKING or __package__:
     from space import model_report
+    from space.feedback.desk import CorrectionDesk
     from space.inference.attribution import colored, make_explainer
     from space.inference.predictor import ImageError, ModelError, Predictor, read_image
     from space.server.uploads import UploadFolder
     from space.ui import heatmap_panel, page, prediction_panel
 else:
     import model_report
+    from feedback.desk import CorrectionDesk
     from inference.attribution import colored, make_explainer
     from inference.predictor import ImageError, ModelError, Predictor, read_image
     from server.uploads import UploadFolder
@@ -63,6 +65,7 @@ class Demo:
         model_id: source of the model: `hf-hub:user/name` or `local-dir:path`.
         uploads: folder of the visitors' files.
         read: decodes a file of the given bit depth into an RGB image, or raises ImageError.
+        desk: takes corrections; None if the operator does not want them.
     """
 
     def __init__(
@@ -71,12 +74,14 @@ class Demo:
         model_id: str,
         uploads: UploadFolder,
         read: Callable[[Path | IO[bytes], int], Image.Image] = read_image,
+        desk: CorrectionDesk | None = None,
     ) -> None:
         self.predictor = predictor
         self.explainer = make_explainer(predictor)
         self.model_id = model_id
         self.uploads = uploads
         self.decode = read
+        self.desk = desk
         self.report = model_report.read_report(predictor.folder)
         self.background = prediction_panel.Background(
             rules=predictor.decision.rules if predictor.decision else None,
@@ -103,7 +108,7 @@ class Demo:
     def show_upload(self, upload: dict[str, Any] | None) -> tuple[Any, str]:
         """Return what to show in place of the uploaded file, and the answer panel."""
         try:
-            path = self._upload(upload)
+            path = self.uploaded(upload)
             image = self.read(path)
             panel = prediction_panel.prediction(self.predictor.predict([image])[0], self.background)
         except (ImageError, ModelError) as error:
@@ -127,7 +132,7 @@ class Demo:
         if self.explainer is None:
             return heatmap_panel.problem(UNEXPECTED)
         try:
-            image = self.read(self._upload(upload))
+            image = self.read(self.uploaded(upload))
             [prediction] = self.predictor.predict([image])
             if prediction.verdict == "unknown":
                 return heatmap_panel.problem(NO_CLASS)
@@ -150,7 +155,7 @@ class Demo:
         or "unknown" (an unknown surface: its `novelty` is above 1).
         """
         try:
-            [prediction] = self.predictor.predict([self.read(self._upload(image))])
+            [prediction] = self.predictor.predict([self.read(self.uploaded(image))])
         except (ImageError, ModelError) as error:
             raise gr.Error(str(error), print_exception=False) from error
         return {
@@ -162,7 +167,7 @@ class Demo:
             "probabilities": prediction.probabilities,
         }
 
-    def _upload(self, upload: dict[str, Any] | None) -> Path:
+    def uploaded(self, upload: dict[str, Any] | None) -> Path:
         """Return the path of an uploaded file.
 
         Raises:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from itertools import repeat
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 
@@ -66,6 +66,12 @@ class Event(BaseModel):
     session_hash: Session | None = None
     trigger_id: int | None = None
     event_data: Click | None = None
+
+    @field_validator("event_data", mode="before")
+    @classmethod
+    def _not_empty(cls, given: object) -> object:
+        """Take an event without facts as one without `event_data`."""
+        return given or None
 
 
 class Ending(BaseModel):
@@ -224,6 +230,8 @@ class Gate:
             endpoint = self.events[event.fn_index]
         else:
             raise ValueError("The request names no event.")
+        if len(event.data) < len(endpoint.checks):
+            raise ValueError("An input is missing.")
         checks = [*endpoint.checks.values(), *repeat(file, len(event.data))]
         return body | {
             "data": [

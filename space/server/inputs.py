@@ -77,6 +77,20 @@ def files(uploads: UploadFolder, value: object) -> list[dict[str, Any]]:
     ]
 
 
+def text(limit: int) -> Check:
+    """Return a check of texts of at most `limit` characters; a missing one is empty."""
+
+    def check(_: UploadFolder, value: object) -> str:
+        given = "" if value is None else value
+        if not isinstance(given, str) or len(given) > limit:
+            raise ValueError(f"This is not a text of at most {limit} characters.")
+        # Half of a surrogate pair, which JSON can hold and no file can, is an error.
+        given.encode()
+        return given
+
+    return check
+
+
 def _name(value: object) -> str | None:
     """Return the visitor's name of a file, if the request gives one."""
     name = value.get("orig_name") if isinstance(value, dict) else None
@@ -84,13 +98,16 @@ def _name(value: object) -> str | None:
 
 
 def endpoint(event: BlockFunction) -> Endpoint:
-    """Return what an event of the page takes: by default, each input is a file."""
+    """Return what an event of the page takes: a text box is a text, all else a file."""
     function = event.fn
     names = list(inspect.signature(function).parameters) if function else []
     checks: dict[str, Check] = {}
     for number, block in enumerate(event.inputs):
-        many = isinstance(block, gr.File) and block.file_count == "multiple"
         name = names[number] if number < len(names) else str(number)
-        checks[name] = files if many else file
+        if isinstance(block, gr.Textbox):
+            checks[name] = text(block.max_length or MAX_NAME)
+        else:
+            many = isinstance(block, gr.File) and block.file_count == "multiple"
+            checks[name] = files if many else file
     public = event.api_visibility == "public" and isinstance(event.api_name, str)
     return Endpoint(str(event.api_name) if public else None, checks)

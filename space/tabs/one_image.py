@@ -10,10 +10,12 @@ import gradio as gr
 if TYPE_CHECKING or __package__ == "space.tabs":
     from space.demo import Demo
     from space.inference.images.reader import MAX_FILE_BYTES, MAX_PIXELS
+    from space.tabs import corrections
     from space.ui import heatmap_panel, page, scripts
 else:
     from demo import Demo
     from inference.images.reader import MAX_FILE_BYTES, MAX_PIXELS
+    from tabs import corrections
     from ui import heatmap_panel, page, scripts
 
 TITLE = "Classify an image"
@@ -34,6 +36,8 @@ def build(demo: Demo) -> OneImage:
             image = _image()
         with gr.Column(min_width=320):
             answer = gr.HTML(demo.waiting(), elem_id="answer", js_on_load=scripts.ANNOUNCE_CHANGES)
+    if demo.desk is not None:
+        corrections.build(demo, demo.desk, image)
     _add_heatmap(demo, image)
     examples = gr.HTML(
         page.example_buttons(

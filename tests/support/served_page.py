@@ -17,6 +17,10 @@ import pytest
 
 from space.app import build_app, launch
 from space.demo import Demo
+from space.feedback.desk import CorrectionDesk
+from space.feedback.store import Store
+from space.inference.images.lossless import png_of
+from space.inference.images.reader import decode_image, read_content
 from space.inference.predictor import Predictor
 from space.server.uploads import UploadFolder
 from tests.support.published_folder import noise, write_decision, write_published_folder
@@ -24,6 +28,11 @@ from tests.support.running_space import free_port
 
 MAX_FILE_BYTES = 2 * 2**20
 MARKER = "SECRET-OF-THE-MACHINE"
+
+
+def as_png(path: Path) -> bytes:
+    """Decode a file in this process, as the decoder of a server does in another."""
+    return png_of(decode_image(read_content(path)))
 
 
 class Site:
@@ -39,7 +48,10 @@ class Site:
         noise(3).save(self.secret)
         self.uploads = UploadFolder(folder / "temporary")
         os.environ["GRADIO_TEMP_DIR"] = str(self.uploads.path)
-        self.demo = Demo(Predictor(self.model), f"local-dir:{self.model}", self.uploads)
+        predictor, model_id = Predictor(self.model), f"local-dir:{self.model}"
+        store = Store(folder / "feedback", 2**20)
+        desk = CorrectionDesk(predictor, model_id, store, as_png)
+        self.demo = Demo(predictor, model_id, self.uploads, desk=desk)
         self.app: gr.Blocks = build_app(self.demo)
         self.url = launch(self.app, self.uploads, free_port())
         self.events = {fn.name: number for number, fn in self.app.fns.items() if fn.name}

@@ -25,6 +25,7 @@ from PIL import Image
 if sys.platform == "linux":
     import resource
 
+from .lossless import png_of
 from .reader import (
     BIT_DEPTHS,
     MAX_FILE_BYTES,
@@ -41,9 +42,11 @@ WAIT_LIMIT_S = 60.0
 MEMORY_LIMIT_BYTES = 2 * 2**30
 # The child ends itself this much later if its parent is gone.
 GRACE_S = 5
-REQUEST = struct.Struct(">BQ")  # bit depth, bytes of the file
-ANSWER = struct.Struct(">?IQ")  # whether it is an image, bytes of properties, bytes of pixels
+REQUEST = struct.Struct(">B?Q")  # bit depth, whether as PNG, bytes of the file
+ANSWER = struct.Struct(">?IQ")  # whether it is an image, bytes of properties, bytes of picture
 MAX_FACTS_BYTES = 2**16
+# Of a pixel: color and opacity of 16 bits, which a PNG of noise does not shorten.
+MAX_SAMPLE_BYTES = 9
 PIPE_BYTES = 2**20
 INHERITED = (
     *("PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONUTF8", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
@@ -122,6 +125,21 @@ class Decoder:
         Raises:
             ImageError: as `read`.
         """
+        pixels, facts = self._ask(source, bit_depth or 0, as_png=False)
+        return Image.frombytes("RGB", facts.size_px, pixels), facts
+
+    def to_png(self, source: str | Path | IO[bytes]) -> bytes:
+        """Return a file as PNG of the same samples, upright, without metadata.
+
+        Raises:
+            ImageError: as `read`.
+        """
+        return bytes(self._ask(source, 0, as_png=True)[0])
+
+    def _ask(
+        self, source: str | Path | IO[bytes], bit_depth: int, *, as_png: bool
+    ) -> tuple[bytearray, ImageProperties]:
+        """Return the picture of a file, in the form of `_decoded`, and the file's properties."""
         content = read_content(source)
         try:
             worker = self._idle.get(timeout=WAIT_LIMIT_S)
@@ -130,7 +148,7 @@ class Decoder:
         healthy = False
         try:
             worker = worker or self._start()
-            found = worker.ask(content, bit_depth or 0)
+            found = worker.ask(content, bit_depth, as_png=as_png)
             healthy = True
         except _RefusalError as refusal:
             healthy = True
@@ -188,7 +206,9 @@ class _Worker:
             pipesize=PIPE_BYTES,
         )
 
-    def ask(self, content: bytes, bit_depth: int) -> tuple[Image.Image, ImageProperties]:
+    def ask(
+        self, content: bytes, bit_depth: int, *, as_png: bool
+    ) -> tuple[bytearray, ImageProperties]:
         """Send a file to a child and read its answer.
 
         Raises:
@@ -206,15 +226,15 @@ class _Worker:
         timer.daemon = True
         timer.start()
         try:
-            _write(to, REQUEST.pack(bit_depth, len(content)))
+            _write(to, REQUEST.pack(bit_depth, as_png, len(content)))
             _write(to, content)
-            good, facts_bytes, pixel_bytes = ANSWER.unpack(_read(answers, ANSWER.size))
-            if facts_bytes > MAX_FACTS_BYTES or pixel_bytes > 3 * MAX_PIXELS:
+            good, facts_bytes, picture_bytes = ANSWER.unpack(_read(answers, ANSWER.size))
+            if facts_bytes > MAX_FACTS_BYTES or picture_bytes > MAX_SAMPLE_BYTES * MAX_PIXELS:
                 raise EOFError
             answer = json.loads(_read(answers, facts_bytes))
             if not good:
                 raise _RefusalError(answer["error"])
-            pixels = _read(answers, pixel_bytes)
+            picture = _read(answers, picture_bytes)
         except (OSError, EOFError, ValueError) as error:
             if isinstance(error, _RefusalError):
                 raise
@@ -229,7 +249,7 @@ class _Worker:
         finally:
             timer.cancel()
         facts = ImageProperties(**{**answer, "size_px": tuple(answer["size_px"])})
-        return Image.frombytes("RGB", facts.size_px, pixels), facts
+        return picture, facts
 
     def end(self) -> None:
         """Kill the process."""
@@ -284,7 +304,7 @@ def _serve(requests: IO[bytes], answers: IO[bytes], limit_s: float) -> None:
     """Answer requests until the input ends."""
     while True:
         try:
-            bit_depth, size = REQUEST.unpack(_read(requests, REQUEST.size))
+            bit_depth, as_png, size = REQUEST.unpack(_read(requests, REQUEST.size))
         except EOFError:
             return
         if size > MAX_FILE_BYTES or bit_depth not in (0, *BIT_DEPTHS):
@@ -293,22 +313,22 @@ def _serve(requests: IO[bytes], answers: IO[bytes], limit_s: float) -> None:
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, limit_s)
         try:
-            facts, pixels = _decoded(content, bit_depth)
+            facts, picture = _decoded(content, bit_depth, as_png=as_png)
         except ImageError as error:
-            facts, pixels = {"error": str(error)}, b""
+            facts, picture = {"error": str(error)}, b""
         except MemoryError:
-            facts, pixels = {"error": "Decoding the image takes too much memory."}, b""
+            facts, picture = {"error": "Decoding the image takes too much memory."}, b""
         del content
         text = json.dumps(facts).encode()
-        _write(answers, ANSWER.pack("error" not in facts, len(text), len(pixels)))
+        _write(answers, ANSWER.pack("error" not in facts, len(text), len(picture)))
         _write(answers, text)
-        _write(answers, pixels)
+        _write(answers, picture)
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _decoded(content: bytes, bit_depth: int) -> tuple[dict[str, Any], bytes]:
-    """Return the properties and the pixels of a file."""
+def _decoded(content: bytes, bit_depth: int, *, as_png: bool) -> tuple[dict[str, Any], bytes]:
+    """Return the properties of a file, and its 8-bit RGB pixels or its samples as PNG."""
     decoded = decode_image(content)
     image = decoded.to_rgb(bit_depth or decoded.bit_depth or 16)
     facts = ImageProperties(
@@ -320,7 +340,7 @@ def _decoded(content: bytes, bit_depth: int) -> tuple[dict[str, Any], bytes]:
         bit_depth=decoded.bit_depth,
         tagged_depth=decoded.tagged_depth,
     )
-    return asdict(facts), image.tobytes()
+    return asdict(facts), png_of(decoded) if as_png else image.tobytes()
 
 
 def _limit_memory(limit_bytes: int) -> None:

@@ -78,6 +78,7 @@ ROOMS = {
         "space.inference",
         "space.server",
         "space.batch",
+        "space.feedback",
         "space.model_report",
         "space.ui",
         "space.demo",
@@ -127,9 +128,10 @@ def test_imports_point_one_way(file: Path) -> None:
     if package == "model_card":
         assert not top(names) & {"torch", "torchvision", "timm"}
     if package == "trainer":
-        # What predicts, and nothing of the web page.
+        # What predicts, the format of corrections, and nothing of the web page.
         ours = {n for n in names if n.startswith("space.")}
-        assert all(name.startswith("space.inference") for name in ours)
+        shared = ("space.inference", "space.feedback.record", "space.feedback.store")
+        assert all(name.startswith(shared) for name in ours)
 
 
 @pytest.mark.parametrize("folder", ["trainer", "model_card", "space", "benchmarks", "docs"])

@@ -222,5 +222,5 @@ def test_a_process_without_a_parent_ends_itself() -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as process:
-        process.communicate(decoding.REQUEST.pack(8, len(large)) + large, timeout=60)
+        process.communicate(decoding.REQUEST.pack(8, False, len(large)) + large, timeout=60)
     assert process.returncode == -signal.SIGALRM
