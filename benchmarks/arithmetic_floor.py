@@ -19,7 +19,6 @@ from pathlib import Path
 import timm
 import torch
 import tyro
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.contenders import Job, ours
 from benchmarks.measurement import Measurement, number_column, text_column
@@ -27,6 +26,7 @@ from benchmarks.program import ProgramError
 from benchmarks.training_speed import OTHERS_PER_CLASS, measure
 from trainer.config.groups import RunConfig
 from trainer.fitting.precision import choose_precision
+from trainer.model.cost import forward_operations
 from trainer.synthetic.samples import CLASSES, write_samples
 
 DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -57,7 +57,7 @@ class Settings:
 def main(settings: Settings) -> None:
     """Print the table."""
     precision = choose_precision(RunConfig())
-    operations = PASSES * forward_operations(settings.model, settings.image_size)
+    operations = PASSES * operations_of(settings.model, settings.image_size)
     print("matrix product …", file=sys.stderr)
     rate = matrix_rate(settings.matrix_side, DTYPES[precision])
     with tempfile.TemporaryDirectory() as temporary:
@@ -100,14 +100,11 @@ def main(settings: Settings) -> None:
     measurement.write(settings.json)
 
 
-def forward_operations(model: str, image_size: int) -> int:
+def operations_of(model: str, image_size: int) -> int:
     """Return the operations of one image's forward pass; a multiply-add counts as two."""
     with torch.device("meta"):
         network = timm.create_model(model, num_classes=len(CLASSES)).eval()
-        counter = FlopCounterMode(display=False)
-        with counter, torch.no_grad():
-            network(torch.empty(1, 3, image_size, image_size))
-    return counter.get_total_flops()
+        return forward_operations(network, (image_size, image_size))
 
 
 def matrix_rate(side: int, dtype: torch.dtype) -> float:

@@ -100,6 +100,10 @@ class TestResult(Schema):
     confusion: list[list[int]] = Field(description="rows: true class; columns: predicted class")
     mistakes: list[Mistake] = Field(description="all of them, the most confident first")
     images_per_second: float = Field(gt=0, description="reading, pre-processing and forward pass")
+    engine: str | None = Field(
+        default=None,
+        description="library that ran the network; null: not recorded by an earlier version",
+    )
 
     @model_validator(mode="after")
     def _adds_up(self) -> TestResult:

@@ -85,7 +85,7 @@ class Predictor(Classifier):
         folder: a published folder: `model.safetensors`, timm's `config.json` and, unless it was
             published without, `decision.json` and `decision.safetensors`.
         device: where PyTorch runs the network.
-        engine: what predicts; see `engines.choice`. Training evaluates with PyTorch, the reference.
+        engine: what predicts; see `engines.choice`. PyTorch is the reference.
 
     Raises:
         ModelError: a file of the folder can't be used, an output is not a finite number, or the
@@ -108,7 +108,7 @@ class Predictor(Classifier):
         detector = decision and decision.detector
         self.stages = list(detector.stages) if detector else []
         self._device = str(device)
-        super().__init__(self.facts, decision, self._fastest(engine))
+        super().__init__(self.facts, decision, self.engine_for(engine, self.stages))
         self.try_out()
 
     @classmethod
@@ -197,12 +197,20 @@ class Predictor(Classifier):
 
         return PyTorchEngine(graph, self.device)
 
-    def _fastest(self, name: EngineName) -> Engine:
-        """Return the engine of this name; "auto" is the fastest."""
+    def engine_for(self, name: EngineName, stages: Sequence[int]) -> Engine:
+        """Return the engine of this name, which computes the statistics of these stages too.
+
+        Args:
+            name: "auto" takes the fastest.
+            stages: of the network.
+
+        Raises:
+            ModelError: the engine is not installed, or can't run this network.
+        """
         size_px = self.facts.preprocessing.size_px
 
         def pytorch() -> PyTorchEngine:
-            return self._pytorch(self.graph(self.stages))
+            return self._pytorch(self.graph(stages))
 
         def convert() -> Conversion:
             from .engines.graph import to_onnx
@@ -216,7 +224,7 @@ class Predictor(Classifier):
         sources = [self._files.file(WEIGHTS_FILE), self._files.file(CONFIG_FILE)]
         return choose_engine(
             name,
-            Converted(sources, self.stages, size_px),
+            Converted(sources, stages, size_px),
             pytorch,
             convert,
             gpu=self._device.startswith("cuda"),

@@ -254,6 +254,7 @@ def example_test(
         confusion=[list(row) for row in confusion],
         mistakes=_mistakes(confusion, labels),
         images_per_second=51.6,
+        engine="OpenVINO 2026.4.1, float32",
     )
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from space.inference.core.arrays import Floats
-from space.inference.core.classifier import Observation
+from space.inference.core.classifier import Engine, Observation
 from space.inference.core.novelty import MahalanobisDetector
 from space.inference.predictor import Predictor
 from space.inference.stages import feature_stages
@@ -120,15 +120,30 @@ class HeldOutOutputs:
         )
 
 
-def fit_reference(predictor: Predictor, images: Images, most: int, seed: int) -> ReferenceSet:
-    """Fit the reference set to validation images and at most `most` training images."""
-    stages = _checked_stages(predictor) if most else []
+def fit_reference(
+    predictor: Predictor,
+    engine: Engine,
+    stages: list[int],
+    images: Images,
+    most: int,
+    seed: int,
+) -> ReferenceSet:
+    """Fit the reference set to validation images and at most `most` training images.
+
+    Args:
+        predictor: prepares the images.
+        engine: of the predictor.
+        stages: whose statistics the engine computes; none if no surface is unknown.
+        images: all splits.
+        most: number of training images.
+        seed: chooses them.
+    """
     validation, train = images.splits["validation"], images.splits["train"]
-    observed = observe_split(predictor, validation, stages, "validation images")
+    observed = observe_split(predictor, validation, engine, "validation images")
     reference, statistics = validation, observed.statistics
     if stages:
         sample = _sample(train, most, seed)
-        more = observe_split(predictor, sample, stages, "training images")
+        more = observe_split(predictor, sample, engine, "training images")
         reference = datasets.concatenate_datasets([validation, sample])
         statistics = [
             np.concatenate(pair) for pair in zip(statistics, more.statistics, strict=True)
@@ -200,25 +215,26 @@ def _leave_classes_out(
 
 
 def observe_split(
-    predictor: Predictor, split: datasets.Dataset, stages: Sequence[int], title: str
+    predictor: Predictor, split: datasets.Dataset, engine: Engine, title: str
 ) -> Observation:
-    """Pass all images of a split through the network; `stages` as in `Predictor.observe`."""
+    """Pass all images of a split through an engine of the predictor."""
     observed = []
     with tqdm(total=len(split), desc=title, unit="image", leave=False, disable=None) as bar:
         for first in range(0, len(split), BATCH_SIZE):
             rows = split.select(range(first, min(first + BATCH_SIZE, len(split))))
-            observed.append(predictor.observe([open_image(row) for row in rows], stages))
+            inputs = [predictor.prepare(open_image(row)) for row in rows]
+            observed.append(predictor.observe_prepared(inputs, engine))
             bar.update(len(rows))
     return _joined(observed)
 
 
 def observe_images(
-    predictor: Predictor, images: Iterable[Image.Image], stages: Sequence[int]
+    predictor: Predictor, images: Iterable[Image.Image], engine: Engine
 ) -> Observation:
-    """Pass images through the network in batches; `stages` as in `Predictor.observe`."""
-    left = iter(images)
+    """Pass images through an engine of the predictor, in batches."""
+    left = map(predictor.prepare, images)
     batches = iter(lambda: list(islice(left, BATCH_SIZE)), [])
-    return _joined([predictor.observe(batch, stages) for batch in batches])
+    return _joined([predictor.observe_prepared(batch, engine) for batch in batches])
 
 
 def _joined(batches: Sequence[Observation]) -> Observation:
@@ -238,7 +254,7 @@ def _sample(split: datasets.Dataset, most: int, seed: int) -> datasets.Dataset:
     return split.select(np.sort(rows))
 
 
-def _checked_stages(predictor: Predictor) -> list[int]:
+def checked_stages(predictor: Predictor) -> list[int]:
     """Return the stages to observe; none, with a warning, if observing them changes the logits."""
     stages = feature_stages(predictor.model)
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)

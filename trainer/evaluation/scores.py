@@ -20,7 +20,10 @@ PREDICTIONS_FILE = "predictions.csv"
 
 
 def score(
-    split: datasets.Dataset, predictions: Sequence[Prediction], images_per_second: float
+    split: datasets.Dataset,
+    predictions: Sequence[Prediction],
+    images_per_second: float,
+    engine: str | None = None,
 ) -> TestResult:
     """Compute all scores of the report.
 
@@ -28,6 +31,7 @@ def score(
         split: the test images, with the column `group` (see `trainer.data.splits.dataset`).
         predictions: in the same order.
         images_per_second: of the test.
+        engine: name of what ran the network in it; None if the folds differ.
     """
     labels: list[str] = split.features["label"].names
     truth = np.asarray(split["label"][:])
@@ -56,6 +60,7 @@ def score(
         confusion=confusion.tolist(),
         mistakes=_mistakes(split["file"][:], [labels[t] for t in truth], predictions),
         images_per_second=images_per_second,
+        engine=engine,
     )
 
 

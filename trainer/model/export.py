@@ -14,6 +14,7 @@ from timm.data import create_transform
 
 from model_card.schema.report import Export
 from space.inference.core.tiling import TILES_AT_ONCE
+from space.inference.engines.names import EngineName
 from space.inference.predictor import ModelError, Predictor
 from trainer.errors import UserError
 from trainer.model.tile_pooling import pool
@@ -53,14 +54,16 @@ def write_model(
     )
 
 
-def load_exported(folder: Path, device: torch.device | str = "cpu") -> Predictor:
+def load_exported(
+    folder: Path, device: torch.device | str = "cpu", engine: EngineName = "pytorch"
+) -> Predictor:
     """Load `folder` with the code that users load it with.
 
     Raises:
         UserError: the Space would refuse it, for example because training diverged.
     """
     try:
-        return Predictor(folder, device)
+        return Predictor(folder, device, engine)
     except ModelError as error:
         raise UserError(
             f"The exported model can't be used: {error}\nIf training diverged, start again with a "

@@ -91,6 +91,7 @@ def _join(
     """Return the joint results of the folds."""
     predictions = [prediction for fold in outcomes for prediction in fold.predictions]
     speed = mean(report.test.images_per_second for report in reports)
+    engines = {report.test.engine for report in reports}
     return CrossValidation(
         folds=[
             Fold(
@@ -103,7 +104,9 @@ def _join(
         ],
         mean_accuracy=mean(report.test.scores["accuracy"].value for report in reports),
         accuracy_deviation=stdev(report.test.scores["accuracy"].value for report in reports),
-        all_images=scores.score(tested, predictions, speed),
+        all_images=scores.score(
+            tested, predictions, speed, engines.pop() if len(engines) == 1 else None
+        ),
         reliability=reliability,
         **dict(join_checks(reports)),
     )
@@ -118,7 +121,10 @@ def _with_refitted_rules(
     run_dir: Path,
 ) -> tuple[Report, Figure]:
     """Return a fold's report with its new rules, and the redrawn figure of samples."""
-    test = scores.score(images.splits["test"], outcomes.predictions, report.test.images_per_second)
+    measured = report.test
+    test = scores.score(
+        images.splits["test"], outcomes.predictions, measured.images_per_second, measured.engine
+    )
     drawn = results.write_report_figures(report.training.epochs, test, folder)
     drawn += write_reliability_figures(reliability, folder)
     samples = draw_samples(

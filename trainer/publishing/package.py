@@ -17,6 +17,7 @@ from model_card.schema.report import Export
 from space.inference.core.classifier import Observation
 from space.inference.core.decision import Decision
 from space.inference.decision_file import save_decision
+from space.inference.engines.names import EngineName
 from space.inference.predictor import Predictor
 from trainer.config.groups import DecisionConfig
 from trainer.config.run_folder import PUBLISHED_DIR, RunContext
@@ -25,6 +26,7 @@ from trainer.data.sources import open_image
 from trainer.data.splits.dataset import Images
 from trainer.decision.outputs import (
     ReferenceSet,
+    checked_stages,
     collect_outputs,
     fit_reference,
     observe_images,
@@ -35,8 +37,10 @@ from trainer.evaluation import ood_images, scores
 from trainer.evaluation.checks.post_training import run_checks
 from trainer.evaluation.reliability import apply_decision, measure
 from trainer.fitting.loop import TrainingResult
+from trainer.fitting.time_left import tested_images
 from trainer.model import export
 from trainer.model.backbone import Backbone
+from trainer.model.cost import choose_testing_engine
 from trainer.monitoring.phases import PHASES
 from trainer.publishing import report
 from trainer.publishing.report import Evaluation
@@ -48,11 +52,19 @@ COMPARED_IMAGES = 16
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """The folder, the model as loaded from it, and the proof that it is the trained one."""
+    """The folder, the model as loaded from it, and the proof that it is the trained one.
+
+    Attributes:
+        folder: to be published.
+        predictor: loaded from it.
+        proof: the comparison with the trained model.
+        engine: what runs the network in the tests on the processor.
+    """
 
     folder: Path
     predictor: Predictor
     proof: Export
+    engine: EngineName
 
 
 @dataclass(frozen=True)
@@ -64,12 +76,14 @@ class CollectedOutputs:
         test: of the test images, in their order.
         ood: of images that show none of the classes, by kind; empty if no surface is unknown.
         images_per_second: of the test images.
+        engine: name of what ran the network for them.
     """
 
     reference: ReferenceSet
     test: Observation
     ood: dict[str, Observation]
     images_per_second: float
+    engine: str
 
 
 def build_package(
@@ -85,7 +99,7 @@ def build_package(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     seed = config.run.seed
-    exported = export_model(backbone, images, folder, tile=config.model.tile)
+    exported = export_model(backbone, images, folder, config)
     outputs = collect(exported, images, config.decision, seed, context.accelerator.device)
     decision = fit_decision(outputs.reference, images.labels, config.decision)
     save_decision(decision, folder)
@@ -97,7 +111,8 @@ def build_package(
         context.run_dir,
         network_saw_left_out=config.model.tune == "all",
     )
-    served, test = export.load_exported(folder), images.splits["test"]
+    served = export.load_exported(folder, engine=exported.engine)
+    test = images.splits["test"]
     checks = run_checks(served, test, evaluation.predictions, config.checks, seed, images.boxes)
     PHASES.start("card")
     report.write_report(
@@ -117,7 +132,9 @@ def build_package(
     folder.replace(context.run_dir / PUBLISHED_DIR)
 
 
-def export_model(backbone: Backbone, images: Images, folder: Path, *, tile: bool) -> ExportedModel:
+def export_model(
+    backbone: Backbone, images: Images, folder: Path, config: TrainConfig
+) -> ExportedModel:
     """Write the model, load it as its users will, and compare it with the trained one.
 
     Raises:
@@ -129,12 +146,18 @@ def export_model(backbone: Backbone, images: Images, folder: Path, *, tile: bool
         images.labels,
         folder,
         bit_depth=images.bit_depth,
-        tile=tile,
+        tile=config.model.tile,
     )
     test = images.splits["test"]
     compared = [open_image(row) for row in test.select(range(min(COMPARED_IMAGES, len(test))))]
     predictor, proof = export.verify_export(backbone.model, backbone.data_config, folder, compared)
-    return ExportedModel(folder, predictor, proof)
+    passes = tested_images(
+        {name: len(split) for name, split in images.splits.items()},
+        config.decision.reference_images,
+        config.checks.robustness_images,
+    )
+    engine = choose_testing_engine(predictor.model, predictor.facts.preprocessing.size_px, passes)
+    return ExportedModel(folder, predictor, proof, engine)
 
 
 def collect(
@@ -154,17 +177,19 @@ def collect(
         device: computes what is not measured.
     """
     predictor = exported.predictor
-    fast = predictor if device.type == "cpu" else export.load_exported(exported.folder, device)
-    reference = fit_reference(fast, images, settings.reference_images, seed)
-    stages = reference.stages if reference.detector else []
+    stages = checked_stages(predictor) if settings.reference_images else []
+    engine = fast = predictor.engine_for(exported.engine, stages)
+    if device.type != "cpu":
+        fast = export.load_exported(exported.folder, device).engine_for("pytorch", stages)
+    reference = fit_reference(predictor, fast, stages, images, settings.reference_images, seed)
     start = time.monotonic()
-    test = observe_split(predictor, images.splits["test"], stages, "testing")
+    test = observe_split(predictor, images.splits["test"], engine, "testing")
     images_per_second = len(test.logits) / (time.monotonic() - start)
     ood = {}
     if reference.detector:
         kinds = ood_sources(settings.ood_dir, seed, predictor.bit_depth)
-        ood = {kind: observe_images(predictor, shown, stages) for kind, shown in kinds.items()}
-    return CollectedOutputs(reference, test, ood, images_per_second)
+        ood = {kind: observe_images(predictor, shown, engine) for kind, shown in kinds.items()}
+    return CollectedOutputs(reference, test, ood, images_per_second, engine.name)
 
 
 def ood_sources(folder: Path | None, seed: int, bit_depth: int) -> dict[str, Iterable[Image.Image]]:
@@ -225,6 +250,6 @@ def evaluate(
     )
     return Evaluation(
         predictions=predictions,
-        test=scores.score(test, predictions, collected.images_per_second),
+        test=scores.score(test, predictions, collected.images_per_second, engine=collected.engine),
         reliability=reliability,
     )

@@ -277,14 +277,21 @@ def test_a_run_shows_its_model_ood_images_of_the_depth_of_the_set(
     reference = SimpleNamespace(stages=[2], detector="a detector")
     monkeypatch.setattr(package, "fit_reference", lambda *_: reference)
     monkeypatch.setattr(package, "observe_split", lambda *_: SimpleNamespace(logits=[0]))
-    monkeypatch.setattr(package, "observe_images", lambda _, images, stages: (list(images), stages))
+    monkeypatch.setattr(package, "observe_images", lambda _, images, engine: (list(images), engine))
+    monkeypatch.setattr(package, "checked_stages", lambda _: [2])
     monkeypatch.setattr(ood_images, "drawn_images", lambda _: {})
-    exported = cast(ExportedModel, SimpleNamespace(predictor=SimpleNamespace(bit_depth=12)))
+    engine = SimpleNamespace(name="an engine")
+    engines = {("pytorch", 2): engine}
+    predictor = SimpleNamespace(
+        bit_depth=12, engine_for=lambda name, stages: engines[name, *stages]
+    )
+    exported = cast(ExportedModel, SimpleNamespace(predictor=predictor, engine="pytorch"))
     images = cast(Images, SimpleNamespace(splits={"test": []}))
     settings = DecisionConfig(ood_dir=folder)
     outputs = cast(Any, collect(exported, images, settings, 0, torch.device("cpu")))
-    [image], stages = outputs.ood["folder wood"]
-    assert stages == [2]
+    [image], used = outputs.ood["folder wood"]
+    assert used is engine
+    assert outputs.engine == "an engine"
     assert image.getpixel((0, 0)) == (128, 128, 128)
 
 

@@ -25,6 +25,7 @@ from trainer.data.splits.dataset import Images, prepare_images
 from trainer.decision.outputs import HeldOutOutputs
 from trainer.decision.temperature import fit_temperature
 from trainer.fitting.loop import TrainingResult
+from trainer.model import cost
 from trainer.model.backbone import build
 from trainer.monitoring.epoch_log import EpochResult
 from trainer.publishing.package import build_package
@@ -46,8 +47,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainConfig, Ima
 
 @pytest.mark.slow
 def test_each_stage_uses_what_the_one_before_it_handed_on(
-    prepared: tuple[TrainConfig, Images], tmp_path: Path
+    prepared: tuple[TrainConfig, Images], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Then the fast engine runs the tests, and PyTorch is what they are compared with below.
+    monkeypatch.setattr(cost, "WORTH_CONVERTING", 0)
     config, images = prepared
     torch.manual_seed(0)
     backbone = build(config.model, len(images.labels))
@@ -64,6 +67,8 @@ def test_each_stage_uses_what_the_one_before_it_handed_on(
     assert not (tmp_path / "published.partial").exists()
     plain = Predictor(folder)
     report = Report.read(folder)
+    assert report.test.engine == Predictor(folder, engine="auto").engine.name
+    assert report.test.engine != plain.engine.name
     assert report.machine.started == "2026-11-20T09:30:00+00:00"
     assert report.machine.training_seconds == 4
     assert report.export.compared_images == 16

@@ -1,0 +1,34 @@
+"""The arithmetic of a network, and the engine that its tests are worth."""
+
+from __future__ import annotations
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from space.inference.engines.names import EngineName
+
+# Converting a network takes about 15 s, in which PyTorch does this many operations on two cores.
+# A count instead of a measured time: a resumed run computes with the same engine.
+WORTH_CONVERTING = 500e9
+
+
+def choose_testing_engine(
+    network: torch.nn.Module, size_px: tuple[int, int], passes: int
+) -> EngineName:
+    """Return what runs a network in its tests on the processor.
+
+    Args:
+        network: in evaluation mode, on the processor.
+        size_px: rows and columns of its input.
+        passes: number of images that the tests send through it.
+    """
+    operations = passes * forward_operations(network, size_px)
+    return "auto" if operations >= WORTH_CONVERTING else "pytorch"
+
+
+def forward_operations(network: torch.nn.Module, size_px: tuple[int, int]) -> int:
+    """Return the operations of one image's forward pass; a multiply-add counts as two."""
+    counter = FlopCounterMode(display=False)
+    with torch.inference_mode(), counter:
+        network(torch.zeros(1, 3, *size_px, device=next(network.parameters()).device))
+    return counter.get_total_flops()
