@@ -17,7 +17,7 @@ from trainer.data.overlap_search.orientations import turned
 from trainer.data.overlap_search.similarity import shared_parts
 from trainer.synthetic.brushes import Array, Rng
 
-# Grey levels. Fainter plain texture does not survive JPEG at quality 60: of two crops of one
+# Gray levels. Fainter plain texture does not survive JPEG at quality 60: of two crops of one
 # surface at 1.0, what is left correlates by 0.5, at 1.5 by 0.7. The next test goes below that.
 FAINTEST_AT_QUALITY_60 = 3.0
 FAINTEST_AT_QUALITY_90 = 1.0
@@ -154,7 +154,7 @@ ROWS, COLUMNS = (axis.astype(float) for axis in np.indices((200, 200)))
 
 
 def _grained(pattern: Array | float, rng: Rng, contrast: float = 1.5, sigma_px: float = 1) -> Array:
-    """Return a pattern of grey levels on steel with a grain of its own."""
+    """Return a pattern of gray levels on steel with a grain of its own."""
     noise: Array = ndimage.gaussian_filter(rng.standard_normal((200, 200)), sigma_px)
     noise *= contrast / noise.std()
     return pattern + noise

@@ -26,7 +26,7 @@ pytestmark = [
 
 
 def photographs(*classes: str) -> dict[str, Pixels]:
-    """Return the grey images of some classes by the stems of their file names, in number order."""
+    """Return the gray images of some classes by the stems of their file names, in number order."""
     files = [file for name in classes for file in (NEU / "images" / name).glob("*.jpg")]
     files.sort(key=lambda file: (file.parent, int(file.stem.rsplit("_", 1)[1])))
     images = {}

@@ -35,7 +35,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(IMAGES):
         picture = noise(number)
         if number % 5 == 4:
-            picture.paste("grey", (0, 0, *picture.size))
+            picture.paste("gray", (0, 0, *picture.size))
         picture.save(folder / f"{number:02}.png")
     (folder / "07.png").write_bytes(b"no image")
     return folder

@@ -107,28 +107,28 @@ def _stripes() -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 def _write(path: Path, kind: str) -> None:
-    grey = Image.fromarray(_stripes())
+    gray = Image.fromarray(_stripes())
     match kind:
         case "16-bit.png" | "16-bit.tiff":
             Image.fromarray(_stripes().astype(np.uint16) * 200).save(path)
         case "cmyk.jpg" | "cmyk.tiff":
-            Image.merge("CMYK", [grey, grey.rotate(90), grey.rotate(180), grey]).save(path)
+            Image.merge("CMYK", [gray, gray.rotate(90), gray.rotate(180), gray]).save(path)
         case "transparent.png" | "transparent.webp":
-            Image.merge("RGBA", [grey, grey, grey, grey.rotate(90)]).save(path)
+            Image.merge("RGBA", [gray, gray, gray, gray.rotate(90)]).save(path)
         case "rotated.jpg":
             exif = Image.Exif()
             exif[0x0112] = 6
-            grey.save(path, exif=exif)
+            gray.save(path, exif=exif)
         case _:
-            grey.save(path)
+            gray.save(path)
 
 
 @pytest.mark.parametrize(
     "kind",
     [
-        "grey.png",
-        "grey.bmp",
-        "grey.gif",
+        "gray.png",
+        "gray.bmp",
+        "gray.gif",
         "16-bit.png",
         "16-bit.tiff",
         "cmyk.jpg",
@@ -157,7 +157,7 @@ def test_the_answer_is_the_predictors_for_the_very_file(
 
 def test_files_that_look_different_get_different_answers(served: Served, tmp_path: Path) -> None:
     """Otherwise the test above could not fail."""
-    kinds = ["grey.png", "16-bit.png", "cmyk.tiff", "transparent.png", "rotated.jpg"]
+    kinds = ["gray.png", "16-bit.png", "cmyk.tiff", "transparent.png", "rotated.jpg"]
     for kind in kinds:
         _write(tmp_path / kind, kind)
     answers = [served.predict(tmp_path / kind)["novelty"] for kind in kinds]
@@ -168,7 +168,7 @@ def test_files_that_look_different_get_different_answers(served: Served, tmp_pat
 def test_programs_get_each_verdict(served: Served, tmp_path: Path) -> None:
     answers = {}
     for seed in range(40):
-        image = noise(seed) if seed else Image.new("RGB", (80, 60), "grey")
+        image = noise(seed) if seed else Image.new("RGB", (80, 60), "gray")
         image.save(tmp_path / f"{seed}.png")
         (expected,) = served.predictor.predict([image])
         if expected.verdict not in answers:
@@ -247,8 +247,8 @@ def test_it_listens_on_this_machine_only(served: Served) -> None:
 
 
 def test_it_asks_nothing_of_the_outside(served: Served, tmp_path: Path) -> None:
-    _write(tmp_path / "grey.png", "grey.png")
-    served.predict(tmp_path / "grey.png")
+    _write(tmp_path / "gray.png", "gray.png")
+    served.predict(tmp_path / "gray.png")
     assert served.outside.requests == []
 
 

@@ -75,7 +75,7 @@ def test_a_new_file_under_an_old_name_is_a_new_image(line: Line) -> None:
 
 def test_pictures_and_selected_rows(line: Line, tmp_path: Path) -> None:
     flat = noise(0)
-    flat.paste("grey", (0, 0, *flat.size))
+    flat.paste("gray", (0, 0, *flat.size))
     options = ("--where", "verdict=unknown,error", "--copy-to", str(tmp_path / "copies"))
     with line.watched(*options):
         noise(0).save(line.images / "known.png")

@@ -63,12 +63,12 @@ def write_published_folder(
 
 def noise(seed: int) -> Image.Image:
     """Return what counts as a known surface to the decision that `write_decision` writes."""
-    grey = np.random.default_rng(seed).integers(0, 256, (80, 60), np.uint8)
-    return Image.fromarray(grey).convert("RGB")
+    gray = np.random.default_rng(seed).integers(0, 256, (80, 60), np.uint8)
+    return Image.fromarray(gray).convert("RGB")
 
 
 def write_decision(folder: Path) -> None:
-    """Write a decision to which noise is known and flat grey is not, now sure and now unsure."""
+    """Write a decision to which noise is known and flat gray is not, now sure and now unsure."""
     predictor = Predictor(folder)
     seen = predictor.observe([noise(seed) for seed in range(24)], STAGES)
     detector = fit_detector(STAGES, seen.statistics, np.arange(24) % 2)

@@ -81,18 +81,18 @@ class BitDepth:
         )
 
 
-def find_bit_depth(parts: DatasetDict) -> BitDepth:
+def find_bit_depth(splits: DatasetDict) -> BitDepth:
     """Read all images of more than 8 bits; later checks report files that can't be read."""
     found: list[Samples] = []
-    for name, dataset in parts.items():
+    for name, dataset in splits.items():
         found += _samples_of_split(dataset, name)
     bits = max((each.bits for each in found), default=FULL_DEPTH)
     return BitDepth(bits=bits, images=len(found), fewer=_fewer_bits(found, bits))
 
 
-def with_bit_depth(parts: DatasetDict, depth: BitDepth) -> DatasetDict:
+def with_bit_depth(splits: DatasetDict, depth: BitDepth) -> DatasetDict:
     """Add the column `bit_depth`, by which `trainer.data.sources.open_image` reads each row."""
-    return DatasetDict({name: _with_column(dataset, depth.bits) for name, dataset in parts.items()})
+    return DatasetDict({name: _with_column(rows, depth.bits) for name, rows in splits.items()})
 
 
 def depth_of(row: dict[str, Any]) -> int:

@@ -64,10 +64,10 @@ def load_from_hub(
             "Check the path or the name, the network and, for a private dataset, HF_TOKEN."
             f"{suggested_folder(Path(repo_id))}"
         ) from error
-    parts = DatasetDict()
+    splits = DatasetDict()
     for split, rows in loaded.items():
         name = "train" if len(loaded) == 1 else SPLIT_NAMES.get(split.lower())
-        if name is None or name in parts:
+        if name is None or name in splits:
             raise DataError(
                 f"The dataset {repo_id} has the splits {', '.join(loaded)}; it may have train, "
                 "validation and test once each, and no other split."
@@ -83,10 +83,10 @@ def load_from_hub(
         rows = rows.cast_column(image, UNDECODED)
         rows = rows.rename_columns({image: "image", label: "label"})
         check_files(_unread(rows), builder.repo_id, split)
-        parts[name] = _with_names(rows, repo_id, split)
-    if "train" not in parts:
+        splits[name] = _with_names(rows, repo_id, split)
+    if "train" not in splits:
         raise DataError(f"The dataset {repo_id} has no train split, only {', '.join(loaded)}.")
-    return with_class_labels(parts, repo_id)
+    return with_class_labels(splits, repo_id)
 
 
 def _stored_sample(

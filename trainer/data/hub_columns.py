@@ -87,19 +87,19 @@ def _may_be_label(kind: object) -> bool:
     return kind.dtype in ("string", "large_string", "bool") or "int" in kind.dtype
 
 
-def with_class_labels(parts: DatasetDict, repo_id: str) -> DatasetDict:
+def with_class_labels(splits: DatasetDict, repo_id: str) -> DatasetDict:
     """Encode the text or numbers in the column `label` of all splits as one ClassLabel.
 
     Raises:
         DataError: the classes differ between splits, or each image has its own.
     """
-    kinds = [part.features["label"] for part in parts.values()]
+    kinds = [rows.features["label"] for rows in splits.values()]
     if all(isinstance(kind, ClassLabel) for kind in kinds):
         if any(kind.names != kinds[0].names for kind in kinds):
             raise DataError(f"The splits of {repo_id} have different classes.")
-        return parts
-    values = Counter(value for part in parts.values() for value in part["label"])
-    images = sum(len(part) for part in parts.values())
+        return splits
+    values = Counter(value for rows in splits.values() for value in rows["label"])
+    images = sum(len(rows) for rows in splits.values())
     if 1 < images == len(values):
         raise DataError(
             f"Each of the {images} images of {repo_id} has a label of its own. Name the column "
@@ -108,10 +108,10 @@ def with_class_labels(parts: DatasetDict, repo_id: str) -> DatasetDict:
     # Like `Dataset.class_encode_column`, but for all splits at once.
     names = [str(value) for value in sorted(values)]
     numbers = {name: number for number, name in enumerate(names)}
-    return DatasetDict({split: _encoded(part, names, numbers) for split, part in parts.items()})
+    return DatasetDict({split: _encoded(rows, names, numbers) for split, rows in splits.items()})
 
 
-def _encoded(part: Dataset, names: list[str], numbers: Mapping[str, int]) -> Dataset:
-    labels = [numbers[str(value)] for value in part["label"]]
-    unlabeled = part.remove_columns("label")
+def _encoded(rows: Dataset, names: list[str], numbers: Mapping[str, int]) -> Dataset:
+    labels = [numbers[str(value)] for value in rows["label"]]
+    unlabeled = rows.remove_columns("label")
     return unlabeled.add_column("label", labels, feature=ClassLabel(names=names))

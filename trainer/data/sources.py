@@ -120,8 +120,8 @@ def find_images(config: DataConfig) -> FoundImages:
         logger.info(note)
     if mixture := found.depth.mixture():
         logger.warning("WARNING: %s", mixture)
-    parts, skipped = _decoded(found, skip=config.skip_bad_images)
-    return FoundImages(parts, found.source, found.kind, found.origin, skipped, found.boxes)
+    splits, skipped = _decoded(found, skip=config.skip_bad_images)
+    return FoundImages(splits, found.source, found.kind, found.origin, skipped, found.boxes)
 
 
 def collect_images(config: DataConfig) -> Collection:
@@ -138,7 +138,7 @@ def collect_images(config: DataConfig) -> Collection:
 
 
 def _read_hub(source: str, config: DataConfig) -> Collection:
-    parts = load_from_hub(
+    splits = load_from_hub(
         source,
         config.stream_images,
         image_column=config.image_column,
@@ -146,7 +146,7 @@ def _read_hub(source: str, config: DataConfig) -> Collection:
     )
     # The library's progress bars are for downloads; everything else has our own bar.
     datasets.disable_progress_bars()
-    return collected(source, "hub", "The images come from a dataset on the Hub.", parts)
+    return collected(source, "hub", "The images come from a dataset on the Hub.", splits)
 
 
 def collected(source: str, kind: SourceKind, origin: str, splits: DatasetDict) -> Collection:
@@ -176,20 +176,20 @@ def _read_folder(source: str, config: DataConfig) -> Collection:
     if not scan.images and (scan.problems or not scan.classes):
         raise unusable_source(str(root), scan.problems + unusable_lines(scan.unusable))
     names: set[str] = set()
-    parts = DatasetDict(
+    splits = DatasetDict(
         {
             split: _dataset(classes, scan.classes, scan.unusable, names)
             for split, classes in scan.splits.items()
         }
     )
-    parts, depth = _with_depth(parts)
+    splits, depth = _with_depth(splits)
     name = as_text(root.name)
     return Collection(
         source=name,
         kind="folder",
         origin=f"The images come from a folder named {name}.",
         folder=root,
-        splits=parts,
+        splits=splits,
         depth=depth,
         unusable=scan.unusable,
         problems=scan.problems,
@@ -206,9 +206,9 @@ READERS: dict[SourceKind, Callable[[str, DataConfig], Collection]] = {
 }
 
 
-def _with_depth(parts: DatasetDict) -> tuple[DatasetDict, BitDepth]:
-    depth = find_bit_depth(parts)
-    return with_bit_depth(parts, depth), depth
+def _with_depth(splits: DatasetDict) -> tuple[DatasetDict, BitDepth]:
+    depth = find_bit_depth(splits)
+    return with_bit_depth(splits, depth), depth
 
 
 def open_image(row: dict[str, Any]) -> Image.Image:
@@ -322,9 +322,9 @@ def decode_each(
 def _decoded(found: Collection, *, skip: bool) -> tuple[DatasetDict, list[SkippedImage]]:
     """Decode every image once; stop at those that can't be read, or leave them out."""
     bad = list(found.unusable)
-    parts = DatasetDict()
+    splits = DatasetDict()
     for name, rows in found.splits.items():
-        parts[name], _, unread = decode_each(rows, f"checking {name}", lambda decoded, image: None)
+        splits[name], _, unread = decode_each(rows, f"checking {name}", lambda decoded, image: None)
         bad += unread
     if bad:
         listing = "\n".join(f"  {line}" for line in unusable_lines(bad))
@@ -335,4 +335,4 @@ def _decoded(found: Collection, *, skip: bool) -> tuple[DatasetDict, list[Skippe
                 "Fix or remove them, or pass --skip-bad-images to train without them."
             )
         logger.warning("Left out %s:\n%s", counted(len(bad), "file"), listing)
-    return parts, bad
+    return splits, bad

@@ -165,7 +165,7 @@ def test_confirm_finds_the_exact_shift_and_area(off: tuple[int, int]) -> None:
     assert confirm(astray, images.__getitem__, textures.__getitem__) is None
 
 
-def test_mean_difference_is_in_grey_levels_of_the_shared_area() -> None:
+def test_mean_difference_is_in_gray_levels_of_the_shared_area() -> None:
     surface = np.random.default_rng(4).integers(20, 200, (120, 160)).astype(float)
     images = [
         Shot(0, 0, 120, 120, quality=None).taken(surface),

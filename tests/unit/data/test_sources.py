@@ -22,7 +22,7 @@ LABELS = ("Crazing", "Pitted")
 
 
 def write_image(file: Path, seed: int = 0) -> None:
-    """Write a small grey noise image in the format that the suffix names."""
+    """Write a small gray noise image in the format that the suffix names."""
     file.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (12, 10), dtype=np.uint8)
     Image.fromarray(pixels).save(file)

@@ -27,7 +27,7 @@ KINDS = [pytest.param(kind, id=kind.name) for kind in CORRUPTIONS]
 
 
 def surface(side: int = 64, seed: int = 0) -> torch.Tensor:
-    """Return grey levels around the middle, as of a camera that is set well: grainy, in colour."""
+    """Return gray levels around the middle, as of a camera that is set well: grainy, in colour."""
     draw = torch.Generator().manual_seed(seed)
     grain = torch.rand((1, side, side), generator=draw)
     return (0.4 + 0.2 * grain).expand(3, -1, -1)
@@ -127,14 +127,14 @@ def test_light_falls_off_by_the_gradient(seed: int, gradient: float) -> None:
 
 
 def test_a_stop_is_a_factor_of_two() -> None:
-    grey = torch.full((3, 4, 4), 0.4)
-    assert BY_NAME["Under-exposure"].apply(grey, 1, 0).flatten().tolist() == pytest.approx(
+    gray = torch.full((3, 4, 4), 0.4)
+    assert BY_NAME["Under-exposure"].apply(gray, 1, 0).flatten().tolist() == pytest.approx(
         [0.2] * 48
     )
-    assert BY_NAME["Over-exposure"].apply(grey, 1, 0).flatten().tolist() == pytest.approx(
+    assert BY_NAME["Over-exposure"].apply(gray, 1, 0).flatten().tolist() == pytest.approx(
         [0.8] * 48
     )
-    assert BY_NAME["Over-exposure"].apply(grey, 2, 0).flatten().tolist() == [1.0] * 48
+    assert BY_NAME["Over-exposure"].apply(gray, 2, 0).flatten().tolist() == [1.0] * 48
 
 
 def test_dead_pixels_are_as_many_as_the_table_says_half_of_them_white() -> None:

@@ -38,17 +38,17 @@ def conversions(folder: Path) -> dict[str, str]:
 
 
 def test_unusual_storage_is_named(tmp_path: Path) -> None:
-    grey = noise(0)
+    gray = noise(0)
     turned = Image.Exif()
     turned[0x0112] = 6
     folder = tmp_path / "A"
-    save(grey, folder / "plain.png")
-    save(grey.convert("RGB"), folder / "rgb.jpg")
-    save(grey.convert("CMYK"), folder / "cmyk.jpg")
-    save(grey.convert("P"), folder / "palette.png")
-    save(grey.convert("RGBA"), folder / "alpha.png")
+    save(gray, folder / "plain.png")
+    save(gray.convert("RGB"), folder / "rgb.jpg")
+    save(gray.convert("CMYK"), folder / "cmyk.jpg")
+    save(gray.convert("P"), folder / "palette.png")
+    save(gray.convert("RGBA"), folder / "alpha.png")
     save(Image.fromarray(np.full((20, 24), 4096, np.uint16)), folder / "deep.png")
-    grey.save(folder / "exif.jpg", exif=turned)
+    gray.save(folder / "exif.jpg", exif=turned)
     found = conversions(tmp_path)
     expected = {
         "A/alpha.png": "transparency",
@@ -79,7 +79,7 @@ def test_duplicates_are_found_across_formats(tmp_path: Path) -> None:
     ]
 
 
-def test_grey_levels_of_a_class_are_those_of_all_its_pixels(tmp_path: Path) -> None:
+def test_gray_levels_of_a_class_are_those_of_all_its_pixels(tmp_path: Path) -> None:
     save(Image.fromarray(np.full((10, 10), 100, np.uint8)), tmp_path / "A/a.png")
     save(Image.fromarray(np.full((10, 30), 180, np.uint8)), tmp_path / "A/b.png")
     _, facts, _, _ = checks.check_images(collect(tmp_path).splits["train"], "train")

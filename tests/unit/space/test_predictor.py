@@ -55,12 +55,12 @@ def _encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> io.BytesI
     return buffer
 
 
-def _grey(levels: list[list[int]], depth: type[np.integer[Any]] = np.uint8) -> Image.Image:
+def _gray(levels: list[list[int]], depth: type[np.integer[Any]] = np.uint8) -> Image.Image:
     return Image.fromarray(np.array(levels, depth))
 
 
 def _levels(image: Image.Image) -> list[list[int]]:
-    """Return the grey levels of an RGB image that is known to be grey."""
+    """Return the gray levels of an RGB image that is known to be gray."""
     pixels = np.asarray(image)
     assert image.mode == "RGB"
     assert (pixels == pixels[:, :, :1]).all()
@@ -79,17 +79,17 @@ def _pixel(image: Image.Image) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "GIF"])
-def test_8_bit_grey_keeps_its_levels(kind: str) -> None:
-    assert _levels(read_image(_encoded(_grey([[0, 7, 255]]), kind))) == [[0, 7, 255]]
+def test_8_bit_gray_keeps_its_levels(kind: str) -> None:
+    assert _levels(read_image(_encoded(_gray([[0, 7, 255]]), kind))) == [[0, 7, 255]]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_16_bit_grey_is_scaled_and_not_clipped(kind: str) -> None:
-    stored = _encoded(_grey([[0, 255, 256, 32768, 65535]], np.uint16), kind)
+def test_16_bit_gray_is_scaled_and_not_clipped(kind: str) -> None:
+    stored = _encoded(_gray([[0, 255, 256, 32768, 65535]], np.uint16), kind)
     assert _levels(read_image(stored)) == [[0, 0, 1, 128, 255]]
 
 
-def test_16_bit_grey_of_the_other_byte_order() -> None:
+def test_16_bit_gray_of_the_other_byte_order() -> None:
     """A big-endian TIFF, written by hand: two pixels, 0x0100 and 0xFF00."""
     entries = [(256, 2), (257, 1), (258, 16), (259, 1), (262, 1), (273, 8), (277, 1), (279, 4)]
     directory = struct.pack(">H", len(entries))
@@ -100,13 +100,13 @@ def test_16_bit_grey_of_the_other_byte_order() -> None:
     assert _levels(read_image(io.BytesIO(tiff))) == [[1, 255]]
 
 
-def test_16_bit_grey_with_a_transparent_level() -> None:
-    stored = _encoded(_grey([[0, 1000, 25600]], np.uint16), transparency=1000)
+def test_16_bit_gray_with_a_transparent_level() -> None:
+    stored = _encoded(_gray([[0, 1000, 25600]], np.uint16), transparency=1000)
     assert _levels(read_image(stored)) == [[0, 255, 100]]
 
 
 def test_bilevel() -> None:
-    assert _levels(read_image(_encoded(_grey([[0, 255]]).convert("1")))) == [[0, 255]]
+    assert _levels(read_image(_encoded(_gray([[0, 255]]).convert("1")))) == [[0, 255]]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_cmyk(kind: str, ink: tuple[int, ...], seen: tuple[int, ...]) -> None:
 def test_exif_rotation_is_applied_once(kind: str, orientation: int, seen: list[list[int]]) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    stored = _encoded(_grey([[1, 2, 3], [4, 5, 6]]), kind, exif=exif)
+    stored = _encoded(_gray([[1, 2, 3], [4, 5, 6]]), kind, exif=exif)
     assert _levels(read_image(stored)) == seen
 
 
@@ -203,10 +203,10 @@ def test_a_rotation_that_imagemagick_wrote_into_a_png_is_applied(name: bytes) ->
     assert read_image(stored).size == (4, 8)
 
 
-def test_exif_rotation_of_16_bit_grey() -> None:
+def test_exif_rotation_of_16_bit_gray() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    stored = _encoded(_grey([[256, 512]], np.uint16), exif=exif)
+    stored = _encoded(_gray([[256, 512]], np.uint16), exif=exif)
     assert _levels(read_image(stored)) == [[1], [2]]
 
 
@@ -230,7 +230,7 @@ def test_the_photograph_in_an_mpo_is_its_first_picture() -> None:
 
 def test_a_file_is_read_by_its_content_and_not_its_name(tmp_path: Path) -> None:
     path = tmp_path / "photo.txt"
-    path.write_bytes(_encoded(_grey([[42]])).getvalue())
+    path.write_bytes(_encoded(_gray([[42]])).getvalue())
     assert _levels(read_image(path)) == _levels(read_image(str(path))) == [[42]]
 
 
@@ -406,7 +406,7 @@ def test_a_path_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
 def test_damage_never_raises_anything_but_an_image_error(
     kind: str, changes: list[tuple[int, int]], end: int
 ) -> None:
-    content = bytearray(_encoded(_grey([[0, 90, 200]] * 3), kind).getvalue()[:end])
+    content = bytearray(_encoded(_gray([[0, 90, 200]] * 3), kind).getvalue()[:end])
     for place, value in changes:
         if place < len(content):
             content[place] = value
@@ -519,7 +519,7 @@ def _unknown_architecture(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config | {"architecture": "convnext_zetta"}))
 
 
-def _grey_input(folder: Path) -> None:
+def _gray_input(folder: Path) -> None:
     model = timm.create_model("test_convnext", num_classes=6, in_chans=1)
     timm.models.save_for_hf(
         model, str(folder), model_config={"label_names": LABELS}, safe_serialization=True
@@ -533,7 +533,7 @@ def _grey_input(folder: Path) -> None:
         (_without_config, "not a published model: it has no config.json"),
         (_half_the_weights, "model.safetensors is damaged"),
         (_unknown_architecture, "config.json can't be used: architecture.*convnext_zetta"),
-        (_grey_input, "does not take RGB images"),
+        (_gray_input, "does not take RGB images"),
     ],
 )
 def test_a_folder_that_is_not_whole_is_refused(
@@ -589,8 +589,8 @@ def test_a_decision_in_the_folder_is_applied(
     predictor = Predictor.load(f"local-dir:{folder}", engine="pytorch")
     assert caplog.text == ""
     assert predictor.decision is not None
-    grey = Image.new("RGB", (80, 60), "grey")
-    known, unknown = predictor.predict([noise(0), grey])
+    gray = Image.new("RGB", (80, 60), "gray")
+    known, unknown = predictor.predict([noise(0), gray])
     assert known.novelty is not None
     assert known.novelty < 1
     assert unknown.verdict == "unknown"

@@ -12,12 +12,12 @@ from trainer.data.splits.overlap_groups import Surfaces
 RANDOM_SPLITS = 20
 
 
-def leaking_files(parts: DatasetDict, surfaces: Surfaces | None) -> set[str]:
+def leaking_files(splits: DatasetDict, surfaces: Surfaces | None) -> set[str]:
     """Return the test files that share surface with one of training or validation."""
     if surfaces is None:
         return set()
-    seen = {*parts["train"]["file"][:], *parts["validation"]["file"][:]}
-    return overlapping(surfaces, set(parts["test"]["file"][:]), seen)
+    seen = {*splits["train"]["file"][:], *splits["validation"]["file"][:]}
+    return overlapping(surfaces, set(splits["test"]["file"][:]), seen)
 
 
 def overlapping(surfaces: Surfaces, later: Collection[str], earlier: Collection[str]) -> set[str]:

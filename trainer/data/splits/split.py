@@ -27,7 +27,7 @@ Division = Literal["given", "file", "grouped", "random"]
 
 
 def divide(
-    parts: DatasetDict, config: DataConfig, seed: int
+    splits: DatasetDict, config: DataConfig, seed: int
 ) -> tuple[DatasetDict, dict[str, str], Division]:
     """Complete `train`, `validation` and `test`, stratified by class and seeded.
 
@@ -38,50 +38,50 @@ def divide(
     Raises:
         DataError: the split file does not match, or a class can't be in every split.
     """
-    parts = DatasetDict(parts)
+    splits = DatasetDict(splits)
     division: Division = "random" if config.random_split else "grouped"
     if config.split_file:
-        parts = _as_file_says(pooled(parts), config.split_file)
+        splits = _as_file_says(pooled(splits), config.split_file)
         division = "file"
-        origins = dict.fromkeys(parts, f"as {config.split_file.name} says")
+        origins = dict.fromkeys(splits, f"as {config.split_file.name} says")
     elif config.resplit:
-        parts = DatasetDict(train=pooled(parts))
+        splits = DatasetDict(train=pooled(splits))
         origins = {}
     else:
-        division = "given" if "test" in parts else division
-        origins = dict.fromkeys(parts, "as in the data")
-    everything, tested = parts["train"], "test" in parts
+        division = "given" if "test" in splits else division
+        origins = dict.fromkeys(splits, "as in the data")
+    everything, tested = splits["train"], "test" in splits
     # Test first: its images must not depend on the validation split.
     for name, fraction in (
         ("test", config.test_fraction),
         ("validation", config.validation_fraction),
     ):
-        if name not in parts:
+        if name not in splits:
             # Leave one piece of each class for validation, if that split is still to be made.
-            leave = 1 if "validation" in parts else 2
-            parts["train"], parts[name] = cut_share(
-                parts["train"], fraction, seed, name, config, leave
+            leave = 1 if "validation" in splits else 2
+            splits["train"], splits[name] = cut_share(
+                splits["train"], fraction, seed, name, config, leave
             )
             origins[name] = (
                 f"about {fraction:.0%} of each class of the training images, {_chance(config)} "
                 f"(seed {seed})"
             )
             origins["train"] = "the rest of the training images"
-    if not len(parts["validation"]):
+    if not len(splits["validation"]):
         raise DataError(no_validation(everything, 2 if tested else 3, config))
-    _warn_of_unvalidated(_check_classes(parts))
-    return parts, origins, division
+    _warn_of_unvalidated(_check_classes(splits))
+    return splits, origins, division
 
 
 def divide_into_folds(
-    parts: DatasetDict, config: DataConfig, seed: int
+    splits: DatasetDict, config: DataConfig, seed: int
 ) -> list[tuple[DatasetDict, dict[str, str], Division]]:
     """Return the same for each fold; each image is in one test split.
 
     Raises:
         DataError: a class has too few pieces of surface for that many folds.
     """
-    images = pooled(parts)
+    images = pooled(splits)
     folds: list[tuple[DatasetDict, dict[str, str], Division]] = []
     unvalidated: set[str] = set()
     for number, rows in enumerate(cut_folds(images, config.folds, seed, config), 1):
@@ -104,15 +104,15 @@ def divide_into_folds(
     return folds
 
 
-def pooled(parts: DatasetDict) -> Dataset:
+def pooled(splits: DatasetDict) -> Dataset:
     """Join the images of all splits."""
-    return concatenate_datasets(list(parts.values()))
+    return concatenate_datasets(list(splits.values()))
 
 
-def write_split(parts: DatasetDict, run_dir: Path) -> None:
+def write_split(splits: DatasetDict, run_dir: Path) -> None:
     """Write `split.csv`, which `--split-file` reads: one row per image."""
     rows = [["file", "label", "group", "split"]]
-    for name, split in parts.items():
+    for name, split in splits.items():
         labels = split.features["label"].int2str(split["label"][:])
         for file, label, group in zip(split["file"][:], labels, split["group"][:], strict=True):
             rows.append([file, label, str(group), name])
@@ -151,24 +151,24 @@ def _as_file_says(images: Dataset, file: Path) -> DatasetDict:
                 f"{len(stray)} files {what}: {', '.join(stray[:5])}{' …' if stray[5:] else ''}. "
                 "Correct the file, or leave --split-file out."
             )
-    parts = DatasetDict()
+    splits = DatasetDict()
     for split in SPLITS:
         rows = [index for index, name in enumerate(names) if wanted[name] == split]
         if rows:
-            parts[split] = images.select(rows)
-    if missing := {"train", "test"} - set(parts):
+            splits[split] = images.select(rows)
+    if missing := {"train", "test"} - set(splits):
         raise DataError(f"{file} has no image in the {min(missing)} split.")
-    return parts
+    return splits
 
 
-def _check_classes(parts: DatasetDict) -> set[str]:
+def _check_classes(splits: DatasetDict) -> set[str]:
     """Return the classes without validation images; each class must be in training and test.
 
     Raises:
         DataError: a class is missing from training or test.
     """
     unvalidated = set()
-    for name, split in parts.items():
+    for name, split in splits.items():
         present = set(split["label"][:])
         for label, title in enumerate(split.features["label"].names):
             if label in present:

@@ -87,13 +87,13 @@ def auc(value: float, positives: int, negatives: int) -> Score:
     return Score(value=value, low=low, high=high)
 
 
-def mean(parts: Sequence[Score]) -> Score:
+def mean(scores: Sequence[Score]) -> Score:
     """Return the mean of independent estimates, their intervals combined by MOVER.
 
     Zou and Donner, Statistics in Medicine 27 (2008) 1693.
     """
-    n = len(parts)
-    value = sum(part.value for part in parts) / n
-    down = sqrt(sum((part.value - part.low) ** 2 for part in parts)) / n
-    up = sqrt(sum((part.high - part.value) ** 2 for part in parts)) / n
+    n = len(scores)
+    value = sum(score.value for score in scores) / n
+    down = sqrt(sum((score.value - score.low) ** 2 for score in scores)) / n
+    up = sqrt(sum((score.high - score.value) ** 2 for score in scores)) / n
     return Score(value=value, low=max(0.0, value - down), high=min(1.0, value + up))
