@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch.overrides import TorchFunctionMode
 
 from .core.errors import ModelError, listed, shortened
 from .core.model_id import CONFIG_FILE
@@ -36,6 +39,17 @@ def load_network(folder: ModelFolder, config: ModelConfig) -> torch.nn.Module:
     return network.eval()
 
 
+class _NothingToClamp(TorchFunctionMode):
+    """Leaves out what most initializations of timm spend their time on, on the meta device."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func is torch.Tensor.clamp_ and args[0].is_meta:
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
 def _read_weights(folder: ModelFolder) -> dict[str, torch.Tensor]:
     path = folder.file(WEIGHTS_FILE)
     try:
@@ -54,7 +68,7 @@ def _build(folder: ModelFolder, config: ModelConfig, device: str) -> torch.nn.Mo
             f"{timm.__version__} knows no network {shortened(config.architecture, 60)!r}."
         )
     try:
-        with torch.device(device):
+        with torch.device(device), _NothingToClamp():
             network: torch.nn.Module = timm.create_model(
                 config.architecture,
                 pretrained=False,

@@ -6,6 +6,7 @@ and short of disk as one that a shell starts is, six seconds of computing earlie
 
 from __future__ import annotations
 
+import atexit
 import gc
 import multiprocessing
 import os
@@ -28,6 +29,7 @@ from tests.support.small_pictures import small_pictures
 
 # A forked process neither copies what the server imported nor looks through it for garbage.
 gc.freeze()
+atexit.register(gc.unfreeze)
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload([__name__])
 
