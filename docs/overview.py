@@ -30,6 +30,7 @@ from space.app import build_app, launch
 from space.demo import Demo
 from space.inference.core.decision import Prediction
 from space.inference.predictor import Predictor
+from space.model_identity import identify
 from space.server.uploads import UploadFolder
 from space.ui import page as space_page
 from space.ui import prediction_panel
@@ -113,7 +114,7 @@ def _page_text(report: str) -> str:
     answer = Prediction({CLASSES[0]: 0.75, CLASSES[1]: 0.25}, CLASSES[:1], required=0.5)
     background = prediction_panel.Background(drawn=facts.drawn)
     html = (
-        space_page.header("local-dir:published", None, CLASSES, facts)
+        space_page.header(identify("local-dir:published", Path(), facts), CLASSES, facts)
         + prediction_panel.prediction(answer, background, own_example=True)
         + space_page.example_buttons([(CLASSES[0], "")], "")
     )
@@ -155,7 +156,6 @@ def _space(published: Path, folder: Path) -> Image.Image:
     uploads = UploadFolder(folder / "uploads")
     # Gradio reads this variable wherever it stores a file.
     os.environ["GRADIO_TEMP_DIR"] = str(uploads.path)
-    # The page names what it serves; the folders of this machine are no part of the picture.
     app = build_app(Demo(Predictor(published), "local-dir:published", uploads))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -55,7 +55,6 @@ from pathlib import Path
 
 import gradio as gr
 from gradio.exceptions import ServerFailedToStartError
-from huggingface_hub import constants
 from starlette.middleware import Middleware
 
 if TYPE_CHECKING or __package__:
@@ -104,8 +103,8 @@ def build_app(demo: Demo) -> gr.Blocks:
     app = gr.Blocks(title=page.TITLE, analytics_enabled=False)
     with app:
         gr.HTML(
-            page.header(demo.model_id, hub_page(demo.model_id), demo.predictor.labels, demo.report),
-            js_on_load=scripts.REPHRASE_REFUSAL,
+            page.header(demo.identity, demo.predictor.labels, demo.report),
+            js_on_load=scripts.TAKE_FILES,
         )
         with gr.Tabs():
             with gr.Tab(one_image.TITLE, id=one_image.ID):
@@ -128,15 +127,6 @@ def satisfy_zero_gpu() -> None:
     # Installed by the Hub; not needed elsewhere.
     if importlib.util.find_spec("spaces"):
         importlib.import_module("spaces").GPU(lambda: None)
-
-
-def hub_page(model_id: str) -> str | None:
-    """Return the address of a model's page on the Hub; None for a local folder."""
-    kind, _, place = model_id.partition(":")
-    if kind != "hf-hub":
-        return None
-    repo_id, _, revision = place.partition("@")
-    return f"{constants.ENDPOINT}/{repo_id}" + (f"/tree/{revision}" if revision else "")
 
 
 def launch(app: gr.Blocks, uploads: UploadFolder, port: int) -> str:
@@ -165,6 +155,7 @@ def launch(app: gr.Blocks, uploads: UploadFolder, port: int) -> str:
         theme=make_theme(),
         css_paths=[CSS_FILE, MANY_IMAGES_CSS_FILE],
         favicon_path=ICON_FILE,
+        footer_links=["api"],
         max_file_size=MAX_FILE_BYTES,
         ssr_mode=False,
         share=share,

@@ -17,15 +17,17 @@ from PIL import Image
 if TYPE_CHECKING or __package__:
     from space import model_report
     from space.feedback.desk import CorrectionDesk
-    from space.inference.attribution import colored, make_explainer
+    from space.inference.attribution import COLORS, make_explainer
     from space.inference.predictor import ImageError, ModelError, Predictor, read_image
+    from space.model_identity import identify
     from space.server.uploads import UploadFolder
     from space.ui import heatmap_panel, page, prediction_panel
 else:
     import model_report
     from feedback.desk import CorrectionDesk
-    from inference.attribution import colored, make_explainer
+    from inference.attribution import COLORS, make_explainer
     from inference.predictor import ImageError, ModelError, Predictor, read_image
+    from model_identity import identify
     from server.uploads import UploadFolder
     from ui import heatmap_panel, page, prediction_panel
 
@@ -78,20 +80,24 @@ class Demo:
     ) -> None:
         self.predictor = predictor
         self.explainer = make_explainer(predictor)
-        self.model_id = model_id
         self.uploads = uploads
         self.decode = read
         self.desk = desk
         self.report = model_report.read_report(predictor.folder)
+        self.identity = identify(model_id, predictor.folder, self.report)
+        found = model_report.find_examples(predictor.folder, predictor.labels, self.report)
+        self.examples_origin, pictures = found.origin, self._pictures(found.files)
+        self.references = self._references(pictures) if found.own else {}
         self.background = prediction_panel.Background(
             rules=predictor.decision.rules if predictor.decision else None,
             calibration=self.report.reliability.calibration
             if self.report and self.report.reliability
             else None,
             drawn=self.report is not None and self.report.drawn,
+            references=tuple(self.references),
         )
         self.figures = self._figures()
-        self.examples_origin, self.examples = self._examples()
+        self.examples = self._examples(pictures)
 
     def read(self, path: Path | IO[bytes]) -> Image.Image:
         """Decode a file like the training images.
@@ -128,7 +134,7 @@ class Demo:
         return self._shown(Image.open(io.BytesIO(example.picture))), example.panel
 
     def show_heatmap(self, upload: dict[str, Any] | None) -> str:
-        """Return the image under a heatmap of its most likely class, or why there is none."""
+        """Return the heatmap of the image's most likely class, or why there is none."""
         if self.explainer is None:
             return heatmap_panel.problem(UNEXPECTED)
         try:
@@ -146,7 +152,7 @@ class Demo:
             return heatmap_panel.problem(UNEXPECTED)
         if not heat.any():
             return heatmap_panel.problem(f"No region of this image supports {label}.")
-        return heatmap_panel.panel(self.explainer.seen(image), colored(heat), label)
+        return heatmap_panel.panel(self.explainer.overlay(image, heat), label, COLORS)
 
     def predict(self, image: dict[str, Any] | None) -> dict[str, Any]:
         """Return the verdict, the most likely class, the candidates and all probabilities.
@@ -206,18 +212,32 @@ class Demo:
                 logger.warning("The figure %s is not shown: %s", figure.path, error)
         return figures
 
-    def _examples(self) -> tuple[str, list[Example]]:
-        """Return the origin of the examples, and each example with its prediction."""
-        found = model_report.find_examples(
-            self.predictor.folder, self.predictor.labels, self.report
-        )
-        examples = []
-        for path in found.files:
+    def _pictures(self, paths: list[Path]) -> dict[Path, Image.Image]:
+        """Return the example images that can be decoded, at a size to show."""
+        pictures = {}
+        for path in paths:
             try:
                 image = self.read(path)
-                image.thumbnail((EXAMPLE_PX, EXAMPLE_PX))
+            except ImageError as error:
+                logger.warning("The example %s is not shown: %s", path, error)
+                continue
+            image.thumbnail((EXAMPLE_PX, EXAMPLE_PX))
+            pictures[path] = image
+        return pictures
+
+    def _references(self, pictures: dict[Path, Image.Image]) -> dict[str, str]:
+        """Return a picture of each class that has an example, in the order of the classes."""
+        labels = self.predictor.labels
+        found = {model_report.class_of(path, labels): image for path, image in pictures.items()}
+        return {label: page.reference_picture(found[label]) for label in labels if label in found}
+
+    def _examples(self, pictures: dict[Path, Image.Image]) -> list[Example]:
+        """Return each example image with its prediction."""
+        examples = []
+        for path, image in pictures.items():
+            try:
                 [prediction] = self.predictor.predict([image])
-            except (ImageError, ModelError) as error:
+            except ModelError as error:
                 logger.warning("The example %s is not shown: %s", path, error)
                 continue
             picture = io.BytesIO()
@@ -230,7 +250,7 @@ class Demo:
                     prediction_panel.prediction(prediction, self.background, own_example=True),
                 )
             )
-        return found.origin, examples
+        return examples
 
 
 def file_name(upload: dict[str, Any] | None) -> str | None:

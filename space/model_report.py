@@ -6,7 +6,9 @@ A timm model published with other tools may have none of them.
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -113,10 +115,24 @@ class FigureText(BaseModel):
     alt: Words
 
 
+class Network(BaseModel):
+    """The network."""
+
+    architecture: Words
+
+
+class Machine(BaseModel):
+    """When and where it was trained."""
+
+    started: datetime
+
+
 class Report(BaseModel):
     """The fields of `report.json` that the page shows."""
 
+    model: Network | None = None
     data: Data
+    machine: Machine | None = None
     test: TestResult
     metrics: list[Metric] = Field(default_factory=_earlier_metrics, max_length=MAX_METRICS)
     reliability: Reliability | None = None
@@ -145,10 +161,17 @@ class Figure:
 
 @dataclass(frozen=True)
 class Examples:
-    """Images to try the model with; the name of each file is its class."""
+    """Images to try the model with; the name of each file is its class.
+
+    Attributes:
+        files: paths of the images.
+        origin: source of the images.
+        own: whether they are the model's own, not the bundled drawings.
+    """
 
     files: list[Path]
     origin: str
+    own: bool = True
 
 
 def read_report(folder: Path) -> Report | None:
@@ -184,11 +207,22 @@ def find_examples(folder: Path, labels: list[str], report: Report | None) -> Exa
     own = _pictures(folder, "examples")
     if not own:
         bundled = [path for path in sorted(BUNDLED_EXAMPLES.glob("*.png")) if path.stem in labels]
-        return Examples(bundled, "drawn, not photographed")
+        return Examples(bundled, "drawn, not photographed", own=False)
     if report is None:
         return Examples(own[:MAX_EXAMPLES], "published with the model")
     drawn = ", drawn by a program" if report.drawn else ""
     return Examples(own[:MAX_EXAMPLES], f"from the test images{drawn}")
+
+
+def class_of(example: Path, labels: list[str]) -> str | None:
+    """Return the class that an example image is named after; None if that is not certain.
+
+    Characters that some file systems refuse are `_` in its name.
+    """
+    if example.stem in labels:
+        return example.stem
+    like = [label for label in labels if re.sub(r"[^\w\- ]", "_", label) == example.stem]
+    return like[0] if len(like) == 1 else None
 
 
 def _pictures(folder: Path, inside: str) -> list[Path]:

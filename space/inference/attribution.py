@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 METHOD = "gradient × activation of the two scales before the last, above the mean, multiplied"
 # Gradients take several times the memory of a forward pass.
 TILES_EXPLAINED_AT_ONCE = 8
+# Enough for a screen: a heatmap has no more detail.
+OVERLAY_PX = 1024
 # Matplotlib's inferno at equal steps, from 0 to the maximum.
 COLORS = ("000004", "320a5e", "781c6d", "bc3754", "ed6925", "fbb61a", "fcffa4")
 
@@ -115,6 +117,22 @@ class Explainer:
         if preprocessing.covers_image:
             return image
         return Image.fromarray(preprocessing.pixels(image))
+
+    def overlay(self, image: Image.Image, heat: npt.NDArray[np.float64]) -> Image.Image:
+        """Return a picture of a heatmap to lay over its whole RGB image, of the same proportions.
+
+        What the network does not see is transparent. The longer side is at most `OVERLAY_PX`.
+        """
+        preprocessing = self.predictor.facts.preprocessing
+        scale = min(1, OVERLAY_PX / max(image.size))
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        whole = 0, 0, *image.size
+        region = whole if preprocessing.covers_image else preprocessing.region(image.size)
+        left, top, right, bottom = (round(edge * scale) for edge in region)
+        size = max(1, right - left), max(1, bottom - top)
+        overlay = Image.new("RGBA", (width, height))
+        overlay.paste(colored(heat).resize(size, Image.Resampling.BILINEAR), (left, top))
+        return overlay
 
     def _channels(self, name: str) -> int:
         channels: int = next(i["num_chs"] for i in self.model.feature_info if i["module"] == name)

@@ -11,12 +11,12 @@ if TYPE_CHECKING or __package__ == "space.tabs":
     from space.demo import Demo
     from space.inference.images.reader import MAX_FILE_BYTES, MAX_PIXELS
     from space.tabs import corrections
-    from space.ui import heatmap_panel, page, scripts
+    from space.ui import page, scripts
 else:
     from demo import Demo
     from inference.images.reader import MAX_FILE_BYTES, MAX_PIXELS
     from tabs import corrections
-    from ui import heatmap_panel, page, scripts
+    from ui import page, scripts
 
 TITLE = "Classify an image"
 ID = "one-image"
@@ -31,25 +31,29 @@ class OneImage(NamedTuple):
 
 def build(demo: Demo) -> OneImage:
     """Lay out the tab and connect its events."""
-    with gr.Row():
-        with gr.Column(min_width=320):
+    with gr.Row(elem_id="one-image"):
+        with gr.Column(scale=3, min_width=320, elem_id="viewer"):
             image = _image()
-        with gr.Column(min_width=320):
+            _add_tools(demo, image)
+        with gr.Column(scale=2, min_width=320):
             answer = gr.HTML(demo.waiting(), elem_id="answer", js_on_load=scripts.ANNOUNCE_CHANGES)
-    if demo.desk is not None:
-        corrections.build(demo, demo.desk, image)
-    _add_heatmap(demo, image)
-    examples = gr.HTML(
-        page.example_buttons(
-            [(example.caption, example.thumbnail) for example in demo.examples],
-            demo.examples_origin,
-        ),
+            if demo.desk is not None:
+                corrections.build(demo, demo.desk, image)
+            examples = _examples(demo)
+    _connect(demo, OneImage(image, answer), examples)
+    return OneImage(image, answer)
+
+
+def _examples(demo: Demo) -> gr.HTML:
+    buttons = page.example_buttons(
+        [(example.caption, example.thumbnail) for example in demo.examples], demo.examples_origin
+    )
+    return gr.HTML(
+        buttons + page.references(demo.references, demo.examples_origin),
         visible=bool(demo.examples),
         elem_id="examples",
         js_on_load=scripts.SEND_CLICKED_EXAMPLE,
     )
-    _connect(demo, OneImage(image, answer), examples)
-    return OneImage(image, answer)
 
 
 def _image() -> gr.Image:
@@ -59,15 +63,15 @@ def _image() -> gr.Image:
         type="filepath",
         image_mode=None,
         format="png",
-        height=360,
         sources=["upload", "clipboard", "webcam"],
         webcam_options=gr.WebcamOptions(
             mirror=False, constraints={"video": {"facingMode": "environment"}}
         ),
-        placeholder="Drop an image here\nor click to choose a file\n"
+        placeholder="Drop or paste an image anywhere\nor click to choose a file\n"
         f"(up to {MAX_FILE_BYTES // 2**20} MB, {MAX_PIXELS // 10**6} megapixels)",
         alt_text="The image to classify",
-        buttons=["fullscreen"],
+        # Our own full screen takes the heatmap with it.
+        buttons=[],
         elem_id="image",
     )
 
@@ -114,12 +118,18 @@ def _connect(demo: Demo, shown: OneImage, examples: gr.HTML) -> None:
     )
 
 
-def _add_heatmap(demo: Demo, image: gr.Image) -> None:
-    """Add the heatmap on request; it takes as long as several predictions."""
-    if demo.explainer is None:
-        return
-    button = gr.Button("Show where the model looks", elem_id="ask-heatmap", interactive=False)
-    heatmap = gr.HTML("", elem_id="heatmap", js_on_load=heatmap_panel.FADE)
+def _add_tools(demo: Demo, image: gr.Image) -> None:
+    """Add zoom and, on request, a heatmap, which takes as long as several predictions."""
+    with gr.Row(elem_id="tools"):
+        gr.HTML(page.zoom_buttons(), js_on_load=scripts.ZOOM, elem_id="zoom")
+        button = gr.Button(
+            "Show where the model looks",
+            elem_id="ask-heatmap",
+            size="md",
+            min_width=0,
+            visible=demo.explainer is not None,
+        )
+    heatmap = gr.HTML("", elem_id="heatmap", js_on_load=scripts.FADE)
     asking = button.click(
         demo.show_heatmap,
         image,
@@ -131,9 +141,9 @@ def _add_heatmap(demo: Demo, image: gr.Image) -> None:
     )
     image.change(
         None,
-        image,
-        [button, heatmap],
+        None,
+        heatmap,
         cancels=asking,
-        js=scripts.PREPARE_HEATMAP,
+        js=scripts.REMOVE_HEATMAP,
         api_visibility="private",
     )

@@ -1,40 +1,32 @@
-"""The HTML of an image under its heatmap; a slider in the browser sets the opacity."""
+"""The HTML of a heatmap, which lies over the photograph on the page; the browser fades it."""
 
 from __future__ import annotations
 
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from .rendering import data_url, macros
 
-SHOWN_PX = 720
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PIL import Image
+
 OPACITY = 70
 QUALITY = 85
-# The slider works without the server, so it is smooth on a phone, too.
-FADE = """
-element.addEventListener('input', (event) => {
-  const heat = element.querySelector('.heat');
-  if (heat && event.target.type === 'range') heat.style.opacity = event.target.value / 100;
-});
-"""
 
 _HTML = macros("heatmap_panel.html.jinja")
 
 
-def panel(image: Image.Image, heat: Image.Image, label: str) -> str:
-    """Return an image under a heatmap of a class, and the slider.
+def panel(heat: Image.Image, label: str, colors: Sequence[str]) -> str:
+    """Return a heatmap of a class, its switch, opacity and color scale.
 
     Args:
-        image: the region that the heatmap covers.
-        heat: of any size; it is stretched over the image.
+        heat: of the proportions of the photograph that it lies over.
         label: the class that it explains.
+        colors: of the scale at equal steps, from nothing to the strongest, as `rrggbb`.
     """
-    shown = image.copy()
-    shown.thumbnail((SHOWN_PX, SHOWN_PX))
-    # The heatmap of a strip of many tiles can be wider than a WebP may be.
-    heat = heat.copy()
-    heat.thumbnail((SHOWN_PX, SHOWN_PX))
-    pictures = (data_url(picture, QUALITY) for picture in (shown, heat))
-    return str(_HTML.panel(label, *pictures, OPACITY))
+    gradient = ", ".join(f"#{color}" for color in colors)
+    return str(_HTML.panel(label, data_url(heat, QUALITY), OPACITY, gradient))
 
 
 def problem(message: str) -> str:

@@ -9,14 +9,16 @@ from PIL import Image, ImageOps
 from .rendering import data_url, macros
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from space.inference.core.decision import Prediction
+    from space.model_identity import Identity
     from space.model_report import Report
 
 TITLE = "Which surface defect is this?"
 THUMBNAIL_PX = 240
 THUMBNAIL_QUALITY = 80
+REFERENCE_PX = 480
 FIGURE_PX = 1600
 # Of the lossless encoder.
 FIGURE_EFFORT = 40
@@ -24,16 +26,20 @@ FIGURE_EFFORT = 40
 _HTML = macros("page.html.jinja")
 
 
-def header(model_id: str, address: str | None, labels: Sequence[str], report: Report | None) -> str:
-    """Return the title, the number of classes, the model's name and its accuracy.
+def header(model: Identity, labels: Sequence[str], report: Report | None) -> str:
+    """Return the title, and what identifies the model: name, version, age, classes, accuracy.
 
     Args:
-        model_id: as the operator gave it.
-        address: URL of the model's page, if it has one.
-        labels: the model's classes.
+        model: its identity.
+        labels: its classes.
         report: its test results, if known.
     """
-    return str(_HTML.header(TITLE, model_id, address, len(labels), report))
+    return str(_HTML.header(TITLE, model, len(labels), report))
+
+
+def zoom_buttons() -> str:
+    """Return the buttons below the photograph."""
+    return str(_HTML.zoom())
 
 
 def footer(engine: str) -> str:
@@ -71,6 +77,21 @@ def example_buttons(examples: Sequence[tuple[str, str]], origin: str) -> str:
         origin: source of the examples.
     """
     return str(_HTML.example_buttons(examples, origin))
+
+
+def reference_picture(image: Image.Image) -> str:
+    """Return a picture of a class as a data URL."""
+    return data_url(ImageOps.contain(image, (REFERENCE_PX, REFERENCE_PX)), THUMBNAIL_QUALITY)
+
+
+def references(pictures: Mapping[str, str], origin: str) -> str:
+    """Return the hidden pictures of classes, in the order by which an answer names them.
+
+    Args:
+        pictures: `reference_picture` of each class that has one.
+        origin: source of the pictures.
+    """
+    return str(_HTML.references(pictures, origin))
 
 
 def scores_table(report: Report | None) -> str:

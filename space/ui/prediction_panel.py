@@ -40,11 +40,13 @@ class Background:
         rules: its decision rules; None if it was published without.
         calibration: of its confidence on the test images, if known.
         drawn: whether it was trained on drawings.
+        references: the classes of which the page has a reference picture.
     """
 
     rules: Rules | None = None
     calibration: Calibration | None = None
     drawn: bool = False
+    references: tuple[str, ...] = ()
 
 
 class Badge(NamedTuple):
@@ -121,8 +123,8 @@ def _percent(number: Decimal) -> str:
 
 def waiting(labels: Sequence[str], background: Background) -> str:
     """Return the answer panel before there is an image."""
-    note = _note(len(labels), background)
-    return str(_HTML.waiting(labels[:MAX_ROWS], len(labels) - MAX_ROWS, note))
+    scope, more = _scope(len(labels), background), len(labels) - MAX_ROWS
+    return str(_HTML.waiting(labels[:MAX_ROWS], more, scope, background.references))
 
 
 def prediction(prediction: Prediction, background: Background, own_example: bool = False) -> str:
@@ -136,16 +138,17 @@ def prediction(prediction: Prediction, background: Background, own_example: bool
     """
     classes = len(prediction.probabilities)
     if prediction.verdict == "unknown":
-        return _unknown(prediction, _scope(classes, background))
-    note = _note(classes, background)
+        return _unknown(prediction, _scope(classes, background), background.references)
+    note, shown = _note(classes, background), background.references
     if background.drawn and not own_example:
         headline = Headline(f"Most like {prediction.label}")
         bars = _bars(replace(prediction, required=None))
-        return str(_HTML.prediction(_badge("drawn"), headline, [], bars, note))
+        return str(_HTML.prediction(_badge("drawn"), headline, [], bars, note, shown))
     rules = background.rules
     badge = _badge(prediction.verdict) if rules else None
     reasons = _reasons(prediction, rules) if rules else []
-    return str(_HTML.prediction(badge, _headline(prediction), reasons, _bars(prediction), note))
+    headline, bars = _headline(prediction), _bars(prediction)
+    return str(_HTML.prediction(badge, headline, reasons, bars, note, shown))
 
 
 def problem(file: str | None, message: str) -> str:
@@ -195,13 +198,14 @@ def _reasons(prediction: Prediction, rules: Rules) -> list[Reason]:
     return [Reason(f"Prediction set at {coverage} coverage:", prediction.label)]
 
 
-def _unknown(prediction: Prediction, note: str) -> str:
+def _unknown(prediction: Prediction, note: str, references: Sequence[str]) -> str:
     """Return the panel of an unknown image: by how much, and the probabilities, folded."""
     novelty = prediction.novelty or 0.0
     times = "more than 100" if novelty > 100 else f"{max(novelty, 1.01):.2f}"
     # The limit is in the middle of the scale.
     width = f"{100 * novelty / (novelty + 1):.1f}"
-    return str(_HTML.unknown(_badge("unknown"), times, width, _bars(prediction), note))
+    bars = _bars(prediction)
+    return str(_HTML.unknown(_badge("unknown"), times, width, bars, note, references))
 
 
 def _enumerated(names: Sequence[str]) -> str:

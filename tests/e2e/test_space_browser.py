@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import re
+import shutil
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -78,6 +80,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("demo")
     model = folder / "model"
     write_published_folder(model)
+    shutil.copytree(SPACE_FOLDER / "examples", model / "examples")
     report = example_report()
     figures = write_report_figures(report.training.epochs, report.test, model)
     assert report.reliability is not None
@@ -175,40 +178,138 @@ def test_each_verdict_is_said_in_words_and_colour(visit: Visit, demo: Demo, tmp_
     assert len(set(colours)) == 3
 
 
-def test_a_heatmap_comes_on_demand_and_fades_without_the_server(
+def test_a_heatmap_lies_over_the_photograph_and_fades_without_the_server(
     visit: Visit, demo: Demo, photo: Path
 ) -> None:
     page = visit.page
     ask = page.get_by_role("button", name="Show where the model looks")
-    expect(ask).to_be_disabled()
+    expect(ask).to_be_hidden()
     _upload(page, photo)
     _says(page, demo.verdict_for(photo))
-    expect(ask).to_be_enabled()
     expect(page.locator("#heatmap .heat")).to_have_count(0)
-    ask.click()
-    heat, slider = page.locator("#heatmap .heat"), page.get_by_role("slider")
+    ask.focus()
+    ask.press("Enter")
+    heat, slider = page.locator("#heatmap .heat"), page.get_by_role("slider", name="Opacity")
     expect(heat).to_be_visible(timeout=30_000)
     expect(heat).to_have_attribute("alt", re.compile("Heatmap for"))
-    sizes = page.locator("#heatmap img").evaluate_all(
-        "all => all.map(e => [e.clientWidth, e.clientHeight])"
-    )
-    assert sizes[0] == sizes[1]
+    expect(page.get_by_role("img", name="Color scale")).to_be_in_viewport(ratio=1)
+    # One picture on the other, also when both are enlarged and moved.
+    page.get_by_role("button", name="Zoom in").press("Enter")
+    page.get_by_role("button", name="Zoom in").press("ArrowLeft")
+    assert _box(page, ".heat") == pytest.approx(_box(page, "#image img"), abs=1)
     for value in ("0", "35", "100"):
         slider.fill(value)
         expect(heat).to_have_css("opacity", f"{int(value) / 100:g}")
     # A thumb is 44 pixels high.
-    box = slider.bounding_box()
-    assert box is not None
-    assert box["height"] >= 44
+    assert _box(page, "#heatmap input[type=range]")[3] >= 44
+    # The keyboard goes on where the button was.
+    switch = page.get_by_role("checkbox", name="Heatmap")
+    switch.press("Space")
+    expect(heat).to_be_hidden()
+    switch.press("Space")
+    expect(heat).to_be_visible()
     # That of another image would mislead.
-    page.get_by_role("group", name="Examples").get_by_role("button", name="Patches").click()
+    page.get_by_role("group", name="Try one").get_by_role("button", name="Patches").click()
     expect(heat).to_have_count(0)
     # Of a surface that the model does not know, it would explain a class that means nothing.
     _says(page, "Unknown surface")
-    ask.click()
-    expect(page.locator("#heatmap")).to_contain_text("unknown to the model")
+    expect(ask).to_be_hidden()
     page.get_by_role("button", name="Remove Image").click()
-    expect(ask).to_be_disabled()
+    expect(page.get_by_role("group", name="View")).to_be_hidden()
+
+
+def _box(page: Page, selector: str) -> list[float]:
+    """Return left, top, width and height on the screen."""
+    box: list[float] = page.locator(selector).evaluate(
+        "e => { const r = e.getBoundingClientRect(); return [r.x, r.y, r.width, r.height]; }"
+    )
+    return box
+
+
+def test_a_photograph_fills_the_page_and_zooms_to_its_pixels(
+    visit: Visit, demo: Demo, photo: Path
+) -> None:
+    page = visit.page
+    _upload(page, photo)
+    _says(page, demo.verdict_for(photo))
+    width, height = noise(1).size
+    percent = page.get_by_role("status", name="Zoom")
+    frame = _box(page, "#image .image-frame")
+    fit = min(frame[2] / width, frame[3] / height)
+    assert frame[2] * frame[3] >= 0.2 * page.evaluate("innerWidth * innerHeight")
+    expect(percent).to_have_text(f"{round(100 * fit)}\u00a0%")
+    page.get_by_role("button", name="1:1").click()
+    expect(percent).to_have_text("100\u00a0%")
+    # The picture has the size of the frame, in which the photograph is as large as it fits.
+    assert _box(page, "#image img")[2] / frame[2] == pytest.approx(1 / fit, rel=0.01)
+    page.get_by_role("button", name="Fit").click()
+    page.get_by_role("button", name="Zoom in").click(click_count=3)
+    expect(percent).to_have_text(f"{min(1600, round(100 * fit * 1.5**3))}\u00a0%")
+    expect(page.locator("#image img")).to_have_css("image-rendering", "pixelated")
+    before = _box(page, "#image img")
+    page.mouse.move(frame[0] + frame[2] / 2, frame[1] + frame[3] / 2)
+    page.mouse.down()
+    page.mouse.move(frame[0] + frame[2] / 2 - 30, frame[1] + frame[3] / 2 + 20)
+    page.mouse.up()
+    moved = _box(page, "#image img")
+    assert [moved[0] - before[0], moved[1] - before[1]] == pytest.approx([-30, 20], abs=1)
+    # Another image fills the frame again.
+    page.get_by_role("group", name="Try one").get_by_role("button", name="Rolled").click()
+    expect(page.get_by_role("button", name="Fit")).to_have_attribute("aria-pressed", "true")
+
+
+GIVE_FILES = """
+([kind, files]) => {
+  const data = new DataTransfer();
+  for (const [name, content] of files) {
+    const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt());
+    data.items.add(new File([bytes], name, {type: 'image/png'}));
+  }
+  const event = kind === 'paste'
+    ? new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true})
+    : new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true});
+  document.querySelector('footer').dispatchEvent(event);
+}
+"""
+
+
+def test_files_can_be_pasted_and_dropped_anywhere(
+    visit: Visit, demo: Demo, photo: Path, tmp_path: Path
+) -> None:
+    page = visit.page
+    Image.new("L", (80, 60), 128).save(tmp_path / "unknown.png")
+    files = [
+        (path.name, base64.b64encode(path.read_bytes()).decode())
+        for path in (photo, tmp_path / "unknown.png")
+    ]
+    page.evaluate(GIVE_FILES, ["paste", files[:1]])
+    _says(page, demo.verdict_for(photo))
+    expect(page.locator(".notice")).to_be_empty()
+    # From the other tab as well, over the image that is there, and no file is lost in silence.
+    page.get_by_role("tab", name="Test results").click()
+    page.evaluate(GIVE_FILES, ["drop", files[::-1]])
+    _says(page, "Unknown surface")
+    expect(page.get_by_role("tab", name="Classify an image")).to_have_attribute(
+        "aria-selected", "true"
+    )
+    expect(page.locator(".notice")).to_have_text(
+        "This tab takes one image at a time: unknown.png was taken, 1 other file was not."
+    )
+    page.evaluate(GIVE_FILES, ["drop", files[:1]])
+    _says(page, demo.verdict_for(photo))
+    expect(page.locator(".notice")).to_be_empty()
+
+
+def test_a_class_shows_what_it_looks_like(visit: Visit) -> None:
+    page = visit.page
+    picture = page.get_by_alt_text("An example of Pitted")
+    expect(picture).to_be_hidden()
+    page.locator("#answer").get_by_role("button", name="Pitted").press("Enter")
+    expect(picture).to_be_visible()
+    expect(picture).to_have_js_property("naturalWidth", 480)
+    expect(page.get_by_role("heading", name="What does Pitted look like?")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(picture).to_be_hidden()
 
 
 def test_a_tiff_is_shown_although_browsers_cannot(visit: Visit, demo: Demo, tmp_path: Path) -> None:
@@ -222,11 +323,11 @@ def test_a_tiff_is_shown_although_browsers_cannot(visit: Visit, demo: Demo, tmp_
 
 def test_an_example_is_predicted_and_shown(visit: Visit, demo: Demo) -> None:
     page = visit.page
-    page.get_by_role("group", name="Examples").get_by_role("button", name="Rolled").click()
+    page.get_by_role("group", name="Try one").get_by_role("button", name="Rolled").click()
     _says(page, demo.verdict_for(SPACE_FOLDER / "examples" / "Rolled.png"))
     expect(page.locator("#image img")).to_have_js_property("naturalWidth", 200)
     # By keyboard as well.
-    page.get_by_role("group", name="Examples").get_by_role("button", name="Patches").press("Enter")
+    page.get_by_role("group", name="Try one").get_by_role("button", name="Patches").press("Enter")
     _says(page, demo.verdict_for(SPACE_FOLDER / "examples" / "Patches.png"))
 
 
@@ -294,7 +395,17 @@ def test_text_stands_out_from_its_ground(
     page.goto(demo.url)
     _upload(page, photo)
     _says(page, demo.verdict_for(photo))
-    texts = (".intro p", ".fact", ".verdict", ".advice", ".note", ".share", "#examples small")
+    texts = (
+        ".intro p",
+        ".fact",
+        ".look",
+        ".zoom button",
+        ".verdict",
+        ".advice",
+        ".note",
+        ".share",
+        "#examples small",
+    )
     for text in (*texts, ".badge", "#examples button span", "button[role=tab][aria-selected=true]"):
         assert _contrast(page, text) >= 4.5, text
     page.get_by_role("tab", name="Test results").click()

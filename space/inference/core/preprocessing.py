@@ -60,27 +60,45 @@ class Preprocessing:
 
     def pixels(self, image: Image.Image) -> Pixels:
         """Return the pixels of an RGB image at the size of the input, [row, column, 3]."""
-        rows, columns = (math.floor(side / self.crop_pct) for side in self.size_px)
         fill = BLACK
-        if self.crop_mode == "squash":
-            size = columns, rows
-        elif self.crop_mode == "border":
-            ratio = max(image.width / columns, image.height / rows)
-            size = _scaled(image, ratio)
+        if self.crop_mode == "border":
             red, green, blue = (round(255 * level) for level in self.mean)
             fill = red, green, blue
-        elif rows == columns:
-            short = min(image.size)
-            width, height = (int(rows * side / short) for side in image.size)
-            size = width, height
-        else:
-            size = _scaled(image, min(image.width / columns, image.height / rows))
-        scaled = image.resize(size, Image.Resampling[self.interpolation.upper()])
+        scaled = image.resize(
+            self._scaled_px(image.size), Image.Resampling[self.interpolation.upper()]
+        )
         return np.asarray(_center(scaled, *self.size_px, fill))
 
+    def region(self, size_px: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Return the part of an image that the network sees: left, top, right, bottom in pixels.
 
-def _scaled(image: Image.Image, ratio: float) -> tuple[int, int]:
-    return max(1, round(image.width / ratio)), max(1, round(image.height / ratio))
+        It is larger than the image where the rest is filled.
+
+        Args:
+            size_px: width and height of the image.
+        """
+        width, height = self._scaled_px(size_px)
+        across, down = size_px[0] / width, size_px[1] / height
+        rows, columns = self.size_px
+        left, top = (width - columns) / 2 * across, (height - rows) / 2 * down
+        return left, top, left + columns * across, top + rows * down
+
+    def _scaled_px(self, size_px: tuple[int, int]) -> tuple[int, int]:
+        """Return the width and height to which an image is scaled before it is cropped."""
+        rows, columns = (math.floor(side / self.crop_pct) for side in self.size_px)
+        across, down = size_px[0] / columns, size_px[1] / rows
+        if self.crop_mode == "squash":
+            return columns, rows
+        if self.crop_mode == "border":
+            return _scaled(size_px, max(across, down))
+        if rows == columns:
+            width, height = (int(rows * side / min(size_px)) for side in size_px)
+            return width, height
+        return _scaled(size_px, min(across, down))
+
+
+def _scaled(size_px: tuple[int, int], ratio: float) -> tuple[int, int]:
+    return max(1, round(size_px[0] / ratio)), max(1, round(size_px[1] / ratio))
 
 
 def _center(image: Image.Image, rows: int, columns: int, fill: tuple[int, int, int]) -> Image.Image:

@@ -80,6 +80,7 @@ ROOMS = {
         "space.batch",
         "space.feedback",
         "space.model_report",
+        "space.model_identity",
         "space.ui",
         "space.demo",
         "space.tabs",

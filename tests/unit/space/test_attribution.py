@@ -17,6 +17,7 @@ from torch.nn.functional import interpolate
 
 from space.inference import attribution
 from space.inference.attribution import (
+    COLORS,
     Explainer,
     above_mean,
     by_position,
@@ -176,21 +177,46 @@ def test_cold_is_transparent_and_hot_is_bright() -> None:
     assert picture.getpixel((1, 0)) == (252, 255, 164, 255)
 
 
-def test_the_heatmap_of_a_long_strip_is_scaled_like_the_strip() -> None:
+def test_the_overlay_lies_where_the_network_looks(predictor: Predictor) -> None:
+    explainer, facts = Explainer(predictor), predictor.facts
+    photo, hot = Image.new("RGB", (3000, 1500)), np.ones((8, 8))
+    side = facts.preprocessing.size_px[0]
+
+    def opaque(mode: str, share: float) -> tuple[int, int, int, int] | None:
+        """Return the box of the overlay that is not transparent."""
+        changed = replace(facts.preprocessing, crop_mode=mode, crop_pct=share)
+        predictor.facts = replace(facts, preprocessing=changed)
+        overlay = explainer.overlay(photo, hot)
+        assert overlay.size == (1024, 512)
+        return overlay.getchannel("A").getbbox()
+
+    assert opaque("squash", 1.0) == (0, 0, 1024, 512)
+    assert opaque("border", 1.0) == (0, 0, 1024, 512)
+    # The middle square of the photograph, and then its middle eighth.
+    assert opaque("center", 1.0) == (256, 0, 768, 512)
+    half = opaque("center", 0.5)
+    predictor.facts = facts
+    assert half is not None
+    assert np.allclose(half, (384, 128, 640, 384), atol=1024 / side)
+
+
+def test_the_overlay_of_a_long_strip_is_scaled_like_the_strip(predictor: Predictor) -> None:
     """No picture of 17,000 px is sent, which WebP could not hold."""
-    strip = Image.new("RGB", (20_000, 200))
-    html = heatmap_panel.panel(strip, colored(np.ones((170, 17_000))), "Scratches")
-    pictures = [
-        Image.open(io.BytesIO(base64.b64decode(data)))
-        for data in re.findall(r"base64,([^\"]+)", html)
-    ]
-    assert [picture.size for picture in pictures] == [(720, 7), (720, 7)]
+    explainer, facts = Explainer(predictor), predictor.facts
+    predictor.facts = replace(
+        facts, preprocessing=replace(facts.preprocessing, crop_mode="squash", crop_pct=1.0)
+    )
+    overlay = explainer.overlay(Image.new("RGB", (20_000, 200)), np.ones((170, 17_000)))
+    predictor.facts = facts
+    html = heatmap_panel.panel(overlay, "Scratches", COLORS)
+    [data] = re.findall(r"base64,([^\"]+)", html)
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (1024, 10)
 
 
-def test_the_panel_escapes_names_and_scales_large_images_down() -> None:
-    html = heatmap_panel.panel(Image.new("RGB", (3000, 100)), colored(np.ones((4, 4))), "<b>&Rost")
+def test_the_panel_escapes_names_and_shows_the_scale() -> None:
+    html = heatmap_panel.panel(colored(np.ones((4, 4))), "<b>&Rost", COLORS)
     assert "&lt;b&gt;&amp;Rost" in html
     assert "<b>&Rost" not in html
-    assert len(html) < 20_000
+    assert "linear-gradient(90deg, #000004, #320a5e," in html
     assert re.search(r'<input type="range" min="0" max="100"', html)
     assert "&lt;script" in heatmap_panel.problem("<script>")

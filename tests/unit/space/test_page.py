@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import astuple
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -17,7 +18,9 @@ from PIL import Image
 import space
 from model_card import formatting
 from space import model_report
+from space.inference.attribution import COLORS
 from space.inference.core.decision import Prediction
+from space.model_identity import Identity, identify
 from space.ui import heatmap_panel, page, rendering
 from tests.support.reports import LABELS, example_data, example_report
 
@@ -41,10 +44,11 @@ def test_a_score_is_written_as_on_the_card(fraction: float) -> None:
 @pytest.mark.parametrize(
     "html",
     [
-        page.header(HOSTILE, HOSTILE, [HOSTILE], None),
+        page.header(Identity(HOSTILE, HOSTILE, HOSTILE, HOSTILE), [HOSTILE], None),
+        page.references({HOSTILE: ""}, HOSTILE),
         page.figure(HOSTILE, HOSTILE, Image.new("RGB", (4, 4))),
         page.example_buttons([(HOSTILE, page.thumbnail(Image.new("RGB", (4, 4))))], "drawn"),
-        heatmap_panel.panel(Image.new("RGB", (4, 4)), Image.new("RGBA", (2, 2)), HOSTILE),
+        heatmap_panel.panel(Image.new("RGBA", (2, 2)), HOSTILE, COLORS),
         heatmap_panel.problem(HOSTILE),
         page.scores_table(
             model_report.Report.model_validate(
@@ -88,19 +92,67 @@ def test_an_example_of_no_class_is_never_called_a_mistake() -> None:
     assert page.example_caption("coil 7", LABELS, prediction) == "coil 7"
 
 
-def test_the_header_gives_the_accuracy_with_its_interval() -> None:
+def test_the_header_names_the_model_its_version_and_its_accuracy() -> None:
     report = model_report.Report.model_validate(example_report().model_dump())
-    text = _text(page.header("hf-hub:ada/steel", "https://hub/ada/steel", LABELS, report))
-    assert "Model hf-hub:ada/steel" in text
-    assert "Test accuracy 98.6 % (95 % interval 96.5–99.5 % , 288 images)" in text
-    assert "drawings" not in text.lower()
+    model = Identity("ada/steel", "https://hub/ada/steel", "1a2b3c4", "7 May 2026")
+    html = page.header(model, LABELS, report)
+    assert "Model ada/steel Version 1a2b3c4 Trained 7 May 2026 6 classes" in _text(html)
+    assert "Test accuracy 98.6 % ( 96.5–99.5 % )" in _text(html)
+    assert 'href="https://hub/ada/steel"' in html
+    assert "drawings" not in html.lower()
 
 
 def test_a_model_of_drawings_says_so() -> None:
     drawn = example_report(data=example_data(kind="drawn"))
     report = model_report.Report.model_validate(drawn.model_dump())
-    text = _text(page.header("local-dir:x", None, LABELS, report))
+    text = _text(page.header(Identity("atto"), LABELS, report))
     assert "Demo only. This model was trained on drawings." in text
+
+
+COMMIT = "1a2b3c4d5e6f7a8b9c0d1e2f3a4b5c6d7e8f9a0b"
+
+
+@pytest.mark.parametrize(
+    ("model_id", "folder", "expected"),
+    [
+        (
+            "hf-hub:ada/steel",
+            f"models--ada--steel/snapshots/{COMMIT}",
+            ("ada/steel", "https://huggingface.co/ada/steel", "1a2b3c4", "20 November 2026"),
+        ),
+        (
+            "hf-hub:ada/steel@v2",
+            f"models--ada--steel/snapshots/{COMMIT}",
+            (
+                "ada/steel",
+                "https://huggingface.co/ada/steel/tree/v2",
+                "1a2b3c4",
+                "20 November 2026",
+            ),
+        ),
+        (
+            "local-dir:runs/first/published",
+            "runs/first/published",
+            ("convnext_atto", None, None, "20 November 2026"),
+        ),
+    ],
+)
+def test_a_model_is_identified_without_jargon(
+    model_id: str, folder: str, expected: tuple[str | None, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "https://huggingface.co")
+    report = model_report.Report.model_validate(example_report().model_dump())
+    assert astuple(identify(model_id, Path(folder), report)) == expected
+    bare = identify("local-dir:x", Path("x"), None)
+    assert astuple(bare) == ("Local model", None, None, None)
+
+
+def test_the_class_of_an_example_is_certain_or_none() -> None:
+    labels = ["Rolled", "oil/water", "a:b", "a?b"]
+    assert model_report.class_of(Path("examples/Rolled.png"), labels) == "Rolled"
+    assert model_report.class_of(Path("oil_water.png"), labels) == "oil/water"
+    assert model_report.class_of(Path("a_b.png"), labels) is None
+    assert model_report.class_of(Path("coil 7.png"), labels) is None
 
 
 def test_the_table_holds_every_score_with_its_interval() -> None:

@@ -174,16 +174,35 @@ def test_a_model_of_drawings_never_accepts_a_photograph() -> None:
     own = prediction_panel.prediction(sure, _background(drawn=True), own_example=True)
     assert "badge class" in own
     assert "Scratches — 99 % sure" in _text(own)
-    assert "calibrated" not in own + prediction_panel.waiting(["Crazing"], _background(drawn=True))
+    assert "calibrated" not in own
+
+
+def test_without_an_image_the_page_names_the_classes_and_claims_nothing() -> None:
+    text = _text(prediction_panel.waiting(["Crazing", "Scratches", "Pitted"], _background()))
+    assert text == (
+        f"No image yet Drop or paste one anywhere on this page. {KNOWS} Crazing Scratches Pitted"
+    )
+
+
+def test_a_class_with_a_reference_picture_has_a_button_for_it() -> None:
+    background = _background(references=("Pitted", "Crazing"))
+    shares = {"Crazing": 0.02, "Scratches": 0.97, "Pitted": 0.01}
+    for html in (
+        prediction_panel.waiting(list(shares), background),
+        prediction_panel.prediction(Prediction(shares, ("Scratches",)), background),
+        prediction_panel.prediction(Prediction(shares, verdict="unknown", novelty=2), background),
+    ):
+        buttons = re.findall(r'popovertarget="look-(\d)"[^>]*>(\w+)<', html)
+        assert sorted(buttons) == [("0", "Pitted"), ("1", "Crazing")]
 
 
 def test_the_note_claims_no_more_than_was_measured() -> None:
-    labels = ["Crazing", "Scratches", "Pitted"]
+    prediction = Prediction({"Crazing": 0.2, "Scratches": 0.7, "Pitted": 0.1}, ("Scratches",))
 
     def note(**changes: Any) -> str:
-        return _text(prediction_panel.waiting(labels, _background(**changes)))
+        return _text(prediction_panel.prediction(prediction, _background(**changes)))
 
-    assert "is not calibrated" in _text(prediction_panel.waiting(labels, PLAIN))
+    assert "is not calibrated" in _text(prediction_panel.prediction(prediction, PLAIN))
     assert note().endswith(f"{KNOWS} {CALIBRATED}")
     never = note(rules=_rules(novelty_limit=None))
     assert "always assigns one of its 3 classes" in never
@@ -252,6 +271,7 @@ def test_words_numbers_and_set_never_contradict(
             Prediction({HOSTILE: 1.0}, (HOSTILE,), "unknown", 2.0), _background()
         ),
         prediction_panel.waiting([HOSTILE], _background()),
+        prediction_panel.waiting([HOSTILE], _background(references=(HOSTILE,))),
         prediction_panel.problem(HOSTILE, HOSTILE),
     ],
 )

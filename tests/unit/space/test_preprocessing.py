@@ -56,3 +56,31 @@ def test_a_line_is_scaled_to_at_least_one_pixel() -> None:
     assert pixels.shape == (16, 16, 3)
     assert (pixels == 255).all(axis=2).sum() == 16
     assert (pixels == 128).all(axis=2).sum() == 15 * 16
+
+
+@given(
+    size=st.tuples(st.integers(20, 90), st.integers(20, 90)),
+    square=st.booleans(),
+    mode=st.sampled_from(["squash", "center", "border"]),
+    share=st.sampled_from([1.0, 0.875, 0.5]),
+)
+def test_the_region_is_what_the_pixels_show(
+    size: tuple[int, int], square: bool, mode: str, share: float
+) -> None:
+    rows, columns = 40, 40 if square else 32
+    # Each pixel holds its own place.
+    across, down = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
+    image = Image.fromarray(np.stack([across, down, 0 * down + 255], axis=2).astype(np.uint8))
+    preprocessing = Preprocessing((rows, columns), "bilinear", share, mode, (0, 0, 0), (1, 1, 1))
+    left, top, right, bottom = preprocessing.region(size)
+    seen = preprocessing.pixels(image)
+    x = left + (np.arange(columns) + 0.5) * (right - left) / columns - 0.5
+    y = top + (np.arange(rows) + 0.5) * (bottom - top) / rows - 0.5
+    # Far from the edges, where the scaling invents values, and not in what is filled.
+    inside = np.ix_(
+        (y > 4) & (y < size[1] - 5),
+        (x > 4) & (x < size[0] - 5),
+    )
+    grid = np.stack(np.meshgrid(x, y), axis=2)[inside]
+    assert grid.size
+    assert np.abs(seen[inside][..., :2] - grid).max() <= 2.5
