@@ -18,7 +18,7 @@ else:
     from tabs import corrections
     from ui import page, scripts
 
-TITLE = "Classify an image"
+TITLE = "One image"
 ID = "one-image"
 
 

@@ -14,7 +14,7 @@ else:
     from demo import Demo
     from ui import page
 
-TITLE = "Test results"
+TITLE = "Results"
 ID = "results"
 
 

@@ -1,23 +1,22 @@
-// Files reach the page by pasting or dropping them anywhere; runs once, `element` is the header.
-const notice = element.querySelector('.notice');
-const say = (words) => { notice.textContent = words; };
-
-// The file input of the open tab; from a tab without one, the page goes to the first tab.
-const chooser = () => {
-  const inputs = [...document.querySelectorAll('[role=tabpanel] input[type=file]')];
-  const open = inputs.find((input) => input.closest('[role=tabpanel]').checkVisibility());
-  if (!open) document.querySelector('[role=tab]')?.click();
-  return open ?? inputs[0];
+// Files reach the page by pasting or dropping them anywhere: one goes to the open tab, several go
+// to the tab that takes several.
+const chooser = () => [...document.querySelectorAll('[role=tabpanel] input[type=file]')]
+  .find((input) => input.closest('[role=tabpanel]').checkVisibility());
+// Gradio builds a tab when it is opened first.
+const chooserOf = async (tab) => {
+  document.querySelector(`[role=tab][data-tab-id="${tab}"]`).click();
+  for (let frame = 0; frame < 300; frame += 1) {
+    await new Promise(requestAnimationFrame);
+    if (chooser()?.multiple === (tab === 'many-images')) break;
+  }
+  return chooser();
 };
 
-const take = (files) => {
-  const input = chooser();
-  if (!input) return;
+const take = async (files) => {
+  let input = chooser() ?? await chooserOf('one-image');
+  if (files.length > 1 && !input.multiple) input = await chooserOf('many-images');
   const taken = new DataTransfer();
-  for (const file of input.multiple ? files : files.slice(0, 1)) taken.items.add(file);
-  const left = files.length - taken.files.length;
-  say(left ? `This tab takes one image at a time: ${files[0].name} was taken, `
-    + `${left} other file${left > 1 ? 's were' : ' was'} not.` : '');
+  for (const file of files) taken.items.add(file);
   input.files = taken.files;
   input.dispatchEvent(new Event('change', {bubbles: true}));
 };
@@ -44,7 +43,8 @@ document.addEventListener('dragover', (event) => {
 document.addEventListener('drop', (event) => {
   mark(0);
   const files = [...(event.dataTransfer?.files ?? [])];
-  if (!files.length) return;
+  // A zone of a tab may take folders, too.
+  if (!files.length || event.target.closest('.many-drop')) return;
   event.preventDefault();
   event.stopPropagation();
   take(files);

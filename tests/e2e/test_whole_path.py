@@ -153,5 +153,5 @@ def check_space_in_browser(pushed: Pushed, tmp_path: Path) -> None:
         shown = re.search(r"(\d+)", likeliest.inner_text())
         assert shown is not None
         assert abs(int(shown[1]) - 100 * expected.confidence) <= 1
-        page.get_by_role("tab", name="Test results").click()
+        page.get_by_role("tab", name="Results").click()
         expect(page.locator("#scores")).to_contain_text("24")
