@@ -12,27 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import numpy as np
-import timm
 import torch
 import tyro
 from PIL import Image
-from timm.data import resolve_model_data_config
 
 from benchmarks.measurement import Measurement, number_column, text_column
+from benchmarks.random_model import LABELS, random_decision, random_network, reference_pixels
 from space.inference.core.classifier import Classifier, Engine, Facts
-from space.inference.core.decision import Costs, Decision, Rules
 from space.inference.core.preprocessing import Preprocessing
 from space.inference.engines.graph import PixelGraph, to_onnx
 from space.inference.engines.onnx_runtime import OnnxRuntimeEngine
 from space.inference.engines.openvino_cpu import OpenVINOEngine
 from space.inference.engines.pytorch import PyTorchEngine
 from space.inference.stages import feature_stages
-from trainer.decision.novelty import fit_detector
 from trainer.synthetic.samples import draw_image
 
-LABELS = ["Crazing", "Inclusion", "Patches", "Pitted", "Rolled", "Scratches"]
-REFERENCE_IMAGES = 24
 WARM_UP = 2
 
 
@@ -56,10 +50,7 @@ class Settings:
 
 def classifier(name: str, side: int) -> tuple[Classifier, Mapping[str, Engine]]:
     """Return a classifier with a decision, and its engines by name; the first one is PyTorch."""
-    torch.manual_seed(0)
-    network = timm.create_model(name, num_classes=len(LABELS)).eval()
-    config = resolve_model_data_config(network)
-    config |= {"input_size": (3, side, side), "crop_mode": "squash", "crop_pct": 1.0}
+    network, config = random_network(name, side)
     preprocessing, stages = Preprocessing.from_timm(config), feature_stages(network)
     graph = PixelGraph(network, preprocessing.mean, preprocessing.std, stages)
     threads, model = torch.get_num_threads(), to_onnx(graph, side, side)
@@ -69,12 +60,8 @@ def classifier(name: str, side: int) -> tuple[Classifier, Mapping[str, Engine]]:
         "OpenVINO, bfloat16": OpenVINOEngine(model, stages, threads, "bf16"),
         "ONNX Runtime": OnnxRuntimeEngine(model, stages, threads),
     }
-    rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (REFERENCE_IMAGES, side, side, 3), np.uint8)
-    seen = engines["OpenVINO, float32"].run(pixels)
-    truth = np.arange(REFERENCE_IMAGES) % len(LABELS)
-    rules = Rules(LABELS, 1.0, 0.95, 0.1, Costs(20, 2, 1, None), 4.0)
-    decision = Decision(rules, fit_detector(stages, seen.statistics, truth))
+    seen = engines["OpenVINO, float32"].run(reference_pixels(side))
+    decision = random_decision(stages, seen.statistics)
     facts = Facts(name, LABELS, preprocessing, bit_depth=8, tile=False)
     return Classifier(facts, decision, engines["PyTorch"]), engines
 
