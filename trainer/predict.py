@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from model_card.formatting import counted
@@ -65,6 +66,8 @@ class PredictConfig:
     """Table of the strips and their defects, .csv or .json; needs --merge-overlaps."""
     cache_dir: Folder = None
     """Cache of overlap searches; default: the user's cache folder."""
+    baseline: Text = None
+    """Report drift: compare with the model's test images (model), or with an earlier table."""
     watch: bool = False
     """Also predict images that appear in the folders later, until Ctrl-C or SIGTERM."""
     webhook: Text = None
@@ -92,6 +95,7 @@ def main(arguments: list[str]) -> int:
     logger.info("%sloading the model …", found)
     # The libraries take seconds to import; --help and wrong options do not need them.
     from trainer.prediction import runner
+    from trainer.prediction.drift.batch import BatchDrift
 
     model = config.model or ""
     delivery = runner.Delivery(
@@ -119,6 +123,7 @@ def main(arguments: list[str]) -> int:
         engine=config.engine,
         batch_size=config.batch_size,
         resume=config.resume,
+        compare=partial(BatchDrift.load, name=config.baseline) if config.baseline else None,
     )
     return EXIT_FOUND if any(outcome.verdicts[name] for name in fail_on) else 0
 
@@ -144,6 +149,11 @@ def _check(config: PredictConfig, paths: list[str]) -> Format:
         problems.append(f"--batch-size must be at least 1, not {config.batch_size}.")
     if output is None and config.resume:
         problems.append("--resume continues a table: name it with --output.")
+    if config.baseline and config.resume and config.where:
+        problems.append(
+            "--baseline compares all images, but a table with --where lists some of them: leave "
+            "out --resume or --where."
+        )
     if config.link and config.copy_to is None:
         problems.append("--link needs --copy-to.")
     problems += strip_problems(config.strips, (output, config.report), merged=config.merge_overlaps)
@@ -168,6 +178,7 @@ def _check(config: PredictConfig, paths: list[str]) -> Format:
             pictures={"--copy-to": config.copy_to, "--heatmaps": config.heatmaps},
             finite={
                 "--report": config.report,
+                "--baseline": config.baseline,
                 "--fail-on": config.fail_on,
                 "--merge-overlaps": config.merge_overlaps or None,
             },

@@ -21,6 +21,7 @@ from .core.errors import ModelError, shortened
 from .core.model_id import CONFIG_FILE, split_model_id
 from .core.preprocessing import Preprocessing
 from .decision_file import DETECTOR_FILE, RULES_FILE, load_decision
+from .drift.baseline import BASELINE_FILE
 from .engines.choice import choose_engine
 from .engines.conversion import Conversion, Converted, compared_pixels
 from .engines.gpu import has_gpu
@@ -50,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 # All that determines an answer.
 MODEL_FILES = (WEIGHTS_FILE, CONFIG_FILE, RULES_FILE, DETECTOR_FILE)
-PUBLISHED_FILES = [*MODEL_FILES, REPORT_FILE, "figures/*", "examples/*"]
+PUBLISHED_FILES = [*MODEL_FILES, BASELINE_FILE, REPORT_FILE, "figures/*", "examples/*"]
 
 
 def find_model_folder(model_id: str) -> Path:

@@ -38,6 +38,7 @@ SMALL_BENCHMARKS = {
     "--train-per-class 5 --test-per-class 2",
     "heatmaps": "--help",  # it needs a finished run, and boxes
     "passports": "--help",  # it needs exported runs
+    "drift": "--help",  # it needs a finished run
     "rejection_scores": "--image-size 32",
     "engines": "--networks test_convnext:64 --batches 1 --seconds 0.1",
     "watch_delay": "--help",  # it needs a published folder

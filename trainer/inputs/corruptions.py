@@ -144,12 +144,14 @@ class Corruption:
         name: for people.
         unit: of the severities.
         severities: five, the weakest first.
+        check: what to check where images look like this.
         change: the function of levels, severity and random number generator.
     """
 
     name: str
     unit: str
     severities: tuple[float, float, float, float, float]
+    check: str
     change: Callable[[Levels, float, Draw], Levels]
 
     def severity(self, place: float) -> float:
@@ -165,17 +167,50 @@ class Corruption:
 
 
 CORRUPTIONS = (
-    Corruption("Noise", "dB signal to noise", (40, 35, 30, 25, 20), add_noise),
-    Corruption("Motion blur", "px", (3, 5, 7, 10, 15), blur_by_motion),
-    Corruption("Defocus", "px radius", (1, 1.5, 2, 3, 4), defocus),
-    Corruption("Uneven light", "× mean, side to side", (0.2, 0.4, 0.6, 0.8, 1), light_unevenly),
-    Corruption("Under-exposure", "stops", (0.5, 1, 1.5, 2, 2.5), underexpose),
-    Corruption("Over-exposure", "stops", (0.2, 0.4, 0.6, 0.8, 1), overexpose),
-    Corruption("JPEG", "quality", (70, 50, 30, 15, 5), compress),
-    Corruption("Low resolution", "× coarser", (1.5, 2, 3, 4, 6), lower_resolution),
-    Corruption("Rotation", "degrees", (2, 4, 6, 8, 10), rotate),
-    Corruption("Dead pixels", "% of all", (0.1, 0.3, 1, 2, 5), kill_pixels),
-    Corruption("Light, motion and noise", "severity of each, as above", (1, 2, 3, 4, 5), combine),
+    Corruption(
+        *("Noise", "dB signal to noise", (40, 35, 30, 25, 20)),
+        *("light, gain and exposure time", add_noise),
+    ),
+    Corruption(
+        *("Motion blur", "px", (3, 5, 7, 10, 15)),
+        *("exposure time and strip speed", blur_by_motion),
+    ),
+    Corruption(
+        *("Defocus", "px radius", (1, 1.5, 2, 3, 4)),
+        *("the lens and its distance", defocus),
+    ),
+    Corruption(
+        *("Uneven light", "× mean, side to side", (0.2, 0.4, 0.6, 0.8, 1)),
+        *("the lamps", light_unevenly),
+    ),
+    Corruption(
+        *("Under-exposure", "stops", (0.5, 1, 1.5, 2, 2.5)),
+        *("lamps, aperture and exposure time", underexpose),
+    ),
+    Corruption(
+        *("Over-exposure", "stops", (0.2, 0.4, 0.6, 0.8, 1)),
+        *("aperture and exposure time", overexpose),
+    ),
+    Corruption(
+        *("JPEG", "quality", (70, 50, 30, 15, 5)),
+        *("how images are compressed", compress),
+    ),
+    Corruption(
+        *("Low resolution", "× coarser", (1.5, 2, 3, 4, 6)),
+        *("distance and pixel format of the camera", lower_resolution),
+    ),
+    Corruption(
+        *("Rotation", "degrees", (2, 4, 6, 8, 10)),
+        *("how the camera is mounted", rotate),
+    ),
+    Corruption(
+        *("Dead pixels", "% of all", (0.1, 0.3, 1, 2, 5)),
+        *("the sensor", kill_pixels),
+    ),
+    Corruption(
+        *("Light, motion and noise", "severity of each, as above", (1, 2, 3, 4, 5)),
+        *("light and exposure time", combine),
+    ),
 )
 BY_NAME = {corruption.name: corruption for corruption in CORRUPTIONS}
 COMBINED = CORRUPTIONS[-1]

@@ -52,6 +52,8 @@ def write(
     files: Mapping[str, ImageFile],
     heatmaps: Mapping[str, Path],
     coil: Coil | None = None,
+    *,
+    compared: Sequence[str] = (),
 ) -> None:
     """Write the page, whole or not at all.
 
@@ -62,6 +64,7 @@ def write(
         files: the images, by the path in a row.
         heatmaps: pictures of images under their heatmaps, by the same; may be empty.
         coil: the strips that the images form; None if overlaps were not merged.
+        compared: sentences on the comparison with a baseline.
     """
     template = environment("trainer.prediction").get_template("page.html.jinja")
     counts = Counter((row.outcome, row.label) for row in rows)
@@ -81,6 +84,7 @@ def write(
             counts=counts,
             cards=_cards(decoder, source, rows, files, heatmaps),
             coil=coil,
+            compared=compared,
             **(_strips(decoder, source, rows, coil) if coil else {"strips": [], "strip_cards": []}),
         )
         for part in parts:

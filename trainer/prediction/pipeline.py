@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -46,14 +46,17 @@ class Pipeline:
 
     Args:
         predictor: the model.
+        examine: gets the name of each image and what the network sees of it, from any thread.
 
     Attributes:
         model: fingerprint of its files.
     """
 
-    def __init__(self, predictor: Classifier) -> None:
-        self._predictor = predictor
-        self.model = fingerprint(_files_of(predictor))
+    def __init__(
+        self, predictor: Classifier, examine: Callable[[str, Pixels], None] | None = None
+    ) -> None:
+        self._predictor, self._examine = predictor, examine
+        self.model = model_fingerprint(predictor)
         workers = core_count()
         self._decoder = Decoder(workers)
         self._pool = ThreadPoolExecutor(workers)
@@ -76,12 +79,23 @@ class Pipeline:
         while True:
             room = (1 + BATCHES_AHEAD) * batch_size - len(waiting)
             for file in islice(upcoming, room):
-                waiting.append(self._pool.submit(_prepare, self._predictor, self._decoder, file))
+                waiting.append(self._pool.submit(self._prepare, file))
             if not waiting:
                 return
             count = min(batch_size, len(waiting))
             batch = [waiting.popleft().result() for _ in range(count)]
             yield _predict(self._predictor, batch, self.model)
+
+    def _prepare(self, file: ImageFile) -> _Prepared:
+        prepared = _prepare(self._predictor, self._decoder, file)
+        if self._examine and prepared.inputs is not None:
+            self._examine(file.name, prepared.inputs)
+        return prepared
+
+
+def model_fingerprint(predictor: Classifier) -> str:
+    """Return the fingerprint of the files that decide what a model answers."""
+    return fingerprint(_files_of(predictor))
 
 
 def _files_of(predictor: Classifier) -> list[Path]:

@@ -77,18 +77,41 @@ class RowFile:
         if not path.exists():
             return []
         content = path.read_bytes()
-        whole = _whole_records(content, quoted=self.kind == "csv")
-        begin = (self.header() or JSON_BEGIN).encode()
         try:
-            if not begin.startswith(content[: len(begin)]):
-                raise ValueError("another beginning")
-            rows = list(self._parsed(content[:whole].decode()))
+            rows, whole = self._rows(content)
         except (ValueError, TypeError, KeyError) as error:
             raise self._other(path) from error
         # Only a file that is ours is changed.
         if whole < len(content):
             os.truncate(path, whole)
         return rows
+
+    def read(self, path: Path) -> list[Row]:
+        """Return the complete rows of another table of this format, which is not changed.
+
+        Raises:
+            UserError: it can't be read, or holds no rows of this model's classes.
+        """
+        try:
+            return self._rows(path.read_bytes())[0]
+        except OSError as error:
+            raise UserError(f"{shown(path)} can't be read: {error.strerror}.") from error
+        except (ValueError, TypeError, KeyError) as error:
+            raise UserError(
+                f"{shown(path)} is no table of predict.py with this model's classes."
+            ) from error
+
+    def _rows(self, content: bytes) -> tuple[list[Row], int]:
+        """Return the complete rows and the length of their text.
+
+        Raises:
+            ValueError, TypeError, KeyError: they are none of this model.
+        """
+        whole = _whole_records(content, quoted=self.kind == "csv")
+        begin = (self.header() or JSON_BEGIN).encode()
+        if not begin.startswith(content[: len(begin)]):
+            raise ValueError("another beginning")
+        return list(self._parsed(content[:whole].decode())), whole
 
     def _take_apart(self, finished: Path, growing: Path) -> None:
         """Turn a final file back into the rows that it was made of.

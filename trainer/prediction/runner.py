@@ -6,16 +6,17 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import BaseModel
 
 from model_card.formatting import counted
 from model_card.schema.report import REPORT_FILE
+from space.inference.core.arrays import Pixels
 from space.inference.core.classifier import Classifier
 from space.inference.engines.names import EngineName
 from space.inference.exported.model_file import SUFFIXES as EXPORTED_SUFFIXES
@@ -112,6 +113,19 @@ class Outcome:
         return "\n".join(lines + ([f"Accepted: {', '.join(classes)}."] if classes else []))
 
 
+class Comparison(Protocol):
+    """A comparison of the images with a baseline, as they are predicted."""
+
+    def examine(self, name: str, inputs: Pixels) -> None:
+        """Take what the network sees of an image; threads may call it in any order."""
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Take answers, in the order of the images."""
+
+    def sentences(self) -> Sequence[str]:
+        """Return the result."""
+
+
 def run(
     model_id: str,
     files: Sequence[ImageFile],
@@ -120,6 +134,7 @@ def run(
     engine: EngineName,
     batch_size: int,
     resume: bool,
+    compare: Callable[[Classifier], Comparison] | None = None,
 ) -> Outcome:
     """Load a model, predict images in order and deliver each answer as it comes.
 
@@ -130,10 +145,11 @@ def run(
         engine: what runs the network.
         batch_size: images in one forward pass.
         resume: whether to continue the file of an interrupted command.
+        compare: returns the comparison of the images with a baseline; None compares nothing.
 
     Raises:
-        UserError: the model can't be used, the file to continue holds other rows, or the disk
-            failed.
+        UserError: the model or the baseline can't be used, the file to continue holds other rows,
+            or the disk failed.
     """
     files_by_name = {file.name: file for file in files}
     with ExitStack() as stack:
@@ -147,19 +163,26 @@ def run(
 
                 decoder = stack.enter_context(Decoder(1))
                 heatmaps = Heatmaps(delivery.heatmaps, predictor, decoder)
+            comparison = compare(predictor) if compare else None
             outcome = predict_files(
-                predictor, files, delivery, heatmaps, batch_size=batch_size, resume=resume
+                *(predictor, files, delivery, heatmaps, comparison),
+                batch_size=batch_size,
+                resume=resume,
             )
             coil = _merged(predictor, files_by_name, outcome, delivery.coil)
         except ModelError as error:
             raise UserError(str(error)) from error
+        compared = comparison.sentences() if comparison else ()
         if delivery.report:
             from trainer.prediction import page  # noqa: PLC0415
 
             source = page.Source(model_id, predictor.bit_depth, predictor.labels)
             pictures = heatmaps.pictures if heatmaps else {}
-            page.write(delivery.report, source, outcome.rows, files_by_name, pictures, coil)
-    logger.info("%s", outcome.summary())
+            page.write(
+                *(delivery.report, source, outcome.rows, files_by_name, pictures, coil),
+                compared=compared,
+            )
+    logger.info("%s", "\n".join([outcome.summary(), *compared]))
     return outcome
 
 
@@ -243,6 +266,7 @@ def predict_files(
     files: Sequence[ImageFile],
     delivery: Delivery,
     heatmaps: Heatmaps | None = None,
+    comparison: Comparison | None = None,
     *,
     batch_size: int,
     resume: bool,
@@ -263,8 +287,14 @@ def predict_files(
         for each in pictures:
             each.add(file, row, resumed=resumed)
 
-    with Pipeline(predictor) as pipeline, table, Progress(len(files), first) as progress:
+    with (
+        Pipeline(predictor, comparison.examine if comparison else None) as pipeline,
+        table,
+        Progress(len(files), first) as progress,
+    ):
         _check_model(saved, pipeline.model, delivery)
+        if comparison:
+            comparison.add(saved)
         if done == len(files):
             logger.info("%s is finished: each image has its row.", delivery.output)
         by_name = {file.name: file for file in files[:done]}
@@ -276,6 +306,8 @@ def predict_files(
             new = [
                 each for each in answered[max(0, done - at) :] if delivery.selection.takes(each[1])
             ]
+            if comparison:
+                comparison.add(batch[max(0, done - at) :])
             at += len(batch)
             for file, row in new:
                 deliver(file, row, resumed=False)

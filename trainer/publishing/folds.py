@@ -16,10 +16,13 @@ from model_card.figures.reliability import write_reliability_figures
 from model_card.schema.reliability import Reliability
 from model_card.schema.report import CrossValidation, Figure, Fold, Report
 from space.inference.decision_file import save_decision
+from space.inference.drift.baseline import BASELINE_FILE, Baseline
+from space.inference.model_folder import ModelFolder
 from trainer.config.groups import DecisionConfig
 from trainer.config.run_folder import PUBLISHED_DIR
 from trainer.data.sources import open_image
 from trainer.data.splits.dataset import Images
+from trainer.decision.baseline import baseline_of, write_baseline
 from trainer.evaluation import scores
 from trainer.evaluation.checks.post_training import draw_checks, join_checks
 from trainer.evaluation.folds import FoldOutcomes, fold_outcomes, measure_folds
@@ -67,6 +70,9 @@ def publish(
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(fold_dirs[0] / PUBLISHED_DIR, partial)
     save_decision(outcomes[0].decision, partial)
+    measured = ModelFolder(partial).read_json(BASELINE_FILE, Baseline)
+    refitted = baseline_of(measured.labels, outcomes[0].predictions, measured.images)
+    write_baseline(refitted, partial)
     reliability = measure_folds(outcomes[:1], config, network_saw_left_out=network_saw_left_out)
     first, samples = _with_refitted_rules(
         reports[0], folds[0], outcomes[0], reliability, partial, run_dir

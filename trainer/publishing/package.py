@@ -24,6 +24,7 @@ from trainer.config.run_folder import PUBLISHED_DIR, RunContext
 from trainer.config.settings import TrainConfig
 from trainer.data.sources import open_image
 from trainer.data.splits.dataset import Images
+from trainer.decision.baseline import fit_baseline, write_baseline
 from trainer.decision.outputs import (
     ReferenceSet,
     checked_stages,
@@ -113,6 +114,14 @@ def build_package(
     )
     served = export.load_exported(folder, engine=exported.engine)
     test = images.splits["test"]
+    baseline = fit_baseline(
+        served,
+        test,
+        evaluation.predictions,
+        corrupted_images=config.checks.robustness_images,
+        seed=seed,
+    )
+    write_baseline(baseline, folder)
     checks = run_checks(served, test, evaluation.predictions, config.checks, seed, images.boxes)
     PHASES.start("card")
     report.write_report(

@@ -97,7 +97,10 @@ def test_a_further_corruption_takes_its_row_alone(
     test_part: datasets.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What docs/architecture.md says: one file, and report, card and figure have it."""
-    haze = Corruption("Haze", "% white", (10, 20, 30, 40, 50), lambda x, white, _: x + white / 100)
+    haze = Corruption(
+        *("Haze", "% white", (10, 20, 30, 40, 50), "the air"),
+        lambda levels, white, _: levels + white / 100,
+    )
     monkeypatch.setattr("trainer.evaluation.checks.robustness.CORRUPTIONS", (haze, COMBINED))
     write_published_folder(tmp_path / "model")
     found = measure_robustness(Blind(tmp_path / "model"), test_part, most_images=2, seed=3)

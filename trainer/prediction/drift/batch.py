@@ -1,0 +1,194 @@
+"""Compare a batch of predicted images with a baseline; `space.inference.drift` has the methods."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from model_card.formatting import counted, percent
+from space.inference.core.arrays import Floats, Pixels
+from space.inference.core.classifier import Classifier
+from space.inference.drift.baseline import BASELINE_FILE, Baseline
+from space.inference.drift.cause import described, likeliest_causes
+from space.inference.drift.image_statistics import NAMES, image_statistics
+from space.inference.drift.martingale import DriftTest
+from space.inference.model_folder import ModelFolder
+from space.inference.predictor import Predictor
+from trainer.config.paths import shown
+from trainer.errors import ConfigError
+from trainer.prediction.options import format_of
+from trainer.prediction.pipeline import model_fingerprint
+from trainer.prediction.row import ERROR, OUTCOMES, Row
+from trainer.prediction.row_file import RowFile
+from trainer.text.names import printable
+
+# In exchangeable order, a healthy batch of any length raises an alarm at most this often. Less than
+# 1 %, since the images of one piece of surface are alike.
+ALARM = 0.002
+# The value of --baseline for the model's own baseline.
+MODEL = "model"
+WORDS = {key: name.words for key, name in OUTCOMES.items() if key != ERROR}
+
+
+def published_baseline(classifier: Classifier) -> Baseline:
+    """Return the baseline in the folder of a model.
+
+    Raises:
+        ConfigError: the model has none.
+        ModelError: it is damaged.
+    """
+    if not isinstance(classifier, Predictor):
+        raise ConfigError(
+            "--baseline model: an exported file holds no baseline. Use the published folder with "
+            "--model, or name a table of an earlier day with --baseline."
+        )
+    files = ModelFolder(classifier.folder)
+    if not files.has(BASELINE_FILE):
+        raise ConfigError(
+            f"--baseline model: this model was published by an earlier version, without "
+            f"{BASELINE_FILE}. Name a table of a good day with --baseline, or train it again."
+        )
+    baseline = files.read_json(BASELINE_FILE, Baseline)
+    if baseline.labels != classifier.labels:
+        raise ConfigError(f"{classifier.folder / BASELINE_FILE} belongs to another model.")
+    return baseline
+
+
+def table_baseline(classifier: Classifier, table: Path) -> Baseline:
+    """Return the answers of an earlier batch as a baseline, with the image statistics of the model.
+
+    Raises:
+        ConfigError: the table is of another model, or holds no answer.
+        UserError: it can't be read.
+        ModelError: the model's own baseline is damaged.
+    """
+    labels = classifier.labels
+    kind = format_of(table)
+    if kind not in ("csv", "jsonl"):
+        raise ConfigError(
+            f"--baseline {shown(table)}: write `model`, or name a table, .csv or .jsonl."
+        )
+    rows = [row for row in RowFile(None, kind, labels, sys.stdout).read(table) if not row.error]
+    model = model_fingerprint(classifier)
+    if not rows or {row.model for row in rows} != {model}:
+        raise ConfigError(
+            f"--baseline {shown(table)} holds no answers of this model ({model}). Predict the "
+            "images of a good day with it first."
+        )
+    novelty = [row.novelty for row in rows if row.novelty is not None]
+    return Baseline(
+        labels=labels,
+        predicted=[labels.index(row.label or "") for row in rows],
+        confidence=[row.confidence or 0.0 for row in rows],
+        novelty=novelty if len(novelty) == len(rows) else None,
+        verdicts=Counter(row.outcome for row in rows),
+        images=published_baseline(classifier).images if _has_baseline(classifier) else None,
+    )
+
+
+def _has_baseline(classifier: Classifier) -> bool:
+    return isinstance(classifier, Predictor) and ModelFolder(classifier.folder).has(BASELINE_FILE)
+
+
+class BatchDrift:
+    """The images of a batch, compared with a baseline as they are predicted.
+
+    Args:
+        baseline: the healthy images.
+        source: what they are, in words.
+    """
+
+    def __init__(self, baseline: Baseline, source: str) -> None:
+        self._baseline, self._source = baseline, source
+        novelty: Sequence[float | None] = baseline.novelty or [None] * len(baseline.predicted)
+        labels = [baseline.labels[index] for index in baseline.predicted]
+        self._test = DriftTest(zip(labels, baseline.confidence, novelty, strict=True))
+        self._statistics: dict[str, Floats] = {}
+        self._sum, self._measured = np.zeros(len(NAMES)), 0
+        self._verdicts: Counter[str] = Counter()
+        self._confidence: list[float] = []
+        self._novelty: list[float] = []
+
+    def examine(self, name: str, inputs: Pixels) -> None:
+        """Take what the network sees of an image; threads may call it in any order."""
+        if self._baseline.images:
+            self._statistics[name] = image_statistics(inputs)
+
+    @classmethod
+    def load(cls, classifier: Classifier, name: str) -> BatchDrift:
+        """Return the comparison with what --baseline names: `model`, or a table of answers.
+
+        Raises:
+            UserError: there is no such baseline, or it is of another model.
+            ModelError: the baseline of the model is damaged.
+        """
+        if name == MODEL:
+            return cls(published_baseline(classifier), "the test images of the model")
+        table = Path(name)
+        return cls(table_baseline(classifier, table), f"the answers in {printable(table.name)}")
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Take answers, in the order of the images; unreadable images have none."""
+        for row in rows:
+            if row.label is None or row.confidence is None:
+                continue
+            statistics = self._statistics.pop(row.path, None)
+            if statistics is not None:
+                self._sum += statistics
+                self._measured += 1
+            self._test.add(row.label, row.confidence, row.novelty)
+            self._verdicts[row.outcome] += 1
+            self._confidence.append(row.confidence)
+            if row.novelty is not None:
+                self._novelty.append(row.novelty)
+
+    @property
+    def found(self) -> bool:
+        """Whether the images so far differ from the baseline."""
+        return self._test.p_value <= ALARM
+
+    def sentences(self) -> tuple[str, ...]:
+        """Return the report on all images so far."""
+        test = self._test
+        if not test.images:
+            return ("Drift: no image could be compared.",)
+        p_value = "p < 0.0001" if test.p_value < 0.0001 else f"p = {test.p_value:.2g}"
+        compared = (
+            f"Drift {'found' if self.found else 'not found'}: "
+            f"{counted(test.images, 'image')} compared with {self._source} "
+            f"({counted(len(self._baseline.predicted), 'image')}), {p_value}."
+        )
+        found = (compared, self._shares(), self._medians())
+        return (*found, self._cause()) if self.found else found
+
+    def _cause(self) -> str:
+        images = self._baseline.images
+        if images is None or not images.signatures or not self._measured:
+            return "The baseline holds no image statistics, so no cause is estimated."
+        return described(likeliest_causes(images, self._sum / self._measured))
+
+    def _shares(self) -> str:
+        total, known = self._verdicts.total(), self._baseline.shares()
+        return (
+            ", ".join(
+                f"{words} {percent(self._verdicts[key] / total)} (baseline "
+                f"{percent(known.get(key, 0.0))})"
+                for key, words in WORDS.items()
+                if self._verdicts[key] or known.get(key)
+            ).capitalize()
+            + "."
+        )
+
+    def _medians(self) -> str:
+        pairs = [("confidence", self._confidence, self._baseline.confidence)]
+        if self._novelty and self._baseline.novelty:
+            pairs.append(("novelty", self._novelty, self._baseline.novelty))
+        found = [
+            f"median {name} {np.median(here):.2f} (baseline {np.median(there):.2f})"
+            for name, here, there in pairs
+        ]
+        return f"{', '.join(found).capitalize()}."
