@@ -21,7 +21,7 @@ if TYPE_CHECKING or __package__:
     from space.inference.predictor import ImageError, ModelError, Predictor, read_image
     from space.model_identity import identify
     from space.server.uploads import UploadFolder
-    from space.ui import heatmap_panel, page, prediction_panel
+    from space.ui import heatmap_panel, page, prediction_panel, results
 else:
     import model_report
     from feedback.desk import CorrectionDesk
@@ -29,7 +29,7 @@ else:
     from inference.predictor import ImageError, ModelError, Predictor, read_image
     from model_identity import identify
     from server.uploads import UploadFolder
-    from ui import heatmap_panel, page, prediction_panel
+    from ui import heatmap_panel, page, prediction_panel, results
 
 logger = logging.getLogger("space")
 
@@ -203,9 +203,11 @@ class Demo:
         return image
 
     def _figures(self) -> list[str]:
-        """Return the model's figures as HTML, without files that can't be decoded."""
-        figures = []
+        """Return the model's further figures as HTML, without files that can't be decoded."""
+        figures, drawn = [], results.drawn_here(self.report)
         for figure in model_report.find_figures(self.predictor.folder, self.report):
+            if f"figures/{figure.path.name}" in drawn:
+                continue
             try:
                 figures.append(page.figure(figure.title, figure.alt, self.read(figure.path)))
             except ImageError as error:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
@@ -19,10 +19,12 @@ if TYPE_CHECKING or __package__:
     from space.inference.core.errors import ModelError
     from space.inference.migration import EARLIER_METRICS
     from space.inference.model_folder import ModelFolder
+    from space.report_schema import MAX_METRICS, Reliability, Score, TestResult, Words
 else:
     from inference.core.errors import ModelError
     from inference.migration import EARLIER_METRICS
     from inference.model_folder import ModelFolder
+    from report_schema import MAX_METRICS, Reliability, Score, TestResult, Words
 
 logger = logging.getLogger(__name__)
 
@@ -30,18 +32,9 @@ REPORT_FILE = "report.json"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 MAX_EXAMPLES = 12
 MAX_FIGURES = 40
-MAX_METRICS = 100
-Words = Annotated[str, Field(max_length=2000)]
-Share = Annotated[float, Field(ge=0, le=1)]
+# Of one class; the others say the same or little of it.
+CLASS_METRICS = ("sensitivity", "precision", "f1")
 BUNDLED_EXAMPLES = Path(__file__).parent / "examples"
-
-
-class Score(BaseModel):
-    """A measured value with its 95 % interval, all as fractions of 1."""
-
-    value: Share
-    low: Share
-    high: Share
 
 
 class Metric(BaseModel):
@@ -61,50 +54,10 @@ def _earlier_metrics() -> list[Metric]:
     ]
 
 
-class TestResult(BaseModel):
-    """Scores on images that were not used for training."""
-
-    __test__ = False  # not a test case, whatever pytest thinks of the name
-
-    images: int = Field(gt=0)
-    scores: dict[Words, Score] = Field(max_length=MAX_METRICS)
-
-    @property
-    def accuracy(self) -> Score | None:
-        """Share of images classified correctly, if it was measured."""
-        return self.scores.get("accuracy")
-
-
 class Data(BaseModel):
     """The source of the images."""
 
     kind: Words
-
-
-class Agreement(BaseModel):
-    """How well confidence agrees with accuracy."""
-
-    ece: float = Field(ge=0, le=1, description="expected calibration error")
-    ece_by_chance: float = Field(ge=0, le=1, description="of perfect calibration, same sample size")
-
-
-class Calibration(BaseModel):
-    """Agreement on the test images before and after temperature scaling."""
-
-    before: Agreement
-    after: Agreement
-
-    @property
-    def holds(self) -> bool:
-        """Whether the confidence is calibrated, as far as the test images show."""
-        after = self.after
-        return after.ece <= self.before.ece and after.ece <= max(0.02, 2 * after.ece_by_chance)
-
-
-class Reliability(BaseModel):
-    """Reliability of the confidence."""
-
-    calibration: Calibration
 
 
 class FigureText(BaseModel):
@@ -143,6 +96,11 @@ class Report(BaseModel):
         """The metrics that have a score, in order."""
         scores = self.test.scores
         return [(each, scores[each.name]) for each in self.metrics if each.name in scores]
+
+    @property
+    def shown_of_classes(self) -> list[Metric]:
+        """The metrics of the table of classes, as far as the report has them."""
+        return [each for each in self.metrics if each.name in CLASS_METRICS]
 
     @property
     def drawn(self) -> bool:

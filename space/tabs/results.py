@@ -9,10 +9,10 @@ import gradio as gr
 # In a Space on the Hub the folder above is the root.
 if TYPE_CHECKING or __package__ == "space.tabs":
     from space.demo import Demo
-    from space.ui import page
+    from space.ui import page, results
 else:
     from demo import Demo
-    from ui import page
+    from ui import page, results
 
 TITLE = "Results"
 ID = "results"
@@ -20,5 +20,6 @@ ID = "results"
 
 def build(demo: Demo) -> None:
     """Lay out the tab."""
-    gr.HTML(page.scores_table(demo.report), js_on_load=None, elem_id="scores")
-    gr.HTML("".join(demo.figures), js_on_load=None, elem_id="figures")
+    gr.HTML(results.results(demo.report), js_on_load=None, elem_id="results")
+    scores = page.scores_table(demo.report) if demo.report else ""
+    gr.HTML(results.folded(scores, demo.figures), js_on_load=None, elem_id="more-results")

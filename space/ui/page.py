@@ -94,8 +94,8 @@ def references(pictures: Mapping[str, str], origin: str) -> str:
     return str(_HTML.references(pictures, origin))
 
 
-def scores_table(report: Report | None) -> str:
-    """Return the test scores with their intervals, or a note that there are none."""
+def scores_table(report: Report) -> str:
+    """Return all test scores with their intervals."""
     return str(_HTML.scores_table(report))
 
 

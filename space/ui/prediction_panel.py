@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from space.inference.core.decision import Prediction, Rules
-    from space.model_report import Calibration
+    from space.report_schema import Calibration
 
 MAX_ROWS = 10
 MAX_NAMES = 4

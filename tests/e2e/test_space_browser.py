@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -359,15 +360,22 @@ def test_what_gradio_refuses_is_explained(
     _says(visit.page, "No image yet")
 
 
-def test_the_second_tab_shows_scores_and_figures(visit: Visit) -> None:
+def test_the_results_tab_shows_numbers_first_and_the_rest_folded(visit: Visit) -> None:
     page = visit.page
     page.get_by_role("tab", name="Results").click()
-    expect(page.get_by_role("row", name="Accuracy")).to_contain_text("98.6 %")
+    point = example_report().reliability
+    assert point is not None
+    expect(page.locator(".card b")).to_have_text(
+        ["98.6 %", f"{100 * point.operating_point.automatic:.1f} %", "99.6 %", "97.5 %"]
+    )
+    expect(page.get_by_role("img", name="Errors rise to 1.4 %")).to_be_visible()
+    figures = page.locator("#more-results img")
+    expect(figures.first).to_be_hidden()
+    page.get_by_text("All scores").press("Enter")
     expect(page.get_by_role("row", name="Accuracy")).to_contain_text("96.5–99.5 %")
-    figures = page.locator("#figures img")
-    expect(figures).to_have_count(6)
-    for title in ("Loss and accuracy by epoch", "Confusion matrix", "Confidence and accuracy"):
-        expect(page.get_by_role("heading", name=title)).to_be_visible()
+    page.get_by_text("More figures").press("Enter")
+    # The confusion matrix and the errors by coverage are drawn from their numbers.
+    expect(figures).to_have_count(4)
     for figure in figures.all():
         figure.scroll_into_view_if_needed()
         expect(figure).to_have_js_property("complete", True)
@@ -403,9 +411,28 @@ def test_text_stands_out_from_its_ground(
     )
     for text in (*texts, ".badge", "#examples button span", "button[role=tab][aria-selected=true]"):
         assert _contrast(page, text) >= 4.5, text
+    page.get_by_role("button", name="Show where the model looks").click()
+    expect(page.locator("#heatmap .heat")).to_be_visible(timeout=30_000)
+    _is_accessible(page)
     page.get_by_role("tab", name="Results").click()
-    assert _contrast(page, ".scores small") >= 4.5
+    for summary in page.locator("#more-results summary").all():
+        summary.click()
+    _is_accessible(page)
+    for text in (".card small", ".confusion .wrong", ".scores small", ".plot figcaption"):
+        assert _contrast(page, text) >= 4.5, text
     context.close()
+
+
+def _is_accessible(page: Page) -> None:
+    """Check the page as it is now with axe-core, and that each target is 24 px high and wide."""
+    found = Axe().run(page).response
+    assert len(found["passes"]) > 20
+    assert [(each["id"], each["nodes"]) for each in found["violations"]] == []
+    sizes = page.locator("button:visible, input:visible, summary:visible").evaluate_all(
+        "all => all.filter((e) => e.tabIndex >= 0).map((e) => [e.outerHTML.slice(0, 60), "
+        "Math.min(e.offsetWidth, e.offsetHeight)])"
+    )
+    assert [name for name, side in sizes if side < 24] == []
 
 
 def _contrast(page: Page, selector: str) -> float:

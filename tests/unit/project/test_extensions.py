@@ -104,7 +104,9 @@ def test_a_metric_reaches_report_card_hub_and_page(
     assert "| 83.3 %<br>" in shown
     assert f"| {PREDICTIVE.meaning} | {WILSON} |" in shown
 
-    table = page.scores_table(read_report(tmp_path))
+    read = read_report(tmp_path)
+    assert read
+    table = page.scores_table(read)
     assert f"{PREDICTIVE.title}<small>{PREDICTIVE.meaning}</small></th><td>81.7&nbsp;%" in table
 
 

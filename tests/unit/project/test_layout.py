@@ -81,6 +81,7 @@ ROOMS = {
         "space.server",
         "space.batch",
         "space.feedback",
+        "space.report_schema",
         "space.model_report",
         "space.model_identity",
         "space.ui",

@@ -109,11 +109,15 @@ def test_metrics_of_an_earlier_report_are_shown_as_those_of_today(tmp_path: Path
     folder = tmp_path / "published"
     write_published_folder(folder)
     report = Report.read(folder)
-    shown = page.scores_table(read_report(folder))
+    read = read_report(folder)
+    assert read
+    shown = page.scores_table(read)
     content = json.loads(report.model_dump_json())
     del content["metrics"]
     (folder / REPORT_FILE).write_text(seal(json.dumps(content)))
-    assert page.scores_table(read_report(folder)) == shown
+    earlier = read_report(folder)
+    assert earlier
+    assert page.scores_table(earlier) == shown
     assert [metric.name for metric in report.metrics] == [name for name, *_ in EARLIER_METRICS]
     assert Report.read(folder) == report
 

@@ -21,7 +21,7 @@ from space import model_report
 from space.inference.attribution import COLORS
 from space.inference.core.decision import Prediction
 from space.model_identity import Identity, identify
-from space.ui import heatmap_panel, page, rendering
+from space.ui import heatmap_panel, page, rendering, results
 from tests.support.reports import LABELS, example_data, example_report
 
 SPACE = Path(space.__path__[0])
@@ -159,7 +159,6 @@ def test_the_table_holds_every_score_with_its_interval() -> None:
     report = model_report.Report.model_validate(example_report().model_dump())
     text = _text(page.scores_table(report))
     auc = report.test.scores["auc"]
-    assert "Measured on 288 test images" in text
     assert "Accuracy share of images classified correctly 98.6 % 96.5–99.5 %" in text
     assert "Error rate share of images classified incorrectly 1.4 % 0.5–3.5 %" in text
     assert f"{auc.value:.3f} {auc.low:.3f}–{auc.high:.3f}" in text
@@ -171,6 +170,76 @@ def test_a_perfect_score_is_written_as_such() -> None:
     confusion = [[5 if row == column else 0 for column in range(6)] for row in range(6)]
     report = model_report.Report.model_validate(example_report(confusion).model_dump())
     assert "correctly 100 % 88.6–100 %" in _text(page.scores_table(report))
+
+
+def test_the_four_numbers_are_those_of_the_report() -> None:
+    report = model_report.Report.model_validate(example_report().model_dump())
+    text = _text(results.results(report))
+    assert "Measured on 288 test images" in text
+    assert "Accuracy 98.6 % 96.5–99.5 %" in text
+    assert "Answered automatically 92.4 % a person reviews the rest" in text
+    assert "Accuracy on these 99.6 % 97.9–99.9 %" in text
+    assert "Unknown surfaces detected 97.5 % noise, the hardest of 2 kinds" in text
+
+
+def test_each_class_has_its_own_scores() -> None:
+    full = example_report()
+    report = model_report.Report.model_validate(full.model_dump())
+    rows = re.findall(r"<tr><th scope=\"row\">.*?</tr>", results.results(report))
+    for result, row in zip(full.test.classes, rows, strict=False):
+        scores = [result.scores[name] for name in ("sensitivity", "precision", "f1")]
+        numbers = " ".join(
+            f"{formatting.number(s.value)} % {formatting.number(s.low)}–"
+            f"{formatting.number(s.high)} %"
+            for s in scores
+        )
+        assert _text(row) == f"{result.label} {result.images} {numbers}"
+
+
+CONFUSED = [
+    [46, 1, 0, 0, 1, 0],
+    [0, 41, 0, 1, 0, 6],
+    [0, 0, 48, 0, 0, 0],
+    [0, 1, 1, 45, 1, 0],
+    [0, 0, 0, 0, 48, 0],
+    [0, 12, 0, 0, 0, 36],
+]
+
+
+def test_the_mistakes_are_the_most_frequent_and_the_most_confident() -> None:
+    full = example_report(CONFUSED)
+    report = model_report.Report.model_validate(full.model_dump())
+    html = results.results(report)
+    text = _text(html)
+    assert "Scratches → Inclusion 12 of 48 Inclusion → Scratches 6 of 48" in text
+    confident = [f"{each.file} {each.label} → {each.prediction}" for each in full.test.mistakes]
+    assert all(each in text for each in confident[: results.MOST_MISTAKES])
+    assert confident[results.MOST_MISTAKES] not in text
+    # Each cell of the matrix, in its place.
+    rows = re.findall(r"<tr><th scope=\"row\">[^<]*</th>(<td class=.*?)</tr>", html)
+    cells = [[int(n.replace("·", "0")) for n in re.findall(r">([\d·]+)<", row)] for row in rows]
+    assert cells == CONFUSED
+
+
+def test_the_curve_ends_at_the_error_of_all_images() -> None:
+    report = model_report.Report.model_validate(example_report().model_dump())
+    html = results.results(report)
+    [points] = re.findall(r'<polyline points="([^"]+)"', html)
+    places = [tuple(map(float, point.split(","))) for point in points.split()]
+    # Coverage 0.5, 0.9236 and 1; risk 0, 0.38 and 1.39 % on a scale up to 1.5 %.
+    assert places == [(222.0, 200.0), (362.6, 154.4), (388.0, 33.2)]
+    # 92.36 % answered with 0.38 % errors.
+    assert '<circle cx="362.6" cy="154.4"' in html
+    assert "Errors rise to 1.4 % if all test images are answered." in html
+
+
+def test_a_report_without_further_facts_shows_what_it_has() -> None:
+    bare = example_report().model_dump(include={"data", "test", "figures"})
+    bare["test"] = {"images": 288, "scores": bare["test"]["scores"]}
+    text = _text(results.results(model_report.Report.model_validate(bare)))
+    assert "Accuracy 98.6 %" in text
+    assert "automatically" not in text
+    assert "confused" not in text
 
 
 # What a folder holds.
@@ -185,7 +254,7 @@ def _put_pictures(folder: Path, *names: str) -> None:
 def test_a_folder_without_extras_has_none(tmp_path: Path) -> None:
     assert model_report.read_report(tmp_path) is None
     assert model_report.find_figures(tmp_path, None) == []
-    assert page.scores_table(None).count("without test results") == 1
+    assert results.results(None).count("without test results") == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1", b'{"test": NaN}', b"\xff\xfe"])

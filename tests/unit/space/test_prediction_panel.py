@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from space.inference.core.decision import Costs, Decision, Prediction, Rules
-from space.model_report import Agreement, Calibration
+from space.report_schema import Agreement, Calibration
 from space.ui import prediction_panel
 from space.ui.prediction_panel import Background
 from space.ui.rendering import share
