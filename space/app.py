@@ -58,11 +58,13 @@ from gradio.exceptions import ServerFailedToStartError
 from starlette.middleware import Middleware
 
 if TYPE_CHECKING or __package__:
+    from space import endpoints
     from space.demo import Demo
     from space.feedback.desk import CorrectionDesk
     from space.inference.images.decoding import Decoder
     from space.inference.images.reader import MAX_FILE_BYTES
     from space.inference.predictor import Predictor
+    from space.server import tools
     from space.server.address import Address
     from space.server.connection import TimedConnection
     from space.server.gate import Gate
@@ -73,11 +75,13 @@ if TYPE_CHECKING or __package__:
     from space.ui import page, scripts
     from space.ui.theme import CSS_FILE, ICON_FILE, MANY_IMAGES_CSS_FILE, make_theme
 else:
+    import endpoints
     from demo import Demo
     from feedback.desk import CorrectionDesk
     from inference.images.decoding import Decoder
     from inference.images.reader import MAX_FILE_BYTES
     from inference.predictor import Predictor
+    from server import tools
     from server.address import Address
     from server.connection import TimedConnection
     from server.gate import Gate
@@ -110,10 +114,11 @@ def build_app(demo: Demo) -> gr.Blocks:
             with gr.Tab(one_image.TITLE, id=one_image.ID):
                 one = one_image.build(demo)
             with gr.Tab(many_images.TITLE, id=many_images.ID):
-                many_images.build(demo, one)
+                many = many_images.build(demo, one)
             with gr.Tab(results.TITLE, id=results.ID):
                 results.build(demo)
         gr.HTML(page.footer(demo.predictor.engine.name))
+        endpoints.build(demo, many)
     app.queue(max_size=QUEUE_SIZE, default_concurrency_limit=CONCURRENCY)
     return app
 
@@ -160,10 +165,13 @@ def launch(app: gr.Blocks, uploads: UploadFolder, port: int) -> str:
         ssr_mode=False,
         share=share,
         run_history=False,
+        mcp_server=importlib.util.find_spec("mcp") is not None,
         enable_monitoring=False,
         quiet=True,
         prevent_thread_lock=True,
     )
+    if app.mcp_server_obj:
+        tools.restrict(app.mcp_server_obj, uploads)
     # Gradio has no setting for this; uvicorn reads it for each connection.
     app.server.config.http_protocol_class = TimedConnection
     if share and not share_link:

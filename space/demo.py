@@ -34,6 +34,7 @@ else:
 logger = logging.getLogger("space")
 
 PREVIEW_PX = 1024
+HEATMAP_OPACITY = 0.6
 EXAMPLE_PX = 2048
 TIFF_STARTS = (b"II", b"MM")
 NO_FILE = "No file was sent, or it was deleted in the meantime. Choose the image again."
@@ -135,30 +136,28 @@ class Demo:
 
     def show_heatmap(self, upload: dict[str, Any] | None) -> str:
         """Return the heatmap of the image's most likely class, or why there is none."""
-        if self.explainer is None:
-            return heatmap_panel.problem(UNEXPECTED)
         try:
-            image = self.read(self.uploaded(upload))
-            [prediction] = self.predictor.predict([image])
-            if prediction.verdict == "unknown":
-                return heatmap_panel.problem(NO_CLASS)
-            label = prediction.label
-            heat = self.explainer.explain(image, self.predictor.labels.index(label))
+            overlay, _, label = self._explained(upload)
         except (ImageError, ModelError) as error:
             return heatmap_panel.problem(str(error))
         # As above.
         except Exception:
             logger.exception("A heatmap could not be computed")
             return heatmap_panel.problem(UNEXPECTED)
-        if not heat.any():
-            return heatmap_panel.problem(f"No region of this image supports {label}.")
-        return heatmap_panel.panel(self.explainer.overlay(image, heat), label, COLORS)
+        return heatmap_panel.panel(overlay, label, COLORS)
 
     def predict(self, image: dict[str, Any] | None) -> dict[str, Any]:
-        """Return the verdict, the most likely class, the candidates and all probabilities.
+        """Classify the surface defect on one image of steel strip.
 
-        `verdict` is "class" (the answer is accepted), "unsure" (a person should review the image)
-        or "unknown" (an unknown surface: its `novelty` is above 1).
+        Returns the verdict, the most likely class, the candidates and all probabilities. `verdict`
+        is "class" (the answer is accepted), "unsure" (a person should review the image) or
+        "unknown" (an unknown surface: its `novelty` is above 1, and `label` means nothing). To
+        upload an image, POST it as the multipart field `files` to /gradio_api/upload; the response
+        holds its path. Its address is that of this server, /gradio_api/file= and the path. Other
+        addresses are never fetched.
+
+        Args:
+            image: address of an uploaded image, or the image as a data URL of up to 11 MB.
         """
         try:
             [prediction] = self.predictor.predict([self.read(self.uploaded(image))])
@@ -172,6 +171,40 @@ class Demo:
             "novelty": prediction.novelty,
             "probabilities": prediction.probabilities,
         }
+
+    def heatmap(self, image: dict[str, Any] | None) -> Image.Image:
+        """Show where the model looks: the image under a heatmap of its most likely class.
+
+        Bright regions support that class most; they are not the outline of the defect. There is
+        none for an image whose verdict is "unknown"; "class" and "unsure" have one.
+
+        Args:
+            image: address of an uploaded image, as for `predict`.
+        """
+        try:
+            overlay, shown, _ = self._explained(image)
+        except (ImageError, ModelError) as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        below = shown.convert("RGBA").resize(overlay.size)
+        return Image.blend(below, Image.alpha_composite(below, overlay), HEATMAP_OPACITY)
+
+    def _explained(self, upload: dict[str, Any] | None) -> tuple[Image.Image, Image.Image, str]:
+        """Return the heatmap to lay over an image, the image, and the class that is explained.
+
+        Raises:
+            ImageError, ModelError: there is none; the message says why.
+        """
+        if self.explainer is None:
+            raise ImageError(UNEXPECTED)
+        image = self.read(self.uploaded(upload))
+        [prediction] = self.predictor.predict([image])
+        if prediction.verdict == "unknown":
+            raise ImageError(NO_CLASS)
+        label = prediction.label
+        heat = self.explainer.explain(image, self.predictor.labels.index(label))
+        if not heat.any():
+            raise ImageError(f"No region of this image supports {label}.")
+        return self.explainer.overlay(image, heat), image, label
 
     def uploaded(self, upload: dict[str, Any] | None) -> Path:
         """Return the path of an uploaded file.

@@ -7,7 +7,8 @@ leaves the others to single images.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +45,7 @@ class Progress:
         skipped: files of the operating system in zips, which are left out.
         rows: the answers so far, in order.
         thumbnails: of the answered images; None where there is no image.
+        ended: whether nobody waits for further answers.
     """
 
     batch: Batch
@@ -51,6 +53,7 @@ class Progress:
     skipped: int
     rows: list[Row] = field(default_factory=list)
     thumbnails: list[str | None] = field(default_factory=list)
+    ended: bool = False
 
 
 class BatchRunner:
@@ -96,18 +99,23 @@ class BatchRunner:
                 while await run_sync(self._step, progress, answers, limiter=self._turns):
                     yield progress
             finally:
-                answers.close()
+                progress.ended = True
+                # A step that still runs when the batch is canceled closes them itself.
+                with suppress(ValueError):
+                    answers.close()
         except OSError as error:
             raise BatchError(NO_SPACE) from error
         finally:
             self._running -= 1
 
-    def _step(self, progress: Progress, answers: Iterable[tuple[Row, Image.Image | None]]) -> bool:
+    def _step(self, progress: Progress, answers: Generator[tuple[Row, Image.Image | None]]) -> bool:
         """Add the answers of a moment; return whether there were any."""
         before, end = len(progress.rows), time.monotonic() + STEP_S
         for row, image in answers:
             progress.rows.append(row)
             progress.thumbnails.append(None if image is None else self._thumbnail(image))
-            if time.monotonic() > end:
+            if progress.ended:
+                answers.close()
+            if progress.ended or time.monotonic() > end:
                 break
         return len(progress.rows) > before

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import repeat
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 
+from . import tools
 from .address import Address, UnknownNameError
 from .inputs import Click, Endpoint, file, files
 from .uploads import UploadFolder
@@ -42,7 +44,9 @@ TOO_LARGE = "The request is larger than the maximum allowed size."
 OTHER_POSTS = ("cancel", "reset")
 UPLOAD = "upload"
 # Routes of Gradio that fetch URLs, or that this page does not use.
-CLOSED = re.compile(r"/gradio_api/(?:proxy=|stream/|dev/|vibe|deep_link|run-history|profiling)")
+CLOSED = re.compile(
+    r"/gradio_api/(?:proxy=|stream/|dev/|vibe|deep_link|mcp/.|run-history|profiling)"
+)
 # The Hub shows a Space in a frame of its own page.
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -126,6 +130,7 @@ class Gate:
         self.max_file_bytes = max_file_bytes
         self.address = address
         self.visitors = visitors
+        self.tool_calls = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request or pass it on."""
@@ -134,8 +139,10 @@ class Gate:
             return
         exchange = _Exchange(send)
         try:
-            scope, receive = await self._checked(self.address.applied(scope), receive)
-            await self.app(scope, receive, exchange.send)
+            scope = self.address.applied(scope)
+            with self._tool_call(scope):
+                scope, receive = await self._checked(scope, receive)
+                await self.app(scope, receive, exchange.send)
         except RefusedError as refusal:
             await exchange.refuse(refusal.status, refusal.message, scope)
         except UnknownNameError as error:
@@ -150,23 +157,44 @@ class Gate:
             logger.warning("A request to %.100r failed: %s: %.200s", scope["path"], kind, error)
             await exchange.refuse(500, "The server could not answer this request.", scope)
 
+    @contextmanager
+    def _tool_call(self, scope: Scope) -> Iterator[None]:
+        """Count a request to the MCP server as long as it runs.
+
+        Raises:
+            RefusedError: too many run.
+        """
+        number = int(_name(scope) == tools.ROUTE)
+        if number and self.tool_calls >= tools.MAX_CALLS:
+            raise RefusedError(503, "Too many tools are being called. Try again later.")
+        self.tool_calls += number
+        try:
+            yield
+        finally:
+            self.tool_calls -= number
+
     async def _checked(self, scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
         """Return the request to pass on.
 
         Raises:
             RefusedError: the request is not allowed.
         """
-        path: str = scope["path"]
-        _, found, name = path.partition(API)
-        name = name.removesuffix("/")
+        path, name = scope["path"], _name(scope)
+        if scope["method"] == "GET" and name == tools.ROUTE:
+            # What a server without a stream of its own messages answers.
+            raise RefusedError(405, "Send MCP messages by POST.")
         if scope["method"] in ("GET", "HEAD", "OPTIONS"):
             closed = CLOSED.search(path) or (name.startswith("file") and not self._is_upload(name))
             if not closed:
                 return scope, receive
-        elif scope["method"] == "POST" and found:
+        elif scope["method"] == "POST" and name:
             self.visitors.forget()
             if name == UPLOAD:
                 return scope, _limited(receive, self.max_file_bytes + MAX_ENVELOPE)
+            if name == tools.ROUTE:
+                content = await _body(receive, tools.MAX_CALL_BODY)
+                cleaned = _parsed(content, lambda given: tools.rewritten(self.uploads, given))
+                return _with_body(cleaned, scope, receive)
             if name == JOIN or name in OTHER_POSTS or self._endpoint(name):
                 return await self._cleaned(name, scope, receive)
         raise RefusedError(404, "Not found.")
@@ -191,20 +219,13 @@ class Gate:
         Raises:
             RefusedError: the page sends no such request, or none so large.
         """
-        try:
-            content = await _body(receive, MAX_LIST_BODY)
-            cleaned = self._rewritten(name, json.loads(content))
-        except (ValueError, RecursionError) as error:
-            raise RefusedError(400, "The page sends no such request.") from error
+        content = await _body(receive, MAX_LIST_BODY)
+        cleaned = _parsed(content, lambda given: self._rewritten(name, given))
         if len(content) > MAX_BODY and not self._takes_list(name, cleaned):
             raise RefusedError(413, TOO_LARGE)
         if self.visitors.is_behind(cleaned.get("session_hash", "")):
             raise RefusedError(429, "Earlier answers were not read. Load the page again.")
-        body = json.dumps(cleaned).encode()
-        headers = MutableHeaders(raw=list(scope["headers"]))
-        headers["content-length"] = str(len(body))
-        headers["content-type"] = "application/json"
-        return {**scope, "headers": headers.raw}, _replayed(body, receive)
+        return _with_body(cleaned, scope, receive)
 
     def _rewritten(self, name: str, given: Any) -> dict[str, Any]:
         """Return the body of a request, rebuilt from validated values.
@@ -259,6 +280,33 @@ class _Exchange:
         """Send an error message, unless a response has begun."""
         if not self.begun:
             await JSONResponse({"detail": message}, status)(scope, _nothing, self.send)
+
+
+def _name(scope: Scope) -> str:
+    """Return the part of a path below `API`; empty if it is not below."""
+    path: str = scope["path"]
+    return path.partition(API)[2].removesuffix("/")
+
+
+def _parsed(content: bytes, rewrite: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    """Return a JSON body, rebuilt.
+
+    Raises:
+        RefusedError: it is not JSON, or no client needs to send it.
+    """
+    try:
+        return rewrite(json.loads(content))
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(400, "The page sends no such request.") from error
+
+
+def _with_body(cleaned: dict[str, Any], scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
+    """Return a request with another body."""
+    body = json.dumps(cleaned).encode()
+    headers = MutableHeaders(raw=list(scope["headers"]))
+    headers["content-length"] = str(len(body))
+    headers["content-type"] = "application/json"
+    return {**scope, "headers": headers.raw}, _replayed(body, receive)
 
 
 async def _nothing() -> Message:

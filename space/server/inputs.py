@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import unquote
 
 import gradio as gr
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_NAME = 255
 MISSING = "missing"
+ADDRESS = re.compile("https?://")
+FILE_ROUTE = "/gradio_api/file="
 
 # Returns a validated value; raises ValueError if the page sends no such value.
 Check = Callable[[UploadFolder, object], Any]
@@ -53,12 +58,28 @@ class Endpoint:
 
 
 def file(uploads: UploadFolder, value: object) -> dict[str, Any] | None:
-    """Return a file in Gradio's format, or None if it is not an upload."""
-    given = value if isinstance(value, dict) else {}
-    path = uploads.find(given.get("path"))
+    """Return a file in Gradio's format, or None if it is not an upload.
+
+    Args:
+        uploads: of this server.
+        value: a file as Gradio describes it, or the address of an upload.
+    """
+    given = {"path": value} if isinstance(value, str) and ADDRESS.match(value) else value
+    given = given if isinstance(given, dict) else {}
+    path = upload_at(uploads, given.get("path"))
     if path is None:
         return None
     return File(path=str(path), orig_name=_name(given) or path.name).model_dump()
+
+
+def upload_at(uploads: UploadFolder, place: object) -> Path | None:
+    """Return the upload at a path or an address; None if there is none.
+
+    Of an address only the path of the upload counts: it is never fetched.
+    """
+    if isinstance(place, str) and ADDRESS.match(place):
+        place = unquote(place.partition(FILE_ROUTE)[2])
+    return uploads.find(place)
 
 
 def files(uploads: UploadFolder, value: object) -> list[dict[str, Any]]:

@@ -72,12 +72,15 @@ class ManyImages:
             yield {"error": str(error)}
 
     async def predict_batch(self, images: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the answers for many images; a zip counts as the images in it.
+        """Classify the surface defects on up to 2,000 images; a zip counts as the images in it.
 
-        An answer has the `path` of the image, and the fields of `/predict`. Its `verdict` is
-        "class" (the answer is accepted), "unsure" (a person should review the image), "unknown"
-        (an unknown surface: its `novelty` is above 1), or "error" (`error` says why the file can't
-        be used).
+        Returns an answer for each image, with its `path`. `verdict` is "class" (the answer is
+        accepted), "unsure" (a person should review the image), "unknown" (an unknown surface: its
+        `novelty` is above 1, and `label` means nothing), or "error" (`error` says why the file
+        can't be used).
+
+        Args:
+            images: addresses of uploaded images or zips, each as for `predict`.
         """
         rows: list[Row] = []
         try:
@@ -128,8 +131,8 @@ class ManyImages:
         return batch
 
 
-def build(demo: Demo, one: OneImage) -> None:
-    """Lay out the tab and connect its events.
+def build(demo: Demo, one: OneImage) -> ManyImages:
+    """Lay out the tab and connect its events; return their handlers.
 
     Args:
         demo: the model and its page.
@@ -160,14 +163,7 @@ def build(demo: Demo, one: OneImage) -> None:
     page.open(many.open_row, None, [one.image, one.answer], trigger_mode="always_last", **quiet)
     for event, handler in ((page.table, many.table), (page.copies, many.copies)):
         event(handler, None, page, concurrency_limit=1, **quiet)
-    gr.Button(visible=False).click(
-        many.predict_batch,
-        chosen,
-        gr.JSON(label="answers", visible=False),
-        preprocess=False,
-        concurrency_limit=None,
-        api_name="predict_batch",
-    )
+    return many
 
 
 def _paths(files: list[dict[str, Any]]) -> list[tuple[Path, str]]:

@@ -77,7 +77,7 @@ def _image() -> gr.Image:
 
 
 def _connect(demo: Demo, shown: OneImage, examples: gr.HTML) -> None:
-    """Predict each uploaded image and each clicked example; add the endpoint for programs."""
+    """Predict each uploaded image and each clicked example."""
     image, answer = shown
     predicting: list[dict[str, Any]] = [
         image.upload(
@@ -107,14 +107,6 @@ def _connect(demo: Demo, shown: OneImage, examples: gr.HTML) -> None:
         cancels=predicting,
         show_progress="hidden",
         api_visibility="private",
-    )
-    # The endpoint for programs; the button is never shown.
-    gr.Button(visible=False).click(
-        demo.predict,
-        image,
-        gr.JSON(label="answer", visible=False),
-        preprocess=False,
-        api_name="predict",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
@@ -230,8 +231,16 @@ def test_nothing_of_the_model_can_be_downloaded(served: Served) -> None:
 
 def test_the_endpoints_are_described(served: Served) -> None:
     described = served.client.view_api(return_format="dict", print_info=False)
-    assert list(described["named_endpoints"]) == ["/predict", "/predict_batch"]
+    assert list(described["named_endpoints"]) == ["/predict", "/predict_batch", "/heatmap"]
     assert not described["unnamed_endpoints"]
+    # Examples are our own, and no address that a program would fetch.
+    assert "http" not in json.dumps(
+        [
+            parameter["example_input"]
+            for endpoint in described["named_endpoints"].values()
+            for parameter in endpoint["parameters"]
+        ]
+    )
     (parameter,) = described["named_endpoints"]["/predict"]["parameters"]
     assert parameter["parameter_name"] == "image"
 

@@ -87,6 +87,7 @@ ROOMS = {
         "space.ui",
         "space.demo",
         "space.tabs",
+        "space.endpoints",
         "space.app",
     ),
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import threading
+import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -211,6 +213,37 @@ def test_a_canceled_batch_keeps_its_answers_and_frees_its_place(
     batch = asyncio.run(stopped())
     assert [row.path for row, _ in batch.answers()] == ["=1+1.png"]
     assert len(asyncio.run(_last(runner, files)).rows) == 6
+
+
+def test_a_batch_that_is_canceled_within_a_step_ends_after_the_image(
+    uploads: UploadFolder,
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(images: Sequence[Image.Image]) -> list[Prediction]:
+        begun.set()
+        go_on.wait(10)
+        return predict(images)
+
+    runner = BatchRunner(uploads, read, slow, lambda _: "")
+
+    async def canceled() -> None:
+        task = asyncio.create_task(_last(runner, _files(uploads)))
+        await asyncio.to_thread(begun.wait, 10)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        go_on.set()
+
+    asyncio.run(canceled())
+    [folder] = uploads.path.glob("batch-*")
+    # The thread of the step outlives its task.
+    deadline = time.monotonic() + 10
+    while not (rows := list(Batch(folder).answers())) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert [row.path for row, _ in rows] == ["=1+1.png"]
+    assert len(list(Batch(folder).answers())) == 1
 
 
 def test_a_full_disk_is_reported(uploads: UploadFolder) -> None:

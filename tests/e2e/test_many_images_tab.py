@@ -1,0 +1,170 @@
+"""The tab for many images in a real browser: rows, filter, keyboard, downloads, stopping."""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from docs.browser import DESKTOP, PHONE, open_browser
+from space.inference.predictor import Predictor
+from tests.support.published_folder import noise, write_decision, write_published_folder
+from tests.support.running_space import copy_space, running_space
+
+pytestmark = pytest.mark.browser
+
+
+class Served:
+    """A running Space, and images with the verdicts of its model."""
+
+    def __init__(self, url: str, predictor: Predictor, images: list[Path]) -> None:
+        self.url = url
+        self.images = images
+        self.verdicts = {
+            path.name: predictor.predict([noise(int(path.stem))])[0] for path in images
+        }
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("many")
+    write_published_folder(folder / "model")
+    write_decision(folder / "model")
+    images = [folder / f"{seed}.png" for seed in range(1, 5)]
+    for path in images:
+        noise(int(path.stem)).save(path)
+    model_id = f"local-dir:{folder / 'model'}"
+    with running_space(copy_space(folder / "copy"), model_id, folder) as url:
+        yield Served(url, Predictor(folder / "model"), images)
+    assert "Traceback" not in (folder / "space.log").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with open_browser() as browser:
+        yield browser
+
+
+@pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
+def page(request: pytest.FixtureRequest, served: Served, browser: Browser) -> Iterator[Page]:
+    """The tab, just opened; no error may reach the console."""
+    width, height = request.param
+    page = browser.new_page(viewport={"width": width, "height": height})
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(served.url)
+    page.get_by_role("tab", name="Many images").click()
+    yield page
+    sizes = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    page.close()
+    assert sizes[0] <= sizes[1], "the page can be scrolled sideways"
+    assert errors == []
+
+
+def _choose(page: Page, files: list[Path]) -> None:
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose files").click()
+    chooser.value.set_files(files)
+
+
+def _rows(page: Page) -> Locator:
+    return page.locator("#many tbody tr:visible")
+
+
+def _names(page: Page) -> list[str]:
+    texts = page.locator("#many tbody tr:visible .many-name").all_inner_texts()
+    return [text.splitlines()[0] for text in texts]
+
+
+@pytest.fixture
+def answered(page: Page, served: Served, tmp_path: Path) -> Page:
+    """The tab with the answers for four images and a bad file."""
+    (tmp_path / "=bad.png").write_text("no image at all")
+    _choose(page, [*served.images, tmp_path / "=bad.png"])
+    expect(page.locator("#many .many-status")).to_contain_text("5 of 5", timeout=60_000)
+    return page
+
+
+def test_rows_come_sorted_and_can_be_filtered(answered: Page, served: Served) -> None:
+    page = answered
+    expect(_rows(page)).to_have_count(5)
+    unsure = [name for name, found in served.verdicts.items() if found.verdict == "unsure"]
+    accepted = [name for name, found in served.verdicts.items() if found.verdict == "class"]
+    assert unsure
+    assert accepted
+    unsure.sort(key=lambda name: served.verdicts[name].confidence)
+    accepted.sort(key=lambda name: served.verdicts[name].confidence)
+    assert _names(page) == [*unsure, "=bad.png", *accepted]
+    expect(page.locator("#many .many-status")).to_contain_text(
+        f"5 of 5 images answered, {len(unsure)} need a person, 1 can’t be used."
+    )
+    expect(_rows(page).filter(has_text="=bad.png")).to_contain_text("not an image in JPEG")
+    expect(page.locator("#many tbody img")).to_have_count(4)
+    page.get_by_label("Verdict").select_option("class")
+    assert _names(page) == accepted
+    page.get_by_label("Verdict").select_option("")
+    label = served.verdicts[accepted[0]].label
+    page.get_by_label("Class").select_option(label)
+    assert set(_names(page)) == {n for n, found in served.verdicts.items() if found.label == label}
+
+
+def test_the_keyboard_moves_and_opens(answered: Page, served: Served) -> None:
+    page = answered
+    _rows(page).first.focus()
+    for key, place in (("ArrowDown", 1), ("End", 4), ("ArrowUp", 3), ("Home", 0), ("PageDown", 4)):
+        page.keyboard.press(key)
+        expect(_rows(page).nth(place)).to_be_focused()
+    # Another engine thread may round the last digit; the class is the same.
+    name = _names(page)[4]
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("tab", name="One image")).to_have_attribute("aria-selected", "true")
+    label = served.verdicts[name].label
+    expect(page.locator("#answer .verdict")).to_contain_text(label, timeout=30_000)
+    expect(page.locator("#image img")).to_have_js_property("naturalWidth", noise(1).width)
+    # The rows are still there.
+    page.get_by_role("tab", name="Many images").click()
+    expect(_rows(page)).to_have_count(5)
+
+
+def test_table_and_copies_can_be_downloaded(answered: Page, served: Served) -> None:
+    page = answered
+    with page.expect_download() as table:
+        page.get_by_role("button", name="Table (CSV)").click()
+    with Path(table.value.path()).open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["path"] for row in rows] == [*served.verdicts, "'=bad.png"]
+    assert [row["label"] for row in rows[:4]] == [f.label for f in served.verdicts.values()]
+    with page.expect_download() as copies:
+        page.get_by_role("button", name="Sorted images (zip)").click()
+    folders = {"class": "accepted", "unsure": "unsure"}
+    expected = [f"{folders[f.verdict]}/{f.label}/{n}" for n, f in served.verdicts.items()]
+    with zipfile.ZipFile(copies.value.path()) as file:
+        assert file.namelist() == [*expected, "predictions.csv"]
+
+
+def test_a_zip_is_answered_and_stopping_keeps_what_is_done(
+    page: Page, served: Served, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        for number in range(400):
+            file.write(served.images[number % 4], f"coil/{number}.png")
+    _choose(page, [tmp_path / "a.zip"])
+    expect(_rows(page).first).to_be_visible(timeout=60_000)
+    page.get_by_role("button", name="Stop").click()
+    status = page.locator("#many .many-status")
+    expect(status).to_contain_text("Stopped.")
+    count = _rows(page).count()
+    assert 1 <= count < 400
+    expect(status).to_contain_text(f"{count} of 400 images answered")
+    with page.expect_download() as table:
+        page.get_by_role("button", name="Table (CSV)").click()
+    with Path(table.value.path()).open(encoding="utf-8-sig", newline="") as file:
+        # The step that ran is stored as well.
+        assert count <= len(list(csv.DictReader(file))) < 400
+    _choose(page, served.images[:1])
+    expect(status).to_contain_text("1 of 1 image answered", timeout=60_000)
+    expect(_rows(page)).to_have_count(1)
