@@ -147,7 +147,9 @@ def _train_in(
             _check_images(config, prepared)
             _open_run(run_dir, config, locks, resuming=resuming)
             if not resuming:
-                note_images(run_dir, prepared[0].contents)
+                note_images(run_dir, prepared[0].data_contents)
+                if prepared[0].feedback:
+                    prepared[0].feedback.write(run_dir)
             if prepared[0].surfaces:
                 prepared[0].surfaces.write(run_dir)
         else:
@@ -194,7 +196,7 @@ def _train_on(images: Images, config: TrainConfig, context: RunContext) -> None:
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         shutil.rmtree(run_dir / PIXELS_DIR, ignore_errors=True)
-        write_split(images.splits, run_dir)
+        write_split(images.splits, run_dir, images.corrected)
         weights = read_best(run_dir, fit.best_epoch)
         # Accelerate wrapped the forward pass in mixed precision; the published model computes in
         # float32.

@@ -27,6 +27,7 @@ __all__ = [
     "Epoch",
     "Export",
     "Exports",
+    "Feedback",
     "Figure",
     "Fold",
     "FormatPassport",
@@ -178,6 +179,57 @@ class SharedSurfaces(Schema):
     )
 
 
+class Feedback(Schema):
+    """Corrections of a web page, and which of the images joined the training split.
+
+    An image of several reasons to be left out counts for the first one that applies, in the order
+    of the fields.
+    """
+
+    corrections: int = Field(gt=0, description="that count; of one visit and image, the last one")
+    superseded: int = Field(ge=0, description="corrections that their visitors replaced")
+    images: int = Field(ge=0, description="corrected images that can be read")
+    taken: dict[str, int] = Field(description="images that joined the training split, by class")
+    without_class: dict[str, int] = Field(
+        description="images of several defects, of none of the classes, or not usable"
+    )
+    unknown_classes: dict[str, int] = Field(description="images of classes that the data lack")
+    overlapping: int = Field(
+        ge=0, description="images that share surface with a validation or test image"
+    )
+    contradicting: list[str] = Field(
+        description="images whose corrections, or images of the same surface, disagree"
+    )
+    known: int = Field(ge=0, description="copies of training images")
+    damaged: list[SkippedImage]
+
+    def left_out(self) -> list[str]:
+        """Return a line on each reason for which images did not join."""
+        reasons = [
+            (self.overlapping, "share surface with a validation or test image"),
+            (
+                len(self.contradicting),
+                "contradict another correction, or a training image of the same surface: "
+                + _first(self.contradicting),
+            ),
+            *((number, f"show {words}") for words, number in self.without_class.items()),
+            *(
+                (number, f"are called {label}, which is no class of the data")
+                for label, number in self.unknown_classes.items()
+            ),
+            (self.known, "are copies of training images"),
+            (
+                len(self.damaged),
+                "can't be used: " + _first([f"{bad.file} ({bad.reason})" for bad in self.damaged]),
+            ),
+        ]
+        return [f"{number:,} that {words}" for number, words in reasons if number]
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if names[5:] else "")
+
+
 class Data(Schema):
     """Source of the images and their splits."""
 
@@ -206,6 +258,9 @@ class Data(Schema):
         default=16, ge=8, le=16, description="significant bits of samples of more than 8 bits"
     )
     images_shared: bool = Field(description="whether photographs are part of the published folder")
+    feedback: Feedback | None = Field(
+        default=None, description="corrections of a web page; None: none were used"
+    )
 
     @property
     def test_leakage(self) -> Leakage | None:

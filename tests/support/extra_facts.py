@@ -13,6 +13,7 @@ from model_card.schema.comparison import (
     PairedResult,
 )
 from model_card.schema.localization import ClassLocalization, Localization
+from model_card.schema.report import Feedback, SkippedImage
 from model_card.schema.robustness import CorruptionResult, Robustness, Step
 from trainer.evaluation.metrics.intervals import proportion
 from trainer.inputs.corruptions import CORRUPTIONS
@@ -42,6 +43,22 @@ def example_robustness(images: int, hits: int) -> Robustness:
             )
             for kind in CORRUPTIONS
         ],
+    )
+
+
+def example_feedback() -> Feedback:
+    """Return corrections that show each reason to leave an image out."""
+    return Feedback(
+        corrections=31,
+        superseded=3,
+        images=29,
+        taken={"Patches": 7, "Rolled": 5},
+        without_class={"several defects": 2, "none of these": 4},
+        unknown_classes={"Rust": 1},
+        overlapping=6,
+        contradicting=["feedback/a.png", "feedback/b.png"],
+        known=8,
+        damaged=[SkippedImage(file="images/c.png", reason="its content was changed")],
     )
 
 

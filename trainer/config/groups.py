@@ -38,6 +38,8 @@ class DataConfig:
     """Split at random, even if images show the same surface; the scores will be too high."""
     folds: Annotated[int, Field(ge=0)] = 0
     """Number of cross-validation folds, so that each image is tested once; 0 disables it."""
+    feedback: Folder = None
+    """Folder of a web page's corrections; their images join the training split only."""
     skip_bad_images: bool = False
     """Skip files that can't be read as images, and list them, instead of stopping."""
     publish_images: bool = False

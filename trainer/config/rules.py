@@ -82,6 +82,10 @@ def _data_rules(data: DataConfig) -> Rules:
         data.split_file is not None and bool(data.folds),
         "--split-file and --folds exclude each other: folds make their own splits",
     )
+    yield (
+        data.feedback is not None and bool(data.folds),
+        "--feedback and --folds exclude each other: each fold would need its own corrected images",
+    )
     yield data.folds == 1, "--folds must be at least 2, or 0 for none; not 1"
 
 

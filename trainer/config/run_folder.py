@@ -36,6 +36,7 @@ LEFTOVERS = (
     f"{STARTED_FILE}*",
     "overlaps.json*",
     "images.json*",
+    "feedback.json*",
     "metrics.jsonl*",
     "pixels.partial",
     "tensorboard",

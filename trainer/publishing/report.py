@@ -179,15 +179,19 @@ def _data_facts(run: FinishedRun) -> report.Data:
         smallest_px=by_area[0],
         largest_px=by_area[-1],
         images_shared=run.images_shared,
+        feedback=images.feedback.facts if images.feedback else None,
     )
 
 
 def _surface_facts(images: Images, surfaces: Surfaces) -> report.SharedSurfaces:
-    files = {name: set(split["file"][:]) for name, split in images.splits.items()}
+    files = {
+        name: set(split["file"][:]) - images.corrected for name, split in images.splits.items()
+    }
     labels = {
         file: label
         for split in images.splits.values()
         for file, label in zip(split["file"][:], split["label"][:], strict=True)
+        if file not in images.corrected
     }
     sizes = Counter(surfaces.groups.values())
     random_leakage, _ = random_split_leakage(surfaces, labels, len(files["test"]) / len(labels))

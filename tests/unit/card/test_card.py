@@ -25,6 +25,7 @@ from model_card.formatting import one_line
 from model_card.schema.report import Figure, Report
 from tests.support.extra_facts import (
     example_comparison,
+    example_feedback,
     example_localization,
     example_robustness,
     share,
@@ -309,7 +310,11 @@ def with_another_fact(report: Report, path: tuple[str | int, ...]) -> Iterator[R
 
 @pytest.mark.slow
 def test_each_fact_of_the_report_reaches_the_card() -> None:
-    odd: dict[str, Any] = {"skipped": [{"file": "a.jpg", "reason": "empty"}], "bit_depth": 12}
+    odd: dict[str, Any] = {
+        "skipped": [{"file": "a.jpg", "reason": "empty"}],
+        "bit_depth": 12,
+        "feedback": example_feedback(),
+    }
     report = example_report(data=example_data(**odd))
     card = render_card(report, REPO_ID)
     paths = {

@@ -15,6 +15,7 @@ from trainer.data import bit_depth
 from trainer.data.folders.location import SourceKind
 from trainer.data.image_record import check_unchanged, fingerprints
 from trainer.data.sources import find_images
+from trainer.data.splits.corrections import Record, join, rejoin
 from trainer.data.splits.leakage import leaking_files
 from trainer.data.splits.overlap_groups import Surfaces, find_surfaces, read_surfaces
 from trainer.data.splits.split import Division, divide, divide_into_folds, pooled
@@ -37,6 +38,7 @@ class Images:
         source: name of the folder, or the Hub id.
         origin: sentence on where the images come from.
         boxes: folders of boxes, as `trainer.data.voc_boxes.read_boxes` takes them.
+        feedback: the corrected images in the training split; None if there are none.
     """
 
     splits: DatasetDict
@@ -49,6 +51,7 @@ class Images:
     origin: str
     skipped: list[SkippedImage]
     boxes: dict[str, Path]
+    feedback: Record | None = None
 
     @property
     def labels(self) -> list[str]:
@@ -59,6 +62,16 @@ class Images:
     def bit_depth(self) -> int:
         """Significant bits of samples of more than 8."""
         return int(self.splits["train"][bit_depth.COLUMN][0])
+
+    @property
+    def corrected(self) -> set[str]:
+        """The files in the training split that are not of the data."""
+        return self.feedback.files if self.feedback else set()
+
+    @property
+    def data_contents(self) -> dict[str, str]:
+        """SHA-256 of each file of the data, by name; corrected images are named by theirs."""
+        return {file: d for file, d in self.contents.items() if file not in self.corrected}
 
     def digest(self) -> str:
         """Return a fingerprint of split, label, name and content of all files."""
@@ -106,6 +119,14 @@ def prepare_images(
         divided = divide_into_folds(splits, data, run.seed)
     else:
         divided = [divide(splits, data, run.seed)]
+    record = None
+    # After the division, so that test and validation are those without feedback.
+    if data.feedback is not None:
+        [(splits, origins, division)] = divided
+        splits, record = _joined(data.feedback, data, splits, run, run_dir)
+        contents = contents | fingerprints(splits["train"])
+        origins = origins | {"train": f"{origins['train']}, and corrected images of a web page"}
+        divided = [(splits, origins, division)]
     tests = [splits["test"] for splits, _, _ in divided]
     boxes = choose_boxes(boxes_dir, found.boxes, tests)
     prepared = [
@@ -120,11 +141,23 @@ def prepare_images(
             origin=found.origin,
             skipped=found.skipped,
             boxes=boxes,
+            feedback=record,
         )
         for splits, origins, division in divided
     ]
     _warn_of_leakage(prepared)
     return prepared
+
+
+def _joined(
+    feedback: Path, data: DataConfig, splits: DatasetDict, run: RunConfig, run_dir: Path | None
+) -> tuple[DatasetDict, Record]:
+    """Join the corrected images to the training split; a resumed run takes the same again."""
+    if run_dir is not None:
+        joined = rejoin(feedback, splits, run_dir)
+    else:
+        joined = join(feedback, splits, run.cache_dir, skip_bad=data.skip_bad_images)
+    return DatasetDict({**splits, "train": joined.train}), joined.record
 
 
 def _with_groups(splits: DatasetDict, surfaces: Surfaces | None) -> DatasetDict:

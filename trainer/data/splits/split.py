@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import logging
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
@@ -109,13 +110,20 @@ def pooled(splits: DatasetDict) -> Dataset:
     return concatenate_datasets(list(splits.values()))
 
 
-def write_split(splits: DatasetDict, run_dir: Path) -> None:
-    """Write `split.csv`, which `--split-file` reads: one row per image."""
+def write_split(splits: DatasetDict, run_dir: Path, left_out: Collection[str] = ()) -> None:
+    """Write `split.csv`, which `--split-file` reads: one row per image of the data.
+
+    Args:
+        splits: of the run.
+        run_dir: of the run.
+        left_out: files in the splits that are not of the data.
+    """
     rows = [["file", "label", "group", "split"]]
     for name, split in splits.items():
         labels = split.features["label"].int2str(split["label"][:])
         for file, label, group in zip(split["file"][:], labels, split["group"][:], strict=True):
-            rows.append([file, label, str(group), name])
+            if file not in left_out:
+                rows.append([file, label, str(group), name])
     write_table(run_dir / SPLIT_FILE, rows)
 
 
