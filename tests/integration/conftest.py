@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import nullcontext
 
 import pytest
 
 from tests.support.small_pictures import small_pictures
+from trainer.synthetic import samples
+
+drawn_once = functools.cache(samples.draw_image)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -15,4 +19,12 @@ def _small_pictures(request: pytest.FixtureRequest) -> Iterator[None]:
     """Draw no figures but in the tests of whole runs, which are marked `figures`."""
     drawn = request.node.get_closest_marker("figures") is not None
     with nullcontext() if drawn else small_pictures():
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _samples_drawn_once() -> Iterator[None]:
+    """Let the modules of these tests, of which many write the same samples, share the drawings."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(samples, "draw_image", drawn_once)
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from trainer.synthetic.samples import draw_image
 CLASSES = ("Crazing", "Patches")
 
 
+@functools.cache
 def drawn(label: str, seed: int) -> bytes:
     buffer = io.BytesIO()
     draw_image(label, seed).resize((32, 32)).save(buffer, "PNG")
@@ -38,6 +40,12 @@ def images(count: int, first: int = 0) -> dict[tuple[str, int], bytes]:
         for label in CLASSES
         for seed in range(first, first + count)
     }
+
+
+@pytest.fixture(autouse=True)
+def _no_pause_after_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the 5 s that `datasets` gives threads to end, in case the program ends then."""
+    monkeypatch.setattr("datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
 
 
 @pytest.fixture

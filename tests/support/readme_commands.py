@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,11 +167,21 @@ def run(words: list[str], cwd: Path, *, warm: bool = False) -> None:
     assert done.returncode == 0, f"{small}\n{done.stdout}\n{done.stderr}"
 
 
+@functools.cache
+def _drawn() -> Path:
+    """Draw the images of all checkouts, and boxes."""
+    folder = Path(tempfile.mkdtemp(prefix="drawn-"))
+    atexit.register(shutil.rmtree, folder)
+    write_samples(folder / "custom_dataset", train_per_class=10, test_per_class=3)
+    write_boxes(folder / "boxes", folder / "custom_dataset")
+    return folder
+
+
 def lay_out_checkout(folder: Path) -> None:
     """Make an empty folder look like a checkout with drawn images and boxes."""
     for name in ("trainer", "space", "benchmarks"):
         (folder / name).symlink_to(REPOSITORY / name, target_is_directory=True)
-    images = folder / "custom_dataset"
-    write_samples(images, train_per_class=10, test_per_class=3)
-    write_boxes(folder / "boxes", images)
-    (folder / "photo.jpg").write_bytes(next((images / "test").glob("*/*")).read_bytes())
+    shutil.copytree(_drawn(), folder, dirs_exist_ok=True)
+    (folder / "photo.jpg").write_bytes(
+        next((folder / "custom_dataset" / "test").glob("*/*")).read_bytes()
+    )
