@@ -66,6 +66,7 @@ def test_published_files_are_these_and_no_others(published: Path) -> None:
         "report.json",
         # Nothing is known of so few images that could refuse others: no tensors.
         "decision.json",
+        "baseline.json",
         "figures/reliability.png",
         "figures/risk_coverage.png",
         "figures/confusion_matrix.png",

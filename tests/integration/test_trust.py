@@ -13,6 +13,8 @@ from scipy.special import softmax
 
 from model_card.schema.report import Report
 from space.inference.decision_file import load_decision
+from space.inference.drift.baseline import BASELINE_FILE, Baseline
+from space.inference.model_folder import ModelFolder
 from space.inference.predictor import Predictor, read_image
 from tests.support.published_folder import noise
 from tests.support.small_run import small_config
@@ -126,6 +128,14 @@ def test_folds_are_decided_by_the_rules_of_the_others(folder: Path) -> None:
     assert report.reliability.calibration.temperature == pytest.approx(other)
     assert report.reliability.calibration.fitted_on == "other folds"
     assert report.reliability.calibration.fitted_images == len(truth)
+    # The baseline is of the refitted rules, too.
+    baseline = ModelFolder(result).read_json(BASELINE_FILE, Baseline)
+    point = report.reliability.operating_point
+    assert baseline.shares().get("unsure", 0) == pytest.approx(point.unsure.value)
+    assert baseline.shares().get("unknown", 0) == pytest.approx(point.unknown.value)
+    of_fold = ModelFolder(dirs[0] / "published").read_json(BASELINE_FILE, Baseline)
+    assert baseline.images == of_fold.images
+    assert baseline.confidence != of_fold.confidence
     published = Predictor(result).decision
     assert published is not None
     assert published.detector is not None, "64 images of the other folds are enough for a limit"
