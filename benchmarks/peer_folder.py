@@ -26,8 +26,6 @@ def transformers(given: argparse.Namespace, files: list[str]) -> Iterator[tuple[
         dtype=getattr(torch, given.dtype),
         top_k=1,
     )
-    if given.compiled:
-        pipeline.model = torch.compile(pipeline.model)
     # Batches need a generator: a list is answered as a whole.
     answers = pipeline(
         (file for file in files), batch_size=given.batch_size, num_workers=given.workers
@@ -68,7 +66,6 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=1)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--compiled", action="store_true")
     parser.add_argument("--openvino", action="store_true")
     given = parser.parse_args()
     files = sorted(str(file) for file in given.images.iterdir())

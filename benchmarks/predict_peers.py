@@ -1,7 +1,8 @@
 """The same folder predicted by predict.py and by peers: timm, transformers, Ultralytics.
 
 Each runs from its own command line, at its defaults and with what may make it faster, and the time
-is that of the whole command: start, model, decoding, scaling, network and table. timm and
+is that of the whole command: start, model, decoding, scaling, network and table. None is compiled
+by torch, which takes longer than the folder. timm and
 transformers run the same network with the same weights; Ultralytics has its own, `yolo11n-cls`,
 which has as many parameters and operations as a lite0. Only predict.py says whether an image shows
 a known surface.
@@ -133,7 +134,7 @@ def _timms(settings: Settings, images: Path, place: Path, *, native: bool) -> It
     ]
     batch = f"--batch-size {settings.batch_size} --channels-last"
     fast = f"{batch} --amp --amp-dtype bfloat16" if native else batch
-    for flags in ("", batch, fast, f"{fast} --workers 1", f"{fast} --torchcompile"):
+    for flags in ("", batch, fast, f"{fast} --workers 1"):
         yield Contender(TIMM, flags, [*command, *shlex.split(flags)])
 
 
@@ -152,7 +153,7 @@ def _transformers(
     batch = f"--batch-size {settings.batch_size}"
     workers = f"{batch} --workers {system.core_count()}"
     bf16 = " --dtype bfloat16" if native else ""
-    for flags in ("", batch, workers + bf16, f"{batch}{bf16} --compiled"):
+    for flags in ("", batch, batch + bf16, workers + bf16):
         yield Contender(TRANSFORMERS, flags, [*command, *shlex.split(flags)])
 
 
