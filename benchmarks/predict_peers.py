@@ -2,10 +2,9 @@
 
 Each runs from its own command line, at its defaults and with what may make it faster, and the time
 is that of the whole command: start, model, decoding, scaling, network and table. None is compiled
-by torch, which takes longer than the folder. timm and
-transformers run the same network with the same weights; Ultralytics has its own, `yolo11n-cls`,
-which has as many parameters and operations as a lite0. Only predict.py says whether an image shows
-a known surface.
+by torch, which takes longer than the folder. timm and transformers run the same network, timm with
+the same weights; Ultralytics has its own, `yolo11n-cls`, which is about as large as a lite0. Only
+predict.py says whether an image shows a known surface.
 
 Needs a checkout of https://github.com/huggingface/pytorch-image-models, whose script is in no
 package, and a Python with transformers and, if it is to be measured, Ultralytics installed
