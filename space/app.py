@@ -95,7 +95,7 @@ else:
 logger = logging.getLogger("space")
 
 # Jobs that may wait; further visitors read that the page is busy.
-QUEUE_SIZE = 32
+QUEUE_SIZE = 128
 # Jobs of one kind at the same time, so that one slow image does not hold up all visitors.
 CONCURRENCY = 4
 # Sessions whose state Gradio holds; the state is empty but takes 0.1 MB each.

@@ -46,6 +46,7 @@ SMALL_BENCHMARKS = {
     "rejection_scores": "--image-size 32",
     "engines": "--networks test_convnext:64 --batches 1 --seconds 0.1",
     "watch_delay": "--help",  # it needs a published folder
+    "page_load": "--help",  # it needs a published folder
     "predict_rate": "--networks test_convnext:64 --images 40 80 --engine-seconds 0.1",
     "predict_peers": "--help",  # it needs a checkout of timm, and other packages
     "spinning": "--model test_convnext --image-size 32 --batch-size 2 --seconds 0.2 --rounds 1",
