@@ -28,7 +28,7 @@ from trainer.text.names import printable
 
 # In exchangeable order, a healthy batch of any length raises an alarm at most this often. Less than
 # 1 %, since the images of one piece of surface are alike.
-ALARM = 0.002
+ALARM = 0.001
 # The value of --baseline for the model's own baseline.
 MODEL = "model"
 WORDS = {key: name.words for key, name in OUTCOMES.items() if key != ERROR}
