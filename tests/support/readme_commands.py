@@ -52,6 +52,7 @@ SMALL_BENCHMARKS = {
     "spinning": "--model test_convnext --image-size 32 --batch-size 2 --seconds 0.2 --rounds 1",
     "counted_once": "--model test_convnext --no-pretrained --image-size 32 --epochs 2 "
     "--train-per-class 10 --strips 1 --apart 200",
+    "learning_loop": "--help",  # it trains twice and serves a web page
     "images_needed": "--counts 8 --repeats 1 --epochs 1 --train-flags='--model test_convnext "
     "--no-pretrained --image-size 32 --reference-images 0 --robustness-images 0'",
 }
