@@ -186,9 +186,9 @@ function report(begin) {
   const number = (verdict) => rows.filter((row) => row.verdict === verdict).length;
   const facts = [`${begin}${count(rows.length)} of ${images(total || rows.length)} answered`];
   const people = number('unsure') + number('unknown');
-  if (rows.length) facts.push(`${count(people)} need a person`);
+  if (rows.length) facts.push(`${count(people)} ${people === 1 ? 'needs' : 'need'} a person`);
   if (number('error')) facts.push(`${count(number('error'))} can’t be used`);
-  if (skipped) facts.push(`${count(skipped)} system files left out`);
+  if (skipped) facts.push(`${count(skipped)} system ${skipped === 1 ? 'file' : 'files'} left out`);
   say(`${facts.join(', ')}.`);
 }
 

@@ -99,8 +99,9 @@ def test_rows_come_sorted_and_can_be_filtered(answered: Page, served: Served) ->
     unsure.sort(key=lambda name: served.verdicts[name].confidence)
     accepted.sort(key=lambda name: served.verdicts[name].confidence)
     assert _names(page) == [*unsure, "=bad.png", *accepted]
+    people = "1 needs a person" if len(unsure) == 1 else f"{len(unsure)} need a person"
     expect(page.locator("#many .many-status")).to_contain_text(
-        f"5 of 5 images answered, {len(unsure)} need a person, 1 can’t be used."
+        f"5 of 5 images answered, {people}, 1 can’t be used."
     )
     expect(_rows(page).filter(has_text="=bad.png")).to_contain_text("not an image in JPEG")
     expect(page.locator("#many tbody img")).to_have_count(4)
