@@ -140,6 +140,31 @@ class _Wrong:
         return Observation(seen.logits + 0.2 * np.abs(seen.logits).max(), seen.statistics)
 
 
+@pytest.mark.parametrize(
+    ("logits", "statistic", "difference"),
+    [
+        ([2.0, -4.0], 8.0, 0),
+        # Relative to the largest of its kind.
+        ([2.0, -3.0], 8.0, 0.25),
+        ([2.0, -4.0], 9.0, 0.125),
+        ([2.0, float("nan")], 8.0, float("inf")),
+        ([2.0, -4.0, 0.0], 8.0, float("inf")),
+    ],
+)
+def test_each_output_is_compared(logits: list[float], statistic: float, difference: float) -> None:
+    class Fixed:
+        name = "fixed"
+
+        def run(self, pixels: Pixels) -> Observation:
+            assert pixels.shape == (1, 5, 6, 3)
+            return Observation(
+                np.array([logits], np.float32), [np.array([[1, statistic]], np.float32)]
+            )
+
+    expected = Observation(np.array([[2, -4]], np.float32), [np.array([[1, 8]], np.float32)])
+    assert choice.largest_difference(expected, Fixed(), (5, 6)) == difference
+
+
 def test_an_engine_that_computes_something_else_is_not_used(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
