@@ -7,7 +7,13 @@ from trainer.cli.command import run_command
 from trainer.cli.flags import Command, given_flags, read_flags
 from trainer.config.groups import DataConfig
 from trainer.config.option_types import File, Folder, Text
-from trainer.config.paths import cache_problems, file_problems, output_problems, raise_problems
+from trainer.config.paths import (
+    cache_problems,
+    file_problems,
+    folder_problems,
+    output_problems,
+    raise_problems,
+)
 from trainer.data.folders.location import find_source
 from trainer.errors import ConfigError
 from trainer.monitoring.phases import PHASES, inspection_phases
@@ -37,6 +43,8 @@ class InspectConfig:
     """Folder of the report; default: runs/inspection-<name of the data>."""
     predictions: File = None
     """predictions.csv of a run, preferably with --folds 5, to find likely label errors."""
+    feedback: Folder = None
+    """Folder of a web page's corrections, to summarize them in the report."""
     cache_dir: Folder = None
     """Cache of overlap searches; default: the user's cache folder."""
 
@@ -59,6 +67,7 @@ def main(arguments: list[str]) -> None:
         [
             *file_problems("--predictions", config.predictions),
             *output_problems("--output-dir", config.output_dir),
+            *folder_problems("--feedback", config.feedback),
             *cache_problems(config.cache_dir),
         ]
     )
@@ -66,7 +75,9 @@ def main(arguments: list[str]) -> None:
     # The libraries take seconds to import; --help and wrong options do not need them.
     from trainer.inspection import inspector
 
-    page = inspector.run(data, config.output_dir, config.predictions, config.cache_dir)
+    page = inspector.run(
+        data, config.output_dir, config.predictions, config.cache_dir, config.feedback
+    )
     print(page)
 
 

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from model_card.schema.report import Report
+from space.feedback.record import Answer
 from tests.support.corrections import add
 from tests.support.small_run import small_config, train_until
 from tests.unit.data.test_corrections import CLASSES, texture
+from trainer.config.groups import DataConfig
 from trainer.errors import ConfigError
+from trainer.inspection import inspector
 from trainer.run import train
 
 
@@ -53,3 +56,42 @@ def test_folds_and_feedback_exclude_each_other(tmp_path: Path) -> None:
     config = small_config(tmp_path, tmp_path / "run")
     with pytest.raises(ConfigError, match="--feedback and --folds"):
         replace(config, data=replace(config.data, feedback=tmp_path, folds=3))
+
+
+def test_an_inspection_summarizes_the_corrections(tmp_path: Path) -> None:
+    root, folder = tmp_path / "data", tmp_path / "feedback"
+    for place, label in enumerate(CLASSES):
+        for number in range(3):
+            file = root / label / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            texture(100 * place + number).save(file)
+    add(folder, texture(500), "Patches", 0)
+    add(folder, texture(501), None, 1, kind="several")
+    add(folder, texture(502), "Patches", 2)
+    add(folder, texture(502), "Rolled", 3, thread="f" * 32)
+    unsure = add(
+        folder,
+        texture(503),
+        "Rolled",
+        4,
+        answer=Answer(
+            label="Patches",
+            confidence=0.4,
+            verdict="unknown",
+            candidates=["Patches", "Rolled"],
+            novelty=3.0,
+        ),
+    )
+    output = tmp_path / "report"
+    data = DataConfig(data_dir=str(root))
+    page = inspector.run(data, output, None, tmp_path / "cache", folder)
+    found = json.loads((output / "data-report.json").read_text())["feedback"]
+    assert found["by_class"] == {"Patches": 1, "Rolled": 1}
+    assert found["without_class"] == {"several defects": 1}
+    assert found["by_verdict"] == {"unknown": 1, "unsure": 3}
+    assert list(found["contradicting"].values()) == [["Patches", "Rolled"]]
+    assert found["next_images"][0]["file"] == f"feedback/{unsure[:24]}.png"
+    assert len(found["next_images"]) == 4
+    text = page.read_text(encoding="utf-8")
+    assert "The feedback corrects 4 images" in text
+    assert f"feedback/{unsure[:24]}.png" in text

@@ -42,8 +42,50 @@ def list_findings(report: DataReport) -> list[Finding]:
         *_on_labels(report),
         *_on_files(report),
         *_on_classes(report),
+        *_on_feedback(report),
     ]
     return sorted(found, key=lambda finding: order.index(finding.level))
+
+
+def _on_feedback(report: DataReport) -> Iterator[Finding]:
+    found = report.feedback
+    if found is None:
+        return
+    counts = (found.by_class | found.without_class, found.by_verdict)
+    said, verdicts = (
+        enumeration([f"{count:,} {name}" for name, count in named.items()]) for named in counts
+    )
+    yield Finding(
+        "ok",
+        f"The feedback corrects {counted(found.images, 'image')}: {said}",
+        f"The model's verdicts were: {verdicts}. To train with them, give "
+        "the folder to trainer/train.py --feedback.",
+        "feedback",
+    )
+    if found.contradicting:
+        yield Finding(
+            "review",
+            f"The corrections of {counted(len(found.contradicting), 'image')} contradict",
+            "Training leaves them out: " + shortlist(list(found.contradicting), LISTED) + ".",
+            "feedback",
+        )
+    if found.damaged:
+        yield Finding(
+            "problem",
+            f"{counted(len(found.damaged), 'file')} of the feedback can't be used",
+            shortlist([f"{bad.file} ({bad.reason})" for bad in found.damaged], LISTED) + ".",
+            "feedback",
+        )
+    if found.next_images:
+        files = [each.file for each in found.next_images]
+        yield Finding(
+            "review",
+            f"Look at {files[0]} next",
+            "The largest prediction sets, then the highest novelty, one of each piece of surface: "
+            + shortlist(files, 2 * LISTED)
+            + ".",
+            "feedback",
+        )
 
 
 def _on_leakage(report: DataReport) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from trainer.data.sources import Collection, collect_images
 from trainer.data.splits.leakage import RANDOM_SPLITS, overlapping, random_split_leakage
 from trainer.data.splits.overlap_groups import Surfaces, find_surfaces
 from trainer.data.splits.split import SPLITS
-from trainer.inspection import checks, findings, page
+from trainer.inspection import checks, corrections, findings, page
 from trainer.inspection.checks import ImageProperties
 from trainer.inspection.label_errors import check_labels
 from trainer.inspection.names import find_names_alike
@@ -38,6 +38,7 @@ def run(
     output_dir: Path | None,
     predictions: Path | None,
     cache_dir: Path | None = None,
+    feedback: Path | None = None,
 ) -> Path:
     """Inspect a folder of images, or a dataset on the Hub; return the path of the page.
 
@@ -48,6 +49,9 @@ def run(
     output = output_dir or Path("runs") / f"inspection-{collection.source.replace('/', '-')}"
     open_output(output, collection.folder)
     report, images = inspect(collection, predictions, cache_dir)
+    if feedback is not None:
+        summary = corrections.summarize(feedback, cache_dir)
+        report = report.model_copy(update={"feedback": summary})
     PHASES.start("report")
     for finding in findings.list_findings(report):
         logger.info("%s: %s", finding.level.upper(), finding.title)

@@ -108,6 +108,30 @@ class LabelCheck(Schema):
     likely_errors: list[LabelError] = Field(description="the least probable labels first")
 
 
+class NextImage(Schema):
+    """A corrected image of which the model was not certain."""
+
+    file: str
+    candidates: int = Field(ge=0, description="classes in the prediction set")
+    novelty: float = Field(ge=0)
+
+
+class CorrectionSummary(Schema):
+    """The corrections of a web page."""
+
+    folder: str
+    corrections: int = Field(ge=0, description="that count")
+    images: int = Field(ge=0)
+    by_class: dict[str, int] = Field(description="images on whose class all corrections agree")
+    without_class: dict[str, int]
+    by_verdict: dict[str, int] = Field(description="of the model, when it was corrected")
+    contradicting: dict[str, list[str]] = Field(description="what the corrections of an image say")
+    next_images: list[NextImage] = Field(
+        description="the largest prediction sets, then the highest novelty, one of each surface"
+    )
+    damaged: list[SkippedImage]
+
+
 class DataReport(Schema):
     """The result of an inspection."""
 
@@ -132,6 +156,7 @@ class DataReport(Schema):
     leakage: list[Leakage]
     random_split: RandomSplit | None = Field(description="None: the data have splits")
     label_check: LabelCheck | None = Field(description="None: no predictions were given")
+    feedback: CorrectionSummary | None = Field(default=None, description="None: none was given")
 
     @property
     def sharing_images(self) -> int:
