@@ -26,10 +26,7 @@ def transformers(given: argparse.Namespace, files: list[str]) -> Iterator[tuple[
         dtype=getattr(torch, given.dtype),
         top_k=1,
     )
-    # Batches need a generator: a list is answered as a whole.
-    answers = pipeline(
-        (file for file in files), batch_size=given.batch_size, num_workers=given.workers
-    )
+    answers = pipeline(files, batch_size=given.batch_size, num_workers=given.workers)
     for file, answer in zip(files, answers, strict=True):
         yield file, answer[0]["label"]
 

@@ -34,7 +34,6 @@ from space.inference.model_config import WEIGHTS_FILE
 from space.inference.predictor import Predictor
 from trainer.config.groups import RunConfig
 from trainer.fitting.precision import choose_precision
-from trainer.runtime import system
 
 OURS, TIMM, TRANSFORMERS, ULTRALYTICS = "predict.py", "timm", "transformers", "ultralytics"
 TIMM_SCRIPT = "inference.py"
@@ -150,9 +149,8 @@ def _transformers(
         *("--model", model, "--side", str(settings.side)),
     ]
     batch = f"--batch-size {settings.batch_size}"
-    workers = f"{batch} --workers {system.core_count()}"
     bf16 = " --dtype bfloat16" if native else ""
-    for flags in ("", batch, batch + bf16, workers + bf16):
+    for flags in ("", batch, batch + bf16):
         yield Contender(TRANSFORMERS, flags, [*command, *shlex.split(flags)])
 
 
