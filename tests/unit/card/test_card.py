@@ -596,6 +596,21 @@ def extra_figures(*names: str) -> list[Figure]:
 ALL_FIGURES = extra_figures("classes", "robustness")
 
 
+def test_the_last_column_of_robustness_is_the_highest_severity() -> None:
+    found = example_robustness(images=120, hits=90)
+    kind = found.kinds[0]
+    steps = [
+        step.model_copy(update={"unnoticed": step.unnoticed.model_copy(update={"value": share})})
+        for step, share in zip(kind.steps, (0.11, 0.12, 0.13, 0.14, 0.15), strict=True)
+    ]
+    kinds = [kind.model_copy(update={"steps": steps}), *found.kinds[1:]]
+    report = example_report(
+        robustness=found.model_copy(update={"kinds": kinds}), figures=extra_figures("robustness")
+    )
+    [row] = [line for line in render_card(report).splitlines() if f"**{kind.name}**<br>" in line]
+    assert row.replace("\u00a0", " ").endswith("| 15.0 % |")
+
+
 def test_heatmaps_and_robustness_are_reported_in_numbers() -> None:
     card = render_card(
         example_report(
