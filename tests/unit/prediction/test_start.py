@@ -21,6 +21,7 @@ print(code, sorted(heavy & sys.modules.keys()))
 """
 
 
+@pytest.mark.slow
 def test_a_converted_model_predicts_without_pytorch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,6 +86,7 @@ def healthy(draw: np.random.Generator, count: int, label: str = "A") -> list[Ans
     ]
 
 
+@pytest.mark.slow
 def test_false_alarms_at_any_look() -> None:
     """Of 400 healthy batches of 60 images, at most 1 % raise p ≤ 0.01, looked at 60 times each."""
     draw = np.random.default_rng(11)

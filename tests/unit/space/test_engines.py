@@ -83,6 +83,7 @@ def converted(folder: Path) -> tuple[bytes, list[int], Predictor]:
     return model, reference.stages, reference
 
 
+@pytest.mark.slow
 def test_openvino_in_float32_computes_what_pytorch_computes(
     converted: tuple[bytes, list[int], Predictor],
 ) -> None:
@@ -98,6 +99,7 @@ def test_openvino_in_float32_computes_what_pytorch_computes(
         np.testing.assert_allclose(found[-1], expected[-1], atol=0.02)
 
 
+@pytest.mark.slow
 def test_calls_from_several_threads_get_their_own_outputs(folder: Path) -> None:
     predictor = Predictor(folder, engine="openvino")
     expected = [predictor.logits([image])[0] for image in IMAGES]
@@ -138,6 +140,25 @@ class _Wrong:
     def run(self, pixels: Pixels) -> Observation:
         seen = self.engine.run(pixels)
         return Observation(seen.logits + 0.2 * np.abs(seen.logits).max(), seen.statistics)
+
+
+@pytest.mark.parametrize("threads", [None, 1])
+def test_openvino_uses_no_more_threads_than_allowed(
+    converted: tuple[bytes, list[int], Predictor],
+    threads: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Any] = []
+
+    class Core(openvino.Core):  # type: ignore[misc]
+        def compile_model(self, model: Any, device: str, settings: dict[str, Any]) -> Any:
+            asked.append(settings.get("INFERENCE_NUM_THREADS"))
+            return super().compile_model(model, device, settings)
+
+    monkeypatch.setattr(openvino, "Core", Core)
+    graph, stages, _ = converted
+    OpenVINOEngine(graph, stages, threads)
+    assert asked == [threads]
 
 
 @pytest.mark.parametrize(
@@ -198,6 +219,7 @@ def test_an_engine_of_the_processor_gets_the_network_there(
     assert NAMES["openvino"] in predictor.engine.name
 
 
+@pytest.mark.slow
 def test_a_model_is_converted_once(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -285,6 +307,7 @@ def test_a_gpu_is_looked_for_only_behind_a_driver(
     assert gpu.has_gpu()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 15, 16, 17, 33])
 def test_any_number_of_images_is_answered_in_fixed_batches(
     converted: tuple[bytes, list[int], Predictor], count: int
