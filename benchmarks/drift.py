@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -50,8 +49,8 @@ class Settings:
     """The same for healthy batches."""
     batch: int = 48
     """Images whose cause is estimated."""
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Write the table as JSON, too."""
+    json: Path | None = None
+    """A file to write the table to, as docs/results/measurements holds them."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def main(settings: Settings) -> None:
     signatures = [
         shifts(inputs, healthy.statistics, kind) for kind in CORRUPTIONS if kind is not COMBINED
     ]
-    table = Measurement(
+    measurement = Measurement(
         [
             text_column("Corruption"),
             number_column("Images until found, median", "{:.0f}"),
@@ -113,13 +112,15 @@ def main(settings: Settings) -> None:
         shares = [float(np.mean(values)) for values in (first, named, near)]
         # Several corruptions at once are no cause.
         shown = [None] * len(shares) if kind is COMBINED else shares
-        table.add(kind.name, median, most, float(np.isfinite(delays).mean()), *shown)
+        measurement.add(kind.name, median, most, float(np.isfinite(delays).mean()), *shown)
     alarms = [
         np.isfinite(delay(healthy, healthy, *halves(groups, mixed_seed(trial, 2))))
         for trial in tqdm(range(settings.healthy_trials), desc="healthy")
     ]
-    table.add(f"none ({len(alarms):,} trials)", None, None, float(np.mean(alarms)), *[None] * 3)
-    table.write(settings.json)
+    measurement.add(
+        f"none ({len(alarms):,} trials)", None, None, float(np.mean(alarms)), *[None] * 3
+    )
+    measurement.write(settings.json)
 
 
 def measure(predictor: Predictor, inputs: list[Pixels]) -> Measured:

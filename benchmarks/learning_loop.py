@@ -68,7 +68,8 @@ def main(settings: Settings) -> None:
         before = train(folder, "before", settings)
         corrected = correct(before, chosen, settings.data_dir, folder / "feedback")
         after = train(folder, "after", settings, "--feedback", str(folder / "feedback"))
-        measured(settings, corrected, before, after, folder).write(settings.json)
+        measurement = measured(settings, corrected, before, after, folder)
+    measurement.write(settings.json)
 
 
 def measured(

@@ -163,7 +163,7 @@ def _space(published: Path, folder: Path) -> Image.Image:
     url = launch(app, uploads, port)
     try:
         with open_page(url, (1000, HEIGHT_PX)) as page:
-            page.locator("#examples button").last.click()
+            page.locator(".examples button").last.click()
             page.locator("#answer .bar").first.wait_for()
             page.wait_for_function("document.querySelector('#image img')?.naturalWidth > 0")
             page.evaluate("window.scrollTo(0, 0)")
