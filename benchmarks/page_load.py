@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import psutil
 import tyro
 
@@ -165,8 +165,8 @@ def _served(folder: Path, work: Path) -> Iterator[tuple[str, psutil.Process]]:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, trust_env=False).is_success
-    except httpx.TransportError:
+        return httpx2.get(url, trust_env=False).is_success
+    except httpx2.TransportError:
         return False
 
 
@@ -177,7 +177,7 @@ def _measured(
     waits, end = Waits(), time.monotonic() + seconds
 
     def single(number: int) -> None:
-        with httpx.Client(base_url=url, timeout=ANSWER_LIMIT_S, trust_env=False) as client:
+        with httpx2.Client(base_url=url, timeout=ANSWER_LIMIT_S, trust_env=False) as client:
             for step in itertools.count():
                 if time.monotonic() > end:
                     return
@@ -187,7 +187,7 @@ def _measured(
                 _noted(waits, lambda file=file: _ask_single(client, file, waits))  # type: ignore[misc]
 
     def batch(_: int) -> None:
-        with httpx.Client(base_url=url, timeout=ANSWER_LIMIT_S, trust_env=False) as client:
+        with httpx2.Client(base_url=url, timeout=ANSWER_LIMIT_S, trust_env=False) as client:
             _noted(waits, lambda: _ask_batch(client, files, settings.batch_images, waits))
 
     threads = [threading.Thread(target=single, args=(number,)) for number in range(users)]
@@ -203,17 +203,17 @@ def _noted(waits: Waits, ask: Callable[[], None]) -> None:
     """Ask, and count what fails."""
     try:
         ask()
-    except (httpx.HTTPError, RuntimeError) as error:
+    except (httpx2.HTTPError, RuntimeError) as error:
         waits.errors.append(f"{type(error).__name__}: {error}")
 
 
-def _ask_single(client: httpx.Client, file: Path, waits: Waits) -> None:
+def _ask_single(client: httpx2.Client, file: Path, waits: Waits) -> None:
     began = time.perf_counter()
     _called(client, "predict", _uploaded(client, file))
     waits.seconds.append(time.perf_counter() - began)
 
 
-def _ask_batch(client: httpx.Client, files: list[Path], images: int, waits: Waits) -> None:
+def _ask_batch(client: httpx2.Client, files: list[Path], images: int, waits: Waits) -> None:
     chosen = [files[number % len(files)] for number in range(images)]
     uploads = {file: _uploaded(client, file) for file in {*chosen}}
     text = _called(client, "predict_batch", [uploads[file] for file in chosen])
@@ -222,14 +222,14 @@ def _ask_batch(client: httpx.Client, files: list[Path], images: int, waits: Wait
     waits.batches += 1
 
 
-def _uploaded(client: httpx.Client, file: Path) -> dict[str, Any]:
+def _uploaded(client: httpx2.Client, file: Path) -> dict[str, Any]:
     with file.open("rb") as opened:
         answer = client.post("/gradio_api/upload", files={"files": (file.name, opened)})
     [path] = answer.raise_for_status().json()
     return {"path": path, "orig_name": file.name, "meta": {"_type": "gradio.FileData"}}
 
 
-def _called(client: httpx.Client, endpoint: str, value: Any) -> str:
+def _called(client: httpx2.Client, endpoint: str, value: Any) -> str:
     """Return the events of a call.
 
     Raises:

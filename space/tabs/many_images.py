@@ -74,7 +74,7 @@ class ManyImages:
     async def predict_batch(self, images: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Classify the surface defects on up to 2,000 images; a zip counts as the images in it.
 
-        Returns an answer for each image, with its `path`. `verdict` is "class" (the answer is
+        Returns an answer for each image, with its `file`. `verdict` is "class" (the answer is
         accepted), "unsure" (a person should review the image), "unknown" (an unknown surface: its
         `novelty` is above 1, and `label` means nothing), or "error" (`error` says why the file
         can't be used).
@@ -88,7 +88,9 @@ class ManyImages:
                 rows = progress.rows
         except BatchError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        return [row.as_json() for row in rows]
+        # Gradio's client would take a `path` for a file, and download it.
+        answers = [row.as_json() for row in rows]
+        return [{"file": answer.pop("path"), **answer} for answer in answers]
 
     def open_row(self, event: gr.EventData) -> tuple[Any, str]:
         """Return the image of a row, and its answer panel, for the first tab."""

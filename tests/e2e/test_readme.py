@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import tyro
+from gradio_client import Client, handle_file  # type: ignore[import-untyped]
 
 from model_card.schema.report import Report
 from tests.conftest import clean_hub
@@ -32,6 +33,7 @@ from tests.support.readme_commands import (
 )
 from tests.support.running_space import running_space
 from tests.support.warm_process import WarmProcess
+from trainer.synthetic.samples import draw_image
 
 HERE = distinct(
     [step for step in steps() if not step.needs_photographs and not step.is_of_several_hosts]
@@ -72,11 +74,19 @@ def test_command_runs(step: Step, checkout: Path) -> None:
         check_make_target(words[1])
     elif words[0] == ".":
         assert words[1:] == [".venv/bin/activate"]
-    elif words[0].startswith("MODEL_ID="):
-        assert words[1:] == ["python", "space/app.py"]
-        model_id = words[0].removeprefix("MODEL_ID=")
-        with served(model_id, checkout, warm=model_id != MODEL) as url:
+    elif "MODEL_ID=" in text:
+        *settings, python, app = words
+        assert [python, app] == ["python", "space/app.py"]
+        environment = dict(setting.split("=", 1) for setting in settings)
+        model_id = environment.pop("MODEL_ID")
+        # The page is served from a folder of its own.
+        feedback = environment.get("FEEDBACK_DIR")
+        if feedback:
+            environment["FEEDBACK_DIR"] = str(checkout / feedback)
+        with served(model_id, checkout, warm=model_id != MODEL, **environment) as url:
             assert url.startswith("http://127.0.0.1:")
+            if feedback:
+                _correct_an_image(url, checkout)
     else:
         cold = step.page == "README.md" and words[1] in COLD and "--resume" not in words
         run(words, checkout, warm=not cold)
@@ -145,6 +155,15 @@ def test_commands_for_several_hosts(tmp_path: Path) -> None:
     assert report.machine.processes == len(hosts)
 
 
+def _correct_an_image(url: str, folder: Path) -> None:
+    """Send a correction, from which the commands after it learn."""
+    photograph = folder / "new.png"
+    draw_image("Crazing", 4711).save(photograph)
+    client = Client(url, verbose=False)
+    said = client.predict(handle_file(photograph), "class", "Crazing", "", api_name="/correct")
+    assert "Stored" in said
+
+
 def check_make_target(target: str) -> None:
     """`make` knows the target; this very test may be running under it, so it is not made."""
     done = subprocess.run(["make", "-n", target], cwd=REPOSITORY, capture_output=True, check=False)
@@ -162,11 +181,11 @@ def check_program(code: str, checkout: Path) -> None:
 
 
 @contextmanager
-def served(model_id: str, checkout: Path, *, warm: bool) -> Iterator[str]:
+def served(model_id: str, checkout: Path, *, warm: bool, **environment: str) -> Iterator[str]:
     """Serve a model until the block ends, on a free port, since 7860 may be taken."""
     kind, _, place = model_id.partition(":")
     absolute = f"{kind}:{checkout / place}" if kind == "local-dir" else model_id
     folder = Path(tempfile.mkdtemp(dir=checkout))
     app = REPOSITORY / "space" / "app.py"
-    with running_space(app, absolute, folder, warm=warm) as url:
+    with running_space(app, absolute, folder, warm=warm, **environment) as url:
         yield url

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,10 @@ REPOSITORY = Path(__file__).parents[2]
 # These build on the model that README's commands train and publish, in this order.
 FIRST_MODEL = (
     "README.md",
-    *(f"docs/guides/{name}.md" for name in ("publish", "web-page", "predict", "export")),
+    *(
+        f"docs/guides/{name}.md"
+        for name in ("publish", "web-page", "feedback", "predict", "export")
+    ),
 )
 # Where the pages ask readers to put photographs and weights: beside the clone.
 BESIDE = ("../data", "../weights")
@@ -187,3 +191,5 @@ def lay_out_checkout(folder: Path) -> None:
     (folder / "photo.jpg").write_bytes(
         next((folder / "custom_dataset" / "test").glob("*/*")).read_bytes()
     )
+    with zipfile.ZipFile(folder / "coil.zip", "w") as coil:
+        coil.write(folder / "photo.jpg", "photo.jpg")

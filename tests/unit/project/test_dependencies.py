@@ -84,7 +84,7 @@ DECLARED = names(PROJECT["dependencies"])
     ("folders", "declared"),
     [
         (PRODUCT, DECLARED | TRACKERS | names([*EXTRAS["export"], *EXTRAS["mqtt"]])),
-        (("benchmarks",), DECLARED),
+        (("benchmarks",), DECLARED | names(EXTRAS["dev"])),
         (
             ("tests", "docs"),
             DECLARED
