@@ -29,7 +29,7 @@ ENDPOINT = "correct"
 # The texts that come with the image, and the most characters of each.
 TEXTS = {"kind": 16, "label": MOST_NAME_CHARACTERS, "note": MOST_NOTE_CHARACTERS}
 NO_CHOICE = "Say what it is: one of the classes of this model. Load the page again."
-FULL = "The storage for corrections is full. Please tell the operator of this page."
+FULL = "The storage for corrections is full. Please inform the operator of this page."
 DISK = "The server can't store it now. Try again later."
 
 

@@ -1,4 +1,4 @@
-"""Zips of strangers: each file is read within bounds or refused in words, whatever its name."""
+"""Untrusted zips: each file is read within bounds or refused in words, whatever its name."""
 
 from __future__ import annotations
 
