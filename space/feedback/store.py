@@ -68,7 +68,7 @@ class Store:
         """
         record = (correction.model_dump_json(indent=1) + "\n").encode()
         # Sorted by time; random digits, because several servers may write at the same moment.
-        name = f"{correction.time:%Y%m%dT%H%M%S}-{secrets.token_hex(8)}.json"
+        name = f"{correction.time:%Y%m%dT%H%M%S%f}-{secrets.token_hex(8)}.json"
         with self.lock:
             picture = image_path(self.folder, correction)
             new = [record] if picture.exists() else [record, image]

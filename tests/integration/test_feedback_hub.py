@@ -36,6 +36,14 @@ def _stored(*folders: Path) -> set[str]:
     }
 
 
+def _first_search(sender: HubSender) -> None:
+    """Wait until the sender has looked through its folder; then it waits for minutes."""
+    # The searches of a sender follow each other, and its thread asks for the first one.
+    while not hasattr(sender.scheduler, "last_future"):
+        time.sleep(0.01)
+    sender.scheduler.last_future.result()
+
+
 def test_two_spaces_send_to_one_dataset_and_nothing_is_lost(
     hub: LoopbackHub, token: str, tmp_path: Path
 ) -> None:
@@ -57,7 +65,7 @@ def test_without_the_network_corrections_wait_for_the_next_start(
     hub: LoopbackHub, token: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     sender = HubSender(DATASET, tmp_path)
-    sender.scheduler.last_future.result()
+    _first_search(sender)
     add(tmp_path, noise(1), "Rolled")
     hub.fail_next(f"POST /api/datasets/{DATASET}/commit", 503, "Down", times=20)
     sender.close()
@@ -70,7 +78,7 @@ def test_without_the_network_corrections_wait_for_the_next_start(
 
 def test_a_lost_answer_sends_nothing_twice(hub: LoopbackHub, token: str, tmp_path: Path) -> None:
     sender = HubSender(DATASET, tmp_path)
-    sender.scheduler.last_future.result()
+    _first_search(sender)
     add(tmp_path, noise(1), "Rolled")
     hub.lose_answer(f"POST /api/datasets/{DATASET}/commit")
     sender.close()

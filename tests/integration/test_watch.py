@@ -14,7 +14,7 @@ import pytest
 from space.inference.predictor import Predictor, read_image
 from tests.conftest import Run
 from tests.support.published_folder import noise
-from tests.support.watched_line import Line, rows
+from tests.support.watched_line import PATIENCE_S, Line, rows
 
 
 @pytest.fixture
@@ -104,6 +104,8 @@ def test_a_folder_that_disappears_is_reported_and_found_again(line: Line) -> Non
         noise(1).save(line.images / "1.png")
         line.expect(["0.png", "1.png"])
         process.send_signal(signal.SIGINT)
+        # The SIGTERM with which the test ends it must not meet it after its own handlers.
+        assert process.wait(PATIENCE_S) == 0
     assert line.log.read_text().count("is left out") == 1
 
 

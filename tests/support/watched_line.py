@@ -72,7 +72,7 @@ class Line:
         finally:
             process.terminate()
             code = process.wait(PATIENCE_S)
-        assert code == 0, self.log.read_text()
+        assert code == 0, f"exit code {code}: {self.log.read_text()}"
         assert "Stopped. " in self.log.read_text()
         assert "Traceback" not in self.log.read_text()
 

@@ -133,9 +133,9 @@ def _save_onnx(graph: bytes, entries: Mapping[str, str], file: Path) -> None:
 
 
 def _build_openvino(source: Source, _: Calibration) -> Any:
-    from space.inference.engines.openvino_library import openvino  # noqa: PLC0415
+    from space.inference.engines.openvino_library import the_core  # noqa: PLC0415
 
-    return openvino.Core().read_model(source.graph())
+    return the_core().read_model(source.graph())
 
 
 def _build_int8(source: Source, calibration: Calibration) -> Any:

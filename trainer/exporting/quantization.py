@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -15,7 +16,7 @@ from PIL import Image
 from space.inference.core.arrays import Pixels
 from space.inference.core.decision import Prediction
 from space.inference.engines.openvino_cpu import OpenVINOEngine
-from space.inference.engines.openvino_library import openvino
+from space.inference.engines.openvino_library import the_core
 from space.inference.predictor import Predictor
 from trainer.exporting.formats import Calibration
 from trainer.exporting.passport import MOST_CHANGED, same_decision
@@ -54,7 +55,7 @@ def quantized(graph: bytes, predictor: Predictor, calibration: Calibration) -> A
     compared = [predictor.prepare(image) for image in calibration.compared]
     expected = predictor.predict_from(predictor.observe_prepared(compared))
     for share in FLOAT_SHARES:
-        model = openvino.Core().read_model(graph)
+        model = the_core().read_model(graph)
         # Its bars go to stdout, which is for data.
         with Path(devnull).open("w") as nowhere, redirect_stdout(nowhere):
             model = nncf.quantize(
@@ -64,6 +65,8 @@ def quantized(graph: bytes, predictor: Predictor, calibration: Calibration) -> A
                 subset_size=len(tiles),
                 ignored_scope=_float_scope(model, share),
             )
+        # NNCF made OpenVINO cores of its own; no other thread may drop them, see `the_core`.
+        gc.collect()
         changed = _changed(model, predictor, compared, expected)
         logger.info(
             "int8 with %.0f %% of the layers in float changes %d of %d decisions.",

@@ -11,7 +11,7 @@ import numpy as np
 from ..core.arrays import Pixels
 from ..core.classifier import Observation
 from .names import Precision, output_names
-from .openvino_library import openvino
+from .openvino_library import openvino, the_core
 
 PRECISIONS = {"f32": "float32", "bf16": "bfloat16"}
 # Images in one inference, the largest number first. A network that is compiled for a fixed number
@@ -48,8 +48,7 @@ class OpenVINOEngine:
         }
         if threads is not None:
             self._settings["INFERENCE_NUM_THREADS"] = threads
-        self._core = openvino.Core()
-        self._model = self._core.read_model(model) if isinstance(model, bytes) else model
+        self._model = the_core().read_model(model) if isinstance(model, bytes) else model
         self._names = output_names(stages)
         self._requests: dict[int, _Request] = {}
         # A request serves one call at a time; more of them would share the same cores.
@@ -77,7 +76,7 @@ class OpenVINOEngine:
     def _compiled(self, images: int) -> _Request:
         fixed = self._model.clone()
         fixed.reshape([images, *list(fixed.input(0).partial_shape)[1:]])
-        return _Request(self._core.compile_model(fixed, "CPU", self._settings), self._names)
+        return _Request(the_core().compile_model(fixed, "CPU", self._settings), self._names)
 
 
 class _Request:
@@ -96,4 +95,4 @@ class _Request:
 
 def has_bf16() -> bool:
     """Return whether OpenVINO computes in bfloat16 on this machine."""
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in the_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

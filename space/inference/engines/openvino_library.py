@@ -7,7 +7,8 @@ project sends anything anywhere without being asked, so every import of OpenVINO
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 # An entry None makes the import fail, and OpenVINO and NNCF do without.
 if not TYPE_CHECKING:
@@ -15,4 +16,15 @@ if not TYPE_CHECKING:
 
 import openvino
 
-__all__ = ["openvino"]
+__all__ = ["openvino", "the_core"]
+
+
+@cache
+def the_core() -> Any:
+    """Return the one `openvino.Core` of this process, which lives as long as the process.
+
+    The CPU plugin of a core gives the thread that first uses it a stack for signal handlers, and
+    frees that stack together with the core. If another thread drops the core, a garbage collection
+    there is enough, the next signal that Python handles ends the process with a segmentation fault.
+    """
+    return openvino.Core()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import ModelError, shortened
-from ..engines.openvino_library import openvino
+from ..engines.openvino_library import openvino, the_core
 
 SECTION = "strip_defects"
 # A comment of XML, which OpenVINO ignores.
@@ -59,7 +59,7 @@ def read_model(content: bytes, weights: bytes, origin: str) -> Any:
             f"{origin} again, or export the model again."
         )
     try:
-        return openvino.Core().read_model(body, weights)
+        return the_core().read_model(body, weights)
     # OpenVINO raises RuntimeError for all that it does not like.
     except RuntimeError as error:
         raise ModelError(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from space.inference.engines.openvino_library import openvino
+from space.inference.engines.openvino_library import the_core
 from space.inference.predictor import Predictor
 from tests.support.published_folder import noise, write_decision, write_published_folder
 from trainer.exporting import quantization
@@ -65,7 +65,7 @@ def test_more_layers_stay_in_float_until_the_decisions_are_the_same(
     assert len(tried) == 3
     assert last == tried[-1]
     assert len(tried[0]) > len(tried[1]) > len(tried[2]) > 0
-    model = openvino.Core().read_model(graph)
+    model = the_core().read_model(graph)
     dense = layers(model, quantization.LAYERS)
     assert not {dense[0], dense[-1], *layers(model, ("GroupConvolution",))} & {*tried[0]}
     assert until(good=2) == tried[1]
@@ -74,7 +74,7 @@ def test_more_layers_stay_in_float_until_the_decisions_are_the_same(
 
 
 def test_changed_decisions_are_counted(predictor: Predictor) -> None:
-    model = openvino.Core().read_model(Source(predictor, "m").graph())
+    model = the_core().read_model(Source(predictor, "m").graph())
     inputs = [predictor.prepare(noise(number)) for number in range(3)]
     expected = predictor.predict_from(predictor.observe_prepared(inputs))
     assert quantization._changed(model, predictor, inputs, expected) == 0

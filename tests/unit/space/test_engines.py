@@ -19,7 +19,7 @@ from space.inference.core.arrays import Pixels
 from space.inference.core.classifier import Engine, Observation
 from space.inference.core.errors import ModelError
 from space.inference.core.fingerprint import checksum
-from space.inference.engines import choice, conversion, gpu
+from space.inference.engines import choice, conversion, gpu, openvino_cpu
 from space.inference.engines.graph import to_onnx
 from space.inference.engines.names import EngineName, Precision
 from space.inference.engines.openvino_cpu import OpenVINOEngine
@@ -155,7 +155,7 @@ def test_openvino_uses_no_more_threads_than_allowed(
             asked.append(settings.get("INFERENCE_NUM_THREADS"))
             return super().compile_model(model, device, settings)
 
-    monkeypatch.setattr(openvino, "Core", Core)
+    monkeypatch.setattr(openvino_cpu, "the_core", Core)
     graph, stages, _ = converted
     OpenVINOEngine(graph, stages, threads)
     assert asked == [threads]

@@ -17,7 +17,7 @@ from space.inference.engines.graph import (
     to_onnx,
 )
 from space.inference.engines.names import INPUT, output_names
-from space.inference.engines.openvino_library import openvino
+from space.inference.engines.openvino_library import the_core
 from space.inference.stages import feature_stages
 
 # Of each family, one of another normalization, and one whose stages all have the same scale.
@@ -63,7 +63,7 @@ def test_exported_graph_computes_what_the_network_computes(name: str) -> None:
     assert len(stages) >= 2
     written = to_onnx(PixelGraph(network, config["mean"], config["std"], stages).eval(), SIDE, SIDE)
     session = onnxruntime.InferenceSession(written, providers=["CPUExecutionProvider"])
-    core = openvino.Core()
+    core = the_core()
     compiled = core.compile_model(
         core.read_model(written), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )

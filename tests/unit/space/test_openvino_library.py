@@ -35,7 +35,7 @@ def run(statement: str, home: Path) -> str:
 
 @pytest.mark.slow
 def test_nothing_is_reported_to_the_maker_of_openvino(tmp_path: Path) -> None:
-    statement = "from space.inference.engines.openvino_library import openvino; openvino.Core()"
+    statement = "from space.inference.engines.openvino_library import the_core; the_core()"
     assert run(statement, tmp_path) == "[] False"
     assert list(tmp_path.iterdir()) == []
 
@@ -50,3 +50,46 @@ def test_openvino_is_imported_in_one_place() -> None:
         if any(name.partition(".")[0] == "openvino" for name in imports(file))
     }
     assert importing == {"space/inference/engines/openvino_library.py"}
+
+
+DROPPED = """
+import os, signal, threading
+import numpy as np
+from space.inference.engines.openvino_cpu import OpenVINOEngine
+from space.inference.engines.openvino_library import openvino
+from openvino import opset13 as nodes
+
+signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+pixels = nodes.parameter([1, 8, 8, 3], np.uint8, name="pixels")
+logits = nodes.reduce_mean(nodes.convert(pixels, "f32"), np.array([1, 2]))
+logits.output(0).set_names({"logits"})
+engines = [OpenVINOEngine(openvino.Model([logits], [pixels]), stages=[])]
+dropping = threading.Thread(target=engines.clear)
+dropping.start()
+dropping.join()
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+@pytest.mark.slow
+def test_a_signal_is_handled_after_another_thread_dropped_an_engine() -> None:
+    done = subprocess.run(
+        # Of Python's signal handlers only those of a process with faulthandler use its own stack.
+        [sys.executable, "-X", "faulthandler", "-c", DROPPED],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
+
+
+def test_no_second_core_is_made() -> None:
+    folders = ("trainer", "space", "benchmarks", "tests")
+    making = {
+        str(file.relative_to(ROOT))
+        for folder in folders
+        for file in (ROOT / folder).rglob("*.py")
+        if "openvino." + "Core(" in file.read_text()
+    }
+    assert making == {"space/inference/engines/openvino_library.py"}
