@@ -78,11 +78,12 @@ docs: setup ## the site of docs/, into site/; fails at a dead link
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # A file of tests to a core, the longest first; were each to use all cores, they would mostly wait
-# for each other. Hypothesis draws the same examples each time; plain pytest draws new ones.
+# for each other. Hypothesis draws the same examples each time; plain pytest draws new ones. A worker
+# that dies ends the run: pytest-xdist waits for ever for the files that it held.
 .PHONY: test
 test: setup test-programs lint ## every check, the browser's included
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'not nightly' -n logical --maxprocesses 4 --dist loadfile \
-	  --no-loadscope-reorder --hypothesis-profile=ci
+	  --no-loadscope-reorder --max-worker-restart 0 --hypothesis-profile=ci
 
 # README's commands on photographs of steel strip, where these lie beside the clone.
 .PHONY: test-nightly
