@@ -24,7 +24,7 @@ from space.inference.drift.image_statistics import image_statistics
 from space.inference.drift.martingale import DriftTest
 from space.inference.predictor import Predictor
 from trainer.config.settings import TrainConfig
-from trainer.data.sources import open_image
+from trainer.data.images.decoding import open_image
 from trainer.data.splits.dataset import prepare_images
 from trainer.decision.baseline import MOST_CORRUPTED, corrupt
 from trainer.inputs.corruptions import COMBINED, CORRUPTIONS, Corruption

@@ -32,8 +32,8 @@ from space.inference.core.arrays import Floats
 from space.inference.engines.graph import channel_statistics
 from space.inference.stages import feature_stages
 from trainer.config.groups import DataConfig, ModelConfig, RunConfig
-from trainer.data.bit_depth import FULL_DEPTH
-from trainer.data.sources import open_image
+from trainer.data.images.bit_depth import FULL_DEPTH
+from trainer.data.images.decoding import open_image
 from trainer.data.splits.dataset import prepare_images
 from trainer.decision.novelty import fit_detector
 from trainer.evaluation import ood_images

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from model_card.schema.report import Report
 from tests.support.small_run import small_config
 from trainer.config.settings import TrainConfig
-from trainer.data.sources import open_image
+from trainer.data.images.decoding import open_image
 from trainer.data.splits.dataset import Images, prepare_images
 from trainer.errors import ConfigError
 from trainer.inputs.augment import Normalize, plain_transform

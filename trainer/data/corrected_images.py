@@ -8,15 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+from datasets import Dataset
 
 from model_card.schema.report import SkippedImage
 from space.feedback.record import KINDS, Correction
 from space.feedback.store import CORRECTIONS, IMAGES, image_path, read_corrections
-from trainer.data.bit_depth import BitDepth, with_bit_depth
-from trainer.data.hub import UNDECODED
-from trainer.data.sources import decode_each, stored_image
+from trainer.data.images.bit_depth import with_bit_depth
+from trainer.data.images.decoding import decode_each
+from trainer.data.images.encoded import image_rows, stored_image
 from trainer.errors import DataError
 
 
@@ -125,18 +124,14 @@ def as_rows(
         the rows that can be read, and the files that can't.
     """
     names = list(labels)
-    rows = Dataset.from_dict(
-        {
-            "image": pyarrow.array(
-                [stored_image(str(image.path)) for image, _ in images], UNDECODED.pa_type
-            ),
-            "label": [names.index(label) for _, label in images],
-            "file": [image.file for image, _ in images],
-        },
-        features=Features(image=UNDECODED, label=ClassLabel(names=names), file=Value("string")),
+    rows = image_rows(
+        [stored_image(str(image.path)) for image, _ in images],
+        [names.index(label) for _, label in images],
+        [image.file for image, _ in images],
+        names,
     )
-    with_depth = with_bit_depth(DatasetDict(train=rows), BitDepth(depth, 0, {}))["train"]
-    readable, _, bad = decode_each(with_depth, "checking feedback", lambda decoded, image: None)
+    rows = with_bit_depth(rows, depth)
+    readable, _, bad = decode_each(rows, "checking feedback", lambda decoded, image: None)
     return readable, bad
 
 

@@ -17,10 +17,10 @@ from trainer.data.folders.layout import SPLIT_NAMES
 from trainer.data.folders.location import suggested_folder
 from trainer.data.hub_columns import find_columns, with_class_labels
 from trainer.data.hub_files import check_files
+from trainer.data.images.encoded import UNDECODED
 from trainer.errors import DataError
 from trainer.text.names import printable
 
-UNDECODED = datasets.Image(decode=False)
 _STORED = {"bytes": Value("binary"), "path": Value("string")}
 # Size of the shuffle buffer of a stream; the order of the files is shuffled, too.
 SHUFFLED_IMAGES = 1000

@@ -14,7 +14,7 @@ from datasets import Dataset
 from pydantic import TypeAdapter
 
 from model_card.schema.checksums import seal, unseal
-from trainer.data.bit_depth import FULL_DEPTH, depth_of
+from trainer.data.images.bit_depth import FULL_DEPTH, depth_of
 from trainer.errors import ConfigError, DataError
 from trainer.runtime.files import replaced_whole
 

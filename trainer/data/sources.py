@@ -15,43 +15,33 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import datasets
-import pyarrow
-from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
-from PIL import Image
-from tqdm import tqdm
+from datasets import Dataset, DatasetDict
 
 from model_card.formatting import counted
 from model_card.schema.report import SkippedImage
-from space.inference.images.reader import (
-    DecodedImage,
-    ImageError,
-    decode_image,
-    read_content,
-    read_image,
-)
+from space.inference.images.reader import ImageError
 from trainer.config.groups import DataConfig
-from trainer.data.bit_depth import BitDepth, depth_of, find_bit_depth, with_bit_depth
-from trainer.data.encoded_image import image_source
 from trainer.data.folders.class_names import name_problems
 from trainer.data.folders.entries import File
 from trainer.data.folders.location import DRAWN_DIR, SourceKind, find_source
 from trainer.data.folders.scan import one_class, scan_source, unusable_lines, unusable_source
-from trainer.data.hub import UNDECODED, load_from_hub
+from trainer.data.hub import load_from_hub
+from trainer.data.images.bit_depth import BitDepth, find_bit_depth, with_bit_depth
+from trainer.data.images.decoding import decode_each
+from trainer.data.images.encoded import image_rows, stored_image
 from trainer.errors import DataError
 from trainer.monitoring.phases import PHASES
 from trainer.synthetic.samples import write_samples
-from trainer.text.names import as_text, is_text
+from trainer.text.names import as_text
 
 logger = logging.getLogger(__name__)
 
 DRAWN_TRAIN_PER_CLASS, DRAWN_TEST_PER_CLASS = 200, 40
-Described = TypeVar("Described")
 
 
 @dataclass
@@ -208,15 +198,8 @@ READERS: dict[SourceKind, Callable[[str, DataConfig], Collection]] = {
 
 def _with_depth(splits: DatasetDict) -> tuple[DatasetDict, BitDepth]:
     depth = find_bit_depth(splits)
-    return with_bit_depth(splits, depth), depth
-
-
-def open_image(row: dict[str, Any]) -> Image.Image:
-    """Decode the image of a row like the published model does.
-
-    Rows without a bit depth are taken as full range.
-    """
-    return read_image(image_source(row), depth_of(row))
+    rows = {name: with_bit_depth(split, depth.bits) for name, split in splits.items()}
+    return DatasetDict(rows), depth
 
 
 def draw_images() -> None:
@@ -257,66 +240,7 @@ def _dataset(
         images.append(image)
         labels.append(numbers[label])
         names.append(file.name)
-    # An Arrow array takes a third of the time of single rows.
-    return Dataset.from_dict(
-        {"image": pyarrow.array(images, UNDECODED.pa_type), "label": labels, "file": names},
-        features=Features(
-            image=UNDECODED,
-            label=ClassLabel(names=classes),
-            file=Value("string"),
-        ),
-    )
-
-
-def stored_image(path: str) -> dict[str, Any]:
-    """Return the path of an image, or its bytes if the path can't be stored as text."""
-    if is_text(path):
-        return {"path": path, "bytes": None}
-    return {"path": None, "bytes": read_content(path)}
-
-
-def decode_each(
-    rows: Dataset, title: str, describe: Callable[[DecodedImage, Image.Image], Described]
-) -> tuple[Dataset, list[Described], list[SkippedImage]]:
-    """Decode every image of a split once.
-
-    Args:
-        rows: with the columns `image` and `file`.
-        title: of the progress bar.
-        describe: takes the stored and the upright image; called by several threads.
-
-    Returns:
-        the rows that can be read, with the column `size_px`; what `describe` returned for each of
-        them; and the files that can't be read, with the reason.
-    """
-    good: list[int] = []
-    sizes_px: list[list[int]] = []
-    facts: list[Described] = []
-    bad: list[SkippedImage] = []
-    files = rows["file"][:]
-
-    def outcome(row: dict[str, Any]) -> tuple[list[int], Described] | str:
-        try:
-            decoded = decode_image(read_content(image_source(row)))
-            image = decoded.to_rgb(depth_of(row))
-        except ImageError as error:
-            return str(error)
-        return list(image.size), describe(decoded, image)
-
-    with ThreadPoolExecutor() as pool:
-        outcomes = pool.map(outcome, rows)
-        bar = tqdm(outcomes, title, len(rows), unit="image", leave=False, disable=None)
-        for index, result in enumerate(bar):
-            if isinstance(result, str):
-                bad.append(SkippedImage(file=files[index], reason=result))
-                continue
-            good.append(index)
-            sizes_px.append(result[0])
-            facts.append(result[1])
-    # The type is given because a list of no results would have none.
-    readable = rows if len(good) == len(rows) else rows.select(good)
-    readable = readable.add_column("size_px", sizes_px, feature=List(Value("int64")))
-    return readable, facts, bad
+    return image_rows(images, labels, names, classes)
 
 
 def _decoded(found: Collection, *, skip: bool) -> tuple[DatasetDict, list[SkippedImage]]:

@@ -15,7 +15,7 @@ from space.inference.core.classifier import Classifier
 from space.inference.core.decision import Prediction
 from space.inference.drift.baseline import BASELINE_FILE, Baseline, ImageReference, Signature
 from space.inference.drift.image_statistics import image_statistics
-from trainer.data.sources import open_image
+from trainer.data.images.decoding import open_image
 from trainer.inputs.corruptions import COMBINED, CORRUPTIONS, Corruption, to_bytes
 from trainer.inputs.loading import mixed_seed
 

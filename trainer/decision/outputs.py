@@ -19,7 +19,7 @@ from space.inference.core.classifier import Engine, Observation
 from space.inference.core.novelty import MahalanobisDetector
 from space.inference.predictor import Predictor
 from space.inference.stages import feature_stages
-from trainer.data.sources import open_image
+from trainer.data.images.decoding import open_image
 from trainer.data.splits.dataset import Images
 from trainer.decision.novelty import fit_detector, held_out_novelty
 from trainer.decision.temperature import Array, Labels

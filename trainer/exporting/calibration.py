@@ -13,7 +13,7 @@ from torchvision.transforms.v2 import functional
 
 from space.inference.images.reader import ImageError, read_image
 from trainer.data.folders.entries import Folder
-from trainer.data.sources import open_image
+from trainer.data.images.decoding import open_image
 from trainer.data.splits.dataset import Images
 from trainer.errors import DataError
 from trainer.exporting.formats import Calibration

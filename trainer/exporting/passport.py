@@ -17,7 +17,7 @@ from space.inference.core.arrays import Floats, Pixels
 from space.inference.core.classifier import Classifier, Observation
 from space.inference.core.decision import Prediction
 from space.inference.engines.names import Precision
-from trainer.data.sources import open_image
+from trainer.data.images.decoding import open_image
 from trainer.decision.temperature import Array, calibration_error
 from trainer.evaluation.metrics.intervals import grouped_proportion, proportion
 from trainer.evaluation.rejection import detection_auroc

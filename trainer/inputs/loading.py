@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Sampler
 from tqdm import tqdm
 
 from space.inference.core.tiling import cut
-from trainer.data.sources import open_image
+from trainer.data.images.decoding import open_image
 from trainer.inputs.augment import draw, plain_transform
 from trainer.inputs.shapes import tile_counts
 

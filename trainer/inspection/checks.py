@@ -13,8 +13,8 @@ from PIL import Image
 
 from model_card.schema.report import SkippedImage
 from space.inference.images.reader import UPRIGHT, DecodedImage
+from trainer.data.images.decoding import decode_each
 from trainer.data.overlap_search.orientations import Array
-from trainer.data.sources import decode_each
 from trainer.inspection.report import (
     ClassSchema,
     ConvertedImage,

@@ -9,7 +9,7 @@ from pathlib import Path
 from datasets import Dataset
 from PIL import Image
 
-from trainer.data.sources import open_image
+from trainer.data.images.decoding import open_image
 from trainer.data.splits.overlap_groups import SharedSurface
 from trainer.inspection import findings, pictures
 from trainer.inspection.pictures import PairOfPictures

@@ -11,9 +11,9 @@ from tqdm import tqdm
 from model_card.schema.base import Score
 from model_card.schema.comparison import NamedAccuracy, PairedAccuracy, PairedResult
 from space.inference.predictor import Predictor
-from trainer.data import bit_depth
 from trainer.data.image_record import short_fingerprint
-from trainer.data.sources import open_image
+from trainer.data.images import bit_depth
+from trainer.data.images.decoding import open_image
 from trainer.data.splits.dataset import Images
 from trainer.data.splits.leakage import overlapping
 from trainer.evaluation.metrics.intervals import grouped_proportion

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from space.inference.predictor import Prediction
-from trainer.data.sources import open_image
+from trainer.data.images.decoding import open_image
 from trainer.data.splits.dataset import Images
 from trainer.publishing.shared_images import EXAMPLES_DIR
 

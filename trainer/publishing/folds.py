@@ -20,7 +20,7 @@ from space.inference.drift.baseline import BASELINE_FILE, Baseline
 from space.inference.model_folder import ModelFolder
 from trainer.config.groups import DecisionConfig
 from trainer.config.run_folder import PUBLISHED_DIR
-from trainer.data.sources import open_image
+from trainer.data.images.decoding import open_image
 from trainer.data.splits.dataset import Images
 from trainer.decision.baseline import baseline_of, write_baseline
 from trainer.evaluation import scores

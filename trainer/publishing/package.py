@@ -22,7 +22,7 @@ from space.inference.predictor import Predictor
 from trainer.config.groups import DecisionConfig
 from trainer.config.run_folder import PUBLISHED_DIR, RunContext
 from trainer.config.settings import TrainConfig
-from trainer.data.sources import open_image
+from trainer.data.images.decoding import open_image
 from trainer.data.splits.dataset import Images
 from trainer.decision.baseline import fit_baseline, write_baseline
 from trainer.decision.outputs import (

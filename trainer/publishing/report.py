@@ -18,7 +18,7 @@ from space.inference.predictor import Prediction
 from trainer.config.run_folder import RunContext
 from trainer.config.settings import TrainConfig
 from trainer.data.image_record import short_fingerprint
-from trainer.data.sources import open_image
+from trainer.data.images.decoding import open_image
 from trainer.data.splits.dataset import Images
 from trainer.data.splits.leakage import leaking_files, overlapping, random_split_leakage
 from trainer.data.splits.overlap_groups import Surfaces

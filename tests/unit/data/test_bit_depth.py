@@ -30,9 +30,16 @@ from tests.support.bit_depth_images import picture, stored, write_set
 from tests.support.published_folder import write_published_folder
 from tests.unit.data.test_sources import load
 from trainer.config.groups import DataConfig, DecisionConfig
-from trainer.data.bit_depth import BitDepth, Samples, _fewer_bits, find_bit_depth, with_bit_depth
 from trainer.data.image_record import image_digest
-from trainer.data.sources import Collection, collect_images, open_image
+from trainer.data.images.bit_depth import (
+    BitDepth,
+    Samples,
+    _fewer_bits,
+    find_bit_depth,
+    with_bit_depth,
+)
+from trainer.data.images.decoding import open_image
+from trainer.data.sources import Collection, collect_images
 from trainer.data.splits.dataset import Images
 from trainer.evaluation import ood_images
 from trainer.evaluation.ood_images import images_of_folder
@@ -257,8 +264,8 @@ def test_caches_and_resume_depend_on_the_depth(tmp_path: Path) -> None:
     ten = load(root)
     row = ten.splits["train"][0]
     assert image_digest(row) != image_digest(row | {"bit_depth": 12})
-    plain = DatasetDict({n: part.remove_columns("bit_depth") for n, part in ten.splits.items()})
-    deeper = with_bit_depth(plain, BitDepth(bits=12, images=12, fewer={}))
+    plain = {n: split.remove_columns("bit_depth") for n, split in ten.splits.items()}
+    deeper = DatasetDict({n: with_bit_depth(split, 12) for n, split in plain.items()})
     assert replace(ten, splits=deeper).digest() != ten.digest()
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from trainer.config.groups import DataConfig, RunConfig
 from trainer.data import sources
-from trainer.data.sources import open_image
+from trainer.data.images.decoding import open_image
 from trainer.data.splits.dataset import Images, prepare_images
 from trainer.errors import DataError
 

@@ -35,6 +35,7 @@ ROOMS = {
         "trainer.config",
         "trainer.data.folders",
         "trainer.monitoring",
+        "trainer.data.images",
         "trainer.data",
         "trainer.data.splits",
         "trainer.inputs",

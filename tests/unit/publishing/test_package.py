@@ -20,7 +20,7 @@ from tests.support.small_pictures import small_pictures
 from tests.support.small_run import small_config
 from trainer.config.run_folder import RunContext
 from trainer.config.settings import TrainConfig
-from trainer.data.sources import open_image
+from trainer.data.images.decoding import open_image
 from trainer.data.splits.dataset import Images, prepare_images
 from trainer.decision.outputs import HeldOutOutputs
 from trainer.decision.temperature import fit_temperature

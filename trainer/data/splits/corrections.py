@@ -16,13 +16,13 @@ from pydantic import BaseModel
 
 from model_card.formatting import counted, shortlist
 from model_card.schema import report
-from trainer.data.bit_depth import COLUMN
 from trainer.data.corrected_images import (
     Feedback,
     as_rows,
     read_feedback,
     without_class,
 )
+from trainer.data.images.bit_depth import COLUMN
 from trainer.data.splits.leakage import overlapping
 from trainer.data.splits.overlap_groups import Surfaces, find_surfaces
 from trainer.errors import DataError

@@ -11,9 +11,9 @@ from datasets import DatasetDict
 
 from model_card.schema.report import SkippedImage
 from trainer.config.groups import DataConfig, RunConfig
-from trainer.data import bit_depth
 from trainer.data.folders.location import SourceKind
 from trainer.data.image_record import check_unchanged, fingerprints
+from trainer.data.images import bit_depth
 from trainer.data.sources import find_images
 from trainer.data.splits.corrections import Record, join, rejoin
 from trainer.data.splits.leakage import leaking_files

@@ -15,9 +15,9 @@ from datasets import Dataset
 from pydantic import BaseModel, ConfigDict
 
 from trainer.data.image_record import image_digest
+from trainer.data.images.decoding import open_image
 from trainer.data.overlap_search import SEARCH_VERSION, Overlap, find_overlaps, group_images
 from trainer.data.overlap_search.orientations import NAMES, Array
-from trainer.data.sources import open_image
 from trainer.errors import DataError
 from trainer.monitoring.phases import PHASES
 from trainer.runtime.cache import cache_folder, cache_is_optional

@@ -9,7 +9,7 @@ import datasets
 from model_card.figures.explanations import Explained
 from space.inference.attribution import Explainer, colored
 from space.inference.predictor import Prediction
-from trainer.data.sources import open_image
+from trainer.data.images.decoding import open_image
 from trainer.evaluation.sample_rows import in_turn, worst_mistakes
 
 MOST_EXPLAINED = 12

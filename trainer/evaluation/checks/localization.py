@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from model_card.schema.localization import ClassLocalization, Localization
 from space.inference.attribution import METHOD, Explainer
-from trainer.data.sources import open_image
+from trainer.data.images.decoding import open_image
 from trainer.data.voc_boxes import mask, own_boxes, read_boxes
 from trainer.evaluation.checks.check import Check, CheckedModel
 from trainer.evaluation.metrics.intervals import proportion

@@ -18,7 +18,7 @@ from model_card.schema.base import Score
 from model_card.schema.robustness import CorruptionResult, Robustness, Step
 from space.inference.core.tiling import scaled_size
 from space.inference.predictor import Predictor
-from trainer.data.sources import open_image
+from trainer.data.images.decoding import open_image
 from trainer.decision.outputs import BATCH_SIZE
 from trainer.evaluation.checks.check import Check, CheckedModel
 from trainer.evaluation.metrics.intervals import proportion

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow
-from datasets import ClassLabel, Dataset, Features, Value, disable_progress_bars
+from datasets import disable_progress_bars
 
 from model_card.formatting import counted
 from space.inference.images.reader import ImageError
-from trainer.data.hub import UNDECODED
+from trainer.data.images.bit_depth import with_bit_depth
+from trainer.data.images.decoding import decode_each
+from trainer.data.images.encoded import image_rows, stored_image
 from trainer.data.overlap_search import Overlap
 from trainer.data.overlap_search.orientations import Array
-from trainer.data.sources import decode_each, stored_image
 from trainer.data.splits.overlap_groups import find_surfaces
 from trainer.prediction.coil.crop import Crop
 from trainer.text.names import listed
@@ -58,21 +58,9 @@ def find_neighbors(crops: Sequence[Crop], bit_depth: int, cache_dir: Path | None
         except ImageError:
             continue
         here.append(crop)
-    rows = Dataset.from_dict(
-        {
-            "image": pyarrow.array(images, UNDECODED.pa_type),
-            "label": [0] * len(here),
-            "file": [crop.name for crop in here],
-            "bit_depth": [bit_depth] * len(here),
-        },
-        features=Features(
-            image=UNDECODED,
-            # The search is the same for all classes.
-            label=ClassLabel(names=["image"]),
-            file=Value("string"),
-            bit_depth=Value("int64"),
-        ),
-    )
+    # The search is the same for all classes.
+    rows = image_rows(images, [0] * len(here), [crop.name for crop in here], ["image"])
+    rows = with_bit_depth(rows, bit_depth)
     rows, _, _ = decode_each(rows, "reading", lambda decoded, image: None)
     files: list[str] = rows["file"][:]
     number = {file: place for place, file in enumerate(files)}

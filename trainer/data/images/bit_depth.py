@@ -26,7 +26,7 @@ from space.inference.images.reader import (
     has_deep_samples,
     read_content,
 )
-from trainer.data.encoded_image import image_source
+from trainer.data.images.encoded import image_source
 
 COLUMN = "bit_depth"
 # For datasets of 8-bit images: a later 16-bit image is taken as full range.
@@ -90,25 +90,21 @@ def find_bit_depth(splits: DatasetDict) -> BitDepth:
     return BitDepth(bits=bits, images=len(found), fewer=_fewer_bits(found, bits))
 
 
-def with_bit_depth(splits: DatasetDict, depth: BitDepth) -> DatasetDict:
-    """Add the column `bit_depth`, by which `trainer.data.sources.open_image` reads each row."""
-    return DatasetDict({name: _with_column(rows, depth.bits) for name, rows in splits.items()})
+def with_bit_depth(rows: Dataset, bits: int) -> Dataset:
+    """Add the column `bit_depth`, by which `open_image` decodes each row."""
+    # With Arrow, since `add_column` fails on an empty selection.
+    if len(rows.data) != len(rows):
+        rows = rows.flatten_indices()
+    column = pyarrow.array([bits] * len(rows), pyarrow.int64())
+    info = rows.info.copy()
+    info.features = Features({**rows.features, COLUMN: Value("int64")})
+    table = InMemoryTable(rows.data.table.append_column(COLUMN, column))
+    return Dataset(table, info=info, split=rows.split)
 
 
 def depth_of(row: dict[str, Any]) -> int:
     """Return the bit depth of a row; full range if the column is missing."""
     return int(row.get(COLUMN, FULL_DEPTH))
-
-
-def _with_column(dataset: Dataset, bits: int) -> Dataset:
-    """Add the column with Arrow; `add_column` fails on an empty selection."""
-    if len(dataset.data) != len(dataset):
-        dataset = dataset.flatten_indices()
-    column = pyarrow.array([bits] * len(dataset), pyarrow.int64())
-    info = dataset.info.copy()
-    info.features = Features({**dataset.features, COLUMN: Value("int64")})
-    table = InMemoryTable(dataset.data.table.append_column(COLUMN, column))
-    return Dataset(table, info=info, split=dataset.split)
 
 
 def _samples_of_split(dataset: Dataset, title: str) -> list[Samples]:
