@@ -1,22 +1,19 @@
-"""One run, from its images to the published folder, or resumed after an interruption."""
+"""One run, from its images to the published folder, or resumed after an interruption.
+
+torch and the libraries of training are imported where they are first used, so that mistakes in the
+settings and in the images are reported early.
+"""
 
 from __future__ import annotations
 
 import logging
-import shutil
-import textwrap
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration, broadcast_object_list
-
-from model_card.formatting import shortlist
-from trainer.config.recipe import RecipeConfig
 from trainer.config.run_folder import (
     PUBLISHED_DIR,
     RunContext,
@@ -31,34 +28,22 @@ from trainer.config.run_folder import (
     remove_leftovers,
     state_of,
 )
+from trainer.config.run_lock import explained_failures, only_training_in
 from trainer.config.settings import CONFIG_FILE, TrainConfig
 from trainer.data.image_record import note_images
 from trainer.data.splits.dataset import Images, prepare_images
-from trainer.data.splits.split import write_split
 from trainer.decision.rules import check_no_defect
 from trainer.errors import ConfigError
 from trainer.evaluation import ood_images
-from trainer.fitting.batch_size import check_gpu, resolve_batch_size
-from trainer.fitting.head_search import fit_heads
-from trainer.fitting.inputs import PIXELS_DIR, FitInputs, head_inputs, image_inputs
-from trainer.fitting.loop import TrainingLoop, TrainingResult
-from trainer.fitting.optimizer import resolve_rate
-from trainer.fitting.precision import choose_precision
-from trainer.fitting.state import read_best
-from trainer.fitting.time_left import Workload, tested_images
 from trainer.inputs.shapes import report_shapes, tile_counts
-from trainer.model import backbone
-from trainer.model.backbone import freeze_layers
-from trainer.model.compilation import check_compiler
 from trainer.monitoring.phases import PHASES
-from trainer.monitoring.tracking import check_tracker, tracking
-from trainer.publishing import folds as published_folds
 from trainer.publishing.facts import correct_facts
-from trainer.publishing.package import build_package
 from trainer.publishing.published import check_published
-from trainer.run_lock import explained_failures, only_training_in
 from trainer.runtime import system
 from trainer.runtime.invocation import command_line
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +54,11 @@ def train(config: TrainConfig) -> Path:
     Raises:
         UserError: the data, the settings or the Hub can't be used.
     """
+    from accelerate import Accelerator
+    from accelerate.utils import DataLoaderConfiguration, broadcast_object_list
+
+    from trainer.fitting.precision import choose_precision
+
     accelerator = Accelerator(
         mixed_precision=choose_precision(config.run),
         dataloader_config=DataLoaderConfiguration(split_batches=True),
@@ -125,10 +115,16 @@ def _check_machine(config: TrainConfig, accelerator: Accelerator) -> None:
             f"--batch-size {batch_size} can't be shared equally by {processes} processes. "
             "Choose a multiple."
         )
+    from trainer.monitoring.tracking import check_tracker
+
     check_tracker(config.run)
     if config.run.find_batch_size:
+        from trainer.fitting.batch_size import check_gpu
+
         check_gpu(accelerator.device)
     if config.run.compile:
+        from trainer.model.compilation import check_compiler
+
         check_compiler(accelerator.device)
 
 
@@ -158,6 +154,8 @@ def _train_in(
     sizes = [size for split in prepared[0].splits.values() for size in split["size_px"][:]]
     report_shapes(sizes, tile=config.model.tile)
     if config.run.find_batch_size:
+        from trainer.fitting.batch_size import resolve_batch_size
+
         most_tiles = max(tile_counts(sizes, tile=config.model.tile))
         recipe = resolve_batch_size(
             config.model, config.recipe, len(prepared[0].labels), most_tiles, accelerator
@@ -168,73 +166,16 @@ def _train_in(
     if config.data.folds:
         _cross_validate(config, prepared, context)
     else:
-        _train_on(prepared[0], config, context)
+        from trainer import training
 
-
-def _train_on(images: Images, config: TrainConfig, context: RunContext) -> None:
-    """Train on one split of the images and write the published folder."""
-    run_dir, accelerator = context.run_dir, context.accelerator
-    PHASES.start("train")
-    torch.manual_seed(config.run.seed)
-    with accelerator.main_process_first():
-        built = backbone.build(config.model, len(images.labels))
-    recipe = resolve_rate(config.recipe, built.model, config.model.tune)
-    config = replace(config, recipe=recipe)
-    facts = (
-        f"{config.model.model}, {len(images.labels)} classes ({shortlist(images.labels, 12)}); "
-        "images: "
-        f"{', '.join(f'{len(split)} {name}' for name, split in images.splits.items())}; on "
-        f"{system.accelerator_name(accelerator.device) or system.processor_name()}, "
-        f"{'float32' if accelerator.mixed_precision == 'no' else accelerator.mixed_precision}; "
-        f"run folder {run_dir}"
-    )
-    logger.info("%s", textwrap.fill(facts, 80, break_long_words=False, break_on_hyphens=False))
-    freeze_layers(built.model, config.model.tune)
-    prepare = head_inputs if config.model.tune == "head" else image_inputs
-    inputs = prepare(built, images, config.recipe, config.run, context, tile=config.model.tile)
-    fit, config = _fit(inputs, images, config, context)
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        shutil.rmtree(run_dir / PIXELS_DIR, ignore_errors=True)
-        write_split(images.splits, run_dir, images.corrected)
-        weights = read_best(run_dir, fit.best_epoch)
-        # Accelerate wrapped the forward pass in mixed precision; the published model computes in
-        # float32.
-        accelerator.unwrap_model(inputs.model, keep_fp32_wrapper=False)
-        inputs.model.load_state_dict(weights)
-        build_package(config, images, built, fit, context)
-    accelerator.wait_for_everyone()
-
-
-def _fit(
-    inputs: FitInputs, images: Images, config: TrainConfig, context: RunContext
-) -> tuple[TrainingResult, TrainConfig]:
-    """Fit the model; return the result and the settings that reproduce it."""
-    sizes = {name: len(split) for name, split in images.splits.items()}
-    work = Workload(
-        train_images=sizes["train"],
-        validation_images=sizes["validation"],
-        tested_images=tested_images(
-            sizes, config.decision.reference_images, config.checks.robustness_images
-        ),
-        side_px=config.model.image_size,
-        views=config.recipe.views,
-        trainings_after=PHASES.left("train"),
-    )
-
-    def fit_once(inputs: FitInputs, recipe: RecipeConfig, context: RunContext) -> TrainingResult:
-        settings = replace(config, recipe=recipe).settings()
-        with tracking(config.run.log_with, settings, context):
-            return TrainingLoop(inputs, images, recipe, config.run, context, work).run()
-
-    if config.model.tune == "head" and config.recipe.search_decay and config.recipe.weight_decay:
-        fit, recipe = fit_heads(inputs, config.recipe, context, fit_once)
-        return fit, replace(config, recipe=recipe)
-    return fit_once(inputs, config.recipe, context), config
+        training.train_on(prepared[0], config, context)
 
 
 def _cross_validate(config: TrainConfig, folds: list[Images], context: RunContext) -> None:
     """Train each fold in its own folder; publish the first one with the results of all."""
+    from trainer import training
+    from trainer.publishing import folds as published_folds
+
     run_dir, accelerator = context.run_dir, context.accelerator
     fold_dirs = [run_dir / f"fold-{number}" for number in range(1, len(folds) + 1)]
     for images, fold_dir in zip(folds, fold_dirs, strict=True):
@@ -243,7 +184,7 @@ def _cross_validate(config: TrainConfig, folds: list[Images], context: RunContex
             PHASES.skip("train", "test", "card")
             continue
         fold_dir.mkdir(exist_ok=True)
-        _train_on(images, config, replace(context, run_dir=fold_dir))
+        training.train_on(images, config, replace(context, run_dir=fold_dir))
         # Otherwise accelerate would hold references to the models of all folds.
         accelerator.free_memory()
     if accelerator.is_main_process:
@@ -270,6 +211,8 @@ def _check_images(config: TrainConfig, prepared: list[Images]) -> None:
 
 def _run_dir(config: TrainConfig) -> Path:
     """Return the run folder, the same for all processes."""
+    from accelerate.utils import broadcast_object_list
+
     name = f"{config.model.model.replace('/', '_')}-{datetime.now():%Y%m%d-%H%M%S}"
     # The clocks of several machines may differ: all processes use the first one's name.
     run_dir: Path

@@ -57,7 +57,7 @@ NEEDED = {"config.json", LAST, BEST}
 @pytest.fixture(autouse=True)
 def _quick_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the tests of the finished model: weights are what is compared."""
-    monkeypatch.setattr("trainer.run.build_package", lambda *_: None)
+    monkeypatch.setattr("trainer.training.build_package", lambda *_: None)
     monkeypatch.setattr("trainer.cli.summary.summary", lambda *_, **__: "")
 
 
@@ -94,7 +94,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     write_samples(folder / "strips", train_per_class=4, test_per_class=2)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("trainer.run.build_package", lambda *_: None)
+        patched.setattr("trainer.training.build_package", lambda *_: None)
         # At this rate the first epoch stays the best.
         recipe: dict[str, Any] = {"epochs": 2, "lr": 1e-30, "ema_decay": 0.9}
         train(small_config(folder / "strips", folder / "whole", **recipe))
@@ -387,7 +387,7 @@ def test_a_disk_that_fills_up_after_training(
         example_report().write(partial)
         write_card(partial)
 
-    monkeypatch.setattr("trainer.run.build_package", build_package)
+    monkeypatch.setattr("trainer.training.build_package", build_package)
     with monkeypatch.context() as patched:
         patched.setattr(Path, "open", full)
         flags = ["--run-dir", str(run_dir), "--resume"]

@@ -21,8 +21,8 @@ from benchmarks.killed_run import (
     wait_until_said,
 )
 from tests.support.warm_process import WarmProcess
+from trainer.config.run_lock import explained_failures, only_training_in
 from trainer.errors import ConfigError, UserError
-from trainer.run_lock import explained_failures, only_training_in
 from trainer.synthetic.samples import write_samples
 
 KILLS = 3

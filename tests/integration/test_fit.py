@@ -206,7 +206,7 @@ def test_images_may_change_until_something_was_trained(
     shutil.copytree(data_dir, copy)
     config = small_config(copy, tmp_path / "run", epochs=1)
     with monkeypatch.context() as patched, pytest.raises(Stopped):
-        patched.setattr("trainer.run.backbone.build", _stop)
+        patched.setattr("trainer.training.backbone.build", _stop)
         train(config)
     changed = copy / "train/Pitted/pitted_0001.png"
     changed.write_bytes((copy / "train/Pitted/pitted_0002.png").read_bytes())
@@ -228,7 +228,7 @@ def test_a_signal_during_validation_is_not_forgotten(
     whole, halted = (
         small_config(data_dir, tmp_path / name, **recipe) for name in ("whole", "halted")
     )
-    monkeypatch.setattr("trainer.run.build_package", lambda *_: None)
+    monkeypatch.setattr("trainer.training.build_package", lambda *_: None)
     train(whole)
     with monkeypatch.context() as patched, pytest.raises(Stopped):
         owner, method = (
@@ -271,7 +271,7 @@ def test_batch_size_is_found_once(
         if images > 5:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
-    monkeypatch.setattr("trainer.run.check_gpu", lambda device: None)
+    monkeypatch.setattr("trainer.fitting.batch_size.check_gpu", lambda device: None)
     monkeypatch.setattr("trainer.fitting.batch_size.try_step", attempt)
     config = small_config(data_dir, tmp_path / "run", epochs=1)
     asked = replace(config, run=replace(config.run, find_batch_size=True))

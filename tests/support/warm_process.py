@@ -24,7 +24,8 @@ from typing import TextIO
 import gradio  # noqa: F401
 
 import trainer.cli.summary
-import trainer.run  # noqa: F401
+import trainer.run
+import trainer.training  # noqa: F401
 from tests.support.small_pictures import small_pictures
 
 # A forked process neither copies what the server imported nor looks through it for garbage.

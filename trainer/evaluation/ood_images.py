@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from sklearn.datasets import load_sample_images
 
 from space.inference.images.reader import ImageError, read_image
 from trainer.data.folders.entries import Folder
@@ -136,6 +135,9 @@ def _pattern(rng: Rng) -> Image.Image:
 
 @cache
 def _photographs() -> list[Image.Image]:
+    # scikit-learn takes a second to import; checking a folder needs none of it.
+    from sklearn.datasets import load_sample_images  # noqa: PLC0415
+
     return [Image.fromarray(pixels) for pixels in load_sample_images().images]
 
 

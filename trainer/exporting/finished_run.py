@@ -19,6 +19,7 @@ from space.inference.model_config import WEIGHTS_FILE
 from space.inference.predictor import ModelError, Predictor
 from trainer.config.option_types import FormatName
 from trainer.config.run_folder import PUBLISHED_DIR, finished_folder
+from trainer.config.run_lock import explained_failures, only_training_in
 from trainer.config.settings import TrainConfig
 from trainer.data.splits.dataset import Images, prepare_images
 from trainer.errors import ConfigError, UserError
@@ -28,7 +29,6 @@ from trainer.exporting.formats import FORMATS, Calibration, Source
 from trainer.exporting.packages import check_packages
 from trainer.exporting.passport import Measurement, PreparedImages, measure, write_passport
 from trainer.publishing.published import check_published
-from trainer.run_lock import explained_failures, only_training_in
 from trainer.runtime import system
 
 logger = logging.getLogger(__name__)

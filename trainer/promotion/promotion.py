@@ -11,6 +11,7 @@ from model_card.schema.comparison import Comparison, PairedResult
 from space.inference.model_config import WEIGHTS_FILE
 from space.inference.predictor import ModelError, Predictor
 from trainer.config.run_folder import PUBLISHED_DIR
+from trainer.config.run_lock import explained_failures, only_training_in
 from trainer.config.settings import TrainConfig
 from trainer.data.splits.dataset import Images, prepare_images
 from trainer.errors import DataError, HubError, UserError
@@ -19,7 +20,6 @@ from trainer.promotion.published_model import PublishedModel
 from trainer.publishing.hub.errors import asked, hub_errors_explained
 from trainer.publishing.hub.preflight import RepoState, connect, describe_repo
 from trainer.publishing.published import check_published
-from trainer.run_lock import explained_failures, only_training_in
 
 logger = logging.getLogger(__name__)
 

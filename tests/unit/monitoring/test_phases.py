@@ -104,7 +104,7 @@ def test_finished_folds_are_passed_over(
         run, "finished_folder", lambda folder: folder if folder.name == "fold-1" else None
     )
     monkeypatch.setattr(run, "check_published", lambda folder: None)
-    monkeypatch.setattr(run, "_train_on", lambda *_: PHASES.start("train"))
+    monkeypatch.setattr("trainer.training.train_on", lambda *_: PHASES.start("train"))
     monkeypatch.setattr("trainer.publishing.folds.publish", lambda *_, **__: None)
     context = RunContext(tmp_path, MagicMock(), MagicMock())
     names = ("train", "test", "card")

@@ -53,7 +53,7 @@ ROOMS = {
         "trainer.fitting",
         "trainer.publishing",
         "trainer.publishing.hub",
-        "trainer.run_lock",
+        "trainer.training",
         "trainer.promotion",
         "trainer.exporting",
         "trainer.run",
@@ -216,7 +216,7 @@ def test_rooms_are_small() -> None:
 # Commands and the run read all settings, and so do the report, which lists them, and the facts,
 # which correct the saved ones.
 HOLD_ALL_SETTINGS = {
-    *("trainer.run", "trainer.compare_splits", "trainer.cli.command"),
+    *("trainer.run", "trainer.training", "trainer.compare_splits", "trainer.cli.command"),
     *("trainer.config.settings", "trainer.config.paths"),
     *("trainer.publishing.package", "trainer.publishing.report", "trainer.publishing.facts"),
 }

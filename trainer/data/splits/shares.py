@@ -7,7 +7,6 @@ from fractions import Fraction
 
 import numpy as np
 from datasets import Dataset
-from sklearn.model_selection import train_test_split
 
 from trainer.config.groups import DataConfig
 from trainer.data.splits.pieces import Ints, Pieces, pieces_of
@@ -69,6 +68,9 @@ def _draw_images(split: Dataset, pieces: Pieces, fraction: float, seed: int) -> 
     classes = int((counts > 1).sum())
     # A small share may be less than one image of each class.
     size = min(max(classes, math.ceil(fraction * len(rows))), len(rows) - classes)
+    # scikit-learn takes a second to import; most data comes with its splits.
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415
+
     # `Dataset.train_test_split` would read row by row, which takes minutes for 100,000.
     rest, cut = train_test_split(rows, test_size=size, stratify=labels[rows], random_state=seed)
     return np.concatenate([rest, single]), cut

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from filelock import FileLock, Timeout
 
 from trainer.config.run_folder import LOCK_FILE
@@ -57,6 +56,9 @@ def explained_failures(run_dir: Path) -> Iterator[None]:
     Raises:
         UserError: the disk failed or is full, or memory ran out.
     """
+    # Only now: a lock is taken before anything that needs torch.
+    import torch  # noqa: PLC0415
+
     advice = f"All saved files are complete: continue with --run-dir {run_dir} --resume."
     try:
         with disk_errors_explained(run_dir, advice):
