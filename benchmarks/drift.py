@@ -20,6 +20,7 @@ from space.inference.core.arrays import Floats, Pixels
 from space.inference.core.decision import Prediction
 from space.inference.drift.baseline import ImageReference, Signature
 from space.inference.drift.cause import MOST_NAMED, likeliest_causes
+from space.inference.drift.comparison import ALARM
 from space.inference.drift.image_statistics import image_statistics
 from space.inference.drift.martingale import DriftTest
 from space.inference.predictor import Predictor
@@ -29,7 +30,6 @@ from trainer.data.splits.dataset import prepare_images
 from trainer.decision.baseline import MOST_CORRUPTED, corrupt
 from trainer.inputs.corruptions import COMBINED, CORRUPTIONS, Corruption
 from trainer.inputs.loading import mixed_seed
-from trainer.prediction.drift.batch import ALARM
 
 BATCH_SIZE = 16
 Rows = npt.NDArray[np.int64]

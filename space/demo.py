@@ -20,6 +20,7 @@ if TYPE_CHECKING or __package__:
     from space.inference.attribution import COLORS, make_explainer
     from space.inference.predictor import ImageError, ModelError, Predictor, read_image
     from space.model_identity import identify
+    from space.server.precedence import Precedence
     from space.server.uploads import UploadFolder
     from space.ui import heatmap_panel, page, prediction_panel, results
 else:
@@ -28,6 +29,7 @@ else:
     from inference.attribution import COLORS, make_explainer
     from inference.predictor import ImageError, ModelError, Predictor, read_image
     from model_identity import identify
+    from server.precedence import Precedence
     from server.uploads import UploadFolder
     from ui import heatmap_panel, page, prediction_panel, results
 
@@ -84,6 +86,7 @@ class Demo:
         self.uploads = uploads
         self.decode = read
         self.desk = desk
+        self.precedence = Precedence()
         self.report = model_report.read_report(predictor.folder)
         self.identity = identify(model_id, predictor.folder, self.report)
         found = model_report.find_examples(predictor.folder, predictor.labels, self.report)
@@ -116,8 +119,10 @@ class Demo:
         """Return what to show in place of the uploaded file, and the answer panel."""
         try:
             path = self.uploaded(upload)
-            image = self.read(path)
-            panel = prediction_panel.prediction(self.predictor.predict([image])[0], self.background)
+            with self.precedence.single():
+                image = self.read(path)
+                [prediction] = self.predictor.predict([image])
+            panel = prediction_panel.prediction(prediction, self.background)
         except (ImageError, ModelError) as error:
             return None, prediction_panel.problem(file_name(upload), str(error))
         # The page is public: the operator gets the traceback, the visitor a message.
@@ -160,7 +165,9 @@ class Demo:
             image: address of an uploaded image, or the image as a data URL of up to 11 MB.
         """
         try:
-            [prediction] = self.predictor.predict([self.read(self.uploaded(image))])
+            path = self.uploaded(image)
+            with self.precedence.single():
+                [prediction] = self.predictor.predict([self.read(path)])
         except (ImageError, ModelError) as error:
             raise gr.Error(str(error), print_exception=False) from error
         return {

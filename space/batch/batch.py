@@ -13,15 +13,16 @@ import secrets
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, NamedTuple, Self
 
+from .examination import Examination
 from .items import Contents, Item
 from .row import Row
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from space.inference.core.decision import Prediction
+    from space.inference.core.arrays import Floats
 
 # In a Space on the Hub, `inference` is a sibling of this package.
 if TYPE_CHECKING or __package__.startswith("space"):
@@ -43,7 +44,21 @@ UNEXPECTED = "Something went wrong on the server. Try this image alone."
 
 # Decodes an image; raises ImageError.
 Read = Callable[[Path | IO[bytes]], "Image.Image"]
-Predict = Callable[[Sequence["Image.Image"]], "Sequence[Prediction]"]
+Examine = Callable[["Image.Image"], Examination]
+
+
+class Answered(NamedTuple):
+    """One answered file.
+
+    Attributes:
+        row: the answer, or why there is none.
+        image: decoded; None if the file can't be used.
+        statistics: of the image; see `Examination`.
+    """
+
+    row: Row
+    image: Image.Image | None = None
+    statistics: Floats | None = None
 
 
 class Batch:
@@ -77,10 +92,8 @@ class Batch:
         file = uploads.find(str(uploads.path / f"{PREFIX}{token}" / ANSWERS_FILE))
         return None if file is None else cls(file.parent)
 
-    def run(
-        self, items: Sequence[Item], read: Read, predict: Predict
-    ) -> Generator[tuple[Row, Image.Image | None]]:
-        """Answer images in order; yield each answer after it was stored, and the decoded image.
+    def run(self, items: Sequence[Item], read: Read, examine: Examine) -> Generator[Answered]:
+        """Answer images in order; yield each answer after it was stored.
 
         Raises:
             OSError: an answer can't be stored.
@@ -90,10 +103,10 @@ class Batch:
             (self.folder / ANSWERS_FILE).open("a", buffering=1, encoding="utf-8") as file,
         ):
             for item in items:
-                row, image = _answer(item, contents, read, predict)
-                line = {"row": row.as_json(), "item": asdict(item) | {"path": str(item.path)}}
-                file.write(json.dumps(line) + "\n")
-                yield row, image
+                answered = _answer(item, contents, read, examine)
+                fields = asdict(item) | {"path": str(item.path)}
+                file.write(json.dumps({"row": answered.row.as_json(), "item": fields}) + "\n")
+                yield answered
 
     def answers(self) -> Iterator[tuple[Row, Item]]:
         """Yield the stored answers, and the image of each, in order.
@@ -111,16 +124,14 @@ class Batch:
                     yield Row.from_json(fields["row"]), Item(**item)
 
 
-def _answer(
-    item: Item, contents: Contents, read: Read, predict: Predict
-) -> tuple[Row, Image.Image | None]:
+def _answer(item: Item, contents: Contents, read: Read, examine: Examine) -> Answered:
     try:
         image = read(contents.open(item))
-        [prediction] = predict([image])
+        prediction, statistics = examine(image)
     except (ImageError, ModelError) as error:
-        return Row.failed(item.name, str(error)), None
+        return Answered(Row.failed(item.name, str(error)))
     # One image must not end the batch: the operator gets the traceback.
     except Exception:
         logger.exception("An image of a batch could not be predicted")
-        return Row.failed(item.name, UNEXPECTED), None
-    return Row.of(item.name, prediction), image
+        return Answered(Row.failed(item.name, UNEXPECTED))
+    return Answered(Row.of(item.name, prediction), image, statistics)

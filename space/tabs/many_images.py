@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 if TYPE_CHECKING or __package__.startswith("space"):
     from space.batch.batch import Batch
     from space.batch.downloads import copy_of, write_copies, write_table
+    from space.batch.examination import Examiner
     from space.batch.items import BatchError
     from space.batch.row import Row
     from space.batch.runner import BatchRunner, Progress
@@ -21,11 +22,13 @@ if TYPE_CHECKING or __package__.startswith("space"):
     from space.inference.images.reader import MAX_FILE_BYTES, ImageError
     from space.server.uploads import MAX_FILES
     from space.tabs.one_image import OneImage
+    from space.ui import drift_panel
     from space.ui.prediction_panel import problem
     from space.ui.rendering import data_url
 else:
     from batch.batch import Batch
     from batch.downloads import copy_of, write_copies, write_table
+    from batch.examination import Examiner
     from batch.items import BatchError
     from batch.row import Row
     from batch.runner import BatchRunner, Progress
@@ -33,6 +36,7 @@ else:
     from inference.images.reader import MAX_FILE_BYTES, ImageError
     from server.uploads import MAX_FILES
     from tabs.one_image import OneImage
+    from ui import drift_panel
     from ui.prediction_panel import problem
     from ui.rendering import data_url
 
@@ -58,7 +62,15 @@ class ManyImages:
 
     def __init__(self, demo: Demo) -> None:
         self.demo = demo
-        self.runner = BatchRunner(demo.uploads, demo.read, demo.predictor.predict, _thumbnail)
+        examiner = Examiner(demo.predictor)
+        self.runner = BatchRunner(
+            demo.uploads,
+            demo.read,
+            examiner.examine,
+            _thumbnail,
+            examiner.baseline,
+            demo.precedence.pause,
+        )
 
     async def classify(self, files: list[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
         """Yield the rows of a batch as they are answered."""
@@ -186,11 +198,13 @@ def _state(progress: Progress) -> dict[str, Any]:
         }
         for row, thumbnail in zip(progress.rows, progress.thumbnails, strict=True)
     ]
+    drift = progress.drift
     return {
         "batch": progress.batch.token,
         "total": progress.total,
         "skipped": progress.skipped,
         "rows": rows,
+        "drift": drift and {"found": drift.found, "panel": drift_panel.panel(drift)},
     }
 
 

@@ -15,6 +15,7 @@ let rows = [];
 let batch = null;
 let total = 0;
 let skipped = 0;
+let drift = false;
 let phase = 'idle';
 let began = 0;
 let sorting = {key: 'verdict', descending: false};
@@ -172,6 +173,7 @@ function receive(value) {
     add({...value.rows[number], number});
   }
   progress(rows.length, total);
+  compared(value.drift);
   if (value.done) {
     work('done');
     report('');
@@ -182,6 +184,18 @@ function receive(value) {
   find('.many-results').hidden = false;
 }
 
+// The comparison with the test images; it is folded on a phone, where it would hide the rows.
+function compared(value) {
+  const place = find('.many-drift');
+  drift = Boolean(value?.found);
+  if (value && place.hidden) place.open = innerWidth > 640;
+  place.hidden = !value;
+  place.classList.toggle('found', drift);
+  find('.many-drift summary').textContent = drift ? 'Drift found' : 'No drift found';
+  // The server escapes all values.
+  find('.drift-panel').innerHTML = value?.panel ?? '';
+}
+
 function report(begin) {
   const number = (verdict) => rows.filter((row) => row.verdict === verdict).length;
   const facts = [`${begin}${count(rows.length)} of ${images(total || rows.length)} answered`];
@@ -189,6 +203,7 @@ function report(begin) {
   if (rows.length) facts.push(`${count(people)} ${people === 1 ? 'needs' : 'need'} a person`);
   if (number('error')) facts.push(`${count(number('error'))} can’t be used`);
   if (skipped) facts.push(`${count(skipped)} system ${skipped === 1 ? 'file' : 'files'} left out`);
+  if (drift) facts.push('drift found');
   say(`${facts.join(', ')}.`);
 }
 
@@ -197,6 +212,7 @@ function reset() {
   batch = null;
   total = 0;
   skipped = 0;
+  compared(null);
   body.replaceChildren();
   find('.many-results').hidden = true;
   for (const select of element.querySelectorAll('[data-filter]')) select.replaceChildren();

@@ -11,9 +11,12 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from docs.browser import DESKTOP, PHONE, open_browser
+from space.inference.drift.baseline import Baseline
 from space.inference.predictor import Predictor
 from tests.support.published_folder import noise, write_decision, write_published_folder
+from tests.support.reports import LABELS
 from tests.support.running_space import copy_space, running_space
+from trainer.decision.baseline import write_baseline
 
 pytestmark = pytest.mark.browser
 
@@ -34,6 +37,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("many")
     write_published_folder(folder / "model")
     write_decision(folder / "model")
+    # The healthy images are less novel than any noise: a few images are no evidence yet.
+    baseline = Baseline(
+        labels=LABELS,
+        predicted=[number % len(LABELS) for number in range(20 * len(LABELS))],
+        confidence=[1.0] * 20 * len(LABELS),
+        novelty=[0.0] * 20 * len(LABELS),
+        verdicts={"class": 20 * len(LABELS)},
+        images=None,
+    )
+    write_baseline(baseline, folder / "model")
     images = [folder / f"{seed}.png" for seed in range(1, 5)]
     for path in images:
         noise(int(path.stem)).save(path)
@@ -72,11 +85,11 @@ def _choose(page: Page, files: list[Path]) -> None:
 
 
 def _rows(page: Page) -> Locator:
-    return page.locator("#many tbody tr:visible")
+    return page.locator("#many .many-rows tbody tr:visible")
 
 
 def _names(page: Page) -> list[str]:
-    texts = page.locator("#many tbody tr:visible .many-name").all_inner_texts()
+    texts = page.locator("#many .many-rows tbody tr:visible .many-name").all_inner_texts()
     return [text.splitlines()[0] for text in texts]
 
 
@@ -104,13 +117,36 @@ def test_rows_come_sorted_and_can_be_filtered(answered: Page, served: Served) ->
         f"5 of 5 images answered, {people}, 1 can’t be used."
     )
     expect(_rows(page).filter(has_text="=bad.png")).to_contain_text("not an image in JPEG")
-    expect(page.locator("#many tbody img")).to_have_count(4)
+    expect(page.locator("#many .many-rows tbody img")).to_have_count(4)
     page.get_by_label("Verdict").select_option("class")
     assert _names(page) == accepted
     page.get_by_label("Verdict").select_option("")
     label = served.verdicts[accepted[0]].label
     page.get_by_label("Class").select_option(label)
     assert set(_names(page)) == {n for n, found in served.verdicts.items() if found.label == label}
+
+
+def test_a_drift_is_shown_beside_the_rows(answered: Page, served: Served) -> None:
+    page = answered
+    drift = page.locator("#many .many-drift")
+    expect(drift.locator("summary")).to_have_text("No drift found")
+    _choose(page, served.images * 5)
+    status = page.locator("#many .many-status")
+    expect(status).to_contain_text("20 of 20 images answered", timeout=60_000)
+    expect(status).to_contain_text("drift found")
+    expect(drift.locator("summary")).to_have_text("Drift found")
+    if page.viewport_size == {"width": PHONE[0], "height": PHONE[1]}:
+        # There it would push the rows from the screen.
+        expect(drift.locator(".drift-panel")).to_be_hidden()
+        drift.locator("summary").press("Enter")
+    panel = drift.locator(".drift-panel")
+    expect(panel).to_contain_text("20 images compared with the 120 that the model was tested on")
+    accepted = sum(found.verdict == "class" for found in served.verdicts.values()) / 4
+    expect(panel.get_by_role("row", name="Answer accepted")).to_contain_text(f"{accepted:.0%}"[:-1])
+    expect(panel.get_by_role("img", name="Histogram of the novelty")).to_be_visible()
+    # Of a baseline without image statistics.
+    expect(panel).to_contain_text("no cause is estimated")
+    expect(_rows(page)).to_have_count(20)
 
 
 def test_the_keyboard_moves_and_opens(answered: Page, served: Served) -> None:

@@ -8,7 +8,7 @@ import io
 import threading
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +18,7 @@ from PIL import Image
 from space.batch import runner as runner_module
 from space.batch.batch import ANSWERS_FILE, UNEXPECTED, Batch
 from space.batch.downloads import copy_of, write_copies, write_table
+from space.batch.examination import Examination
 from space.batch.items import BatchError, collect
 from space.batch.runner import BatchRunner, Progress
 from space.inference.core.decision import Prediction
@@ -57,15 +58,13 @@ def _files(uploads: UploadFolder) -> Files:
     return [*files, (path, "a.zip")]
 
 
-def predict(images: Sequence[Image.Image]) -> list[Prediction]:
+def examine(image: Image.Image) -> Examination:
     """Accept dark images, ask a person about gray ones, and reject bright ones."""
-    found = []
-    for image in images:
-        gray = image.getpixel((0, 0))[0]  # type: ignore[index]
-        verdict = "class" if gray < 50 else "unsure" if gray < 150 else "unknown"
-        probabilities = {LABELS[0]: 0.25, LABELS[1]: 0.75}
-        found.append(Prediction(probabilities, (LABELS[1],), verdict, 0.5, 0.9))  # type: ignore[arg-type]
-    return found
+    gray = image.getpixel((0, 0))[0]  # type: ignore[index]
+    verdict = "class" if gray < 50 else "unsure" if gray < 150 else "unknown"
+    probabilities = {LABELS[0]: 0.25, LABELS[1]: 0.75}
+    prediction = Prediction(probabilities, (LABELS[1],), verdict, gray / 100, 0.9)  # type: ignore[arg-type]
+    return Examination(prediction)
 
 
 def read(source: Path | IO[bytes]) -> Image.Image:
@@ -75,7 +74,7 @@ def read(source: Path | IO[bytes]) -> Image.Image:
 def _finished(uploads: UploadFolder) -> Batch:
     items, _ = collect(_files(uploads))
     batch = Batch.create(uploads)
-    assert len(list(batch.run(items, read, predict))) == 6
+    assert len(list(batch.run(items, read, examine))) == 6
     return batch
 
 
@@ -118,7 +117,7 @@ def test_the_table_has_the_columns_of_predict_and_no_formulas(uploads: UploadFol
         *("path", "label", "confidence", "verdict", "prediction_set", "novelty"),
         *("p(=cmd)", "p(A/B)", "error"),
     ]
-    assert rows[0] == ["'=1+1.png", "A/B", "0.75", "class", "A/B", "0.5", "0.25", "0.75", ""]
+    assert rows[0] == ["'=1+1.png", "A/B", "0.75", "class", "A/B", "0.1", "0.25", "0.75", ""]
     assert rows[2][:7] == ["bad.png", "", "", "", "", "", ""]
     assert "not an image" in rows[2][8]
     assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "@"))]
@@ -159,12 +158,12 @@ def test_the_image_of_a_row_is_an_upload(uploads: UploadFolder) -> None:
 
 
 def test_an_unexpected_error_is_a_row(uploads: UploadFolder) -> None:
-    def fail(images: Sequence[Image.Image]) -> list[Prediction]:
+    def fail(image: Image.Image) -> Examination:
         raise RuntimeError("broken")
 
     items, _ = collect(_files(uploads)[:1])
-    [(row, image)] = Batch.create(uploads).run(items, read, fail)
-    assert (row.error, image) == (UNEXPECTED, None)
+    [answered] = Batch.create(uploads).run(items, read, fail)
+    assert (answered.row.error, answered.image) == (UNEXPECTED, None)
 
 
 async def _last(runner: BatchRunner, files: Files) -> Progress:
@@ -173,16 +172,16 @@ async def _last(runner: BatchRunner, files: Files) -> Progress:
 
 
 def _runner(uploads: UploadFolder) -> BatchRunner:
-    return BatchRunner(uploads, read, predict, lambda image: f"data:{image.size}")
+    return BatchRunner(uploads, read, examine, lambda image: f"data:{image.size}")
 
 
 def test_batches_take_turns(uploads: UploadFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner_module, "STEP_S", 0)
     order = []
 
-    def noted(images: Sequence[Image.Image]) -> list[Prediction]:
-        order.append(images[0].getpixel((0, 0))[0])  # type: ignore[index]
-        return predict(images)
+    def noted(image: Image.Image) -> Examination:
+        order.append(image.getpixel((0, 0))[0])  # type: ignore[index]
+        return examine(image)
 
     async def both(runner: BatchRunner) -> list[Progress]:
         path = [uploads.path / f"gray{gray}" for gray in (1, 2)]
@@ -220,10 +219,10 @@ def test_a_batch_that_is_canceled_within_a_step_ends_after_the_image(
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def slow(images: Sequence[Image.Image]) -> list[Prediction]:
+    def slow(image: Image.Image) -> Examination:
         begun.set()
         go_on.wait(10)
-        return predict(images)
+        return examine(image)
 
     runner = BatchRunner(uploads, read, slow, lambda _: "")
 

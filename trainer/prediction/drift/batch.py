@@ -7,15 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from model_card.formatting import counted, percent
 from space.inference.core.arrays import Floats, Pixels
 from space.inference.core.classifier import Classifier
 from space.inference.drift.baseline import BASELINE_FILE, Baseline
-from space.inference.drift.cause import described, likeliest_causes
-from space.inference.drift.image_statistics import NAMES, image_statistics
-from space.inference.drift.martingale import DriftTest
+from space.inference.drift.cause import described
+from space.inference.drift.comparison import DriftComparison, DriftReport
+from space.inference.drift.image_statistics import image_statistics
 from space.inference.model_folder import ModelFolder
 from space.inference.predictor import Predictor
 from trainer.config.paths import shown
@@ -26,9 +24,6 @@ from trainer.prediction.row import ERROR, OUTCOMES, Row
 from trainer.prediction.row_file import RowFile
 from trainer.text.names import printable
 
-# In exchangeable order, a healthy batch of any length raises an alarm at most this often. Less than
-# 1 %, since the images of one piece of surface are alike.
-ALARM = 0.001
 # The value of --baseline for the model's own baseline.
 MODEL = "model"
 WORDS = {key: name.words for key, name in OUTCOMES.items() if key != ERROR}
@@ -103,19 +98,12 @@ class BatchDrift:
     """
 
     def __init__(self, baseline: Baseline, source: str) -> None:
-        self._baseline, self._source = baseline, source
-        novelty: Sequence[float | None] = baseline.novelty or [None] * len(baseline.predicted)
-        labels = [baseline.labels[index] for index in baseline.predicted]
-        self._test = DriftTest(zip(labels, baseline.confidence, novelty, strict=True))
+        self._comparison, self._source = DriftComparison(baseline), source
         self._statistics: dict[str, Floats] = {}
-        self._sum, self._measured = np.zeros(len(NAMES)), 0
-        self._verdicts: Counter[str] = Counter()
-        self._confidence: list[float] = []
-        self._novelty: list[float] = []
 
     def examine(self, name: str, inputs: Pixels) -> None:
         """Take what the network sees of an image; threads may call it in any order."""
-        if self._baseline.images:
+        if self._comparison.baseline.images:
             self._statistics[name] = image_statistics(inputs)
 
     @classmethod
@@ -137,58 +125,42 @@ class BatchDrift:
             if row.label is None or row.confidence is None:
                 continue
             statistics = self._statistics.pop(row.path, None)
-            if statistics is not None:
-                self._sum += statistics
-                self._measured += 1
-            self._test.add(row.label, row.confidence, row.novelty)
-            self._verdicts[row.outcome] += 1
-            self._confidence.append(row.confidence)
-            if row.novelty is not None:
-                self._novelty.append(row.novelty)
-
-    @property
-    def found(self) -> bool:
-        """Whether the images so far differ from the baseline."""
-        return self._test.p_value <= ALARM
+            self._comparison.add(row.label, row.confidence, row.novelty, row.outcome, statistics)
 
     def sentences(self) -> tuple[str, ...]:
         """Return the report on all images so far."""
-        test = self._test
-        if not test.images:
+        report = self._comparison.report()
+        if report is None:
             return ("Drift: no image could be compared.",)
-        p_value = "p < 0.0001" if test.p_value < 0.0001 else f"p = {test.p_value:.2g}"
         compared = (
-            f"Drift {'found' if self.found else 'not found'}: "
-            f"{counted(test.images, 'image')} compared with {self._source} "
-            f"({counted(len(self._baseline.predicted), 'image')}), {p_value}."
+            f"Drift {'found' if report.found else 'not found'}: "
+            f"{counted(report.images, 'image')} compared with {self._source} "
+            f"({counted(report.known_images, 'image')}), {report.p_words}."
         )
-        found = (compared, self._shares(), self._medians())
-        return (*found, self._cause()) if self.found else found
+        found = (compared, _shares(report), _medians(report))
+        return (*found, _cause(report)) if report.found else found
 
-    def _cause(self) -> str:
-        images = self._baseline.images
-        if images is None or not images.signatures or not self._measured:
-            return "The baseline holds no image statistics, so no cause is estimated."
-        return described(likeliest_causes(images, self._sum / self._measured))
 
-    def _shares(self) -> str:
-        total, known = self._verdicts.total(), self._baseline.shares()
-        return (
-            ", ".join(
-                f"{words} {percent(self._verdicts[key] / total)} (baseline "
-                f"{percent(known.get(key, 0.0))})"
-                for key, words in WORDS.items()
-                if self._verdicts[key] or known.get(key)
-            ).capitalize()
-            + "."
-        )
+def _cause(report: DriftReport) -> str:
+    if report.causes is None:
+        return "The baseline holds no image statistics, so no cause is estimated."
+    return described(report.causes)
 
-    def _medians(self) -> str:
-        pairs = [("confidence", self._confidence, self._baseline.confidence)]
-        if self._novelty and self._baseline.novelty:
-            pairs.append(("novelty", self._novelty, self._baseline.novelty))
-        found = [
-            f"median {name} {np.median(here):.2f} (baseline {np.median(there):.2f})"
-            for name, here, there in pairs
-        ]
-        return f"{', '.join(found).capitalize()}."
+
+def _shares(report: DriftReport) -> str:
+    shares = {key: report.shares[key] for key in WORDS if any(report.shares.get(key, ()))}
+    words = [
+        f"{WORDS[key]} {percent(share.batch)} (baseline {percent(share.baseline)})"
+        for key, share in shares.items()
+    ]
+    return ", ".join(words).capitalize() + "."
+
+
+def _medians(report: DriftReport) -> str:
+    medians = {"confidence": report.confidence, "novelty": report.novelty}
+    words = [
+        f"median {name} {pair.batch:.2f} (baseline {pair.baseline:.2f})"
+        for name, pair in medians.items()
+        if pair is not None
+    ]
+    return f"{', '.join(words).capitalize()}."
