@@ -6,6 +6,7 @@ here, before anything imports that library; commands that a test starts inherit 
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import runpy
@@ -13,13 +14,14 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from tests.loopback_hub import LoopbackHub
+from tests.support.gradio_import import no_type_stubs
 
 if "huggingface_hub" in sys.modules:
     raise RuntimeError("huggingface_hub was imported before tests/conftest.py could set it up")
@@ -48,6 +50,8 @@ os.environ |= {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "GRADIO_ANALYTICS_ENABLED": "False",
     "MPLBACKEND": "Agg",
+    # Where matplotlib finds its list of fonts, which takes half a second to write.
+    "MPLCONFIGDIR": str(Path(__file__).parents[1] / ".pytest_cache" / "matplotlib"),
     "NO_PROXY": "127.0.0.1,localhost",
 }
 
@@ -58,11 +62,15 @@ settings.register_profile("fast", settings.get_profile("ci"), max_examples=20)
 # What is imported while tests are collected lives until the session ends. To look through it for
 # garbage, then and in each test, would cost a tenth of the computing.
 gc.disable()
+IMPORTS = ExitStack()
+IMPORTS.enter_context(no_type_stubs())
 
 
 def pytest_collection_finish() -> None:
     """Collect garbage again, but not among what was imported."""
+    IMPORTS.close()
     gc.freeze()
+    atexit.register(gc.unfreeze)
     gc.enable()
 
 
@@ -75,7 +83,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure() -> None:
     """Stop the hub and delete what the session stored."""
-    gc.unfreeze()
     HUB.stop()
     shutil.rmtree(HF_HOME, ignore_errors=True)
 

@@ -18,7 +18,7 @@ from tests.support.warm_process import WarmProcess
 from trainer.publishing.hub import upload
 
 SPACE_FOLDER = Path(space.__path__[0])
-START_LIMIT_S = 120
+START_LIMIT_S = 300
 
 
 def copy_space(folder: Path) -> Path:

@@ -20,13 +20,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import TextIO
 
-# For the server, which imports this module before it forks.
-import gradio  # noqa: F401
-
 import trainer.cli.summary
 import trainer.run
 import trainer.training  # noqa: F401
+from tests.support.gradio_import import no_type_stubs
 from tests.support.small_pictures import small_pictures
+
+# For the server, which imports this module before it forks.
+with no_type_stubs():
+    import gradio  # noqa: F401
 
 # A forked process neither copies what the server imported nor looks through it for garbage.
 gc.freeze()
