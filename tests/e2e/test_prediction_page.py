@@ -22,6 +22,7 @@ from trainer.prediction.row import Row
 
 LABELS = ["Crazing", "<b>Rolled</b>", "Pitted"]
 ROWS = 300
+CERTAIN = 4
 Verdict = Literal["class", "unsure", "unknown"]
 UNKNOWN, UNSURE = range(0, ROWS, 50), range(1, ROWS, 20)
 
@@ -60,7 +61,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     noise(0).save(folder / "image.png")
     rows = []
     for number in range(ROWS):
-        certain = 0.5 + number / 1000
+        certain = 1 - 1e-9 if number == CERTAIN else 0.5 + number / 1000
         shares = [(1 - certain) / 2] * 3
         shares[number % 3] = certain
         verdict: Verdict = (
@@ -138,8 +139,10 @@ def test_a_click_shows_all_that_is_known(report: str) -> None:
         expect(dialog.locator("img")).to_have_count(2)
         view.keyboard.press("Escape")
         expect(dialog).to_be_hidden()
-        view.locator("#gallery button").nth(4).click()
+        view.locator("#gallery button").nth(CERTAIN).click()
         expect(dialog.locator("img")).to_have_count(1)
+        # In the row it is 1.
+        expect(dialog.locator("li b")).to_have_text(["> 99 %", "< 1 %", "< 1 %"])
 
 
 def test_a_mouse_over_a_picture_shows_its_heatmap(report: str) -> None:

@@ -15,9 +15,10 @@ const element = (tag, properties = {}, ...children) => {
   made.append(...children);
   return made;
 };
+// Rows are rounded: a probability of 0 or 1 in them is seldom exact.
 const percent = (share) => {
-  if (share > 0 && share < 0.005) return "< 1 %";
-  if (share < 1 && share >= 0.995) return "> 99 %";
+  if (share < 0.005) return "< 1 %";
+  if (share >= 0.995) return "> 99 %";
   return `${Math.round(100 * share)} %`;
 };
 const ratio = (value) => value.toLocaleString("en", { maximumSignificantDigits: 3 });
