@@ -24,7 +24,15 @@ from model_card.schema.report import Report
 
 REPOSITORY = Path(__file__).parents[1]
 FOLDER = Path(__file__).with_name("reference")
-COMMANDS = ("train", "predict", "export", "inspect_data", "compare_splits", "push")
+COMMANDS = (
+    "train",
+    "predict",
+    "export",
+    "inspect_data",
+    "compare_splits",
+    "compare_models",
+    "push",
+)
 # Wider, and the groups of options stand side by side.
 HELP_COLUMNS = "80"
 JSON_NAMES: dict[Any, str] = {
@@ -70,10 +78,14 @@ def cli_page() -> str:
         shared = [title for title, group in groups.items() if common.get(title) == group]
         for title, (purpose_of_group, options) in groups.items():
             if title not in shared:
-                rows = [f"| `{name}` | {_cell(text)} |" for name, text in options]
+                known = common.get(title, ("", []))[1]
+                rows = [
+                    f"| `{n}` | {_cell(text)} |" for n, text in options if (n, text) not in known
+                ]
                 table = "\n".join(["| Option | Meaning |", "| --- | --- |", *rows])
                 heading = f"### {command}.py: {title}"
-                parts = [heading, purpose_of_group, f"{table}\n"]
+                others = "The others are those of [train.py](#trainpy)." if known else ""
+                parts = [heading, " ".join(filter(None, (purpose_of_group, others))), f"{table}\n"]
                 sections.append("\n\n".join(filter(None, parts)))
         if shared:
             names = ", ".join(title.removesuffix(" options") for title in shared)

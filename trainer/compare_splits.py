@@ -7,13 +7,12 @@ from pathlib import Path
 from trainer.cli.command import (
     check_settings,
     read_train_config,
-    resumed,
     run_command,
+    started_or_resumed,
     trained_folder,
 )
 from trainer.cli.flags import Command
 from trainer.config import run_folder
-from trainer.config.run_folder import State
 from trainer.config.settings import TrainConfig
 from trainer.monitoring.phases import PHASES, run_phases
 
@@ -55,10 +54,7 @@ def main(arguments: list[str]) -> None:
 def _on_split(config: TrainConfig, split: str, run_dir: Path) -> TrainConfig:
     """Return the settings of one of the two runs, which resumes if its training has started."""
     data = replace(config.data, resplit=not config.data.folds, random_split=split == "random")
-    given = replace(config, data=data, run=replace(config.run, run_dir=run_dir, resume=False))
-    if run_folder.state_of(run_dir) in (State.UNFINISHED, State.FINISHED):
-        return resumed(given, TrainConfig.read(run_dir), run_dir)
-    return given
+    return started_or_resumed(replace(config, data=data), run_dir)
 
 
 def command() -> int:

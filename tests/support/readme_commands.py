@@ -128,7 +128,9 @@ def made_small(words: list[str]) -> list[str]:
         return [*words, *shlex.split(SMALL_BENCHMARKS[words[2].removeprefix("benchmarks.")])]
     if words[0] == "accelerate":
         words = [*words[:2], "--cpu", *words[2:]]
-    trains = any(word.endswith(("train.py", "compare_splits.py")) for word in words)
+    trains = any(
+        word.endswith(("train.py", "compare_splits.py", "compare_models.py")) for word in words
+    )
     if not trains or "--resume" in words:
         return words
     folds = ["--folds", "2"] if "--folds" in words else []

@@ -159,6 +159,18 @@ def resumed(given: TrainConfig, saved: TrainConfig, run_dir: Path) -> TrainConfi
     )
 
 
+def started_or_resumed(config: TrainConfig, run_dir: Path) -> TrainConfig:
+    """Return the settings of one of several runs, which resumes if its training has started.
+
+    Raises:
+        ConfigError: a setting differs from the one the run was started with.
+    """
+    given = replace(config, run=replace(config.run, run_dir=run_dir, resume=False))
+    if run_folder.state_of(run_dir) in (State.UNFINISHED, State.FINISHED):
+        return resumed(given, TrainConfig.read(run_dir), run_dir)
+    return given
+
+
 def check_settings(config: TrainConfig) -> None:
     """Check the run folder, the image folder and all other paths, without heavy imports.
 

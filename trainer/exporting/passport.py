@@ -93,8 +93,8 @@ def measure(classifier: Classifier, images: PreparedImages) -> Measurement:
         logits=seen.logits,
         predictions=classifier.predict_from(seen),
         novelty=novelty,
-        seconds_one=_seconds(classifier, tiles[:1]),
-        seconds_sixteen=_seconds(classifier, tiles) / len(tiles),
+        seconds_one=median_seconds(classifier, tiles[:1]),
+        seconds_sixteen=median_seconds(classifier, tiles) / len(tiles),
     )
 
 
@@ -209,7 +209,7 @@ def _repeated(inputs: Sequence[Pixels]) -> Iterator[Pixels]:
         yield from inputs
 
 
-def _seconds(classifier: Classifier, pixels: Pixels) -> float:
+def median_seconds(classifier: Classifier, pixels: Pixels) -> float:
     """Return the median time of the network for a batch."""
     times = []
     for _ in range(WARM_UP_RUNS + TIMED_RUNS):

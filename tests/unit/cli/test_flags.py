@@ -12,10 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer import __version__, compare_splits, export, inspect_data, predict, push, train
+from trainer import (
+    __version__,
+    compare_models,
+    compare_splits,
+    export,
+    inspect_data,
+    predict,
+    push,
+    train,
+)
 from trainer.cli.command import read_push_config, read_train_config, run_command
 from trainer.cli.flags import given_flags, read_flags, split_operands
 from trainer.cli.synonyms import SYNONYMS
+from trainer.compare_models import CompareConfig
 from trainer.config.settings import PushConfig, TrainConfig
 from trainer.errors import ConfigError
 from trainer.export import ExportCommandConfig
@@ -27,6 +37,7 @@ COMMANDS = {
     "train.py": (train.COMMAND, TrainConfig()),
     "push.py": (push.COMMAND, PushConfig()),
     "compare_splits.py": (compare_splits.COMMAND, TrainConfig()),
+    "compare_models.py": (compare_models.COMMAND, CompareConfig()),
     "inspect_data.py": (inspect_data.COMMAND, InspectConfig()),
     "predict.py": (predict.COMMAND, PredictConfig()),
     "export.py": (export.COMMAND, ExportCommandConfig()),
@@ -49,7 +60,7 @@ def sentences(kind: type[Any]) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("kind", [PushConfig, InspectConfig, PredictConfig])
+@pytest.mark.parametrize("kind", [PushConfig, CompareConfig, InspectConfig, PredictConfig])
 def test_each_option_has_one_short_sentence(kind: type[Any]) -> None:
     found = sentences(kind)
     assert len(found) > 7

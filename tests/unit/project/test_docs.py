@@ -47,7 +47,7 @@ def test_reference_names_options_and_fields(generated: dict[str, str]) -> None:
     assert "| `--tune {all,head}` | " in cli
     assert "with --no-pretrained; 0 uses the network's default. (default: 0.0) |" in cli
     assert cli.count("`--repo-id USER/NAME`") == 1
-    assert cli.count("`--epochs INT`") == 1
+    assert cli.count("`--label-smoothing FLOAT`") == 1
     assert "| `scores` | object: string → [Score](#score) | of all classes" in report
     assert "| `metrics` | list of [Metric](#metric) (optional) | the metrics of" in report
     assert "| `confusion` | list of list of integer | rows: true class" in report

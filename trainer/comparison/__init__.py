@@ -1,0 +1,1 @@
+"""Comparison of networks: the same folds and budget for each, one leaderboard."""
