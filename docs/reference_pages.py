@@ -29,6 +29,7 @@ COMMANDS = (
     "predict",
     "export",
     "inspect_data",
+    "learning_curve",
     "compare_splits",
     "compare_models",
     "push",

@@ -60,6 +60,8 @@ SMALL_BENCHMARKS = {
     "images_needed": "--counts 8 --repeats 1 --epochs 1 --train-flags='--model test_convnext "
     "--no-pretrained --image-size 32 --reference-images 0 --robustness-images 0'",
 }
+SMALL_CURVE = ["--model", "test_convnext", "--no-pretrained", "--image-size", "32"]
+SMALL_CURVE += ["--folds", "2", "--repeats", "1"]
 PROGRAM = Path(sys.executable).parent
 
 
@@ -128,6 +130,8 @@ def made_small(words: list[str]) -> list[str]:
         return [*words, *shlex.split(SMALL_BENCHMARKS[words[2].removeprefix("benchmarks.")])]
     if words[0] == "accelerate":
         words = [*words[:2], "--cpu", *words[2:]]
+    if words[1].endswith("learning_curve.py"):
+        return [*words, *SMALL_CURVE]
     trains = any(
         word.endswith(("train.py", "compare_splits.py", "compare_models.py")) for word in words
     )

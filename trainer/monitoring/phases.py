@@ -110,6 +110,18 @@ def inspection_phases(config: DataConfig) -> list[Phase]:
     return [*_drawing(kind), Phase("check"), Phase("compare"), Phase("report")]
 
 
+def curve_phases(config: DataConfig) -> list[Phase]:
+    """Return the phases of `learning_curve.py`.
+
+    Raises:
+        DataError: there are no images at the place that `config` names.
+    """
+    kind = find_source(config)[1]
+    compare = [Phase("compare")] if kind != "drawn" else []
+    rest = [Phase(name) for name in ("features", "measure", "report")]
+    return [*_drawing(kind), Phase("check"), *compare, *rest]
+
+
 def _drawing(kind: SourceKind, detail: str = "") -> list[Phase]:
     return [Phase("draw", detail)] if kind == "drawn" and not DRAWN_DIR.exists() else []
 

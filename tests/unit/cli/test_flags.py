@@ -18,6 +18,7 @@ from trainer import (
     compare_splits,
     export,
     inspect_data,
+    learning_curve,
     predict,
     push,
     train,
@@ -27,6 +28,7 @@ from trainer.cli.flags import given_flags, read_flags, split_operands
 from trainer.cli.synonyms import SYNONYMS
 from trainer.compare_models import CompareConfig
 from trainer.config.settings import PushConfig, TrainConfig
+from trainer.data_needs.options import CurveConfig
 from trainer.errors import ConfigError
 from trainer.export import ExportCommandConfig
 from trainer.inspect_data import InspectConfig
@@ -40,6 +42,7 @@ COMMANDS = {
     "compare_models.py": (compare_models.COMMAND, CompareConfig()),
     "inspect_data.py": (inspect_data.COMMAND, InspectConfig()),
     "predict.py": (predict.COMMAND, PredictConfig()),
+    "learning_curve.py": (learning_curve.COMMAND, CurveConfig()),
     "export.py": (export.COMMAND, ExportCommandConfig()),
 }
 TITLES = ("data", "network", "training", "decision", "test", "export", "run")
@@ -60,7 +63,9 @@ def sentences(kind: type[Any]) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("kind", [PushConfig, CompareConfig, InspectConfig, PredictConfig])
+@pytest.mark.parametrize(
+    "kind", [PushConfig, CompareConfig, InspectConfig, PredictConfig, CurveConfig]
+)
 def test_each_option_has_one_short_sentence(kind: type[Any]) -> None:
     found = sentences(kind)
     assert len(found) > 7
@@ -93,6 +98,7 @@ def test_help_fits_80_columns_and_is_of_this_command(
     groups = {
         "push.py": ("publishing", *TITLES),
         "inspect_data.py": (),
+        "learning_curve.py": (),
         "predict.py": (),
         "export.py": (),
     }

@@ -53,6 +53,7 @@ ROOMS = {
         "trainer.fitting",
         "trainer.publishing",
         "trainer.publishing.hub",
+        "trainer.data_needs",
         "trainer.training",
         "trainer.promotion",
         "trainer.exporting",
@@ -102,6 +103,7 @@ COMMANDS = (
     "inspect_data",
     "compare_splits",
     "compare_models",
+    "learning_curve",
 )
 LARGEST_FILE_BYTES = 2_000_000
 PAGE = ROOT / "docs" / "architecture.md"

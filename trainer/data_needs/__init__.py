@@ -1,0 +1,1 @@
+"""How many more photographs: learning curves on subsets, extrapolated, and put into words."""
