@@ -129,9 +129,9 @@ def _answer(item: Item, contents: Contents, read: Read, examine: Examine) -> Ans
         image = read(contents.open(item))
         prediction, statistics = examine(image)
     except (ImageError, ModelError) as error:
-        return Answered(Row.failed(item.name, str(error)))
+        return Answered(Row(item.name, error=str(error)))
     # One image must not end the batch: the operator gets the traceback.
     except Exception:
         logger.exception("An image of a batch could not be predicted")
-        return Answered(Row.failed(item.name, UNEXPECTED))
+        return Answered(Row(item.name, error=UNEXPECTED))
     return Answered(Row.of(item.name, prediction), image, statistics)

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from .batch import Batch
 from .items import Contents
-from .row import ERROR, Row, columns
+from .row import Row, answer_columns
 
 # In a Space on the Hub, `inference` is a sibling of this package.
 if TYPE_CHECKING or __package__.startswith("space"):
@@ -67,12 +67,12 @@ def write_copies(batch: Batch, labels: Sequence[str]) -> Path:
     with Contents() as contents, zipfile.ZipFile(partial, "w") as copies:
         for row, item in batch.answers():
             try:
-                if row.verdict != ERROR:
-                    name = names.free(_place(row, by_label))
+                if row.verdict is not None:
+                    name = names.free(_place(row, row.verdict, by_label))
                     _copy(contents.open(item), copies, str(name))
             # It was deleted in the meantime.
             except ImageError as error:
-                row = Row.failed(row.path, str(error))
+                row = Row(row.path, error=str(error))
             rows.append(row)
         copies.writestr(TABLE_FILE, _table(rows, labels))
     return partial.replace(file)
@@ -99,10 +99,10 @@ def copy_of(batch: Batch, index: int) -> tuple[Path, str]:
     raise ImageError("This row does not exist any more. Load the page again.")
 
 
-def _place(row: Row, by_label: dict[str, str]) -> str:
+def _place(row: Row, verdict: str, by_label: dict[str, str]) -> str:
     """Return the path of an image in the zip, before it is made unique."""
-    place = [FOLDERS[row.verdict], _file_name(row.path)]
-    if row.verdict != "unknown" and row.label is not None:
+    place = [FOLDERS[verdict], _file_name(row.path)]
+    if verdict != "unknown" and row.label is not None:
         place.insert(1, by_label[row.label])
     return "/".join(place)
 
@@ -119,5 +119,5 @@ def _copy(source: Path | IO[bytes], copies: zipfile.ZipFile, name: str) -> None:
 
 
 def _table(rows: Sequence[Row], labels: Sequence[str]) -> bytes:
-    cells = [columns(labels), *(row.as_cells(labels) for row in rows)]
+    cells = [answer_columns(labels), *(row.as_cells(labels) for row in rows)]
     return (BYTE_ORDER_MARK + table_lines(cells)).encode("utf-8", "replace")

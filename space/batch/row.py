@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
 DECIMALS = 6
 SEPARATOR = "; "
-# The verdict of a file without an answer.
+# The outcome of a file without an answer.
 ERROR = "error"
 
 
 @dataclass(frozen=True)
 class Row:
-    """The answer for one image, or why there is none; the fields are those of `predict.py`.
+    """The answer for one image, or why there is none.
 
     Attributes:
         path: name of the image, in a zip with its folders.
-        verdict: "class", "unsure", "unknown", or "error" if there is no answer.
         label: the most probable class, also where the verdict is "unsure" or "unknown".
         confidence: its probability.
+        verdict: "class", "unsure" or "unknown"; None if there is no answer.
         prediction_set: the candidates at the published coverage, the most likely first.
         novelty: relative to its limit; above 1 the surface is unknown.
         probabilities: of each class.
@@ -31,12 +31,12 @@ class Row:
     """
 
     path: str
-    verdict: str
     label: str | None = None
     confidence: float | None = None
+    verdict: str | None = None
     prediction_set: tuple[str, ...] = ()
     novelty: float | None = None
-    probabilities: dict[str, float] | None = None
+    probabilities: Mapping[str, float] | None = None
     error: str | None = None
 
     @classmethod
@@ -45,18 +45,18 @@ class Row:
         novelty = prediction.novelty
         return cls(
             path=path,
-            verdict=prediction.verdict,
             label=prediction.label,
             confidence=round(prediction.confidence, DECIMALS),
+            verdict=prediction.verdict,
             prediction_set=prediction.candidates,
             novelty=None if novelty is None else float(f"{novelty:.{DECIMALS}g}"),
             probabilities={k: round(p, DECIMALS) for k, p in prediction.probabilities.items()},
         )
 
-    @classmethod
-    def failed(cls, path: str, error: str) -> Self:
-        """Return the row of a file that can't be used."""
-        return cls(path, ERROR, error=error)
+    @property
+    def outcome(self) -> str:
+        """The verdict, or "error"."""
+        return self.verdict or ERROR
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as JSON has them."""
@@ -64,15 +64,14 @@ class Row:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Self:
-        """Return the row that `as_json` describes."""
+        """Return the row that `as_json` describes; raises TypeError for other fields."""
         return cls(**{**fields, "prediction_set": tuple(fields["prediction_set"])})
 
     def as_cells(self, labels: Sequence[str]) -> list[str]:
-        """Return the cells of a table with the columns `columns(labels)`."""
+        """Return the cells of a table with the columns `answer_columns(labels)`."""
         probabilities = self.probabilities or {}
         values = [
-            *(self.path, self.label, self.confidence),
-            None if self.verdict == ERROR else self.verdict,
+            *(self.path, self.label, self.confidence, self.verdict),
             SEPARATOR.join(self.prediction_set),
             self.novelty,
             *(probabilities.get(label) for label in labels),
@@ -81,7 +80,7 @@ class Row:
         return ["" if value is None else str(value) for value in values]
 
 
-def columns(labels: Sequence[str]) -> list[str]:
+def answer_columns(labels: Sequence[str]) -> list[str]:
     """Return the header of a table."""
     return [
         *("path", "label", "confidence", "verdict", "prediction_set", "novelty"),

@@ -69,7 +69,7 @@ class Progress:
         self.thumbnails.append(thumbnail)
         if self.comparison and row.label is not None and row.confidence is not None:
             self.comparison.add(
-                row.label, row.confidence, row.novelty, row.verdict, answered.statistics
+                row.label, row.confidence, row.novelty, row.outcome, answered.statistics
             )
 
     @property

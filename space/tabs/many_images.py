@@ -101,7 +101,7 @@ class ManyImages:
         except BatchError as error:
             raise gr.Error(str(error), print_exception=False) from error
         # Gradio's client would take a `path` for a file, and download it.
-        answers = [row.as_json() for row in rows]
+        answers = [row.as_json() | {"verdict": row.outcome} for row in rows]
         return [{"file": answer.pop("path"), **answer} for answer in answers]
 
     def open_row(self, event: gr.EventData) -> tuple[Any, str]:
@@ -190,7 +190,7 @@ def _state(progress: Progress) -> dict[str, Any]:
     rows = [
         {
             "name": row.path,
-            "verdict": row.verdict,
+            "verdict": row.outcome,
             "label": row.label,
             "confidence": row.confidence,
             "error": row.error,

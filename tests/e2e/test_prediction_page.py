@@ -70,7 +70,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
         prediction = Prediction(
             dict(zip(LABELS, shares, strict=True)), (LABELS[number % 3],), verdict, number / 7
         )
-        rows.append(Row.of(f"coil/<i>{number:03}.png", prediction, 8, 1.0))
+        rows.append(Row.measured(f"coil/<i>{number:03}.png", prediction, 8, 1.0))
     rows.append(Row("coil/broken.png", error="The file is <damaged>."))
     image = str(folder / "image.png")
     files = {row.path: ImageFile(image, row.path, row.path) for row in rows}

@@ -165,7 +165,7 @@ def test_copied_files_decide_alike_without_pytorch(
     predictor = Predictor(run_dir / "published")
     for row in rows[:-1]:
         [answer] = predictor.predict([read_image(tmp_path / row["path"], predictor.bit_depth)])
-        expected = Row.of(row["path"], answer, 8, 0.0, own).as_cells(predictor.labels)
+        expected = Row.measured(row["path"], answer, 8, 0.0, own).as_cells(predictor.labels)
         header = columns(predictor.labels)
         for column, cell in zip(header, expected, strict=True):
             if column in (

@@ -15,6 +15,8 @@ MAIN = "trainer.exporting.standalone:command"
 # Below the folder of the packages: what the program imports, and nothing that needs PyTorch.
 MODULES = (
     "space/__init__.py",
+    "space/batch/__init__.py",
+    "space/batch/row.py",
     "space/inference/__init__.py",
     "space/inference/core/*.py",
     "space/inference/exported/*.py",

@@ -112,7 +112,7 @@ def _rows(classifier: ExportedClassifier, batch: Sequence[Prepared], model: str)
     return [
         Row(file.name, error=error, milliseconds=round(1000 * seconds, 2), model=model)
         if pixels is None
-        else Row.of(file.name, next(predictions), bit_depth, 1000 * (seconds + share), model)
+        else Row.measured(file.name, next(predictions), bit_depth, 1000 * (seconds + share), model)
         for file, pixels, bit_depth, seconds, error in batch
     ]
 

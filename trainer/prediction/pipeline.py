@@ -160,7 +160,7 @@ def _predict(predictor: Classifier, batch: list[_Prepared], model: str) -> list[
             model=model,
         )
         if each.inputs is None
-        else Row.of(
+        else Row.measured(
             each.file.name, next(predictions), each.bit_depth, 1000 * (each.seconds + share), model
         )
         for each in batch

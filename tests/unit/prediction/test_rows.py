@@ -19,7 +19,7 @@ from trainer.prediction.row import Row, columns
 from trainer.prediction.row_file import RowFile
 
 LABELS = ["A; B", "A", "=B", 'C"\n']
-GOOD = Row.of(
+GOOD = Row.measured(
     "in/=1+1.png",
     Prediction(dict(zip(LABELS, (0.7, 0.2, 0.1, 0.0), strict=True)), ("A; B", "A"), "unsure", 0.25),
     bit_depth=12,

@@ -145,9 +145,12 @@ def test_imports_point_one_way(file: Path) -> None:
     if package == "model_card":
         assert not top(names) & {"torch", "torchvision", "timm"}
     if package == "trainer":
-        # What predicts, the format of corrections, and nothing of the web page.
+        # What predicts, rows of answers, corrections, and nothing of the web page.
         ours = {n for n in names if n.startswith("space.")}
-        shared = ("space.inference", "space.feedback.record", "space.feedback.store")
+        shared = (
+            *("space.inference", "space.batch.row"),
+            *("space.feedback.record", "space.feedback.store"),
+        )
         assert all(name.startswith(shared) for name in ours)
 
 

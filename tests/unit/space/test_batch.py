@@ -86,7 +86,7 @@ def test_answers_are_stored_and_found_by_their_token(uploads: UploadFolder) -> N
         *("=1+1.png", "b.png", "bad.png"),
         *("a.zip/../b.png", "a.zip/c.png", "a.zip/text.txt"),
     ]
-    assert [row.verdict for row in rows] == [
+    assert [row.outcome for row in rows] == [
         *("class", "unsure", "error", "unsure", "unknown", "error")
     ]
     assert rows[0].label == LABELS[1]

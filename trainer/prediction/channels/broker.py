@@ -20,11 +20,11 @@ from paho.mqtt.enums import CallbackAPIVersion, MessageState, MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from space.batch.row import ERROR
 from trainer.prediction.channels.addresses import PASSWORD, BrokerAddress
 from trainer.prediction.channels.channel import Channel
 from trainer.prediction.channels.outage import LONGEST_WAIT_S, Outage
 from trainer.prediction.journal.journal import Entry, Journal
-from trainer.prediction.row import ERROR
 
 QOS = 2
 # Messages under way at the same moment; brokers admit 20 by default.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model_card.formatting import counted, percent
+from space.batch.row import ERROR
 from space.inference.core.arrays import Floats, Pixels
 from space.inference.core.classifier import Classifier
 from space.inference.drift.baseline import BASELINE_FILE, Baseline
@@ -20,7 +21,7 @@ from trainer.config.paths import shown
 from trainer.errors import ConfigError
 from trainer.prediction.options import format_of
 from trainer.prediction.pipeline import model_fingerprint
-from trainer.prediction.row import ERROR, OUTCOMES, Row
+from trainer.prediction.row import OUTCOMES, Row
 from trainer.prediction.row_file import RowFile
 from trainer.text.names import printable
 
