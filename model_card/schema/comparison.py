@@ -56,6 +56,13 @@ class NamedAccuracy(PairedAccuracy):
     name: str
 
 
+class PairedRobustness(Schema):
+    """Results of both models on test images that were corrupted in the same way."""
+
+    severity: int = Field(ge=1, description="of each corruption; 1 is the weakest, 5 the strongest")
+    kinds: list[NamedAccuracy] = Field(min_length=1, description="each corruption")
+
+
 class PairedResult(Schema):
     """Results of both models on the test images that neither was trained on."""
 
@@ -74,6 +81,9 @@ class PairedResult(Schema):
         "model's: they may show the surface of test images",
     )
     classes: list[NamedAccuracy] = Field(description="each class that was compared")
+    robustness: PairedRobustness | None = Field(
+        default=None, description="None if no image was corrupted"
+    )
 
 
 class Comparison(Schema):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from space.inference.predictor import Predictor
 from tests.conftest import Run
 from tests.loopback_hub import LoopbackHub
 from tests.support.small_run import small_config
+from trainer.inputs.corruptions import BY_NAME
 from trainer.promotion.promotion import compare_with_published
 from trainer.publishing.hub.upload import publish_model
 from trainer.publishing.published import check_published
@@ -152,6 +154,33 @@ def test_models_that_decide_alike_are_not_distinguished(
     overall = result_of(place / "good").overall
     assert (overall.difference.value, overall.difference.p_value) == (0, 1)
     assert overall.verdict == "equal"
+
+
+def test_both_models_predict_the_same_corrupted_images(
+    hub: LoopbackHub, token: str, place: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = json.loads((place / "good/config.json").read_text(encoding="utf-8"))
+    config["checks"]["robustness_images"] = 12
+    (place / "good/config.json").write_text(json.dumps(config), encoding="utf-8")
+    put(hub, place / "bad")
+    caplog.set_level("INFO", logger="trainer")
+    compare_with_published(place / "good", REPO, replace_better=False)
+    robustness = result_of(place / "good").robustness
+    assert robustness is not None
+    assert robustness.severity == 3
+    assert [row.name for row in robustness.kinds] == [*BY_NAME]
+    for row in robustness.kinds:
+        assert row.images == 12
+        # The published model always says the opposite, if both see the same picture.
+        assert row.new.value + row.published.value == pytest.approx(1)
+        assert row.difference.value == pytest.approx(row.new.value - row.published.value)
+    noise = next(row for row in robustness.kinds if row.name == "Noise")
+    assert noise.new.value == 1
+    # All 12 signs alike, for 11 corruptions.
+    assert noise.difference.p_value == pytest.approx(11 * 2 / 2**12)
+    assert "Under corruption of severity 3: Noise better" in caplog.text
+    card = (place / "good/published/README.md").read_text(encoding="utf-8")
+    assert "12 test images that both models saw corrupted in the same way" in card
 
 
 def test_images_that_the_published_model_trained_on_are_left_out(

@@ -11,6 +11,7 @@ from model_card.schema.comparison import (
     NamedAccuracy,
     PairedAccuracy,
     PairedResult,
+    PairedRobustness,
 )
 from model_card.schema.localization import ClassLocalization, Localization
 from model_card.schema.report import Feedback, SkippedImage
@@ -111,6 +112,9 @@ def example_comparison(*, known_splits: bool = True, reason: str | None = None) 
         known_splits=known_splits,
         missing_images=7,
         classes=[row("Crazing", 44, 45, 0.03), row("Rolled", 46, 38, 0.00001)],
+        robustness=PairedRobustness(
+            severity=3, kinds=[row("Noise", 40, 31, 0.004), row("Defocus", 29, 33, 0.7)]
+        ),
     )
     return Comparison(
         repo_id="mill/strip-defects",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from model_card.card import write_card
 from model_card.formatting import counted
-from model_card.schema.comparison import Comparison, PairedResult
+from model_card.schema.comparison import Comparison, NamedAccuracy, PairedResult
 from space.inference.model_config import WEIGHTS_FILE
 from space.inference.predictor import ModelError, Predictor
 from trainer.config.run_folder import PUBLISHED_DIR
@@ -81,7 +81,9 @@ def _compared(published: PublishedModel, run_dir: Path, *, replace_better: bool)
     """
     place = {"repo_id": published.repo_id, "revision": published.revision}
     try:
-        images = _images(run_dir)
+        config = TrainConfig.read(run_dir)
+        # With folds, the images of the first, whose model is published.
+        images = prepare_images(config.data, config.run, config.checks.boxes, run_dir)[0]
     except UserError as error:
         if not replace_better:
             raise DataError(
@@ -92,7 +94,8 @@ def _compared(published: PublishedModel, run_dir: Path, *, replace_better: bool)
         logger.warning("No comparison with the published model: %s", error)
         return Comparison(**place, result=None, reason="the test images were no longer available")
     try:
-        result, reason = _result(published, run_dir / PUBLISHED_DIR, images)
+        most = config.checks.robustness_images
+        result, reason = _result(published, run_dir / PUBLISHED_DIR, images, most)
     except ModelError as error:
         logger.warning("The published model can't be used: %s", error)
         result, reason = None, "the published model could not be loaded"
@@ -105,14 +108,8 @@ def _compared(published: PublishedModel, run_dir: Path, *, replace_better: bool)
     return Comparison(**place, result=result, reason=reason)
 
 
-def _images(run_dir: Path) -> Images:
-    """Return the images of the run; with folds, those of the first, whose model is published."""
-    config = TrainConfig.read(run_dir)
-    return prepare_images(config.data, config.run, config.checks.boxes, run_dir)[0]
-
-
 def _result(
-    published: PublishedModel, folder: Path, images: Images
+    published: PublishedModel, folder: Path, images: Images, corrupted_images: int
 ) -> tuple[PairedResult | None, str | None]:
     """Return the result, or why there is none.
 
@@ -124,7 +121,7 @@ def _result(
         return None, "the published model has other classes"
     trained_on = published.trained_on(images.bit_depth)
     new = Predictor.load(f"local-dir:{folder}", engine="pytorch")
-    result = compare(new, old, images, trained_on)
+    result = compare(new, old, images, trained_on, corrupted_images)
     if result is None:
         return None, "each test image shows a surface that one of the models was trained on"
     return result, None
@@ -143,10 +140,17 @@ def described(result: PairedResult, published: PublishedModel) -> str:
         f"{100 * difference.high:+.2f}), p = {difference.p_value:.2g}.",
         f"  {WORDS[overall.verdict]}",
     ]
-    changed = [f"{row.name} {row.verdict}" for row in result.classes if row.verdict != "equal"]
-    lines += [f"  By class: {', '.join(changed)}."] if changed else []
+    lines += _changed("By class", result.classes)
+    if result.robustness:
+        severity = result.robustness.severity
+        lines += _changed(f"Under corruption of severity {severity}", result.robustness.kinds)
     lines += [] if result.known_splits else [f"  {UNKNOWN_SPLITS}"]
     return "\n".join(lines)
+
+
+def _changed(title: str, rows: list[NamedAccuracy]) -> list[str]:
+    changed = [f"{row.name} {row.verdict}" for row in rows if row.verdict != "equal"]
+    return [f"  {title}: {', '.join(changed) or 'no difference found'}."]
 
 
 def _refusal(result: PairedResult, published: PublishedModel) -> str:

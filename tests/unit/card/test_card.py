@@ -641,6 +641,10 @@ def test_the_comparison_with_the_published_model_is_shown() -> None:
     assert row in shown
     assert "| 1e-05 | better |" in shown
     assert "correct on 12 images, only the published one on 3 images" in shown
+    assert "46 test images that both models saw corrupted in the same way, with severity 3" in shown
+    row = "| Noise | 46 | 87.0 % | 67.4 % | +19.6 points<br>(+16.8 to +22.3) | 0.004 | better |"
+    assert row in shown
+    assert "| 0.7 | not distinguishable |" in shown
     assert "also trained on 7 images" in shown
     unknown = render_card(example_report(comparison=example_comparison(known_splits=False)))
     assert "does not name the images that it was trained on" in words(unknown)
