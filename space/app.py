@@ -51,6 +51,7 @@ import logging
 import signal
 import threading
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
@@ -71,7 +72,7 @@ if TYPE_CHECKING or __package__:
     from space.server.inputs import endpoint
     from space.server.uploads import UploadFolder
     from space.server.visitors import Visitors
-    from space.tabs import many_images, one_image, results
+    from space.tabs import corrections, many_images, one_image, results
     from space.ui import page, scripts
     from space.ui.theme import CSS_FILE, ICON_FILE, MANY_IMAGES_CSS_FILE, make_theme
 else:
@@ -88,7 +89,7 @@ else:
     from server.inputs import endpoint
     from server.uploads import UploadFolder
     from server.visitors import Visitors
-    from tabs import many_images, one_image, results
+    from tabs import corrections, many_images, one_image, results
     from ui import page, scripts
     from ui.theme import CSS_FILE, ICON_FILE, MANY_IMAGES_CSS_FILE, make_theme
 
@@ -134,8 +135,16 @@ def satisfy_zero_gpu() -> None:
         importlib.import_module("spaces").GPU(lambda: None)
 
 
-def launch(app: gr.Blocks, uploads: UploadFolder, port: int) -> str:
+def launch(
+    app: gr.Blocks, uploads: UploadFolder, port: int, desk: CorrectionDesk | None = None
+) -> str:
     """Start the server in background threads; return its address, or its share link if asked for.
+
+    Args:
+        app: the page.
+        uploads: folder of the visitors' files.
+        port: to listen on.
+        desk: takes corrections; None if the operator does not want them.
 
     Raises:
         OSError, ServerFailedToStartError: the port can't be used.
@@ -151,6 +160,7 @@ def launch(app: gr.Blocks, uploads: UploadFolder, port: int) -> str:
         max_file_bytes=MAX_FILE_BYTES,
         address=address,
         visitors=Visitors(app),
+        refuse=partial(corrections.refusal, desk),
     )
     _, url, share_link = app.launch(
         # server_name is not set: Gradio listens on 127.0.0.1, or in a Space as the Hub requires.
@@ -201,7 +211,7 @@ def serve(uploads: UploadFolder) -> None:
             held.callback(desk.close)
         app = build_app(Demo(predictor, model_id, uploads, decoder.read, desk))
         try:
-            address = launch(app, uploads, port)
+            address = launch(app, uploads, port, desk)
         except ServerFailedToStartError as error:
             raise StartError(f"Port {port} can't be used: {error}") from error
         uploads.clean_regularly()

@@ -36,6 +36,8 @@ else:
 logger = logging.getLogger("space")
 
 PREVIEW_PX = 1024
+# Beside the upload that it shows.
+PREVIEW_SUFFIX = ".space-preview.png"
 HEATMAP_OPACITY = 0.6
 EXAMPLE_PX = 2048
 TIFF_STARTS = (b"II", b"MM")
@@ -204,22 +206,26 @@ class Demo:
         if self.explainer is None:
             raise ImageError(UNEXPECTED)
         image = self.read(self.uploaded(upload))
+        self.precedence.pause()
         [prediction] = self.predictor.predict([image])
         if prediction.verdict == "unknown":
             raise ImageError(NO_CLASS)
         label = prediction.label
-        heat = self.explainer.explain(image, self.predictor.labels.index(label))
+        pause, index = self.precedence.pause, self.predictor.labels.index(label)
+        heat = self.explainer.explain(image, index, pause)
         if not heat.any():
             raise ImageError(f"No region of this image supports {label}.")
         return self.explainer.overlay(image, heat), image, label
 
     def uploaded(self, upload: dict[str, Any] | None) -> Path:
-        """Return the path of an uploaded file.
+        """Return the path of an uploaded file; that of a preview's original for a preview.
 
         Raises:
             ImageError: nothing was sent, or the path is not an upload.
         """
         path = self.uploads.find(upload.get("path")) if upload else None
+        if path and path.name.endswith(PREVIEW_SUFFIX):
+            path = self.uploads.find(str(path).removesuffix(PREVIEW_SUFFIX))
         if path is None:
             raise ImageError(NO_FILE)
         return path
@@ -231,7 +237,13 @@ class Demo:
                 return gr.skip()
         small = image.copy()
         small.thumbnail((PREVIEW_PX, PREVIEW_PX))
-        return self._shown(small)
+        preview = path.with_name(f"{path.name}{PREVIEW_SUFFIX}")
+        try:
+            small.save(preview)
+        except OSError as error:
+            logger.warning("A picture can't be shown: %s", error)
+            return gr.skip()
+        return str(preview)
 
     def _shown(self, image: Image.Image) -> Any:
         """Return a picture that Gradio can store; on a full disk, change nothing on the page."""

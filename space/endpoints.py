@@ -41,10 +41,9 @@ def build(demo: Demo, many: ManyImages) -> None:
     )
     if demo.explainer is not None:
         picture = gr.Image(label="heatmap", visible=False, format="png")
-        # One at a time: it takes as long as several predictions.
-        trigger.click(
-            demo.heatmap, image, picture, api_name="heatmap", concurrency_limit=1, **endpoint
-        )
+        # They take turns with those of the page.
+        turns: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "heatmap"}
+        trigger.click(demo.heatmap, image, picture, api_name="heatmap", **turns, **endpoint)
 
 
 def _describe(component: gr.Image | gr.File, example: Any, **more: Any) -> None:

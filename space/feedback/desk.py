@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 from PIL import Image
 
 from .hub import HubSender
+from .quota import Quota, QuotaError, Visitor
 from .record import Answer, Correction, Kind, Model
 from .store import Store
 
@@ -65,6 +66,7 @@ class CorrectionDesk:
     ) -> None:
         self.labels = list(predictor.labels)
         self.store = store
+        self.quota = Quota(store.most_bytes)
         self.sender = sender
         self._predictor = predictor
         self._to_png = to_png
@@ -93,28 +95,31 @@ class CorrectionDesk:
             ) from error
         return cls(predictor, model_id, store, to_png, sender)
 
-    def take(self, path: Path, image: Image.Image, said: Statement, visit: str) -> Correction:
+    def take(self, path: Path, image: Image.Image, said: Statement, visitor: Visitor) -> Correction:
         """Store a correction; when this returns, it is on the disk.
 
         Args:
             path: of the uploaded file.
             image: the same file, decoded.
             said: by the visitor.
-            visit: name of the visit of the page; it is not stored.
+            visitor: who sends it.
 
         Raises:
             UnknownClassError: the model has no such class.
             ImageError, ModelError: the file can't be used.
+            QuotaError: the visitor has sent too much.
             FullError: the folder has reached its limit.
             OSError: a file can't be written.
         """
         if said.label is not None and said.label not in self.labels:
             raise UnknownClassError
+        if self.quota.is_used_up(visitor):
+            raise QuotaError
         [prediction] = self._predictor.predict([image])
         png = self._to_png(path)
         digest = hashlib.sha256(png).hexdigest()
         correction = Correction(
-            thread=self.store.thread(visit, digest),
+            thread=self.store.thread(visitor.visit, digest),
             time=datetime.now(UTC),
             image=digest,
             answer=Answer(
@@ -130,6 +135,7 @@ class CorrectionDesk:
             note=said.note,
         )
         self.store.add(correction, png)
+        self.quota.add(visitor, len(png))
         return correction
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ import copy
 import itertools
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -61,15 +62,22 @@ class Explainer:
         self.names = scales[-3:-1] or scales
         self._lock = threading.Lock()
 
-    def explain(self, image: Image.Image, label: int) -> npt.NDArray[np.float64]:
+    def explain(
+        self, image: Image.Image, label: int, pause: Callable[[], None] = lambda: None
+    ) -> npt.NDArray[np.float64]:
         """Return how much each position of an RGB image supports a class, 0 to 1: [row, column].
 
         The map has the size of the network's input; for an image of several tiles, that is the
         size of the shorter side. It is 0 everywhere if no position supports the class.
+
+        Args:
+            image: from `read_image`.
+            label: index of the class.
+            pause: is called before each run of the network, and returns when it may begin.
         """
         batch = self.predictor.normalized(image)
         with self._lock:
-            maps = self._tile_maps(batch, label)
+            maps = self._tile_maps(batch, label, pause)
         heat = torch.ones((), dtype=torch.float64)
         for places in maps:
             sized = interpolate(places[:, None].relu(), batch.shape[2:], mode="bilinear")[:, 0]
@@ -77,23 +85,26 @@ class Explainer:
             heat = heat * above_mean(torch.from_numpy(whole))
         return normalized(heat).numpy()
 
-    def _tile_maps(self, batch: torch.Tensor, label: int) -> list[torch.Tensor]:
+    def _tile_maps(
+        self, batch: torch.Tensor, label: int, pause: Callable[[], None]
+    ) -> list[torch.Tensor]:
         """Return the contribution of each position to the image's logit, by scale.
 
         Args:
             batch: the tiles of the image.
             label: index of the class.
+            pause: see `explain`.
 
         Returns:
             float64, [tile, row, column], by scale.
         """
         weights = torch.ones(len(batch), 1)
         if len(batch) > 1:
-            with torch.no_grad():
-                logits = [
-                    self.model(some.to(self.predictor.device))
-                    for some in torch.split(batch, TILES_EXPLAINED_AT_ONCE)
-                ]
+            logits = []
+            for some in torch.split(batch, TILES_EXPLAINED_AT_ONCE):
+                pause()
+                with torch.no_grad():
+                    logits.append(self.model(some.to(self.predictor.device)))
             outputs = torch.cat(logits).double().cpu().numpy()
             weights = torch.from_numpy(pool_weights(outputs)[:, label])
         layers = [self.model.get_submodule(name) for name in self.names]
@@ -102,6 +113,7 @@ class Explainer:
         maps = []
         with torch.enable_grad():
             for some in torch.split(batch, TILES_EXPLAINED_AT_ONCE):
+                pause()
                 attributions = method.attribute(some.to(self.predictor.device), label)
                 maps.append(
                     [

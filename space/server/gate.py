@@ -112,6 +112,8 @@ class Gate:
         max_file_bytes: size limit of an upload.
         address: the names of this server.
         visitors: Gradio's records of visitors.
+        refuse: returns why the sender of a call of an endpoint gets no answer now, if so; called
+            with the endpoint's name, the session, and the sender's address.
     """
 
     def __init__(
@@ -122,6 +124,7 @@ class Gate:
         max_file_bytes: int,
         address: Address,
         visitors: Visitors,
+        refuse: Callable[[str, str, str], str | None] = lambda *_: None,
     ) -> None:
         self.app = app
         self.uploads = uploads
@@ -130,6 +133,7 @@ class Gate:
         self.max_file_bytes = max_file_bytes
         self.address = address
         self.visitors = visitors
+        self.refuse = refuse
         self.tool_calls = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -204,10 +208,9 @@ class Gate:
         matches = (form.fullmatch(name) for form in forms or (LISTED, NAMED))
         return next((self.endpoints.get(match[1]) for match in matches if match), None)
 
-    def _takes_list(self, name: str, cleaned: dict[str, Any]) -> bool:
-        """Return whether a request calls an event that takes a list of files."""
-        endpoint = self._endpoint(name) or self.events.get(cleaned.get("fn_index", -1))
-        return endpoint is not None and files in endpoint.checks.values()
+    def _called(self, name: str, cleaned: dict[str, Any]) -> Endpoint | None:
+        """Return what a request calls, by a path or by the number of an event."""
+        return self._endpoint(name) or self.events.get(cleaned.get("fn_index", -1))
 
     def _is_upload(self, name: str) -> bool:
         """Return whether `file=PATH` names an upload."""
@@ -221,10 +224,15 @@ class Gate:
         """
         content = await _body(receive, MAX_LIST_BODY)
         cleaned = _parsed(content, lambda given: self._rewritten(name, given))
-        if len(content) > MAX_BODY and not self._takes_list(name, cleaned):
+        called, session = self._called(name, cleaned), cleaned.get("session_hash", "")
+        if len(content) > MAX_BODY and not (called and files in called.checks.values()):
             raise RefusedError(413, TOO_LARGE)
-        if self.visitors.is_behind(cleaned.get("session_hash", "")):
+        if self.visitors.is_behind(session):
             raise RefusedError(429, "Earlier answers were not read. Load the page again.")
+        if called and called.api_name and name not in OTHER_POSTS:
+            address = (scope.get("client") or ("",))[0]
+            if reason := self.refuse(called.api_name, session, address):
+                raise RefusedError(429, reason)
         return _with_body(cleaned, scope, receive)
 
     def _rewritten(self, name: str, given: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import gradio as gr
 if TYPE_CHECKING or __package__ == "space.tabs":
     from space.demo import UNEXPECTED, Demo
     from space.feedback.desk import CorrectionDesk, Statement, UnknownClassError
+    from space.feedback.quota import USED_UP, QuotaError, Visitor
     from space.feedback.record import MOST_NAME_CHARACTERS, MOST_NOTE_CHARACTERS, Kind
     from space.feedback.store import FullError
     from space.inference.predictor import ImageError, ModelError
@@ -18,6 +19,7 @@ if TYPE_CHECKING or __package__ == "space.tabs":
 else:
     from demo import UNEXPECTED, Demo
     from feedback.desk import CorrectionDesk, Statement, UnknownClassError
+    from feedback.quota import USED_UP, QuotaError, Visitor
     from feedback.record import MOST_NAME_CHARACTERS, MOST_NOTE_CHARACTERS, Kind
     from feedback.store import FullError
     from inference.predictor import ImageError, ModelError
@@ -61,7 +63,9 @@ def build(demo: Demo, desk: CorrectionDesk, image: gr.Image) -> None:
             note: a remark, perhaps empty.
             request: of the visitor.
         """
-        return take(demo, desk, image, (kind, label, note), request.session_hash or "")
+        address = request.client.host if request.client else ""
+        visitor = Visitor(request.session_hash or "", address)
+        return take(demo, desk, image, (kind, label, note), visitor)
 
     form.submit(
         correct,
@@ -76,19 +80,26 @@ def build(demo: Demo, desk: CorrectionDesk, image: gr.Image) -> None:
     image.change(None, image, status, js=correction_form.RESET, api_visibility="private")
 
 
+def refusal(desk: CorrectionDesk | None, endpoint: str, session: str, address: str) -> str | None:
+    """Return why a visitor may send no correction now; None where the Gate lets a call pass."""
+    if desk and endpoint == ENDPOINT and desk.quota.is_used_up(Visitor(session, address)):
+        return USED_UP
+    return None
+
+
 def take(
     demo: Demo,
     desk: CorrectionDesk,
     upload: dict[str, Any] | None,
     said: tuple[object, object, object],
-    visit: str,
+    visitor: Visitor,
 ) -> str:
     """Store a correction; return the confirmation, or why it is not stored."""
     try:
         path = demo.uploaded(upload)
         statement = read_statement(*said)
-        correction = desk.take(path, demo.read(path), statement, visit)
-    except (ImageError, ModelError) as error:
+        correction = desk.take(path, demo.read(path), statement, visitor)
+    except (ImageError, ModelError, QuotaError) as error:
         return correction_form.problem(str(error))
     except UnknownClassError:
         return correction_form.problem(NO_CHOICE)

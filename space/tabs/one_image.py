@@ -127,6 +127,9 @@ def _add_tools(demo: Demo, image: gr.Image) -> None:
         image,
         heatmap,
         preprocess=False,
+        # One at a time, for people and programs: each takes as long as several predictions.
+        concurrency_limit=1,
+        concurrency_id="heatmap",
         trigger_mode="once",
         show_progress="minimal",
         api_visibility="private",

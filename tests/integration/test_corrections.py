@@ -11,10 +11,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
+import numpy as np
 import pytest
 from gradio_client import Client, handle_file  # type: ignore[import-untyped]
 from PIL import Image
 
+from space.feedback.desk import Statement
+from space.feedback.quota import Quota, QuotaError, Visitor
 from space.feedback.store import Stored, image_path, read_corrections
 from tests.support.published_folder import noise
 from tests.support.served_page import MARKER, Site, served_page
@@ -73,6 +77,72 @@ def test_a_correction_is_stored_with_the_answer_and_the_model(site: Site) -> Non
     record = next((_folder(site) / "corrections").iterdir()).read_text()
     for private in ("ADA", str(site.folder), "session", "127.0.0.1", "photo.png"):
         assert private not in record
+
+
+def test_the_original_of_a_tiff_is_stored_and_not_its_preview(site: Site, tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).integers(0, 2**16, (64, 1500), np.uint16)
+    Image.fromarray(samples).save(tmp_path / "deep.tiff")
+    [own] = site.http.post(
+        "/upload", files={"files": ("deep.tiff", (tmp_path / "deep.tiff").read_bytes())}
+    ).json()
+    upload = {"path": own, "meta": META, "orig_name": "deep.tiff"}
+    done = site.ask("show_upload", [upload]).splitlines()[-1].removeprefix("data: ")
+    shown, _ = json.loads(done)["output"]["data"]
+    # Browsers can't show a TIFF: the page has a smaller PNG, and sends that.
+    assert shown["path"] != own
+    preview = site.http.get(f"/file={shown['path']}").content
+    assert Image.open(io.BytesIO(preview)).size == (1024, 44)
+    assert "Thank you" in _send(site, shown["path"], "none", "", "")
+    [found] = _stored(site).corrections
+    with Image.open(image_path(_folder(site), found)) as stored:
+        assert stored.mode == "I;16"
+        np.testing.assert_array_equal(np.asarray(stored), samples)
+    # Half a correction would be worse than none.
+    Path(own).unlink()
+    assert "deleted in the meantime" in _send(site, shown["path"], "none", "", "")
+    assert len(_stored(site).corrections) == 1
+
+
+def test_one_visitor_can_not_fill_the_folder(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = site.demo.desk
+    assert desk is not None
+    monkeypatch.setattr(desk, "quota", Quota(desk.store.most_bytes))
+    monkeypatch.setattr("space.feedback.quota.VISIT_CORRECTIONS", 2)
+    file: dict[str, Any] = {"path": site.upload(1), "meta": META}
+
+    def send(session: str) -> httpx.Response:
+        return site.join("correct", [file, "none", "", ""], session)
+
+    for _ in range(2):
+        assert send("greedy").status_code == 200
+        with site.http.stream("GET", "/queue/data", params={"session_hash": "greedy"}) as stream:
+            assert any("Thank you" in line for line in stream.iter_lines())
+    refused = send("greedy")
+    assert refused.status_code == 429
+    assert "as many corrections as one visitor may" in refused.json()["detail"]
+    # Only corrections are limited, and only those of this visit.
+    assert site.join("show_upload", [file], "greedy").status_code == 200
+    assert "Thank you" in _send(site, file["path"], "none", "", "")
+    # Another name for the visit does not help for ever.
+    monkeypatch.setattr("space.feedback.quota.ADDRESS_CORRECTIONS", 3)
+    assert send("another").status_code == 429
+    for path in ("call/correct", "call/v2/correct"):
+        named = {"image": file, "kind": "none", "label": "", "note": ""}
+        body = named if "v2" in path else {"data": [file, "none", "", ""]}
+        assert site.http.post(f"/{path}", json=body).status_code == 429
+    assert len(list((_folder(site) / "corrections").iterdir())) == 3
+
+
+def test_what_arrives_during_the_last_correction_is_refused_in_words(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = site.demo.desk
+    assert desk is not None
+    monkeypatch.setattr(desk.quota, "is_used_up", lambda visitor: True)
+    path = Path(site.upload(1))
+    with pytest.raises(QuotaError, match="as one visitor may"):
+        desk.take(path, noise(1), Statement("none", None, None), Visitor("a", "b"))
+    assert _stored(site).corrections == []
 
 
 @pytest.mark.parametrize("kind", ["several", "none", "unusable"])

@@ -269,7 +269,7 @@ def test_a_full_disk_costs_the_preview_and_not_the_answer(
     noise(5).save(path)
     files = {"files": ("photo.tiff", path.read_bytes())}
     [own] = site.http.post("/upload", files=files).json()
-    monkeypatch.setattr("space.demo.save_pil_to_cache", full)
+    monkeypatch.setattr("space.demo.Image.Image.save", full)
     with caplog.at_level(logging.WARNING, "space"):
         shown, panel = site.demo.show_upload({"path": own})
     assert "probabilities" in panel

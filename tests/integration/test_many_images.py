@@ -215,3 +215,28 @@ def test_a_stopped_batch_keeps_what_is_done(site: Site, monkeypatch: pytest.Monk
     # Nothing is left that runs.
     assert len(_classified(site, files[:2])["rows"]) == 2
     assert len(list(batch.answers())) == done
+
+
+def test_single_images_go_before_batches_and_heatmaps(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both ways to send one take precedence; a heatmap pauses before each run of the network."""
+    demo = site.demo
+    single: list[int] = []
+    pauses: list[int] = []
+    predict = demo.predictor.predict
+
+    def counted(images: Any) -> Any:
+        single.append(demo.precedence._single)
+        return predict(images)
+
+    monkeypatch.setattr(demo.predictor, "predict", counted)
+    file = _file(site, 1, "a.png")
+    for event in ("show_upload", "predict"):
+        assert "process_completed" in site.ask(event, [file])
+    assert single == [1, 1]
+    assert demo.precedence._single == 0
+    monkeypatch.setattr(demo.precedence, "pause", lambda: pauses.append(len(single)))
+    assert "Heatmap for" in site.ask("show_heatmap", [file])
+    assert pauses == [2, 3]
+    assert single == [1, 1, 0]

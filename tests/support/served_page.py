@@ -53,7 +53,7 @@ class Site:
         desk = CorrectionDesk(predictor, model_id, store, as_png)
         self.demo = Demo(predictor, model_id, self.uploads, desk=desk)
         self.app: gr.Blocks = build_app(self.demo)
-        self.url = launch(self.app, self.uploads, free_port())
+        self.url = launch(self.app, self.uploads, free_port(), desk)
         self.events = {fn.name: number for number, fn in self.app.fns.items() if fn.name}
         self.http = httpx.Client(base_url=f"{self.url}/gradio_api", timeout=30)
         self._sessions = itertools.count()
