@@ -71,7 +71,7 @@ def row(network: str, passport: FormatPassport) -> tuple[Cell, ...]:
     if passport.refused:
         published = f"no: {passport.refused}"
     elif passport.slower:
-        published = f"yes, in float32: in bf16, {passport.slower}"
+        published = f"yes: {passport.slower}"
     return (
         f"{network}: {passport.title} ({passport.engine})",
         passport.size_bytes / 1e6,

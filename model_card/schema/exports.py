@@ -17,8 +17,10 @@ class FormatPassport(Schema):
     files: list[str] = Field(description="as published; none if the format was refused")
     size_bytes: int = Field(gt=0)
     engine: str = Field(description="library, version and precision")
-    precision: Literal["f32", "bf16"] | None = Field(
-        None, description="that the file asks for; None in reports of earlier versions"
+    precision: Literal["f32", "mixed", "bf16"] | None = Field(
+        None,
+        description="that the file asks for, mixed: bf16 with its first layers in float32; None in "
+        "reports of earlier versions",
     )
     images: int = Field(gt=0, description="of the test split")
     ms_one: float = Field(gt=0, description="milliseconds for one image, network alone")

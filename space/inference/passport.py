@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
 
 from pydantic import BaseModel
 
@@ -25,7 +24,7 @@ class _Passport(BaseModel):
 
     format: str
     # None in the reports of earlier versions.
-    precision: Literal["f32", "bf16"] | None = None
+    precision: Precision | None = None
     refused: str | None
 
 
@@ -59,15 +58,19 @@ def proven_precision(folder: ModelFolder) -> Precision:
     except ModelError as error:
         logger.warning("The network runs in float32: %s", error)
         return "f32"
-    passed = any(
-        each.format == PROVING_FORMAT and each.precision == "bf16" and each.refused is None
-        for each in (report.exports.formats if report.exports else [])
+    proven: Precision | None = next(
+        (
+            each.precision
+            for each in (report.exports.formats if report.exports else [])
+            if each.format == PROVING_FORMAT and each.refused is None
+        ),
+        None,
     )
-    if not passed:
+    if proven is None or proven == "f32":
         return "f32"
     if (report.export.files or {}).get(WEIGHTS_FILE) != checksum(folder.file(WEIGHTS_FILE)):
         logger.warning(
             "The network runs in float32: %s is of other weights.", folder.path / REPORT_FILE
         )
         return "f32"
-    return "bf16"
+    return proven

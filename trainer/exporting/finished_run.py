@@ -14,6 +14,7 @@ from PIL import Image
 from model_card.card import write_card
 from model_card.schema.exports import Exports, FormatPassport
 from model_card.schema.report import Report
+from space.inference.engines.names import Precision
 from space.inference.exported.model_file import ExportedClassifier
 from space.inference.model_config import WEIGHTS_FILE
 from space.inference.predictor import ModelError, Predictor
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 STAGING_DIR = "export.partial"
 REFERENCE = "safetensors"
+SPOKEN: dict[Precision, str] = {"bf16": "bf16", "mixed": "bf16 behind its first layers"}
 
 
 def export_run(run_dir: Path, names: Sequence[FormatName], data_dir: str | None = None) -> Path:
@@ -122,25 +124,31 @@ def _measured(
     """
     chosen = FORMATS[name]
     built = chosen.build(source, calibration)
-    slower = None
-    if "bf16" in chosen.precisions and _has_bf16():
+    refused: list[str] = []
+    faster = chosen.precisions[:-1]
+    for precision in faster if faster and _has_bf16() else ():
         try:
-            passport = _passport(
-                name, chosen.write(built, source, staging, "bf16"), staging, tested, reference
-            )
-            slower = passport.refused
+            classifier = chosen.write(built, source, staging, precision)
         except ModelError as error:
-            slower = "the outputs of its self-test differ too much"
+            reason = "OpenVINO can't compute it, or its self-test differs too much"
             logger.debug("%s", error)
-        if slower is None:
-            return passport
-        logger.info("%s is exported in float32. In bf16, %s.", chosen.title, slower)
+        else:
+            passport = _passport(name, classifier, staging, tested, reference)
+            if passport.refused is None:
+                return _slowed(passport, refused)
+            reason = passport.refused
+        refused.append(f"in {SPOKEN[precision]}, {reason}")
+        logger.info("%s: %s.", chosen.title, refused[-1])
     try:
         classifier = chosen.write(built, source, staging)
     except ModelError as error:
         raise UserError(str(error)) from error
-    passport = _passport(name, classifier, staging, tested, reference)
-    return passport.model_copy(update={"slower": slower})
+    return _slowed(_passport(name, classifier, staging, tested, reference), refused)
+
+
+def _slowed(passport: FormatPassport, refused: Sequence[str]) -> FormatPassport:
+    """Return a passport that says why faster precisions were refused."""
+    return passport.model_copy(update={"slower": "; ".join(refused) or None})
 
 
 def _has_bf16() -> bool:

@@ -84,7 +84,8 @@ class ExportFormat:
         title: for people.
         file: the file that is loaded, below a published folder.
         files: all its files.
-        precisions: that its engine computes in; "bf16" is used if it decides alike.
+        precisions: that its engine computes in, the fastest first, float32 last; the first that
+            decides alike is used.
         build: returns what is saved; it may take minutes.
         engine: runs what `build` returned; None for that of the weights.
         save: writes what `build` returned, with the entries of its metadata.
@@ -122,7 +123,7 @@ class ExportFormat:
         file = folder / self.file
         file.parent.mkdir(parents=True, exist_ok=True)
         self.save(built, metadata.entries(), file)
-        return ExportedClassifier(file)
+        return ExportedClassifier(file, precision)
 
 
 def _save_onnx(graph: bytes, entries: Mapping[str, str], file: Path) -> None:
@@ -172,7 +173,7 @@ FORMATS: dict[FormatName, ExportFormat] = {
         title="OpenVINO",
         file=f"{_IR}.xml",
         files=(f"{_IR}.xml", f"{_IR}.bin"),
-        precisions=("bf16", "f32"),
+        precisions=("bf16", "mixed", "f32"),
         build=_build_openvino,
         engine=None,
         save=_save_openvino,

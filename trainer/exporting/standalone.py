@@ -15,6 +15,7 @@ from typing import IO
 from space.inference.core.arrays import Pixels
 from space.inference.core.errors import ModelError
 from space.inference.core.fingerprint import fingerprint
+from space.inference.engines.names import PRECISIONS
 from space.inference.exported.model_file import ExportedClassifier
 from space.inference.images.decoding import Decoder
 from space.inference.images.reader import ImageError
@@ -129,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, metavar="FILE", help="new CSV; default: stdout")
     parser.add_argument("--batch-size", type=_positive, default=16, metavar="N")
     parser.add_argument(
-        "--precision", choices=["f32", "bf16"], help="of OpenVINO, instead of the file's own"
+        "--precision", choices=PRECISIONS, help="of OpenVINO, instead of the file's own"
     )
     parser.add_argument("--version", action="version", version=__version__)
     return parser

@@ -10,8 +10,9 @@ from typing import Literal, get_args
 
 EngineName = Literal["auto", "pytorch", "openvino", "onnxruntime"]
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
-# The lowest that a network may compute in.
-Precision = Literal["f32", "bf16"]
+# The lowest that a network may compute in. "mixed" is bf16 with the first layers in float32.
+Precision = Literal["f32", "mixed", "bf16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 INPUT, LOGITS = "pixels", "logits"
 
 

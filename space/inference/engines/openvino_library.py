@@ -16,7 +16,10 @@ if not TYPE_CHECKING:
 
 import openvino
 
-__all__ = ["openvino", "the_core"]
+# What its own converter applies; there is no public name for it.
+from openvino._offline_transformations import apply_moc_transformations
+
+__all__ = ["apply_moc_transformations", "openvino", "the_core"]
 
 
 @cache

@@ -20,7 +20,7 @@ from ..core.decision import Decision, Rules
 from ..core.errors import ModelError, listed, shortened
 from ..core.novelty import MahalanobisDetector
 from ..core.preprocessing import Preprocessing
-from ..engines.names import Precision
+from ..engines.names import PRECISIONS, Precision
 from .self_test import SelfTest
 
 Value = TypeVar("Value")
@@ -220,8 +220,8 @@ def _boolean(value: Any) -> bool:
 
 
 def _precision(value: Any) -> Precision:
-    if value not in ("f32", "bf16"):
-        raise ValueError("it is neither f32 nor bf16")
+    if value not in PRECISIONS:
+        raise ValueError(f"it is none of {', '.join(PRECISIONS)}")
     return cast(Precision, value)
 
 

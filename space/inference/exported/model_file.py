@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from ..core.classifier import Classifier, Engine
@@ -9,6 +10,8 @@ from ..core.errors import ModelError, shortened
 from ..engines.names import Precision
 from . import onnx_file
 from .metadata import Metadata, read_metadata
+
+logger = logging.getLogger(__name__)
 
 ONNX_SUFFIX, OPENVINO_SUFFIX = ".onnx", ".xml"
 SUFFIXES = (ONNX_SUFFIX, OPENVINO_SUFFIX)
@@ -21,7 +24,8 @@ class ExportedClassifier(Classifier):
 
     Args:
         file: ends in .onnx or .xml; beside an .xml lies its .bin.
-        precision: of OpenVINO, instead of the one that the file names.
+        precision: of OpenVINO, instead of the one that the file names; the file's own gives way
+            to float32, with a warning, where OpenVINO can't compile it.
 
     Raises:
         ModelError: the file can't be used, or this machine computes wrong outputs.
@@ -73,11 +77,16 @@ def _load(file: Path, precision: Precision | None) -> tuple[Metadata, Engine]:
         raise ModelError(f"{origin} needs the package openvino: pip install openvino") from error
     model = openvino_file.read_model(_content(file), _content(file.with_suffix(".bin")), origin)
     metadata = read_metadata(openvino_file.entries_of(model), origin)
-    chosen = precision or metadata.precision
-    try:
-        return metadata, OpenVINOEngine(model, metadata.stages, precision=chosen)
-    except RuntimeError as error:
-        raise ModelError(f"{origin} can't be loaded: {shortened(error, 200)}") from error
+    own: list[Precision] = [metadata.precision, "f32"]
+    trouble: RuntimeError | None = None
+    for each in [precision] if precision else dict.fromkeys(own):
+        if trouble is not None:
+            logger.warning("%s runs in float32: %s", origin, shortened(trouble, 200))
+        try:
+            return metadata, OpenVINOEngine(model, metadata.stages, precision=each)
+        except RuntimeError as error:
+            trouble = error
+    raise ModelError(f"{origin} can't be loaded: {shortened(str(trouble), 200)}") from trouble
 
 
 def _content(file: Path) -> bytes:

@@ -28,7 +28,10 @@ def test_each_number_of_an_exported_format_stands_in_the_table() -> None:
         same_decision=0.9975,
         largest_logit_difference=0.031,
     )
-    exports = Exports(processor="a processor", cores=2, formats=[onnx])
+    slow = onnx.model_copy(
+        update={"title": "IR", "precision": "mixed", "slower": "in bf16, it decides 3 differently"}
+    )
+    exports = Exports(processor="a processor", cores=2, formats=[onnx, slow])
     text = render_card(example_report(exports=exports)).replace("\u00a0", " ")
     [row] = [line for line in text.splitlines() if line.startswith("| **ONNX**")]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
@@ -38,3 +41,4 @@ def test_each_number_of_an_exported_format_stands_in_the_table() -> None:
     assert cells[4:6] == ["1.23 %", "89.0 %"]
     assert cells[6].startswith("0.975")
     assert cells[7:] == ["99.75 %", "0.031"]
+    assert "IR computes its first layers in float32: in bf16, it decides 3 differently." in text

@@ -331,6 +331,7 @@ PASSED = {"format": "openvino", "precision": "bf16", "refused": None}
     [
         ([PASSED], "bf16"),
         ([{"format": "safetensors", "precision": "f32", "refused": None}, PASSED], "bf16"),
+        ([PASSED | {"precision": "mixed"}], "mixed"),
         ([PASSED | {"precision": "f32"}], "f32"),
         # Written by an earlier version.
         ([{"format": "openvino", "refused": None}], "f32"),
@@ -357,7 +358,7 @@ def test_only_a_passport_of_the_same_weights_proves_bf16(
     facts["export"] = {"files": {"model.safetensors": "0" * 64}}
     own.write_text(json.dumps(facts))
     assert proven_precision(ModelFolder(tmp_path / "own")) == "f32"
-    assert ("of other weights" in caplog.text) == (precision == "bf16")
+    assert ("of other weights" in caplog.text) == (precision != "f32")
     own.write_text("{")
     assert proven_precision(ModelFolder(tmp_path / "own")) == "f32"
     assert "The network runs in float32: " in caplog.text
@@ -400,6 +401,59 @@ def test_bf16_that_is_far_off_gives_way_to_float32(
     monkeypatch.setattr(choice, "BUILDERS", {"openvino": wrong_in_bf16})
     monkeypatch.setattr("space.inference.predictor.proven_precision", lambda _: "bf16")
     assert Predictor(folder, engine="openvino").engine.name.endswith("float32")
+
+
+def test_mixed_precision_leaves_the_first_quarter_of_the_layers_in_float32(
+    converted: tuple[bytes, list[int], Predictor],
+) -> None:
+    graph, stages, reference = converted
+    model = openvino.Core().read_model(graph)
+    model.reshape([1, *list(model.input(0).partial_shape)[1:]])
+    marked = openvino_cpu._with_first_layers_in_float(model)
+    ops = marked.get_ordered_ops()
+    # OpenVINO's name of the mark depends on its version.
+    kinds = [set(each.get_rt_info()) for each in ops if each.get_type_name() in openvino_cpu.LAYERS]
+    first = round(openvino_cpu.FLOAT_SHARE * len(kinds))
+    assert 0 < first < len(kinds)
+    assert set.intersection(*kinds[:first]) - set.union(*kinds[first:])
+    # Padding that is not part of a convolution would take its mark away.
+    assert "Pad" not in {each.get_type_name() for each in ops}
+    pixels = reference.prepare(IMAGES[0])
+    found = OpenVINOEngine(marked, stages, threads=1).run(pixels)
+    np.testing.assert_allclose(found.logits, reference.engine.run(pixels).logits, atol=1e-4)
+
+
+def test_mixed_precision_is_closer_to_float32_than_bf16(
+    converted: tuple[bytes, list[int], Predictor],
+) -> None:
+    if not openvino_cpu.has_bf16():
+        pytest.skip("This processor has no bf16.")
+    graph, stages, reference = converted
+    pixels = np.concatenate([reference.prepare(image) for image in IMAGES])
+    exact = OpenVINOEngine(graph, stages, 1, "f32").run(pixels).statistics[0]
+    bf16, mixed = (
+        np.abs(OpenVINOEngine(graph, stages, 1, each).run(pixels).statistics[0] - exact).mean()
+        for each in ("bf16", "mixed")
+    )
+    assert 0 < mixed < bf16
+
+
+def test_a_network_that_cannot_be_compiled_in_mixed_precision_runs_in_float32(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    right = choice.BUILDERS["openvino"]
+
+    def uncompiled(
+        graph: bytes, stages: Sequence[int], threads: int | None, precision: Precision
+    ) -> Engine:
+        if precision == "mixed":
+            raise RuntimeError("object is not initialized")
+        return right(graph, stages, threads, precision)
+
+    monkeypatch.setattr(choice, "BUILDERS", {"openvino": uncompiled})
+    monkeypatch.setattr("space.inference.predictor.proven_precision", lambda _: "mixed")
+    assert Predictor(folder, engine="openvino").engine.name.endswith("float32")
+    assert "openvino runs in float32: in mixed, object is not initialized" in caplog.text
 
 
 def test_a_cache_that_cannot_be_written_costs_a_warning(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from PIL import Image
 from space.inference.core.classifier import Observation
 from space.inference.core.errors import ModelError
 from space.inference.engines.onnx_runtime import OnnxRuntimeEngine
+from space.inference.engines.openvino_cpu import OpenVINOEngine
 from space.inference.exported import onnx_file, openvino_file
-from space.inference.exported.metadata import NAMES, arrays_from_json, arrays_to_json
+from space.inference.exported.metadata import NAMES, arrays_from_json, arrays_to_json, read_metadata
 from space.inference.exported.model_file import ExportedClassifier
 from space.inference.exported.self_test import SelfTest, drawn_images
 from space.inference.predictor import Predictor
@@ -89,6 +91,27 @@ def test_the_file_alone_decides_as_the_weights_do(
         assert list(mine.probabilities.values()) == pytest.approx(
             list(weights.probabilities.values()), abs=1e-4
         )
+
+
+def test_a_file_runs_in_float32_where_its_own_precision_cannot_be_compiled(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def engine(model: object, stages: list[int], precision: str) -> object:
+        if precision == "mixed":
+            raise RuntimeError("object is not initialized")
+        return OpenVINOEngine(model, stages, precision="f32")
+
+    monkeypatch.setattr(
+        "space.inference.exported.model_file.read_metadata",
+        lambda *given: replace(read_metadata(*given), precision="mixed"),
+    )
+    monkeypatch.setattr("space.inference.engines.openvino_cpu.OpenVINOEngine", engine)
+    file = exported / FORMATS["openvino"].file
+    assert ExportedClassifier(file).engine.name.endswith("float32")
+    assert f"{file} runs in float32: object is not initialized" in caplog.text
+    # What is measured for a passport must be what was asked for.
+    with pytest.raises(ModelError, match="object is not initialized"):
+        ExportedClassifier(file, "mixed")
 
 
 @pytest.mark.slow
