@@ -33,6 +33,7 @@ COMMANDS = (
     "compare_splits",
     "compare_models",
     "push",
+    "push_data",
 )
 # Wider, and the groups of options stand side by side.
 HELP_COLUMNS = "80"

@@ -47,6 +47,16 @@ def problems(groups: Groups) -> Iterator[str]:
         yield "--resume needs --run-dir"
 
 
+def data_problems(data: DataConfig) -> Iterator[str]:
+    """Yield a sentence on each setting of the images alone that can't work."""
+    try:
+        TypeAdapter(DataConfig).validate_python(data)
+    except ValidationError as error:
+        for details in error.errors():
+            yield bound_problem(details) or f"{_flag(details)}: {details['msg']}"
+    yield from (message for broken, message in _data_rules(data) if broken)
+
+
 def bound_problem(details: ErrorDetails) -> str | None:
     """Return a sentence on a value out of its bounds; None for any other error of pydantic.
 

@@ -21,6 +21,7 @@ from trainer import (
     learning_curve,
     predict,
     push,
+    push_data,
     train,
 )
 from trainer.cli.command import read_push_config, read_train_config, run_command
@@ -33,6 +34,7 @@ from trainer.errors import ConfigError
 from trainer.export import ExportCommandConfig
 from trainer.inspect_data import InspectConfig
 from trainer.predict import PredictConfig
+from trainer.push_data import PushDataConfig
 
 LONGEST_SENTENCE = 90
 COMMANDS = {
@@ -42,6 +44,7 @@ COMMANDS = {
     "compare_models.py": (compare_models.COMMAND, CompareConfig()),
     "inspect_data.py": (inspect_data.COMMAND, InspectConfig()),
     "predict.py": (predict.COMMAND, PredictConfig()),
+    "push_data.py": (push_data.COMMAND, PushDataConfig()),
     "learning_curve.py": (learning_curve.COMMAND, CurveConfig()),
     "export.py": (export.COMMAND, ExportCommandConfig()),
 }
@@ -64,7 +67,7 @@ def sentences(kind: type[Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "kind", [PushConfig, CompareConfig, InspectConfig, PredictConfig, CurveConfig]
+    "kind", [PushConfig, CompareConfig, InspectConfig, PredictConfig, CurveConfig, PushDataConfig]
 )
 def test_each_option_has_one_short_sentence(kind: type[Any]) -> None:
     found = sentences(kind)
@@ -99,6 +102,7 @@ def test_help_fits_80_columns_and_is_of_this_command(
         "push.py": ("publishing", *TITLES),
         "inspect_data.py": (),
         "learning_curve.py": (),
+        "push_data.py": ("publishing", "data"),
         "predict.py": (),
         "export.py": (),
     }

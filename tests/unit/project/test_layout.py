@@ -104,6 +104,7 @@ COMMANDS = (
     "compare_splits",
     "compare_models",
     "learning_curve",
+    "push_data",
 )
 LARGEST_FILE_BYTES = 2_000_000
 PAGE = ROOT / "docs" / "architecture.md"

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from trainer.errors import HubError
 
 T = TypeVar("T")
-Kind = Literal["model", "space"]
+Kind = Literal["model", "space", "dataset"]
 
 RUN_AGAIN = "Nothing is lost: run the same command again to continue."
 LONGEST_QUOTE = 400

@@ -6,7 +6,7 @@ import logging
 import re
 from dataclasses import dataclass
 
-from huggingface_hub import HfApi, ModelInfo, SpaceInfo, get_token
+from huggingface_hub import DatasetInfo, HfApi, ModelInfo, SpaceInfo, get_token
 from huggingface_hub.errors import HFValidationError
 
 # Documented under this name, but not marked as exported.
@@ -15,6 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from model_card.schema.report import REPORT_FILE
 from trainer.errors import HubError
+from trainer.publishing.data_folder import DATA_FILE
 from trainer.publishing.hub.errors import (
     Kind,
     asked,
@@ -30,7 +31,11 @@ logger = logging.getLogger(__name__)
 STARTER_FILES = {".gitattributes", ".gitignore", "README.md", "LICENSE"}
 MODEL_ID_FILE = "model_id.txt"
 # A repository that holds this file was published by this project.
-MARKER_FILES: dict[Kind, str] = {"model": REPORT_FILE, "space": MODEL_ID_FILE}
+MARKER_FILES: dict[Kind, str] = {
+    "model": REPORT_FILE,
+    "space": MODEL_ID_FILE,
+    "dataset": DATA_FILE,
+}
 
 
 @dataclass(frozen=True)
@@ -106,9 +111,26 @@ def check_can_push(repo_id: str, space_id: str | None = None, *, private: bool) 
     wanted: list[tuple[Kind, str]] = [("model", repo_id)]
     if space_id is not None:
         wanted.append(("space", space_id))
+    _check_repositories(wanted, private=private)
+
+
+def check_can_push_data(repo_id: str, *, private: bool) -> None:
+    """Check the same for a dataset, before its images are compared.
+
+    Args:
+        repo_id: of the dataset.
+        private: whether a new dataset will be private.
+
+    Raises:
+        HubError: as in `check_can_push`.
+    """
+    _check_repositories([("dataset", repo_id)], private=private)
+
+
+def _check_repositories(wanted: list[tuple[Kind, str]], *, private: bool) -> None:
     for _, name in wanted:
         check_repo_id(name)
-    with hub_errors_explained("model", repo_id):
+    with hub_errors_explained(*wanted[0]):
         api = connect()
         me = parsed(_ACCOUNT, asked(api.whoami))
     for kind, name in wanted:
@@ -143,7 +165,7 @@ def connect() -> HfApi:
 
 def check_purpose(state: RepoState, kind: Kind, repo_id: str, private: bool) -> None:
     """Refuse to replace other contents, and to make public what was to be private."""
-    name = "Space" if kind == "space" else "model"
+    name = "Space" if kind == "space" else kind
     others = sorted(state.files - STARTER_FILES)
     if others and MARKER_FILES[kind] not in state.files:
         raise HubError(
@@ -152,18 +174,22 @@ def check_purpose(state: RepoState, kind: Kind, repo_id: str, private: bool) -> 
             "Choose another name, or empty that repository first."
         )
     if private and not state.private:
+        # Datasets are private unless the user says otherwise.
+        asked_for = "a dataset is private by default" if kind == "dataset" else "--private is set"
+        without = "pass --no-private" if kind == "dataset" else "leave out --private"
         raise HubError(
-            f"The {name} {repo_id} exists already and is public, but --private is set. "
-            "Make it private in its settings on the Hub, choose another name, or leave out "
-            "--private."
+            f"The {name} {repo_id} exists already and is public, but {asked_for}. "
+            f"Make it private in its settings on the Hub, choose another name, or {without}."
         )
 
 
 def describe_repo(api: HfApi, kind: Kind, repo_id: str, revision: str | None = None) -> RepoState:
     """Return the state of a repository on the Hub, at its newest or at a given commit."""
-    info: ModelInfo | SpaceInfo
+    info: ModelInfo | SpaceInfo | DatasetInfo
     if kind == "space":
         info = asked(api.space_info, repo_id, revision=revision)
+    elif kind == "dataset":
+        info = asked(api.dataset_info, repo_id, revision=revision)
     else:
         info = asked(api.model_info, repo_id, revision=revision)
     files = frozenset(file.rfilename for file in info.siblings or [])

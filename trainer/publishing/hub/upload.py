@@ -75,6 +75,31 @@ def publish_model(
     return f"{api.endpoint}/{repo_id}"
 
 
+def publish_data(folder: Path, repo_id: str, *, private: bool, title: str) -> str:
+    """Upload the folder of a dataset; afterwards the repository equals it.
+
+    Args:
+        folder: of `trainer.publishing.data_folder`.
+        repo_id: of the dataset; created if it does not exist.
+        private: whether a new dataset is private.
+        title: of the commit.
+
+    Returns:
+        The address of the dataset's page.
+
+    Raises:
+        HubError: the Hub can't be used; the message says what to do.
+    """
+    check_repo_id(repo_id)
+    card = folder / "README.md"
+    text = card.read_text(encoding="utf-8").replace("USER/NAME", repo_id)
+    card.write_text(text, encoding="utf-8")
+    with hub_errors_explained("dataset", repo_id):
+        api = connect()
+        _push_folder(api, folder, "dataset", repo_id, private=private, title=title)
+    return f"{api.endpoint}/datasets/{repo_id}"
+
+
 def publish_space(repo_id: str, space_id: str, *, private: bool) -> str:
     """Upload the Space, configured to serve the model `repo_id`.
 
