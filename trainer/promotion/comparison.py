@@ -1,6 +1,6 @@
 """Compare a new model with the published one, on test images that neither was trained on.
 
-docs/guides/publish.md explains the method.
+docs/concepts/promotion.md explains the method.
 """
 
 from __future__ import annotations

@@ -76,6 +76,13 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\s-]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_the_start_page_links_every_page() -> None:
+    linked = set(re.findall(r"\]\(([\w/-]+\.md)", PAGES["docs/index.md"]))
+    folder = REPOSITORY / "docs"
+    pages = {str(page.relative_to(folder)) for page in folder.rglob("*.md")} - {"index.md"}
+    assert linked == pages
+
+
 @pytest.mark.parametrize("page", WRITTEN)
 def test_options_exist(page: str, generated: dict[str, str]) -> None:
     """A renamed option is renamed in the pages, too."""
