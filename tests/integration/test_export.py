@@ -7,9 +7,12 @@ import io
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +25,7 @@ from trainer import predict
 from trainer.cli.command import check_settings, trained_folder
 from trainer.config.groups import ExportConfig
 from trainer.config.option_types import FormatName
+from trainer.config.run_folder import finished_folder
 from trainer.config.settings import TrainConfig
 from trainer.errors import ConfigError, DataError, UserError
 from trainer.exporting import finished_run, folder, packages, passport
@@ -107,6 +111,64 @@ def test_a_format_that_decides_otherwise_is_not_published(
     assert "ONNX is not published: it decides" in caplog.text
     assert not (copy / "published/onnx").exists()
     assert "ONNX is not published: it decides" in (copy / "published/README.md").read_text()
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing handles it."""
+
+
+def test_a_kill_while_files_are_published_leaves_a_whole_folder(
+    run_dir: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run_dir, copy)
+    whole = Report.read(copy / "published")
+    assert whole.exports is not None
+    staging = copy / finished_run.STAGING_DIR
+    published = [file for each in whole.exports.formats[1:] for file in each.files]
+    formats = []
+    for moment in count():
+        folder = finished_folder(copy)
+        assert folder is not None
+        # The folder before the export, and the files that it adds.
+        for file in published:
+            (staging / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(run_dir / "published" / file, staging / file)
+            (folder / file).unlink(missing_ok=True)
+        before = whole.model_copy(update={"exports": None})
+        before.write(folder)
+        with pytest.MonkeyPatch.context() as patched:
+            left = [moment]
+
+            def step(real: Callable[..., Any], left: list[int] = left) -> Callable[..., Any]:
+                def kill_or_do(*arguments: Any, **options: Any) -> Any:
+                    left[0] -= 1
+                    if left[0] < 0:
+                        raise Killed
+                    return real(*arguments, **options)
+
+                return kill_or_do
+
+            for owner, name in (
+                *((Path, each) for each in ("rename", "replace", "mkdir", "write_text")),
+                *((shutil, each) for each in ("copytree", "rmtree", "copy2")),
+            ):
+                patched.setattr(owner, name, step(getattr(owner, name)))
+            try:
+                finished_run._publish(before, whole.exports, folder, staging)
+            except Killed:
+                pass
+            else:
+                break
+        found = finished_folder(copy)
+        assert found is not None
+        formats.append(check_published(found).exports is not None)
+        shutil.rmtree(staging, ignore_errors=True)
+    # First the previous folder, from some moment on the new one.
+    assert formats == sorted(formats)
+    assert set(formats) == {False, True}
+    assert {file.name for file in copy.glob("published*")} == {"published"}
+    assert check_published(copy / "published").exports == whole.exports
 
 
 def libraries(folder: Path) -> Path:

@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PUBLISHED_DIR = "published"
+# The folder that a new one replaces; it is there for a moment only.
+PREVIOUS_DIR = "published.previous"
 STARTED_FILE = "started.txt"
 LOCK_FILE = "run.lock"
 # Files of a run before its first checkpoint.
@@ -45,7 +48,15 @@ LEFTOVERS = (
     "*.safetensors.partial",
 )
 # Files of a run.
-FOLDERS = ("published", "published.partial", "figures", "heads", "fold-*", "pixels.partial")
+FOLDERS = (
+    "published",
+    "published.partial",
+    PREVIOUS_DIR,
+    "figures",
+    "heads",
+    "fold-*",
+    "pixels.partial",
+)
 FILES = ("*.json", "*.jsonl", "*.safetensors", "*.csv", "*.partial", LOCK_FILE, STARTED_FILE)
 LISTED_STRAYS = 3
 
@@ -75,10 +86,33 @@ class State(Enum):
 
 
 def finished_folder(run_dir: Path) -> Path | None:
-    """Return the published folder of a finished run, None if there is none yet."""
+    """Return the published folder of a finished run, None if there is none yet.
+
+    If a kill interrupted `replace_published` between its renames, the previous folder is put back.
+    """
     folder = run_dir / PUBLISHED_DIR
+    if not folder.is_dir():
+        # Another process may do the same.
+        with suppress(FileNotFoundError):
+            (run_dir / PREVIOUS_DIR).rename(folder)
     # The folder is renamed atomically after its last file is written.
     return folder if folder.is_dir() else None
+
+
+def replace_published(run_dir: Path, new: Path) -> None:
+    """Put a complete folder in the place of the published one.
+
+    After a kill at any moment, `finished_folder` returns the previous folder or the new one, whole.
+
+    Args:
+        run_dir: of a finished run.
+        new: on the same disk.
+    """
+    folder, previous = run_dir / PUBLISHED_DIR, run_dir / PREVIOUS_DIR
+    shutil.rmtree(previous, ignore_errors=True)
+    folder.rename(previous)
+    new.rename(folder)
+    shutil.rmtree(previous)
 
 
 def state_of(run_dir: Path) -> State:

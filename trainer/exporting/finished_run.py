@@ -19,7 +19,7 @@ from space.inference.exported.model_file import ExportedClassifier
 from space.inference.model_config import WEIGHTS_FILE
 from space.inference.predictor import ModelError, Predictor
 from trainer.config.option_types import FormatName
-from trainer.config.run_folder import PUBLISHED_DIR, finished_folder
+from trainer.config.run_folder import PUBLISHED_DIR, finished_folder, replace_published
 from trainer.config.run_lock import explained_failures, only_training_in
 from trainer.config.settings import TrainConfig
 from trainer.data.splits.dataset import Images, prepare_images
@@ -179,12 +179,19 @@ def _ood() -> Iterable[Image.Image]:
 
 
 def _publish(report: Report, exports: Exports, folder: Path, staging: Path) -> None:
-    """Move the files into the published folder, and write report and card."""
+    """Publish a copy of the folder with the files, their passports and a new card.
+
+    The folder is replaced as a whole: its report lists the checksums of all files, so that after a
+    kill in between, neither a push nor another export would accept it.
+    """
+    new = staging / PUBLISHED_DIR
+    shutil.copytree(folder, new)
     for passport in exports.formats:
         for file in passport.files:
             if (staging / file).exists():
-                (folder / file).parent.mkdir(exist_ok=True)
-                (staging / file).replace(folder / file)
-    report.model_copy(update={"exports": exports}).write(folder)
-    write_card(folder)
+                (new / file).parent.mkdir(exist_ok=True)
+                (staging / file).replace(new / file)
+    report.model_copy(update={"exports": exports}).write(new)
+    write_card(new)
+    replace_published(folder.parent, new)
     shutil.rmtree(staging, ignore_errors=True)
