@@ -90,6 +90,8 @@ class RunConfig:
     """Cache of overlap searches and backbone features; default: the user's cache folder."""
     compile: bool = False
     """Compile the network: takes a minute or more, then steps are faster, mainly on a GPU."""
+    graphs: bool = True
+    """On a GPU, record steps as CUDA graphs if the first ones equal plain steps."""
     find_batch_size: bool = False
     """Find the largest batch that fits into GPU memory; the effective batch size is the same."""
     log_with: Literal["none", "tensorboard", "trackio"] = "none"

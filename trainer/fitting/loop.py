@@ -19,6 +19,7 @@ from trainer.config.recipe import RecipeConfig
 from trainer.config.run_folder import RunContext
 from trainer.data.splits.dataset import Images
 from trainer.errors import UserError
+from trainer.fitting.graphs import GraphedSteps, graphs_fit
 from trainer.fitting.inputs import FitInputs
 from trainer.fitting.optimizer import highest_rate
 from trainer.fitting.state import PartialEpoch, TrainingState
@@ -98,6 +99,9 @@ class TrainingLoop:
             accelerator,
             compile_network=run.compile,
         )
+        self.take_step = self.training_step.step
+        if run.graphs and graphs_fit(self.training_step):
+            self.take_step = GraphedSteps(self.training_step).step
         self.state = TrainingState(
             context.run_dir, images.digest(), recipe, self.training_step, accelerator
         )
@@ -180,7 +184,7 @@ class TrainingLoop:
                     # Restore only now: starting the data loader consumes a random number.
                     torch.set_rng_state(state.random_state)
                     state.random_state = None
-                step = self.training_step.step(batches, before + taken)
+                step = self.take_step(batches, before + taken)
                 totals = totals.to(step) + step
                 taken += 1
                 if self.stop.asked():

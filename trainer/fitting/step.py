@@ -98,34 +98,69 @@ class TrainingStep:
             sum of losses, correct predictions, images; on the model's device, since reading a
             number at every step would make a GPU wait.
         """
+        self.prepare_step(number)
+        totals = self.descend(
+            [(batch.inputs, batch.targets) for batch in batches],
+            counts=[batch.counts for batch in batches],
+        )
+        self.update_average(number)
+        return totals
+
+    def prepare_step(self, number: int) -> None:
+        """Set the learning rates of a step, and the network to training."""
         self.schedule.step_update(number)
         self.model.train()
-        images = sum(len(batch.targets) for batch in batches)
+
+    def update_average(self, number: int) -> None:
+        """Move the average toward the weights after a step."""
+        if self.average is not None:
+            self.average.update(self.network, number)
+
+    def present(self, inputs: Any, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what the network sees of a batch, augmented and mixed, and the targets."""
+        augmented = self.augment(inputs)
+        return (augmented, targets) if self.mix is None else self.mix(augmented, targets)
+
+    def descend(
+        self,
+        batches: Sequence[tuple[Any, torch.Tensor]],
+        *,
+        presented: bool = False,
+        counts: Sequence[Sequence[int]] | None = None,
+    ) -> torch.Tensor:
+        """Accumulate the gradients of batches, clip them, and change the weights.
+
+        Nothing here reads a number from a GPU, so that it can be recorded (`GraphedSteps`).
+
+        Args:
+            batches: inputs and targets.
+            presented: whether the inputs are results of `present` already.
+            counts: number of tiles of each image of each batch; None: one each.
+        """
+        images = sum(len(targets) for _, targets in batches)
         totals = torch.zeros(3, dtype=self._total_dtype, device=self.accelerator.device)
-        for place, batch in enumerate(batches, 1):
-            last = place == len(batches)
+        for place, (inputs, targets) in enumerate(batches):
+            last = place == len(batches) - 1
+            tiles = counts[place] if counts else [1] * len(targets)
             with nullcontext() if last else self.accelerator.no_sync(self.model):
-                totals += self._backward(batch, images)
+                seen = (inputs, targets) if presented else self.present(inputs, targets)
+                totals += self._backward(*seen, tiles, images)
         if self.recipe.clip_grad:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip_grad)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        if self.average is not None:
-            self.average.update(self.network, number)
         return totals
 
-    def _backward(self, batch: Batch, images: int) -> torch.Tensor:
+    def _backward(
+        self, inputs: torch.Tensor, targets: torch.Tensor, tiles: Sequence[int], images: int
+    ) -> torch.Tensor:
         """Accumulate the gradients of one batch, as its share of the mean over all images."""
-        inputs, targets = self.augment(batch.inputs), batch.targets
-        if self.mix is not None:
-            inputs, targets = self.mix(inputs, targets)
-        outputs = pool(self.passes(inputs), batch.counts)
+        outputs = pool(self.passes(inputs), tiles)
         loss = self.loss(outputs, targets).sum()
         self.accelerator.backward(loss / images)
         correct = (outputs.argmax(1) == likeliest(targets)).sum()
-        return torch.stack([loss.detach(), correct, loss.new_tensor(len(targets))]).to(
-            self._total_dtype
-        )
+        count = torch.full_like(loss, len(targets))
+        return torch.stack([loss.detach(), correct, count.detach()]).to(self._total_dtype)
 
     @property
     def _total_dtype(self) -> torch.dtype:

@@ -1,0 +1,171 @@
+"""Recorded steps equal plain ones. A processor records by calling the same function again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import timm
+import torch
+from accelerate import Accelerator
+
+from trainer.config.recipe import RecipeConfig
+from trainer.fitting.graphs import GraphedSteps, graphs_fit
+from trainer.fitting.inputs import FitInputs
+from trainer.fitting.step import TrainingStep
+from trainer.inputs.augment import Augment, draw
+from trainer.inputs.loading import Batch, stack_tiles
+from trainer.runtime import checkpoint
+
+SIDE_PX, SIZE = 32, 4
+DATA = {"input_size": (3, SIDE_PX, SIDE_PX), "mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.4)}
+RECIPES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "all": {"clip_grad": 0.5, "ema_decay": 0.9, "layer_decay": 0.8, "accumulate": 2},
+    "mixed": {"mixup": 0.4, "corrupt": 0.5, "label_smoothing": 0.1, "ema_decay": 0.9},
+}
+
+
+def _recorded(work: Callable[[], None]) -> Callable[[], None]:
+    return work
+
+
+def _step(model: str = "test_convnext", **recipe: Any) -> TrainingStep:
+    torch.manual_seed(0)
+    network = timm.create_model(model, num_classes=3)
+    settings = RecipeConfig(
+        **{"lr": 1e-2, "batch_size": SIZE, "schedule": "cosine", "warmup_epochs": 1} | recipe
+    )
+    unused: Any = None
+    inputs = FitInputs(network, unused, unused, Augment(settings, DATA), unused)
+    images: Any = SimpleNamespace(labels=["a", "b", "c"], splits={"train": {"label": [0, 1, 2]}})
+    return TrainingStep(inputs, images, settings, 4, Accelerator(cpu=True))
+
+
+def _batch(number: int, size: int = SIZE, tiles: int = 1) -> Batch:
+    generator = torch.Generator().manual_seed(number)
+    items = []
+    for image in range(size):
+        pixels = torch.randint(
+            256, (tiles, 3, SIDE_PX, SIDE_PX), dtype=torch.uint8, generator=generator
+        )
+        draws = torch.stack([draw(100 * number + 10 * image + tile) for tile in range(tiles)])
+        items.append(((pixels, draws), image % 3))
+    return stack_tiles(items)
+
+
+def _train(
+    take: Callable[..., torch.Tensor], accumulate: int, first: int = 0, tiles: int = 2
+) -> list[list[float]]:
+    """Take steps of which the third has a short batch, and the fourth tiles."""
+    totals = []
+    for number in range(first, 5):
+        torch.manual_seed(number)
+        sizes = {2: (SIZE - 1, 1), 3: (SIZE, tiles)}.get(number, (SIZE, 1))
+        batches = [_batch(10 * number + place, *sizes) for place in range(accumulate)]
+        totals.append(take(batches, number).tolist())
+    return totals
+
+
+def _state(step: TrainingStep) -> checkpoint.Tensors:
+    return {name: tensor.clone() for name, tensor in checkpoint.pack(**step.states()).items()}
+
+
+def _assert_close(one: checkpoint.Tensors, other: checkpoint.Tensors) -> None:
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, other[name], rtol=1e-4, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recorded_steps_equal_plain_ones(recipe: str) -> None:
+    settings = RECIPES[recipe]
+    plain, recorded = _step(**settings), _step(**settings)
+    graphs = GraphedSteps(recorded, _recorded)
+    accumulate = settings.get("accumulate", 1)
+    # Tiles are not mixed.
+    expected, found = (
+        _train(step, accumulate, tiles=1 if recipe == "mixed" else 2)
+        for step in (plain.step, graphs.step)
+    )
+    assert graphs.usable
+    assert found == [pytest.approx(row, rel=1e-5) for row in expected]
+    _assert_close(_state(plain), _state(recorded))
+    assert all(isinstance(group["lr"], float) for group in recorded.optimizer.param_groups)
+
+
+def test_batch_statistics_and_dropout_survive_the_proof() -> None:
+    plain, recorded = _step("test_efficientnet"), _step("test_efficientnet")
+    for step in (plain, recorded):
+        step.network.drop_rate = 0.5
+    expected = _train(plain.step, 1)
+    found = _train(GraphedSteps(recorded, _recorded).step, 1)
+    # Before rounding grows: the first steps have the same dropout and the same statistics.
+    assert found[:2] == [pytest.approx(row, rel=1e-3) for row in expected[:2]]
+    tracked = "model/bn1.num_batches_tracked"
+    assert _state(recorded)[tracked] == _state(plain)[tracked] == 5
+
+
+@pytest.mark.parametrize("halt", [1, 3])
+def test_a_resumed_training_equals_an_undisturbed_one(halt: int) -> None:
+    """Bit for bit: the proof, which is repeated, leaves no trace."""
+    whole, halted, resumed = (_step(**RECIPES["all"]) for _ in range(3))
+    expected = _train(GraphedSteps(whole, _recorded).step, 2)
+    graphs = GraphedSteps(halted, _recorded)
+    for number in range(halt):
+        torch.manual_seed(number)
+        sizes = (SIZE - 1, 1) if number == 2 else (SIZE, 1)
+        graphs.step([_batch(10 * number + place, *sizes) for place in range(2)], number)
+    resumed.restore(_state(halted))
+    assert _train(GraphedSteps(resumed, _recorded).step, 2, halt) == expected[halt:]
+    for name, tensor in _state(whole).items():
+        assert torch.equal(tensor, _state(resumed)[name]), name
+
+
+def _nothing(work: Callable[[], None]) -> Callable[[], None]:
+    return lambda: None
+
+
+def _unsupported(work: Callable[[], None]) -> Callable[[], None]:
+    work()
+    raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+
+@pytest.mark.parametrize(
+    ("capture", "message"),
+    [
+        (_nothing, "recorded steps differ from plain ones"),
+        (_unsupported, "graphs (operation not permitted when stream is capturing). Training"),
+    ],
+)
+def test_what_is_not_equal_trains_plainly(
+    capture: Any, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain, recorded = _step(**RECIPES["all"]), _step(**RECIPES["all"])
+    graphs = GraphedSteps(recorded, capture)
+    assert _train(graphs.step, 2) == _train(plain.step, 2)
+    assert graphs.usable is False
+    [warning] = caplog.messages
+    assert message in warning
+    for name, tensor in _state(plain).items():
+        assert torch.equal(tensor, _state(recorded)[name]), name
+
+
+@pytest.mark.parametrize(
+    ("device", "processes", "precision", "fits"),
+    [
+        ("cuda", 1, "bf16", True),
+        ("cuda", 1, "no", True),
+        ("cuda", 1, "fp16", False),
+        ("cuda", 2, "bf16", False),
+        ("cpu", 1, "no", False),
+    ],
+)
+def test_where_graphs_are_tried(device: str, processes: int, precision: str, fits: bool) -> None:
+    accelerator = SimpleNamespace(
+        device=torch.device(device), num_processes=processes, mixed_precision=precision
+    )
+    step: Any = SimpleNamespace(accelerator=accelerator)
+    assert graphs_fit(step) is fits
