@@ -25,8 +25,8 @@ from benchmarks.measurement import Measurement, number_column, text_column
 from benchmarks.program import ProgramError
 from benchmarks.training_speed import OTHERS_PER_CLASS, measure
 from trainer.config.groups import RunConfig
-from trainer.fitting.precision import choose_precision
 from trainer.model.cost import forward_operations
+from trainer.model.precision import choose_precision
 from trainer.synthetic.samples import CLASSES, write_samples
 
 DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

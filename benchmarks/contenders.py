@@ -16,7 +16,7 @@ from timm.models import save_for_hf
 
 from benchmarks.program import ROOT
 from trainer.config.groups import RunConfig
-from trainer.fitting.precision import choose_precision
+from trainer.model.precision import choose_precision
 from trainer.runtime import system
 from trainer.synthetic.samples import CLASSES
 

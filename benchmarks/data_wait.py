@@ -28,9 +28,9 @@ from trainer.config.settings import TrainConfig
 from trainer.data.splits.dataset import prepare_images
 from trainer.fitting.inputs import image_inputs
 from trainer.fitting.loop import TrainingLoop
-from trainer.fitting.precision import choose_precision
 from trainer.fitting.time_left import Workload
 from trainer.model import backbone
+from trainer.model.precision import choose_precision
 from trainer.runtime import system
 from trainer.synthetic.samples import CLASSES, write_samples
 

@@ -33,7 +33,7 @@ from benchmarks.random_model import LABELS, write_published
 from space.inference.model_config import WEIGHTS_FILE
 from space.inference.predictor import Predictor
 from trainer.config.groups import RunConfig
-from trainer.fitting.precision import choose_precision
+from trainer.model.precision import choose_precision
 
 OURS, TIMM, TRANSFORMERS, ULTRALYTICS = "predict.py", "timm", "transformers", "ultralytics"
 TIMM_SCRIPT = "inference.py"

@@ -23,8 +23,8 @@ from benchmarks.measurement import Measurement, number_column, text_column
 from trainer.config.groups import RunConfig
 from trainer.config.recipe import RecipeConfig
 from trainer.fitting.optimizer import build_optimizer
-from trainer.fitting.precision import choose_precision, spare_slow_convolutions
 from trainer.model.compilation import compiled
+from trainer.model.precision import choose_precision, spare_slow_convolutions
 from trainer.runtime import system
 
 WARM_UP_STEPS = 2

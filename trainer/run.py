@@ -57,7 +57,7 @@ def train(config: TrainConfig) -> Path:
     from accelerate import Accelerator
     from accelerate.utils import DataLoaderConfiguration, broadcast_object_list
 
-    from trainer.fitting.precision import choose_precision
+    from trainer.model.precision import choose_precision
 
     accelerator = Accelerator(
         mixed_precision=choose_precision(config.run),

@@ -23,9 +23,9 @@ from trainer.data_needs.measurement import CURVES_DIR, Features, Plan, measure
 from trainer.data_needs.options import CurveConfig
 from trainer.data_needs.subsets import default_counts, fewest_images
 from trainer.errors import ConfigError, DataError
-from trainer.fitting.precision import choose_precision
 from trainer.model import backbone
 from trainer.model.feature_cache import FeatureStore
+from trainer.model.precision import choose_precision
 from trainer.monitoring.phases import PHASES
 from trainer.runtime.files import disk_errors_explained
 

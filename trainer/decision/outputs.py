@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -25,6 +26,7 @@ from trainer.decision.novelty import fit_detector, held_out_novelty
 from trainer.decision.temperature import Array, Labels
 from trainer.errors import DataError
 from trainer.runtime import checkpoint
+from trainer.runtime.system import core_count
 
 logger = logging.getLogger(__name__)
 
@@ -219,10 +221,13 @@ def observe_split(
 ) -> Observation:
     """Pass all images of a split through an engine of the predictor."""
     observed = []
-    with tqdm(total=len(split), desc=title, unit="image", leave=False, disable=None) as bar:
+    with (
+        tqdm(total=len(split), desc=title, unit="image", leave=False, disable=None) as bar,
+        ThreadPoolExecutor(core_count()) as pool,
+    ):
         for first in range(0, len(split), BATCH_SIZE):
             rows = split.select(range(first, min(first + BATCH_SIZE, len(split))))
-            inputs = [predictor.prepare(open_image(row)) for row in rows]
+            inputs = list(pool.map(lambda row: predictor.prepare(open_image(row)), rows))
             observed.append(predictor.observe_prepared(inputs, engine))
             bar.update(len(rows))
     return _joined(observed)

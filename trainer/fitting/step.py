@@ -20,9 +20,9 @@ from trainer.fitting.optimizer import (
     build_schedule,
     likeliest,
 )
-from trainer.fitting.precision import spare_slow_convolutions
 from trainer.inputs.loading import Batch
 from trainer.model.compilation import compiled
+from trainer.model.precision import spare_slow_convolutions
 from trainer.model.tile_pooling import pool
 from trainer.runtime import checkpoint
 from trainer.runtime.checkpoint import Tensors
@@ -143,8 +143,8 @@ class TrainingStep:
             last = place == len(batches) - 1
             tiles = counts[place] if counts else [1] * len(targets)
             with nullcontext() if last else self.accelerator.no_sync(self.model):
-                seen = (inputs, targets) if presented else self.present(inputs, targets)
-                totals += self._backward(*seen, tiles, images)
+                seen, wanted = (inputs, targets) if presented else self.present(inputs, targets)
+                totals += self._backward(seen, wanted, tiles, images)
         if self.recipe.clip_grad:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip_grad)
         self.optimizer.step()

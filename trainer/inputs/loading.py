@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +18,14 @@ from space.inference.core.tiling import cut
 from trainer.data.images.decoding import open_image
 from trainer.inputs.augment import draw, plain_transform
 from trainer.inputs.shapes import tile_counts
+from trainer.runtime.system import core_count
 
 # The share of free memory that decoded images may take.
 MEMORY_SHARE = 0.25
 # The size of a write to disk.
 CHUNK_BYTES = 2**26
+# Enough that threads seldom wait for the last image of others, few enough to stop soon.
+ROWS_PER_THREAD = 16
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
@@ -64,7 +68,7 @@ def scaled_tiles(row: dict[str, Any], data_config: dict[str, Any], *, tile: bool
 def decode(
     split: datasets.Dataset, data_config: dict[str, Any], file: Path, *, tile: bool = False
 ) -> datasets.Dataset:
-    """Decode each image and scale its tiles once.
+    """Decode each image and scale its tiles once, on all cores.
 
     Args:
         split: images as `trainer.data.sources` finds them.
@@ -79,14 +83,31 @@ def decode(
     tile_bytes = math.prod(data_config["input_size"])
     fits = sum(counts) * tile_bytes < MEMORY_SHARE * psutil.virtual_memory().available
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tqdm(total=len(split), desc="decoding", unit="image", leave=False, disable=None) as bar:
+    threads = core_count()
+    with (
+        tqdm(total=len(split), desc="decoding", unit="image", leave=False, disable=None) as bar,
+        ThreadPoolExecutor(threads) as pool,
+    ):
 
-        def decode_row(row: dict[str, Any]) -> dict[str, bytes]:
-            bar.update()
-            return {"pixels": scaled_tiles(row, data_config, tile=tile).numpy().tobytes()}
+        def decode_row(row: dict[str, Any]) -> bytes:
+            return scaled_tiles(row, data_config, tile=tile).numpy().tobytes()
+
+        def decode_rows(columns: dict[str, list[Any]]) -> dict[str, list[bytes]]:
+            rows = (
+                dict(zip(columns, values, strict=True))
+                for values in zip(*columns.values(), strict=True)
+            )
+            pixels = []
+            # In the order of the rows; so is the first error.
+            for decoded in pool.map(decode_row, rows):
+                pixels.append(decoded)
+                bar.update()
+            return {"pixels": pixels}
 
         return split.map(
-            decode_row,
+            decode_rows,
+            batched=True,
+            batch_size=ROWS_PER_THREAD * threads,
             remove_columns=split.column_names,
             features=datasets.Features({"pixels": datasets.Value("binary")}),
             keep_in_memory=fits,

@@ -35,9 +35,7 @@ def _recorded(work: Callable[[], None]) -> Callable[[], None]:
 def _step(model: str = "test_convnext", **recipe: Any) -> TrainingStep:
     torch.manual_seed(0)
     network = timm.create_model(model, num_classes=3)
-    settings = RecipeConfig(
-        **{"lr": 1e-2, "batch_size": SIZE, "schedule": "cosine", "warmup_epochs": 1} | recipe
-    )
+    settings = RecipeConfig(lr=1e-2, batch_size=SIZE, schedule="cosine", warmup_epochs=1, **recipe)
     unused: Any = None
     inputs = FitInputs(network, unused, unused, Augment(settings, DATA), unused)
     images: Any = SimpleNamespace(labels=["a", "b", "c"], splits={"train": {"label": [0, 1, 2]}})
@@ -99,7 +97,8 @@ def test_recorded_steps_equal_plain_ones(recipe: str) -> None:
 def test_batch_statistics_and_dropout_survive_the_proof() -> None:
     plain, recorded = _step("test_efficientnet"), _step("test_efficientnet")
     for step in (plain, recorded):
-        step.network.drop_rate = 0.5
+        network: Any = step.network
+        network.drop_rate = 0.5
     expected = _train(plain.step, 1)
     found = _train(GraphedSteps(recorded, _recorded).step, 1)
     # Before rounding grows: the first steps have the same dropout and the same statistics.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from datasets import Image as ImageFeature
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from trainer.errors import DataError
 from trainer.inputs import loading
 from trainer.inputs.loading import (
     EpochSampler,
@@ -155,3 +158,29 @@ def test_mixed_seeds_do_not_coincide() -> None:
     assert all(0 <= mixed_seed(*numbers) < 2**63 for numbers in grid)
     # Of a seed, torch uses the lowest 32 bits only.
     assert len({mixed_seed(7, 3, index) % 2**32 for index in range(100_000)}) == 100_000
+
+
+def test_threads_decode_the_same_pixels_and_report_the_first_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = 3
+    monkeypatch.setattr(loading, "core_count", lambda: threads)
+    together = threading.Barrier(threads, timeout=60)
+    scaled = loading.scaled_tiles
+
+    def scaled_together(*arguments: Any, **options: Any) -> torch.Tensor:
+        # Passes only while as many threads decode at once.
+        together.wait()
+        return scaled(*arguments, **options)
+
+    monkeypatch.setattr(loading, "scaled_tiles", scaled_together)
+    found = decoded(tmp_path)
+    for index, pixels in enumerate(noise()):
+        assert np.array_equal(found[index][0][0].permute(1, 2, 0).numpy(), pixels)
+
+    def fail(row: dict[str, Any], *_: Any, **__: Any) -> torch.Tensor:
+        raise DataError(f"image {row['label']}")
+
+    monkeypatch.setattr(loading, "scaled_tiles", fail)
+    with pytest.raises(DataError, match="image 0"):
+        decoded(tmp_path)

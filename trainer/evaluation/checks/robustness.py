@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import datasets
@@ -25,6 +26,7 @@ from trainer.evaluation.metrics.intervals import proportion
 from trainer.inputs.augment import plain_transform
 from trainer.inputs.corruptions import CORRUPTIONS, Corruption, to_bytes
 from trainer.inputs.loading import mixed_seed
+from trainer.runtime.system import core_count
 
 
 def measure_robustness(
@@ -44,7 +46,10 @@ def measure_robustness(
     truth = [labels[label] for label in sample["label"][:]]
     data_config = resolve_model_data_config(predictor.model)
     tile = predictor.tile
-    pixels = [_scaled(open_image(row), data_config, tile=tile) for row in sample]
+    with ThreadPoolExecutor(core_count()) as pool:
+        pixels = list(
+            pool.map(lambda row: _scaled(open_image(row), data_config, tile=tile), sample)
+        )
     places = range(1, len(CORRUPTIONS[0].severities) + 1)
     clean = _score(predictor, iter(pixels), truth)
     kinds = []
@@ -99,9 +104,14 @@ def choose_rows(truth: Sequence[int], most: int, seed: int) -> list[int]:
 def _corrupted(
     pixels: Sequence[torch.Tensor], corruption: Corruption, place: int, seeds: Sequence[int]
 ) -> Iterator[torch.Tensor]:
+    """Yield the corrupted images in order; all cores prepare them ahead of the network."""
     severity = corruption.severities[place - 1]
-    for image, seed in zip(pixels, seeds, strict=True):
-        yield to_bytes(corruption.apply(image / 255, severity, seed))
+
+    def corrupt(image: torch.Tensor, seed: int) -> torch.Tensor:
+        return to_bytes(corruption.apply(image / 255, severity, seed))
+
+    with ThreadPoolExecutor(core_count()) as pool:
+        yield from pool.map(corrupt, pixels, seeds)
 
 
 def _score(

@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from trainer.config.groups import RunConfig
-from trainer.fitting.precision import choose_precision, spare_slow_convolutions
+from trainer.model.precision import choose_precision, spare_slow_convolutions
 
 
 @pytest.fixture
