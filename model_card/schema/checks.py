@@ -9,7 +9,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from model_card.schema.base import Schema
-from model_card.schema.localization import Localization
+from model_card.schema.localization import BoxedMistakes, Localization
 from model_card.schema.robustness import Robustness
 
 
@@ -19,4 +19,7 @@ class Checks(Schema):
     robustness: Robustness | None = Field(default=None, description="None: not tested")
     localization: Localization | None = Field(
         default=None, description="None: there are no boxes, or the network exposes no stages"
+    )
+    boxed_mistakes: BoxedMistakes | None = Field(
+        default=None, description="None: there are no boxes"
     )

@@ -1,8 +1,8 @@
-"""Localization: agreement of heatmaps with annotated bounding boxes."""
+"""Results against annotated bounding boxes: heatmaps, and mistakes."""
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from model_card.schema.base import Schema, Score
 
@@ -25,3 +25,18 @@ class Localization(Schema):
     method: str
     images: int = Field(gt=0)
     classes: list[ClassLocalization] = Field(min_length=1)
+
+
+class BoxedMistakes(Schema):
+    """Mistakes on the test images with boxes, by whether the named defect is marked there."""
+
+    images: int = Field(gt=0, description="test images with boxes")
+    several: int = Field(ge=0, description="of these, images with defects of several classes")
+    mistakes: int = Field(ge=0, description="wrong predictions")
+    present: int = Field(ge=0, description="of these, predictions of a class whose box is there")
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> BoxedMistakes:
+        if not (self.present <= self.mistakes <= self.images and self.several <= self.images):
+            raise ValueError("mistakes on images with boxes contradict each other")
+        return self

@@ -39,6 +39,11 @@ def test_folds_are_tested_together(images: Path, tmp_path: Path) -> None:
     for found, count in ((report, 24), (report.cross_validation, 48)):
         localization, robustness = found.localization, found.robustness
         assert localization is not None
+        boxed = found.boxed_mistakes
+        assert boxed is not None
+        # Each drawn image has one box, of its own class.
+        assert (boxed.images, boxed.several, boxed.present) == (count, 0, 0)
+        assert found is not report or boxed.mistakes == len(report.test.mistakes)
         assert robustness is not None
         assert localization.images == count
         assert [facts.label for facts in localization.classes] == sorted(CLASSES)

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from model_card.card import CARD_FILE, render_card, write_card
 from model_card.formatting import one_line
+from model_card.schema.localization import BoxedMistakes
 from model_card.schema.report import Figure, Report
 from tests.support.extra_facts import (
     example_comparison,
@@ -370,6 +371,7 @@ def test_each_fact_of_the_report_reaches_the_card() -> None:
         "cross_validation",
         "comparison",
         "localization",
+        "boxed_mistakes",
         "robustness",
         *(f"data.splits.#.images_by_class.{label}" for label in LABELS),
         "model.labels.#",
@@ -625,6 +627,16 @@ def test_heatmaps_and_robustness_are_reported_in_numbers() -> None:
     assert "alt of robustness" in robustness
     assert "120 test images of 288" in robustness
     assert "| **Noise**<br>dB signal to noise | 75.0 %<br>at 40 | 75.0 %<br>at 35 |" in robustness
+
+
+def test_mistakes_that_name_a_marked_defect_are_told_apart() -> None:
+    facts = BoxedMistakes(images=160, several=11, mistakes=12, present=8)
+    shown = section(render_card(example_report(boxed_mistakes=facts)), "### Mistakes and boxes")
+    assert "Of 160 test images with annotated boxes, 11 show defects of several" in shown
+    assert "| wrong | 12 | 7.5 % |" in shown
+    assert "whose box is in the image | 8 | 5.0 % |" in shown
+    assert "nothing that is marked there | 4 | 2.5 % |" in shown
+    assert "### Mistakes and boxes" not in render_card(example_report())
 
 
 def test_the_comparison_with_the_published_model_is_shown() -> None:

@@ -46,7 +46,8 @@ def test_reference_names_options_and_fields(generated: dict[str, str]) -> None:
     assert "| `--tile` | Cut long images into squares" in cli
     assert "| `--tune {all,head}` | " in cli
     assert "with --no-pretrained; 0 uses the network's default. (default: 0.0) |" in cli
-    assert cli.count("`--repo-id USER/NAME`") == 1
+    # Of push.py and push_data.py.
+    assert cli.count("`--repo-id USER/NAME`") == 2
     assert cli.count("`--label-smoothing FLOAT`") == 1
     assert "| `scores` | object: string → [Score](#score) | of all classes" in report
     assert "| `metrics` | list of [Metric](#metric) (optional) | the metrics of" in report

@@ -178,6 +178,7 @@ def test_a_section_with_facts_of_its_own_reaches_the_card(
     assert dict(checks.facts) == {
         "robustness": None,
         "localization": None,
+        "boxed_mistakes": None,
         "sharpness": Sharpness(images=16, sharp=7),
     }
     other = MoreChecks(sharpness=Sharpness(images=20, sharp=11))

@@ -12,7 +12,7 @@ import datasets
 from model_card.schema.base import Schema
 from model_card.schema.report import Figure
 from space.inference.attribution import Explainer
-from space.inference.predictor import Predictor
+from space.inference.predictor import Prediction, Predictor
 from trainer.config.groups import ChecksConfig
 
 Facts = TypeVar("Facts", bound=Schema)
@@ -26,6 +26,7 @@ class CheckedModel:
         predictor: the model.
         explainer: draws its heatmaps; None if its stages can't be observed.
         test: images with the columns of `trainer.data.sources`.
+        predictions: of these images.
         boxes: folders of boxes, for `trainer.data.voc_boxes.read_boxes`.
         settings: which checks to run.
         seed: of samples and corruptions.
@@ -34,6 +35,7 @@ class CheckedModel:
     predictor: Predictor
     explainer: Explainer | None
     test: datasets.Dataset
+    predictions: Sequence[Prediction]
     boxes: Mapping[str, Path]
     settings: ChecksConfig
     seed: int

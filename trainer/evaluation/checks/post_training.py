@@ -16,7 +16,7 @@ from model_card.schema.report import Figure
 from space.inference.attribution import make_explainer
 from space.inference.predictor import Prediction, Predictor
 from trainer.config.groups import ChecksConfig
-from trainer.evaluation.checks import localization, robustness
+from trainer.evaluation.checks import boxed_mistakes, localization, robustness
 from trainer.evaluation.checks.check import Check, CheckedModel
 from trainer.evaluation.checks.explanations import explain_some
 
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 CHECKS: dict[str, Check[Any]] = {
     "robustness": robustness.CHECK,
     "localization": localization.CHECK,
+    "boxed_mistakes": boxed_mistakes.CHECK,
 }
 
 
@@ -62,7 +63,7 @@ def run_checks(
     if explainer is None:
         logger.warning("The stages of this network can't be observed, so there are no heatmaps.")
     explained = explain_some(explainer, test, predictions) if explainer else []
-    model = CheckedModel(predictor, explainer, test, boxes, settings, seed)
+    model = CheckedModel(predictor, explainer, test, predictions, boxes, settings, seed)
     facts = Checks(**{name: check.measure(model) for name, check in CHECKS.items()})
     return PostTrainingChecks(facts, explained)
 
