@@ -9,12 +9,13 @@ import gradio as gr
 # In a Space on the Hub this folder is the root, and its modules are siblings.
 if TYPE_CHECKING or __package__:
     from space.demo import Demo
+    from space.server.inputs import EXAMPLE, describe
     from space.tabs.many_images import ManyImages
 else:
     from demo import Demo
+    from server.inputs import EXAMPLE, describe
     from tabs.many_images import ManyImages
 
-EXAMPLE = {"path": "photo.png", "orig_name": "photo.png", "meta": {"_type": "gradio.FileData"}}
 EXAMPLE_ZIP = EXAMPLE | {"path": "coil.zip", "orig_name": "coil.zip"}
 
 
@@ -22,10 +23,10 @@ def build(demo: Demo, many: ManyImages) -> None:
     """Add the endpoints; nothing of them is shown."""
     image = gr.Image(visible=False, type="filepath")
     files = gr.File(visible=False, file_count="multiple")
-    _describe(image, EXAMPLE)
+    describe(image, EXAMPLE)
     # Gradio's own description of the type is none that MCP clients can resolve.
     addresses = {"type": "array", "items": {"type": "string"}}
-    _describe(files, [EXAMPLE, EXAMPLE_ZIP], api_info=lambda: addresses)
+    describe(files, [EXAMPLE, EXAMPLE_ZIP], api_info=lambda: addresses)
     trigger = gr.Button(visible=False)
     endpoint: dict[str, Any] = {"preprocess": False}
     answer, answers = (gr.JSON(label=label, visible=False) for label in ("answer", "answers"))
@@ -44,11 +45,3 @@ def build(demo: Demo, many: ManyImages) -> None:
         # They take turns with those of the page.
         turns: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "heatmap"}
         trigger.click(demo.heatmap, image, picture, api_name="heatmap", **turns, **endpoint)
-
-
-def _describe(component: gr.Image | gr.File, example: Any, **more: Any) -> None:
-    """Replace what the API page says of an input.
-
-    A subclass would do the same, but Gradio writes a file of types beside the module of each.
-    """
-    vars(component).update(example_payload=lambda: example, example_value=lambda: example, **more)

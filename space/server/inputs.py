@@ -17,11 +17,15 @@ from .uploads import MAX_FILES, UploadFolder
 
 if TYPE_CHECKING:
     from gradio.block_function import BlockFunction
+    from gradio.components import Component
 
 MAX_NAME = 255
 MISSING = "missing"
 ADDRESS = re.compile("https?://")
 FILE_ROUTE = "/gradio_api/file="
+
+# What the API page shows as an image.
+EXAMPLE = {"path": "photo.png", "orig_name": "photo.png", "meta": {"_type": "gradio.FileData"}}
 
 # Returns a validated value; raises ValueError if the page sends no such value.
 Check = Callable[[UploadFolder, object], Any]
@@ -116,6 +120,14 @@ def _name(value: object) -> str | None:
     """Return the visitor's name of a file, if the request gives one."""
     name = value.get("orig_name") if isinstance(value, dict) else None
     return name[:MAX_NAME] if isinstance(name, str) else None
+
+
+def describe(component: Component, example: Any, **more: Any) -> None:
+    """Replace what the API page says of an input.
+
+    A subclass would do the same, but Gradio writes a file of types beside the module of each.
+    """
+    vars(component).update(example_payload=lambda: example, example_value=lambda: example, **more)
 
 
 def endpoint(event: BlockFunction) -> Endpoint:

@@ -15,6 +15,7 @@ if TYPE_CHECKING or __package__ == "space.tabs":
     from space.feedback.record import MOST_NAME_CHARACTERS, MOST_NOTE_CHARACTERS, Kind
     from space.feedback.store import FullError
     from space.inference.predictor import ImageError, ModelError
+    from space.server.inputs import EXAMPLE, describe
     from space.ui import correction_form, scripts
 else:
     from demo import UNEXPECTED, Demo
@@ -23,6 +24,7 @@ else:
     from feedback.record import MOST_NAME_CHARACTERS, MOST_NOTE_CHARACTERS, Kind
     from feedback.store import FullError
     from inference.predictor import ImageError, ModelError
+    from server.inputs import EXAMPLE, describe
     from ui import correction_form, scripts
 
 logger = logging.getLogger("space")
@@ -50,6 +52,10 @@ def build(demo: Demo, desk: CorrectionDesk, image: gr.Image) -> None:
     texts = [
         gr.Textbox(label=name, max_length=limit, visible=False) for name, limit in TEXTS.items()
     ]
+    for component, example in zip(
+        (image, *texts), (EXAMPLE, "class", desk.labels[0], ""), strict=True
+    ):
+        describe(component, example)
 
     def correct(
         image: dict[str, Any] | None, kind: str, label: str, note: str, request: gr.Request

@@ -332,17 +332,41 @@ for (const select of element.querySelectorAll('[data-filter]')) {
 const visible = () => [...body.rows].filter((line) => !line.hidden);
 
 function focusable(line) {
-  const current = line ?? body.querySelector('tr[tabindex="0"]:not([hidden])');
+  // The first row, until one of them has the focus.
+  const focused = document.activeElement?.closest?.('tr');
+  const current = line ?? (body.contains(focused) && !focused.hidden ? focused : null);
   const next = current ?? body.querySelector('tr:not([hidden])');
   for (const other of body.querySelectorAll('tr[tabindex="0"]')) other.tabIndex = -1;
   if (next) next.tabIndex = 0;
   return next;
 }
 
+const tab = (id) => document.querySelector(`[role="tab"][data-tab-id="${id}"]`);
+let opened = null;
+
 function open(line) {
   trigger('open', {batch, index: line.row.number});
-  document.querySelector('[role="tab"]')?.click();
+  opened = line;
+  tab('one-image').click();
+  // The row is hidden now; the keyboard goes on from here.
+  tab('one-image').focus();
 }
+
+// Back from the opened image to its row, unless Escape closes something there.
+document.addEventListener('keydown', (event) => {
+  if (event.key !== 'Escape' || !opened?.isConnected || element.checkVisibility()) return;
+  const typing = event.target.closest('input:not([type=radio], [type=range]), textarea, select');
+  if (typing || document.fullscreenElement || document.querySelector(':popover-open')) return;
+  const line = opened;
+  opened = null;
+  tab('many-images').click();
+  // Gradio shows the tab with its next frame.
+  const focus = (frames) => {
+    focusable(line).focus();
+    if (document.activeElement !== line && frames) requestAnimationFrame(() => focus(frames - 1));
+  };
+  focus(60);
+});
 
 body.addEventListener('click', (event) => {
   const line = event.target.closest('tr');

@@ -6,13 +6,17 @@ import csv
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from docs.browser import DESKTOP, PHONE, open_browser
+from space.feedback.store import read_corrections
 from space.inference.drift.baseline import Baseline
 from space.inference.predictor import Predictor
+from tests.support.accessibility import check_accessibility
 from tests.support.published_folder import noise, write_decision, write_published_folder
 from tests.support.reports import LABELS
 from tests.support.running_space import copy_space, running_space
@@ -24,8 +28,9 @@ pytestmark = pytest.mark.browser
 class Served:
     """A running Space, and images with the verdicts of its model."""
 
-    def __init__(self, url: str, predictor: Predictor, images: list[Path]) -> None:
+    def __init__(self, url: str, predictor: Predictor, images: list[Path], feedback: Path) -> None:
         self.url = url
+        self.feedback = feedback
         self.images = images
         self.verdicts = {
             path.name: predictor.predict([noise(int(path.stem))])[0] for path in images
@@ -51,8 +56,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     for path in images:
         noise(int(path.stem)).save(path)
     model_id = f"local-dir:{folder / 'model'}"
-    with running_space(copy_space(folder / "copy"), model_id, folder) as url:
-        yield Served(url, Predictor(folder / "model"), images)
+    feedback = folder / "feedback"
+    app = copy_space(folder / "copy")
+    with running_space(app, model_id, folder, FEEDBACK_DIR=str(feedback)) as url:
+        yield Served(url, Predictor(folder / "model"), images, feedback)
     assert "Traceback" not in (folder / "space.log").read_text(encoding="utf-8")
 
 
@@ -205,3 +212,93 @@ def test_a_zip_is_answered_and_stopping_keeps_what_is_done(
     _choose(page, served.images[:1])
     expect(status).to_contain_text("1 of 1 image answered", timeout=60_000)
     expect(_rows(page)).to_have_count(1)
+
+
+NAME_OF_FOCUS = """() => {
+  const e = document.activeElement;
+  return e.getAttribute('aria-label') || e.dataset.filter || e.textContent.trim() || e.name || e.id;
+}"""
+
+
+def _focused(page: Page, key: str = "Tab") -> str:
+    page.keyboard.press(key)
+    name: str = page.evaluate(NAME_OF_FOCUS)
+    return name
+
+
+def test_the_keyboard_alone_does_everything(
+    browser: Browser, served: Served, tmp_path: Path
+) -> None:
+    """From the tab to a stored correction: Tab, arrows, Enter, digits and Escape only."""
+    page = browser.new_page(viewport={"width": DESKTOP[0], "height": DESKTOP[1]})
+    page.goto(served.url)
+    expect(page.locator("#answer .verdict")).to_have_text("No image yet")
+    names = [_focused(page)]
+    while names[-1] != "One image":
+        assert len(names) < 10, names
+        names.append(_focused(page))
+    # Gradio's tabs are buttons: Tab moves between them.
+    if _focused(page, "ArrowRight") != "Many images":
+        assert _focused(page) == "Many images"
+    page.keyboard.press("Enter")
+    expect(page.locator("#many .many-drop")).to_be_visible()
+    while _focused(page) != "Choose files":
+        names.append("")
+        assert len(names) < 20, names
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(served.images)
+    expect(page.locator("#many .many-status")).to_contain_text("4 of 4", timeout=60_000)
+    page.get_by_role("button", name="Choose files").focus()
+    assert [_focused(page) for _ in range(10)] == [
+        *("Choose a folder", "verdict", "label", "Table (CSV)", "Sorted images (zip)"),
+        *("No drift found", "Name", "Verdict", "Class", "Confidence"),
+    ]
+    page.keyboard.press("Tab")
+    expect(_rows(page).first).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    name = _names(page)[1]
+    page.keyboard.press("Enter")
+    form = page.locator("#correction form")
+    expect(form).to_be_visible(timeout=30_000)
+    expect(page.locator("#answer .verdict")).to_contain_text(served.verdicts[name].label)
+    page.keyboard.press("2")
+    expect(form.locator("input:checked")).to_have_attribute("value", LABELS[1])
+    page.keyboard.press("Enter")
+    expect(page.locator("#correction-status")).to_contain_text(f"Stored: {LABELS[1]}")
+    [correction] = read_corrections(served.feedback).corrections
+    assert correction.label == LABELS[1]
+    assert correction.answer.label == served.verdicts[name].label
+    page.keyboard.press("Escape")
+    expect(_rows(page).nth(1)).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    expect(_rows(page).first).to_be_focused()
+    # Gradio's own footer ends the walk.
+    assert "API" in _focused(page)
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(
+    browser: Browser, served: Served, tmp_path: Path, scheme: Literal["light", "dark"]
+) -> None:
+    """The rows with a drift and a bad file, and the form for corrections."""
+    size = {"width": DESKTOP[0], "height": DESKTOP[1]}
+    page = browser.new_page(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
+    page.goto(served.url)
+    page.get_by_role("tab", name="Many images").click()
+    (tmp_path / "bad.png").write_text("no image at all")
+    Image.new("L", (80, 60), 128).save(tmp_path / "unknown.png")
+    bad = [tmp_path / "bad.png", tmp_path / "unknown.png"]
+    _choose(page, [*served.images * 4, *bad])
+    expect(page.locator("#many .many-status")).to_contain_text("drift found.", timeout=60_000)
+    check_accessibility(page)
+    _rows(page).filter(has_text="1.png").first.click()
+    form = page.locator("#correction form")
+    expect(form).to_be_visible(timeout=30_000)
+    form.get_by_label(LABELS[0]).check()
+    check_accessibility(page)
+    form.get_by_role("button", name="Send correction").click()
+    expect(page.locator("#correction-status")).to_contain_text("Stored")
+    check_accessibility(page)
+    page.close()

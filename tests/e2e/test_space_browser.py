@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -22,6 +21,7 @@ from model_card.figures.results import write_report_figures
 from model_card.formatting import enumeration
 from space.inference.images.reader import MAX_FILE_BYTES
 from space.inference.predictor import Predictor, read_image
+from tests.support.accessibility import check_accessibility
 from tests.support.published_folder import noise, write_decision, write_published_folder
 from tests.support.reports import LABELS, example_report
 from tests.support.running_space import SPACE_FOLDER, copy_space, running_space
@@ -413,26 +413,14 @@ def test_text_stands_out_from_its_ground(
         assert _contrast(page, text) >= 4.5, text
     page.get_by_role("button", name="Show where the model looks").click()
     expect(page.locator("#heatmap .heat")).to_be_visible(timeout=30_000)
-    _is_accessible(page)
+    check_accessibility(page)
     page.get_by_role("tab", name="Results").click()
     for summary in page.locator("#more-results summary").all():
         summary.click()
-    _is_accessible(page)
+    check_accessibility(page)
     for text in (".card small", ".confusion .wrong", ".scores small", ".plot figcaption"):
         assert _contrast(page, text) >= 4.5, text
     context.close()
-
-
-def _is_accessible(page: Page) -> None:
-    """Check the page as it is now with axe-core, and that each target is 24 px high and wide."""
-    found = Axe().run(page).response
-    assert len(found["passes"]) > 20
-    assert [(each["id"], each["nodes"]) for each in found["violations"]] == []
-    sizes = page.locator("button:visible, input:visible, summary:visible").evaluate_all(
-        "all => all.filter((e) => e.tabIndex >= 0).map((e) => [e.outerHTML.slice(0, 60), "
-        "Math.min(e.offsetWidth, e.offsetHeight)])"
-    )
-    assert [name for name, side in sizes if side < 24] == []
 
 
 def _contrast(page: Page, selector: str) -> float:

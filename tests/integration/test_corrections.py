@@ -261,3 +261,14 @@ def test_metadata_of_the_upload_is_not_stored(site: Site) -> None:
     assert "Thank you" in _send(site, own, "none", "", "")
     [found] = _stored(site).corrections
     assert b"ADA" not in image_path(_folder(site), found).read_bytes()
+
+
+def test_the_examples_of_the_api_page_are_our_own(site: Site) -> None:
+    endpoints = site.http.get("/info").json()["named_endpoints"]
+    assert set(endpoints) == {"/correct", "/predict", "/predict_batch", "/heatmap"}
+    given = {each["parameter_name"]: each for each in endpoints["/correct"]["parameters"]}
+    examples = {name: each["example_input"] for name, each in given.items()}
+    assert examples.pop("image")["path"] == "photo.png"
+    label = site.demo.predictor.labels[0]
+    assert examples == {"kind": "class", "label": label, "note": ""}
+    assert "githubusercontent" not in json.dumps(endpoints)
