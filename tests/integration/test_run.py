@@ -124,7 +124,9 @@ def test_reloaded_folder_computes_the_kept_weights(published: Path) -> None:
     export = Report.read(published).export
     assert export.compared_images == 16
     assert export.largest_logit_difference <= 1e-5
-    assert export.weights_bytes == (published / "model.safetensors").stat().st_size
+    weights = (published / "model.safetensors").stat()
+    assert export.weights_bytes == weights.st_size
+    assert weights.st_mode == (published / "README.md").stat().st_mode
 
 
 def test_report_equals_the_predictions(published: Path) -> None:

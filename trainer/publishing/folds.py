@@ -29,6 +29,7 @@ from trainer.evaluation.folds import FoldOutcomes, fold_outcomes, measure_folds
 from trainer.monitoring.phases import PHASES
 from trainer.publishing.report import draw_samples
 from trainer.publishing.shared_images import EXAMPLES_DIR, note_figures, noted_figures
+from trainer.runtime.files import complete_folder
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ def publish(
     changes = {"cross_validation": joined, "figures": _redrawn(first.figures, drawn)}
     first.model_copy(update=changes).write(partial)
     card.write_card(partial)
-    partial.replace(run_dir / PUBLISHED_DIR)
+    complete_folder(partial, run_dir / PUBLISHED_DIR)
 
 
 def _join(

@@ -45,6 +45,7 @@ from trainer.model.cost import choose_testing_engine
 from trainer.monitoring.phases import PHASES
 from trainer.publishing import report
 from trainer.publishing.report import Evaluation
+from trainer.runtime.files import complete_folder
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +139,7 @@ def build_package(
         folder,
     )
     card.write_card(folder)
-    folder.replace(context.run_dir / PUBLISHED_DIR)
+    complete_folder(folder, context.run_dir / PUBLISHED_DIR)
 
 
 def export_model(

@@ -6,6 +6,7 @@ import errno
 import filecmp
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,20 @@ def replaced_whole(file: Path, *, shared: bool = False) -> Iterator[Path]:
         # An incomplete file would take up space on a full disk.
         partial.unlink(missing_ok=True)
         raise
+
+
+def complete_folder(partial: Path, folder: Path) -> None:
+    """Give a finished folder its name, and its files the permissions of any new file.
+
+    safetensors writes files that only their owner can read, but another user may serve the folder.
+    """
+    example = partial / "new.partial"
+    example.touch()
+    for file in partial.rglob("*"):
+        if file.is_file():
+            shutil.copymode(example, file)
+    example.unlink()
+    partial.replace(folder)
 
 
 @contextmanager

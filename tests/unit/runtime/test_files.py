@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
-from trainer.runtime.files import replaced_whole
+from trainer.runtime.files import complete_folder, replaced_whole
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -37,3 +38,22 @@ def test_processes_that_share_a_file_do_not_write_into_each_other(
         assert file.read_text() == "second"
     assert file.read_text() == "first, long"
     assert [path.name for path in tmp_path.iterdir()] == ["features.safetensors"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no permissions for groups")
+def test_files_of_a_finished_folder_can_be_read_as_new_files_can(tmp_path: Path) -> None:
+    partial, folder = tmp_path / "published.partial", tmp_path / "published"
+    (partial / "onnx").mkdir(parents=True)
+    for file in (partial / "model.safetensors", partial / "onnx" / "model.onnx"):
+        file.write_bytes(b"weights")
+        file.chmod(0o600)
+    before = os.umask(0o027)
+    try:
+        complete_folder(partial, folder)
+    finally:
+        os.umask(before)
+    modes = {
+        file.relative_to(folder).as_posix(): stat.S_IMODE(file.stat().st_mode)
+        for file in folder.rglob("*.*")
+    }
+    assert modes == {"model.safetensors": 0o640, "onnx/model.onnx": 0o640}
