@@ -153,7 +153,8 @@ def run(words: list[str], cwd: Path, *, warm: bool = False) -> None:
     """
     small = made_small(words)
     # Made small, two commands can name the same model, and so the same folder.
-    if small != words and words[1] != "-m" and "--run-dir" not in words:
+    named = {"--run-dir", "--output-dir"} & {*words}
+    if small != words and words[1] != "-m" and not named:
         small += ["--run-dir", f"runs/{len(list(cwd.glob('runs/*')))}"]
     if warm:
         match small:
