@@ -77,13 +77,15 @@ test-lowest: .venv-lowest/installed ## the quick unit tests with the lowest vers
 docs: setup ## the site of docs/, into site/; fails at a dead link
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# A file of tests to a core, the longest first; were each to use all cores, they would mostly wait
-# for each other. Hypothesis draws the same examples each time; plain pytest draws new ones. A worker
-# that dies ends the run: pytest-xdist waits for ever for the files that it held.
+# Three files of tests at a time for two cores, since a test waits for other processes a quarter of
+# its time; were each to use all cores, they would mostly wait for each other. Hypothesis draws the
+# same examples each time; plain pytest draws new ones. A worker that dies ends the run: pytest-xdist
+# waits for ever for the files that it held.
 .PHONY: test
 test: setup test-programs lint ## every check, the browser's included
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'not nightly' -n logical --maxprocesses 4 --dist loadfile \
-	  --no-loadscope-reorder --max-worker-restart 0 --hypothesis-profile=ci
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'not nightly' \
+	  -n "$$($(BIN)/python -c 'import os; print((os.cpu_count() or 1) * 3 // 2)')" --maxprocesses 4 \
+	  --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --hypothesis-profile=ci
 
 # README's commands on photographs of steel strip, where these lie beside the clone.
 .PHONY: test-nightly

@@ -107,13 +107,13 @@ def _wait_until_it_answers(
     process: subprocess.Popen[bytes] | WarmProcess, url: str, log: Path
 ) -> None:
     deadline = time.monotonic() + START_LIMIT_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        try:
-            httpx.get(url, trust_env=False).raise_for_status()
-        except httpx.TransportError:
-            time.sleep(0.2)
-        else:
-            return
+    # One client, since each new one would read the certificates of the system again.
+    with httpx.Client(trust_env=False) as client:
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                client.get(url).raise_for_status()
+            except httpx.TransportError:
+                time.sleep(0.1)
+            else:
+                return
     raise RuntimeError(f"The Space did not start:\n{log.read_text(encoding='utf-8')}")

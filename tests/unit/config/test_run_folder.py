@@ -148,6 +148,7 @@ def test_only_certain_names(kinds: list[str], tmp_path_factory: pytest.TempPathF
             run_folder.check_only(folder, ("random", "grouped"))
 
 
+@pytest.mark.slow
 def test_before_a_checkpoint_the_command_counts_after_it_the_run(tmp_path: Path) -> None:
     run_dir = _put(tmp_path / "run")
     words = ["--run-dir", str(run_dir), "--data-dir", "new"]

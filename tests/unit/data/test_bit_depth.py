@@ -302,6 +302,7 @@ def test_a_run_shows_its_model_ood_images_of_the_depth_of_the_set(
     assert image.getpixel((0, 0)) == (128, 128, 128)
 
 
+@pytest.mark.slow
 def test_predict_answers_alike_for_the_8_bit_twin(tmp_path: Path) -> None:
     """`/predict` and the page, of a model of 12-bit images."""
     write_published_folder(tmp_path / "model", bit_depth=12)

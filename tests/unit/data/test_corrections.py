@@ -98,6 +98,7 @@ def test_the_split_is_the_same_where_the_data_have_none(data: Path, tmp_path: Pa
     assert held_out(after) == held_out(before)
 
 
+@pytest.mark.slow
 def test_what_shares_surface_with_a_held_out_image_is_left_out(data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "feedback"
     before = prepared(data, None, tmp_path)
@@ -156,6 +157,7 @@ def test_what_is_no_class_never_becomes_a_label(data: Path, tmp_path: Path) -> N
     assert (facts.images, facts.corrections) == (7, 7)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_takes_what_it_took_before(data: Path, tmp_path: Path) -> None:
     folder, run_dir = tmp_path / "feedback", tmp_path / "run"
     run_dir.mkdir()

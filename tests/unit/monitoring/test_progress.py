@@ -144,6 +144,7 @@ def test_the_legend_fits() -> None:
     assert len(LEGEND) <= 80
 
 
+@pytest.mark.slow
 def test_every_bar_of_the_trainer_leaves_the_terminal_and_stays_out_of_log_files() -> None:
     bars = [
         (file.name, {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords})

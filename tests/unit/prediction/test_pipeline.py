@@ -72,6 +72,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
         assert (row.error is not None) == torn
 
 
+@pytest.mark.slow
 def test_a_model_is_known_by_its_files(package: Path, tmp_path: Path) -> None:
     found = set()
     for changed in (None, "model.safetensors", "decision.json", "README.md"):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -89,7 +89,6 @@ def test_a_cell_is_found_by_its_titles() -> None:
             EXAMPLE.cell(*titles)
 
 
-@settings(max_examples=40)
 @given(st.lists(st.tuples(CELLS, CELLS), max_size=4))
 def test_what_is_written_is_read(
     tmp_path_factory: pytest.TempPathFactory, rows: list[object]

@@ -88,6 +88,7 @@ def test_what_takes_too_long_is_ended_and_the_next_image_is_read() -> None:
         assert decoder.read(_noise()).size == (30, 40)
 
 
+@pytest.mark.slow
 def test_what_takes_too_much_memory_is_refused_and_the_next_image_is_read() -> None:
     large = encoded("TIFF", (6_000, 6_000), "L")
     with Decoder(workers=1, limit_s=60, memory_bytes=300 * 2**20) as decoder:
@@ -189,6 +190,7 @@ def test_hostile_files_are_refused_in_words_or_read_within_bounds() -> None:
     assert len(seen) >= 60
 
 
+@pytest.mark.slow
 def test_an_answer_of_any_size_is_not_believed() -> None:
     answers = [decoding.ANSWER.pack(True, 2, 2**40), decoding.ANSWER.pack(True, 2**31, 3)]
     for answer in answers:

@@ -186,6 +186,7 @@ def test_each_output_is_compared(logits: list[float], statistic: float, differen
     assert choice.largest_difference(expected, Fixed(), (5, 6)) == difference
 
 
+@pytest.mark.slow
 def test_an_engine_that_computes_something_else_is_not_used(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -366,6 +367,7 @@ def test_only_a_passport_of_the_same_weights_proves_bf16(
     assert proven_precision(ModelFolder(tmp_path / "own")) == "f32"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("machine", [True, False])
 def test_a_loaded_model_uses_bf16_where_it_is_proven(
     folder: Path, machine: bool, monkeypatch: pytest.MonkeyPatch

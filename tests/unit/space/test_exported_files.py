@@ -290,6 +290,7 @@ def test_other_suffixes_and_missing_files_are_named(tmp_path: Path) -> None:
         ExportedClassifier(tmp_path / "model.onnx")
 
 
+@pytest.mark.slow
 def test_a_model_without_decision_is_exported(tmp_path: Path) -> None:
     write_published_folder(tmp_path / "plain")
     source = Source(Predictor(tmp_path / "plain"), "x")

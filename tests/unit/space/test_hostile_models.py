@@ -201,6 +201,7 @@ def test_a_changed_value_of_a_json_file_is_refused_or_has_no_effect(
     assert refused >= 0.6 * tried
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["model.safetensors", "decision.safetensors"])
 def test_changed_tensors_are_refused(
     sound: Path, expected: Prediction, tmp_path: Path, name: str

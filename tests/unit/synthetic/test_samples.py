@@ -48,6 +48,7 @@ def test_the_six_classes() -> None:
     assert CLASSES == ("Crazing", "Inclusion", "Patches", "Pitted", "Rolled", "Scratches")
 
 
+@pytest.mark.slow
 def test_pixels_are_those_of_every_other_machine() -> None:
     images = [draw_image(label, seed) for label in CLASSES for seed in range(3)]
     assert digest(images) == GOLDEN_SHA256
@@ -104,6 +105,7 @@ def test_negative_seed_is_refused() -> None:
         draw_image("Crazing", -1)
 
 
+@pytest.mark.slow
 def test_folder_layout_and_contents(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "samples"
     write_samples(folder, train_per_class=2, test_per_class=1)

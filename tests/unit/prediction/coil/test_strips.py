@@ -49,6 +49,7 @@ def row_of_shots(turns: list[int]) -> list[Shot]:
     return [Shot(3 * (n % 3), 13 * n, SIDE_PX, SIDE_PX + 6, turn) for n, turn in enumerate(turns)]
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(0, 7), min_size=2, max_size=9))
 def test_images_lie_where_they_were_taken(turns: list[int]) -> None:
