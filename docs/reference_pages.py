@@ -32,6 +32,7 @@ COMMANDS = (
     "learning_curve",
     "compare_splits",
     "compare_models",
+    "tune",
     "push",
     "push_data",
 )

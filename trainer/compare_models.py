@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from trainer.cli.command import check_settings, run_command, started_or_resumed, trained_folder
+from trainer.cli.command import (
+    check_settings,
+    defaults,
+    run_command,
+    started_or_resumed,
+    trained_folder,
+)
 from trainer.cli.flags import Command, asks_for_help, given_flags, read_flags
 from trainer.config import run_folder
 from trainer.config.groups import ChecksConfig
 from trainer.config.option_types import expanded
 from trainer.config.paths import raise_problems
-from trainer.config.recipe import PRESETS
+from trainer.config.preset_file import replaced_preset
 from trainer.config.settings import TrainConfig
 from trainer.errors import ConfigError, DataError, HubError, UserError
 from trainer.monitoring.phases import PHASES, run_phases
@@ -85,11 +91,11 @@ def _read(arguments: list[str]) -> CompareConfig:
     Raises:
         ConfigError: options are missing, or belong to a single network.
     """
+    arguments, preset = replaced_preset(arguments)
     given = given_flags(arguments, CompareConfig)
-    random = given.get("--pretrained") == "no"
-    preset = given.get("--preset", "from-scratch" if random else "recommended")
-    default = TrainConfig(
-        recipe=PRESETS[preset], checks=ChecksConfig(robustness_images=ROBUSTNESS_IMAGES)
+    suitable = "from-scratch" if given.get("--pretrained") == "no" else "recommended"
+    default = replace(
+        defaults(given, preset, suitable), checks=ChecksConfig(robustness_images=ROBUSTNESS_IMAGES)
     )
     if not asks_for_help(arguments):
         raise_problems(_problems(given))

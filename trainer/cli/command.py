@@ -15,6 +15,7 @@ from trainer.config import run_folder
 from trainer.config.groups import ModelConfig
 from trainer.config.option_types import expanded
 from trainer.config.paths import check_paths
+from trainer.config.preset_file import Preset, replaced_preset
 from trainer.config.recipe import PRESETS
 from trainer.config.run_folder import State
 from trainer.config.settings import FACTS, HubConfig, PushConfig, TrainConfig
@@ -98,10 +99,11 @@ def read_train_config(arguments: list[str], command: Command) -> TrainConfig:
     Raises:
         ConfigError: settings are invalid, or differ from those the run was started with.
     """
+    arguments, preset = replaced_preset(arguments)
     given = given_flags(arguments, TrainConfig)
     run_dir = _given_run_dir(given)
     if given.get("--resume") != "yes" or run_dir is None:
-        return read_flags(arguments, command, _defaults(given), given)
+        return read_flags(arguments, command, defaults(given, preset), given)
     saved = TrainConfig.read(run_dir)
     return _again(read_flags(arguments, command, saved, given), saved, run_dir)
 
@@ -112,6 +114,7 @@ def read_push_config(arguments: list[str], command: Command) -> PushConfig:
     Raises:
         ConfigError: as for `read_train_config`.
     """
+    arguments, preset = replaced_preset(arguments)
     given = given_flags(arguments, PushConfig)
     hub = HubConfig(repo_id=given.get("--repo-id"), space_id=given.get("--space-id"))
     # A fixed name, so that the same command finds its run when it is repeated.
@@ -121,11 +124,26 @@ def read_push_config(arguments: list[str], command: Command) -> PushConfig:
     saved = None
     if not asks_for_help(arguments) and _saved_settings_count(run_dir, own_settings):
         saved = TrainConfig.read(run_dir)
-    config = read_flags(arguments, command, PushConfig(train=saved or _defaults(given)), given)
+    config = read_flags(
+        arguments, command, PushConfig(train=saved or defaults(given, preset)), given
+    )
     if saved is not None:
         return replace(config, train=_again(config.train, saved, run_dir))
     run = replace(config.train.run, run_dir=run_dir)
     return replace(config, train=replace(config.train, run=run))
+
+
+def defaults(given: dict[str, str], preset: Preset | None, name: str = "reference") -> TrainConfig:
+    """Return the defaults of the recipe that --preset names.
+
+    Args:
+        given: the result of `given_flags`.
+        preset: from the file that --preset names; None if it names none.
+        name: of the preset without the option.
+    """
+    if preset is not None:
+        return TrainConfig(recipe=preset.recipe, model=ModelConfig(image_size=preset.image_size))
+    return TrainConfig(recipe=PRESETS[given.get("--preset", name)])
 
 
 def resumed(given: TrainConfig, saved: TrainConfig, run_dir: Path) -> TrainConfig:
@@ -244,11 +262,6 @@ def is_main_process() -> bool:
 
 def _given_run_dir(given: dict[str, str]) -> Path | None:
     return Path(expanded(given["--run-dir"])) if "--run-dir" in given else None
-
-
-def _defaults(given: dict[str, str]) -> TrainConfig:
-    """Return the defaults of the recipe that --preset names."""
-    return TrainConfig(recipe=PRESETS[given.get("--preset", "reference")])
 
 
 def _saved_settings_count(run_dir: Path, own_settings: set[str]) -> bool:

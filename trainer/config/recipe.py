@@ -17,7 +17,7 @@ class RecipeConfig:
     __pydantic_config__ = STRICT
 
     preset: Literal["reference", "recommended", "from-scratch"] = "reference"
-    """Recipe that sets the defaults of this group; other options override it."""
+    """Recipe of the defaults below, or a file of tune.py; other options override it."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 50
     """Number of passes over the training images."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 16

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -56,6 +56,7 @@ class TrainingLoop:
         run: the seed, the processes that load images, and whether to compile the network.
         context: the folder for checkpoints and `metrics.jsonl`, the device and the processes.
         work: the size of the whole run, to estimate its time.
+        on_epoch: called after each saved epoch; may end the training with an exception.
     """
 
     # Both warnings appear once in a process, however many trainings it runs.
@@ -70,8 +71,10 @@ class TrainingLoop:
         run: RunConfig,
         context: RunContext,
         work: Workload,
+        on_epoch: Callable[[EpochResult], None] | None = None,
     ) -> None:
         self.recipe, self.seed, self.run_dir = recipe, run.seed, context.run_dir
+        self.on_epoch = on_epoch
         self.accelerator = accelerator = context.accelerator
         self.stop = StopRequest(highest if accelerator.num_processes > 1 else None)
         self.sampler = EpochSampler(len(images.splits["train"]), recipe.batch_size, run.seed)
@@ -162,6 +165,8 @@ class TrainingLoop:
         )
         logger.info("%s", line)
         self._warn_if_long()
+        if self.on_epoch:
+            self.on_epoch(result)
 
     def _train(self, epoch: int, start: float) -> tuple[float, float, float]:
         """Take the steps of one epoch; return mean loss, accuracy and the number of images."""

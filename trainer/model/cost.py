@@ -30,6 +30,8 @@ def choose_testing_engine(
 def forward_operations(network: torch.nn.Module, size_px: tuple[int, int]) -> int:
     """Return the operations of one image's forward pass; a multiply-add counts as two."""
     counter = FlopCounterMode(display=False)
-    with torch.inference_mode(), counter:
+    # The counter's hooks fail without gradients where a module takes a parameter as its input, as
+    # the attention pooling of SigLIP does.
+    with torch.enable_grad(), counter:
         network(torch.zeros(1, 3, *size_px, device=next(network.parameters()).device))
     return counter.get_total_flops()

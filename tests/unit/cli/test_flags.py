@@ -23,6 +23,7 @@ from trainer import (
     push,
     push_data,
     train,
+    tune,
 )
 from trainer.cli.command import read_push_config, read_train_config, run_command
 from trainer.cli.flags import given_flags, read_flags, split_operands
@@ -35,6 +36,7 @@ from trainer.export import ExportCommandConfig
 from trainer.inspect_data import InspectConfig
 from trainer.predict import PredictConfig
 from trainer.push_data import PushDataConfig
+from trainer.tune import TuneConfig
 
 LONGEST_SENTENCE = 90
 COMMANDS = {
@@ -42,6 +44,7 @@ COMMANDS = {
     "push.py": (push.COMMAND, PushConfig()),
     "compare_splits.py": (compare_splits.COMMAND, TrainConfig()),
     "compare_models.py": (compare_models.COMMAND, CompareConfig()),
+    "tune.py": (tune.COMMAND, TuneConfig()),
     "inspect_data.py": (inspect_data.COMMAND, InspectConfig()),
     "predict.py": (predict.COMMAND, PredictConfig()),
     "push_data.py": (push_data.COMMAND, PushDataConfig()),
@@ -67,7 +70,16 @@ def sentences(kind: type[Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "kind", [PushConfig, CompareConfig, InspectConfig, PredictConfig, CurveConfig, PushDataConfig]
+    "kind",
+    [
+        PushConfig,
+        CompareConfig,
+        TuneConfig,
+        InspectConfig,
+        PredictConfig,
+        CurveConfig,
+        PushDataConfig,
+    ],
 )
 def test_each_option_has_one_short_sentence(kind: type[Any]) -> None:
     found = sentences(kind)
@@ -100,6 +112,7 @@ def test_help_fits_80_columns_and_is_of_this_command(
     titles = re.findall(r"^\W+ (?:(\w+) )?options \W+$", text, re.MULTILINE)
     groups = {
         "push.py": ("publishing", *TITLES),
+        "tune.py": ("search", *TITLES),
         "inspect_data.py": (),
         "learning_curve.py": (),
         "push_data.py": ("publishing", "data"),

@@ -58,6 +58,7 @@ ROOMS = {
         "trainer.promotion",
         "trainer.exporting",
         "trainer.comparison",
+        "trainer.tuning",
         "trainer.run",
         "trainer.cli",
     ),
@@ -103,6 +104,7 @@ COMMANDS = (
     "inspect_data",
     "compare_splits",
     "compare_models",
+    "tune",
     "learning_curve",
     "push_data",
 )
@@ -234,6 +236,7 @@ def test_rooms_are_small() -> None:
 HOLD_ALL_SETTINGS = {
     *("trainer.run", "trainer.training", "trainer.compare_splits", "trainer.cli.command"),
     "trainer.compare_models",
+    "trainer.tune",
     *("trainer.config.settings", "trainer.config.paths"),
     *("trainer.publishing.package", "trainer.publishing.report", "trainer.publishing.facts"),
 }
