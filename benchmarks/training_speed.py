@@ -19,6 +19,7 @@ transformers installed (`pip install transformers`, here or in an environment of
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 import tempfile
@@ -156,6 +157,10 @@ def measure(contender: Contender, job: Job, output: Path) -> Measured:
     python, *command = contender.command
     done = run([python, CLOCK, times_file, *command], output)
     moments = [float(line) for line in times_file.read_text(encoding="utf-8").split()]
+    images = sum(1 for file in (job.images / "train").rglob("*") if file.is_file())
+    # Steps that are recorded are taken both ways before the first.
+    before = len(moments) - job.epochs * math.ceil(images / job.batch_size)
+    moments = moments[max(0, before) :]
     if len(moments) % job.epochs or len(moments) < 2 * job.epochs:
         raise ProgramError(f"{len(moments)} steps do not make {job.epochs} equal epochs.")
     rate = images_per_second(moments, job.epochs, job.batch_size)

@@ -1,0 +1,218 @@
+"""Check recorded training steps on a GPU: equal, faster, resumed bit for bit; print JSON.
+
+`bash benchmarks/gpu_check.sh` runs it on a fresh machine. Without CUDA, its CUDA parts are skipped
+by name, and the rest runs with plain calls in the place of graphs.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import timm
+import torch
+import tyro
+from accelerate import Accelerator
+from timm.data import resolve_model_data_config
+
+from benchmarks.contenders import Job, timms
+from benchmarks.program import ProgramError
+from benchmarks.training_speed import measure
+from trainer.config.groups import RunConfig
+from trainer.config.recipe import RecipeConfig
+from trainer.fitting.graphs import GraphedSteps, capture_graph
+from trainer.fitting.inputs import FitInputs
+from trainer.fitting.step import TrainingStep
+from trainer.inputs.augment import Augment, draw
+from trainer.inputs.loading import Batch
+from trainer.model.cost import forward_operations
+from trainer.model.precision import choose_precision
+from trainer.runtime import checkpoint, system
+from trainer.synthetic.samples import CLASSES, write_samples
+
+NO_CUDA = {"skipped": "needs CUDA"}
+PASSES, PRODUCTS, SIDE = 3, 20, 8192
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Recorded and plain training steps side by side, as JSON."""
+
+    model: str = "convnext_base"
+    """timm's name."""
+    image_size: int = 224
+    """Side in pixels."""
+    batch_sizes: tuple[int, ...] = (16, 64, 256)
+    """Images in a step."""
+    steps: int = 30
+    """Timed steps of each kind."""
+    timm_checkout: Path | None = None
+    """A checkout of pytorch-image-models, whose train.py is measured too, at its own clock."""
+    json: Path | None = None
+    """A file for the result."""
+
+
+def main(settings: Settings) -> dict[str, Any]:
+    """Run all checks, print and return the result."""
+    cuda = torch.cuda.is_available()
+    device = torch.device("cuda" if cuda else "cpu")
+    result: dict[str, Any] = {
+        "machine": system.accelerator_name(device) or system.processor_name(),
+        "versions": system.versions(),
+        "model": settings.model,
+        "floor_tflops": _product_rate() / 1e12 if cuda else NO_CUDA,
+        "batches": {size: _compare(settings, size) for size in settings.batch_sizes},
+        "resume": _resume(settings),
+        "profile": _profile(settings) if cuda else NO_CUDA,
+        "timm": _timm(settings),
+    }
+    if cuda:
+        operations = PASSES * forward_operations(
+            timm.create_model(settings.model), (settings.image_size, settings.image_size)
+        )
+        for row in result["batches"].values():
+            rate = row["recorded_images_per_s"] * operations
+            row["share_of_floor"] = rate / (1e12 * result["floor_tflops"])
+    text = json.dumps(result, indent=1)
+    print(text)
+    if settings.json:
+        settings.json.write_text(text + "\n", encoding="utf-8")
+    return result
+
+
+def _step(settings: Settings, size: int) -> TrainingStep:
+    torch.manual_seed(0)
+    network = timm.create_model(settings.model, num_classes=len(CLASSES))
+    data = resolve_model_data_config(network)
+    data["input_size"] = (3, settings.image_size, settings.image_size)
+    recipe = RecipeConfig(batch_size=size, ema_decay=0.99, clip_grad=1.0)
+    unused: Any = None
+    inputs = FitInputs(network, unused, unused, Augment(recipe, data), unused)
+    labels = list(range(len(CLASSES)))
+    images: Any = SimpleNamespace(labels=list(CLASSES), splits={"train": {"label": labels}})
+    accelerator = Accelerator(mixed_precision=choose_precision(RunConfig()))
+    return TrainingStep(inputs, images, recipe, 1000, accelerator)
+
+
+def _batch(step: TrainingStep, side_px: int, number: int) -> Batch:
+    size, device = step.recipe.batch_size, step.accelerator.device
+    generator = torch.Generator().manual_seed(number)
+    pixels = torch.randint(256, (size, 3, side_px, side_px), dtype=torch.uint8, generator=generator)
+    draws = torch.stack([draw(number * size + place) for place in range(size)])
+    targets = torch.arange(size) % len(CLASSES)
+    return Batch((pixels.to(device), draws.to(device)), [1] * size, targets.to(device))
+
+
+def _recorded(step: TrainingStep) -> GraphedSteps:
+    cuda = step.accelerator.device.type == "cuda"
+    return GraphedSteps(step, capture_graph if cuda else lambda work: work)
+
+
+def _compare(settings: Settings, size: int) -> dict[str, Any]:
+    """Time plain and recorded steps from the same start."""
+    plain, other = _step(settings, size), _step(settings, size)
+    graphs = _recorded(other)
+    batch = _batch(plain, settings.image_size, 0)
+    rates = [_rate(take, batch, settings.steps) for take in (plain.step, graphs.step)]
+    return {
+        "first_steps_equal": graphs.usable,
+        "plain_images_per_s": rates[0],
+        "recorded_images_per_s": rates[1],
+        "times": rates[1] / rates[0],
+    }
+
+
+def _rate(take: Callable[..., torch.Tensor], batch: Batch, steps: int) -> float:
+    # Reading the totals waits for the device.
+    take([batch], 0).tolist()
+    start = time.perf_counter()
+    for number in range(1, steps):
+        totals = take([batch], number)
+    take([batch], steps).tolist()
+    del totals
+    return steps * len(batch.targets) / (time.perf_counter() - start)
+
+
+def _resume(settings: Settings) -> dict[str, Any]:
+    """Compare four steps with two, a checkpoint, and two more, bit for bit."""
+    states = []
+    for halts in ((), (2,)):
+        step = _step(settings, settings.batch_sizes[0])
+        graphs = _recorded(step)
+        for number in range(4):
+            if number in halts:
+                saved = {n: t.cpu().clone() for n, t in checkpoint.pack(**step.states()).items()}
+                step = _step(settings, settings.batch_sizes[0])
+                step.restore(saved)
+                graphs = _recorded(step)
+            graphs.step([_batch(step, settings.image_size, number)], number)
+        states.append(checkpoint.pack(**step.states()))
+    one, other = states
+    differing = [name for name, tensor in one.items() if not torch.equal(tensor, other[name])]
+    return {"bit_equal": not differing, "differing": len(differing), "tensors": len(one)}
+
+
+def _product_rate() -> float:
+    """Return the operations per second of a large bf16 matrix product."""
+    factor = torch.randn(SIDE, SIDE, device="cuda", dtype=torch.bfloat16)
+    for _ in range(3):
+        factor @ factor
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(PRODUCTS):
+        factor @ factor
+    torch.cuda.synchronize()
+    return 2 * SIDE**3 * PRODUCTS / (time.perf_counter() - start)
+
+
+def _profile(settings: Settings) -> dict[str, Any]:
+    """Profile ten recorded steps: the longest kernels, and the share of time without one."""
+    step = _step(settings, settings.batch_sizes[0])
+    graphs = _recorded(step)
+    batch = _batch(step, settings.image_size, 0)
+    graphs.step([batch], 0).tolist()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
+        start = time.perf_counter()
+        for number in range(1, 10):
+            graphs.step([batch], number)
+        graphs.step([batch], 10).tolist()
+        wall_us = 1e6 * (time.perf_counter() - start)
+    rows = sorted(profiler.key_averages(), key=lambda row: -row.self_device_time_total)
+    busy_us = sum(row.self_device_time_total for row in rows)
+    return {
+        "idle_share": max(0.0, 1 - busy_us / wall_us),
+        "kernels": [
+            {"name": row.key[:120], "ms": row.self_device_time_total / 1e3} for row in rows[:15]
+        ],
+    }
+
+
+def _timm(settings: Settings) -> dict[str, Any]:
+    """Measure timm's train.py at its defaults and with all of its fast flags, on drawn images."""
+    if settings.timm_checkout is None:
+        return {"skipped": "needs --timm-checkout"}
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    rates: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        images = Path(temporary) / "images"
+        write_samples(images, train_per_class=80, test_per_class=2)
+        (images / "test").rename(images / "validation")
+        job = Job(settings.model, images, settings.image_size, settings.batch_sizes[0], 3)
+        contenders = timms(job, Path(temporary), settings.timm_checkout, device)
+        for contender in (contenders[0], contenders[-1]):
+            try:
+                measured = measure(contender, job, Path(temporary))
+                rates[contender.flags or "defaults"] = measured.images_per_second
+            except ProgramError as error:
+                rates[contender.flags or "defaults"] = {"failed": str(error)[-500:]}
+    return rates
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))
