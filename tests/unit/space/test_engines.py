@@ -23,7 +23,7 @@ from space.inference.engines import choice, conversion, gpu, openvino_cpu
 from space.inference.engines.graph import to_onnx
 from space.inference.engines.names import EngineName, Precision
 from space.inference.engines.openvino_cpu import OpenVINOEngine
-from space.inference.engines.openvino_library import openvino
+from space.inference.engines.openvino_library import openvino, the_core
 from space.inference.model_folder import ModelFolder
 from space.inference.passport import proven_precision
 from space.inference.predictor import Predictor
@@ -409,7 +409,7 @@ def test_mixed_precision_leaves_the_first_quarter_of_the_layers_in_float32(
     converted: tuple[bytes, list[int], Predictor],
 ) -> None:
     graph, stages, reference = converted
-    model = openvino.Core().read_model(graph)
+    model = the_core().read_model(graph)
     model.reshape([1, *list(model.input(0).partial_shape)[1:]])
     marked = openvino_cpu._with_first_layers_in_float(model)
     ops = marked.get_ordered_ops()
