@@ -21,7 +21,6 @@ from model_card.schema.report import Report
 from space.inference.core.tiling import tile_starts
 from space.inference.predictor import Predictor, read_image
 from tests.support.small_run import going_on, small_config, train_until
-from trainer import run
 from trainer.config.groups import ModelConfig, RunConfig
 from trainer.config.recipe import RecipeConfig
 from trainer.config.run_folder import PUBLISHED_DIR
@@ -78,7 +77,7 @@ def whole(strips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_training_warns_of_images_that_it_squashes(
     strips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(run, "_train_on", lambda *_: None)
+    monkeypatch.setattr("trainer.training.train_on", lambda *_: None)
     train(small_config(strips, tmp_path / "run"))
     # Of four images of a class in a split, one is square.
     assert "18 of 24 images are squashed, up to 4.0:1" in caplog.text
@@ -94,7 +93,7 @@ def only_exported(monkeypatch: pytest.MonkeyPatch) -> None:
         tile = config.model.tile
         write_model(built.model, built.data_config, images.labels, folder, tile=tile)
 
-    monkeypatch.setattr(run, "build_package", export)
+    monkeypatch.setattr("trainer.training.build_package", export)
 
 
 def same_tensors(one: Path, other: Path) -> bool:

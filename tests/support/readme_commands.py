@@ -60,6 +60,10 @@ SMALL_BENCHMARKS = {
     "images_needed": "--counts 8 --repeats 1 --epochs 1 --train-flags='--model test_convnext "
     "--no-pretrained --image-size 32 --reference-images 0 --robustness-images 0'",
 }
+# push.py then publishes the one that the page names.
+SMALL_COMPARISON = [*CHEAP, "--warmup-epochs", "1", "--no-pretrained"]
+SMALL_COMPARISON += ["--models", "tf_efficientnet_lite0", "test_convnext"]
+SMALL_SEARCH = [*SMALL, "--warmup-epochs", "1", "--trials", "2", "--folds", "3"]
 SMALL_CURVE = ["--model", "test_convnext", "--no-pretrained", "--image-size", "32"]
 SMALL_CURVE += ["--folds", "2", "--repeats", "1"]
 PROGRAM = Path(sys.executable).parent
@@ -132,9 +136,11 @@ def made_small(words: list[str]) -> list[str]:
         words = [*words[:2], "--cpu", *words[2:]]
     if words[1].endswith("learning_curve.py"):
         return [*words, *SMALL_CURVE]
-    trains = any(
-        word.endswith(("train.py", "compare_splits.py", "compare_models.py")) for word in words
-    )
+    if words[1].endswith("compare_models.py"):
+        return [*words, *SMALL_COMPARISON, "--folds", "2"]
+    if words[1].endswith("tune.py"):
+        return [*words, *SMALL_SEARCH]
+    trains = any(word.endswith(("train.py", "compare_splits.py")) for word in words)
     if not trains or "--resume" in words:
         return words
     folds = ["--folds", "2"] if "--folds" in words else []

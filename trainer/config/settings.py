@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import shlex
 from dataclasses import dataclass, field, fields
 from pathlib import Path, PureWindowsPath
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from trainer.config.groups import (
     ChecksConfig,
@@ -27,6 +30,7 @@ from trainer.runtime.files import replaced_whole
 from trainer.text.names import printable
 
 CONFIG_FILE = "config.json"
+CHECKSUM = "sha256"
 # They do not affect a run's result and can be corrected after it is finished.
 FACTS = ("--license", "--publish-images")
 
@@ -121,21 +125,24 @@ class TrainConfig:
     def write(self, run_dir: Path) -> None:
         """Save the resolved settings as `config.json` in `run_dir`, whole or not at all."""
         with replaced_whole(run_dir / CONFIG_FILE) as partial:
-            partial.write_bytes(_JSON.dump_json(self, indent=2) + b"\n")
+            facts = _JSON.dump_python(self, mode="json")
+            text = json.dumps(facts | {CHECKSUM: _checksum(facts)}, indent=2)
+            partial.write_text(text + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, run_dir: Path) -> TrainConfig:
         """Read the settings that `write` saved.
 
         Raises:
-            ConfigError: the file is missing, or was written by another version of this program.
+            ConfigError: the file is missing, was changed, or was written by another version of
+                this program.
         """
         file = run_dir / CONFIG_FILE
         try:
             # Reading a pipe would block.
             if file.exists() and not file.is_file():
                 raise ConfigError(f"{file} is not a regular file. Remove it.")
-            return _JSON.validate_json(file.read_bytes())
+            settings, unchanged = _parsed(file.read_bytes())
         except FileNotFoundError as error:
             raise ConfigError(
                 f"{run_dir} has no run: there is no {CONFIG_FILE}. Start one without --resume."
@@ -150,6 +157,12 @@ class TrainConfig:
                 f"{file} has no settings of this program: {problem}. "
                 "Start a new run in another folder."
             ) from error
+        if not unchanged:
+            raise ConfigError(
+                f"{file} was changed after it was written: its checksum differs. Restore it, or "
+                "start a new run in another folder."
+            )
+        return settings
 
 
 @dataclass(frozen=True)
@@ -190,12 +203,34 @@ class PushConfig:
 
 
 _JSON = TypeAdapter(TrainConfig)
+
 # The second group matches the rest of the URL: /tree/main, .git, …
 _HUB_ADDRESS = re.compile(
     r"(?:[a-z]+://[^/]*/?|(?:www\.)?(?:huggingface\.co|hf\.co)/)"
     r"(?:(?:models|spaces|datasets)/)?([\w.-]+/[\w.-]+?)?(?:\.git|[/?#].*)?$",
     re.IGNORECASE,
 )
+
+
+def _parsed(content: bytes) -> tuple[TrainConfig, bool]:
+    """Return settings, and whether they are as they were written.
+
+    Raises:
+        ValidationError: they are no settings.
+    """
+    try:
+        facts = from_json(content)
+    except ValueError:
+        # It says what is wrong.
+        return _JSON.validate_json(content), False
+    # Runs of earlier versions have no checksum.
+    checksum = facts.pop(CHECKSUM, None) if isinstance(facts, dict) else None
+    settings = _JSON.validate_json(json.dumps(facts))
+    return settings, checksum in (None, _checksum(facts))
+
+
+def _checksum(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _text(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -268,6 +269,24 @@ def test_damaged_settings_are_refused(tmp_path: Path, text: str, problem: str) -
     (tmp_path / CONFIG_FILE).write_text(text)
     with pytest.raises(ConfigError, match=f"{tmp_path}.*has no settings .*: {problem}"):
         TrainConfig.read(tmp_path)
+
+
+def test_changed_settings_are_refused(tmp_path: Path) -> None:
+    config = TrainConfig()
+    config.write(tmp_path)
+    written = (tmp_path / CONFIG_FILE).read_text()
+    changed = written.replace('"epochs": 50', '"epochs": 51')
+    assert changed != written
+    (tmp_path / CONFIG_FILE).write_text(changed)
+    with pytest.raises(ConfigError, match="was changed after it was written"):
+        TrainConfig.read(tmp_path)
+    # Runs of earlier versions have no checksum; other spaces change nothing.
+    facts = json.loads(written)
+    (tmp_path / CONFIG_FILE).write_text(json.dumps(facts))
+    assert TrainConfig.read(tmp_path) == config
+    del facts["sha256"]
+    (tmp_path / CONFIG_FILE).write_text(json.dumps(facts))
+    assert TrainConfig.read(tmp_path) == config
 
 
 def test_no_run_to_go_on_with(tmp_path: Path) -> None:
