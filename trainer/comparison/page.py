@@ -24,6 +24,9 @@ HEADINGS = (
     *("ECE, %", "OOD AUROC", "Worst corruption", "Parameters, M", "GMACs", "ms an image"),
     *("Training", "License"),
 )
+IN_WORDS = ("Network", "Verdict", "Worst corruption", "License")
+# The page shows two tables, which fit a screen.
+ACCURACY_COLUMNS, COST_COLUMNS = range(1, 6), range(6, len(HEADINGS))
 VERDICTS = {"better": "better", "equal": "not distinguishable", "worse": "worse"}
 NONE = "–"
 
@@ -36,7 +39,10 @@ def write_pages(board: Leaderboard, folder: Path) -> None:
     page = template.render(
         board=board,
         headings=HEADINGS,
-        rows=[(row, cells(row, board), _bar(row, board)) for row in board.rows],
+        in_words=IN_WORDS,
+        accuracy_columns=ACCURACY_COLUMNS,
+        cost_columns=COST_COLUMNS,
+        rows=[(cells(row, board), _bar(row, board)) for row in board.rows],
         summary=summary(board),
         notes=notes(board),
         leaderboard_file=LEADERBOARD_FILE,
@@ -47,12 +53,11 @@ def write_pages(board: Leaderboard, folder: Path) -> None:
 
 def markdown(board: Leaderboard) -> str:
     """Return summary, table and notes as Markdown."""
-    numeric = {"Network", "Verdict", "Worst corruption", "License"}
     lines = [
         summary(board),
         "",
         f"| {' | '.join(HEADINGS)} |",
-        f"| {' | '.join('---' if title in numeric else '---:' for title in HEADINGS)} |",
+        f"| {' | '.join('---' if title in IN_WORDS else '---:' for title in HEADINGS)} |",
         *(f"| {' | '.join(map(escaped, cells(row, board)))} |" for row in board.rows),
         "",
         *(f"- {escaped(note)}" for note in notes(board)),
@@ -68,7 +73,7 @@ def cells(row: Row, board: Leaderboard) -> list[str]:
         row.model,
         number(row.accuracy.value, decimals),
         interval(row.accuracy, decimals),
-        f"{100 * gap.value:+.2f} ({100 * gap.low:+.2f} to {100 * gap.high:+.2f})" if gap else NONE,
+        f"{_points(gap.value)} ({_points(gap.low)} to {_points(gap.high)})" if gap else NONE,
         f"{gap.p_value:.2g}" if gap else NONE,
         VERDICTS[gap.verdict] if gap else "baseline",
         NONE if row.ece is None else f"{100 * row.ece:.1f}",
@@ -116,6 +121,10 @@ def notes(board: Leaderboard) -> list[str]:
         *(f"{row.model} has no result: {row.reason}" for row in board.failures),
         f"Command: {board.command}",
     ]
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:+.2f}".replace("-", "−")
 
 
 def _bar(row: Row, board: Leaderboard) -> dict[str, float]:
