@@ -7,6 +7,7 @@ by name, and the rest runs with plain calls in the place of graphs.
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -34,6 +35,7 @@ from trainer.inputs.loading import Batch
 from trainer.model.cost import forward_operations
 from trainer.model.precision import choose_precision
 from trainer.runtime import checkpoint, system
+from trainer.runtime.interruption import stop_signals_raised
 from trainer.synthetic.samples import CLASSES, write_samples
 
 NO_CUDA = {"skipped": "needs CUDA"}
@@ -59,31 +61,45 @@ class Settings:
 
 
 def main(settings: Settings) -> dict[str, Any]:
-    """Run all checks, print and return the result."""
+    """Run all checks, print and return the result.
+
+    What is known is printed also if a check fails, or a signal ends the run.
+    """
     cuda = torch.cuda.is_available()
     device = torch.device("cuda" if cuda else "cpu")
     result: dict[str, Any] = {
         "machine": system.accelerator_name(device) or system.processor_name(),
         "versions": system.versions(),
         "model": settings.model,
-        "floor_tflops": _product_rate() / 1e12 if cuda else NO_CUDA,
-        "batches": {size: _compare(settings, size) for size in settings.batch_sizes},
-        "resume": _resume(settings),
-        "profile": _profile(settings) if cuda else NO_CUDA,
-        "timm": _timm(settings),
+        "floor_tflops": NO_CUDA,
+        "batches": {},
     }
-    if cuda:
-        operations = PASSES * forward_operations(
-            timm.create_model(settings.model), (settings.image_size, settings.image_size)
-        )
-        for row in result["batches"].values():
-            rate = row["recorded_images_per_s"] * operations
-            row["share_of_floor"] = rate / (1e12 * result["floor_tflops"])
-    text = json.dumps(result, indent=1)
-    print(text)
-    if settings.json:
-        settings.json.write_text(text + "\n", encoding="utf-8")
+    try:
+        with stop_signals_raised():
+            if cuda:
+                result["floor_tflops"] = _product_rate() / 1e12
+            for size in settings.batch_sizes:
+                print(f"batch of {size} …", file=sys.stderr)
+                row = _compare(settings, size)
+                if cuda:
+                    rate = row["recorded_images_per_s"] * _operations(settings)
+                    row["share_of_floor"] = rate / (1e12 * result["floor_tflops"])
+                result["batches"][size] = row
+            for name, check in (("resume", _resume), ("profile", _profile), ("timm", _timm)):
+                print(f"{name} …", file=sys.stderr)
+                result[name] = check(settings) if cuda or name != "profile" else NO_CUDA
+    finally:
+        text = json.dumps(result, indent=1)
+        print(text)
+        if settings.json:
+            settings.json.write_text(text + "\n", encoding="utf-8")
     return result
+
+
+def _operations(settings: Settings) -> float:
+    """Return the operations that training on one image takes."""
+    network = timm.create_model(settings.model)
+    return PASSES * forward_operations(network, (settings.image_size, settings.image_size))
 
 
 def _step(settings: Settings, size: int) -> TrainingStep:

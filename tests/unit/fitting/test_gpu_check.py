@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
+import pytest
+
+from benchmarks import gpu_check
 from benchmarks.gpu_check import NO_CUDA, Settings, main
+from trainer.runtime.interruption import Stopped
 
 
 def test_a_dry_run_compares_and_resumes(tmp_path: Path) -> None:
@@ -18,3 +24,22 @@ def test_a_dry_run_compares_and_resumes(tmp_path: Path) -> None:
     assert result["batches"]["2"]["recorded_images_per_s"] > 0
     assert result["resume"]["bit_equal"]
     assert result["resume"]["tensors"] > 100
+
+
+def test_a_time_limit_leaves_what_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = {2: {"recorded_images_per_s": 9.0}}
+
+    def compare(settings: Settings, size: int) -> dict[str, float]:
+        if size not in measured:
+            # As `timeout` does.
+            os.kill(os.getpid(), signal.SIGTERM)
+        return measured[size]
+
+    monkeypatch.setattr(gpu_check, "_compare", compare)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    file = tmp_path / "check.json"
+    with pytest.raises(Stopped):
+        main(Settings("test_convnext", 32, batch_sizes=(2, 4), json=file))
+    assert json.loads(file.read_text(encoding="utf-8"))["batches"] == {"2": measured[2]}
