@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from space.inference.predictor import Predictor
 from tests.conftest import Run
 from tests.loopback_hub import LoopbackHub
 from tests.support.small_run import small_config
+from trainer.config.settings import TrainConfig
 from trainer.inputs.corruptions import BY_NAME
 from trainer.promotion.promotion import compare_with_published
 from trainer.publishing.hub.upload import publish_model
@@ -159,9 +160,8 @@ def test_models_that_decide_alike_are_not_distinguished(
 def test_both_models_predict_the_same_corrupted_images(
     hub: LoopbackHub, token: str, place: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = json.loads((place / "good/config.json").read_text(encoding="utf-8"))
-    config["checks"]["robustness_images"] = 12
-    (place / "good/config.json").write_text(json.dumps(config), encoding="utf-8")
+    config = TrainConfig.read(place / "good")
+    replace(config, checks=replace(config.checks, robustness_images=12)).write(place / "good")
     put(hub, place / "bad")
     caplog.set_level("INFO", logger="trainer")
     compare_with_published(place / "good", REPO, replace_better=False)
