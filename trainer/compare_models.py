@@ -14,9 +14,9 @@ import tyro
 
 from trainer.cli.command import (
     check_settings,
-    defaults,
     run_command,
     started_or_resumed,
+    suited_defaults,
     trained_folder,
 )
 from trainer.cli.flags import Command, asks_for_help, given_flags, read_flags
@@ -93,9 +93,8 @@ def _read(arguments: list[str]) -> CompareConfig:
     """
     arguments, preset = replaced_preset(arguments)
     given = given_flags(arguments, CompareConfig)
-    suitable = "from-scratch" if given.get("--pretrained") == "no" else "recommended"
     default = replace(
-        defaults(given, preset, suitable), checks=ChecksConfig(robustness_images=ROBUSTNESS_IMAGES)
+        suited_defaults(given, preset), checks=ChecksConfig(robustness_images=ROBUSTNESS_IMAGES)
     )
     if not asks_for_help(arguments):
         raise_problems(_problems(given))

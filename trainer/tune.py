@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from pydantic import Field
 
-from trainer.cli.command import check_settings, defaults, run_command
+from trainer.cli.command import check_settings, run_command, suited_defaults
 from trainer.cli.flags import Command, given_flags, read_flags
 from trainer.config import run_folder
 from trainer.config.paths import nearest_folder, raise_problems, shown, why_not_writable
@@ -83,8 +83,7 @@ def main(arguments: list[str]) -> None:
 def _read(arguments: list[str]) -> TuneConfig:
     arguments, preset = replaced_preset(arguments)
     given = given_flags(arguments, TuneConfig)
-    suitable = "from-scratch" if given.get("--pretrained") == "no" else "recommended"
-    default = defaults(given, preset, suitable)
+    default = suited_defaults(given, preset)
     default = replace(default, data=replace(default.data, folds=5))
     return read_flags(arguments, COMMAND, TuneConfig(train=default), given)
 

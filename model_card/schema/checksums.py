@@ -1,4 +1,4 @@
-"""Checksums of a published folder, which reveal damage before anybody downloads it."""
+"""Checksums of files and JSON, which reveal damage before anybody uses them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def file_checksum(file: Path) -> str:
 def seal(text: str) -> str:
     """Return a JSON object with its own checksum as last entry; lists of numbers take one line."""
     facts = json.loads(text)
-    sealed = json.dumps(facts | {OWN_CHECKSUM: _checksum(facts)}, indent=2, ensure_ascii=False)
+    sealed = json.dumps(facts | {OWN_CHECKSUM: facts_checksum(facts)}, indent=2, ensure_ascii=False)
     # Otherwise a confusion matrix of 1,000 classes would have a million lines.
     return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", sealed)
 
@@ -50,10 +50,11 @@ def unseal(text: str) -> Any:
     """
     facts = json.loads(text)
     own = facts.pop(OWN_CHECKSUM, None) if isinstance(facts, dict) else None
-    if own is not None and own != _checksum(facts):
+    if own is not None and own != facts_checksum(facts):
         raise ValueError("it was changed after it was written: its checksum differs")
     return facts
 
 
-def _checksum(facts: Any) -> str:
+def facts_checksum(facts: Any) -> str:
+    """Return the SHA-256 of what can be written as JSON; the order of its keys does not matter."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -167,6 +167,9 @@ def test_a_stopped_run(
 def _of_another_version(file: Path) -> None:
     if file.suffix == ".json":
         facts = json.loads(file.read_text())
+        if file.name == "config.json":
+            # That version has written it whole.
+            del facts["sha256"]
         first = next(iter(facts))
         changed = {"data": facts["data"] | {"crop_fraction": 1}} if first == "data" else {first: 7}
         file.write_text(json.dumps(facts | changed))

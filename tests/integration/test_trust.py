@@ -136,6 +136,8 @@ def test_folds_are_decided_by_the_rules_of_the_others(folder: Path) -> None:
     of_fold = ModelFolder(dirs[0] / "published").read_json(BASELINE_FILE, Baseline)
     assert baseline.images == of_fold.images
     assert baseline.confidence != of_fold.confidence
+    modes = {(result / name).stat().st_mode for name in ("decision.safetensors", "README.md")}
+    assert len(modes) == 1
     published = Predictor(result).decision
     assert published is not None
     assert published.detector is not None, "64 images of the other folds are enough for a limit"

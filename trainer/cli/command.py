@@ -146,6 +146,12 @@ def defaults(given: dict[str, str], preset: Preset | None, name: str = "referenc
     return TrainConfig(recipe=PRESETS[given.get("--preset", name)])
 
 
+def suited_defaults(given: dict[str, str], preset: Preset | None) -> TrainConfig:
+    """Return the defaults as `defaults` does; without --preset, those that suit the weights."""
+    from_scratch = given.get("--pretrained") == "no"
+    return defaults(given, preset, "from-scratch" if from_scratch else "recommended")
+
+
 def resumed(given: TrainConfig, saved: TrainConfig, run_dir: Path) -> TrainConfig:
     """Return the settings of a resumed run; only settings that don't affect its result may change.
 

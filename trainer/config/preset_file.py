@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trainer.config.option_types import expanded
 from trainer.config.recipe import PRESETS, RecipeConfig
-from trainer.config.rules import bound_problem
+from trainer.config.rules import first_problem
 from trainer.errors import ConfigError
 from trainer.runtime.files import replaced_whole
 from trainer.text.names import printable
@@ -45,12 +45,9 @@ class Preset(BaseModel):
         except OSError as error:
             raise ConfigError(f"--preset {shown} can't be read: {error.strerror}.") from error
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the file"
-            problem = bound_problem(first) or f"{where}: {first['msg']}"
             raise ConfigError(
-                f"--preset {shown} has no settings of tune.py: {problem}. Name a file that tune.py "
-                f"wrote, or one of {', '.join(PRESETS)}."
+                f"--preset {shown} has no settings of tune.py: {first_problem(error)}. Name a file "
+                f"that tune.py wrote, or one of {', '.join(PRESETS)}."
             ) from error
 
 

@@ -57,6 +57,13 @@ def data_problems(data: DataConfig) -> Iterator[str]:
     yield from (message for broken, message in _data_rules(data) if broken)
 
 
+def first_problem(error: ValidationError) -> str:
+    """Return a sentence on the first setting of a file that can't work."""
+    details = error.errors()[0]
+    where = ".".join(map(str, details["loc"])) or "the file"
+    return bound_problem(details) or f"{where}: {details['msg']}"
+
+
 def bound_problem(details: ErrorDetails) -> str | None:
     """Return a sentence on a value out of its bounds; None for any other error of pydantic.
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shlex
 from dataclasses import dataclass, field, fields
 from pathlib import Path, PureWindowsPath
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import from_json
 
+from model_card.schema.checksums import seal, unseal
 from trainer.config.groups import (
     ChecksConfig,
     DataConfig,
@@ -24,13 +23,12 @@ from trainer.config.groups import (
 )
 from trainer.config.option_types import STRICT, RepoId
 from trainer.config.recipe import PRESETS, RecipeConfig
-from trainer.config.rules import Groups, bound_problem, problems
+from trainer.config.rules import Groups, first_problem, problems
 from trainer.errors import ConfigError
 from trainer.runtime.files import replaced_whole
 from trainer.text.names import printable
 
 CONFIG_FILE = "config.json"
-CHECKSUM = "sha256"
 # They do not affect a run's result and can be corrected after it is finished.
 FACTS = ("--license", "--publish-images")
 
@@ -125,8 +123,7 @@ class TrainConfig:
     def write(self, run_dir: Path) -> None:
         """Save the resolved settings as `config.json` in `run_dir`, whole or not at all."""
         with replaced_whole(run_dir / CONFIG_FILE) as partial:
-            facts = _JSON.dump_python(self, mode="json")
-            text = json.dumps(facts | {CHECKSUM: _checksum(facts)}, indent=2)
+            text = seal(_JSON.dump_json(self).decode())
             partial.write_text(text + "\n", encoding="utf-8")
 
     @classmethod
@@ -142,27 +139,20 @@ class TrainConfig:
             # Reading a pipe would block.
             if file.exists() and not file.is_file():
                 raise ConfigError(f"{file} is not a regular file. Remove it.")
-            settings, unchanged = _parsed(file.read_bytes())
+            facts = unseal(file.read_text(encoding="utf-8"))
+            return _JSON.validate_json(json.dumps(facts))
         except FileNotFoundError as error:
             raise ConfigError(
                 f"{run_dir} has no run: there is no {CONFIG_FILE}. Start one without --resume."
             ) from error
         except OSError as error:
             raise ConfigError(f"{file} can't be read: {error.strerror}.") from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the file"
-            problem = bound_problem(first) or f"{where}: {first['msg']}"
+        except (ValueError, RecursionError) as error:
+            problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
             raise ConfigError(
                 f"{file} has no settings of this program: {problem}. "
                 "Start a new run in another folder."
             ) from error
-        if not unchanged:
-            raise ConfigError(
-                f"{file} was changed after it was written: its checksum differs. Restore it, or "
-                "start a new run in another folder."
-            )
-        return settings
 
 
 @dataclass(frozen=True)
@@ -210,27 +200,6 @@ _HUB_ADDRESS = re.compile(
     r"(?:(?:models|spaces|datasets)/)?([\w.-]+/[\w.-]+?)?(?:\.git|[/?#].*)?$",
     re.IGNORECASE,
 )
-
-
-def _parsed(content: bytes) -> tuple[TrainConfig, bool]:
-    """Return settings, and whether they are as they were written.
-
-    Raises:
-        ValidationError: they are no settings.
-    """
-    try:
-        facts = from_json(content)
-    except ValueError:
-        # It says what is wrong.
-        return _JSON.validate_json(content), False
-    # Runs of earlier versions have no checksum.
-    checksum = facts.pop(CHECKSUM, None) if isinstance(facts, dict) else None
-    settings = _JSON.validate_json(json.dumps(facts))
-    return settings, checksum in (None, _checksum(facts))
-
-
-def _checksum(facts: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _text(value: object) -> str:

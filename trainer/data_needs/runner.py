@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import torch
 from accelerate import Accelerator
 
 from model_card.figures.style import save_figure
+from model_card.schema.checksums import facts_checksum
 from trainer.config.groups import DataConfig, RunConfig
 from trainer.config.recipe import RecipeConfig
 from trainer.data.splits.dataset import Images, prepare_images
@@ -119,6 +118,5 @@ def _plan(features: Features, images: Images, config: CurveConfig, weights: str)
         "repeats": config.repeats,
         "seed": config.seed,
     }
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     class_counts = [default_counts(int(n)) for n in left]
-    return Plan(counts, class_counts, folds, config.seed, digest)
+    return Plan(counts, class_counts, folds, config.seed, facts_checksum(facts))

@@ -9,7 +9,6 @@ pass through the backbone.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from accelerate import Accelerator
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from model_card.schema.checksums import facts_checksum
 from trainer.config.groups import RunConfig
 from trainer.config.option_types import AUGMENTS_VIEWS
 from trainer.config.recipe import RecipeConfig
@@ -179,8 +179,7 @@ class FeatureStore:
         if view:
             facts |= {"view": view, "seed": self.run.seed}
             facts |= {name: getattr(self.recipe, name) for name in AUGMENTATION_SETTINGS}
-        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-        return self.root / digest.hexdigest()[:32]
+        return self.root / facts_checksum(facts)[:32]
 
     def _weights_digest(self) -> str:
         """Return a hash of the weights of the backbone, without the head."""

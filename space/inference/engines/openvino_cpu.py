@@ -14,7 +14,7 @@ import numpy as np
 from ..core.arrays import Pixels
 from ..core.classifier import Observation
 from .names import Precision, output_names
-from .openvino_library import apply_moc_transformations, openvino, the_core
+from .openvino_library import fold_constants, openvino, the_core
 
 TITLES: dict[Precision, str] = {
     "f32": "float32",
@@ -118,7 +118,7 @@ def _with_first_layers_in_float(model: Any) -> Any:
         model: with a fixed number of images; it is changed.
     """
     # Moves padding into the convolutions, as compiling would: that makes a layer without the mark.
-    apply_moc_transformations(model, cf=True)
+    fold_constants(model)
     with TemporaryDirectory() as folder:
         file = Path(folder) / "model.xml"
         openvino.save_model(model, file, compress_to_fp16=False)

@@ -16,10 +16,7 @@ if not TYPE_CHECKING:
 
 import openvino
 
-# What its own converter applies; there is no public name for it.
-from openvino._offline_transformations import apply_moc_transformations
-
-__all__ = ["apply_moc_transformations", "openvino", "the_core"]
+__all__ = ["fold_constants", "openvino", "the_core"]
 
 
 @cache
@@ -31,3 +28,17 @@ def the_core() -> Any:
     there is enough, the next signal that Python handles ends the process with a segmentation fault.
     """
     return openvino.Core()
+
+
+def fold_constants(model: Any) -> None:
+    """Change a network as OpenVINO's own converter does; padding moves into the convolutions.
+
+    Raises:
+        RuntimeError: this version of OpenVINO does not offer it.
+    """
+    try:
+        # There is no public name for it.
+        from openvino._offline_transformations import apply_moc_transformations  # noqa: PLC0415
+    except ImportError as error:
+        raise RuntimeError(f"OpenVINO {openvino.__version__} can't fold constants") from error
+    apply_moc_transformations(model, cf=True)

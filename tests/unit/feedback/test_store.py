@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from space.feedback.store import (
     image_path,
     read_corrections,
 )
-from tests.support.corrections import LIMIT_BYTES, correction, png
+from tests.support.corrections import LIMIT_BYTES, START, correction, png
 from tests.support.published_folder import noise
 
 IMAGE, OTHER = png(noise(1)), png(noise(2))
@@ -49,6 +50,13 @@ def test_the_last_correction_of_a_thread_counts(tmp_path: Path) -> None:
     assert [each.label for each in found.corrections] == ["Crazing", "Patches"]
     assert found.superseded == 2
     assert len([*(tmp_path / "images").iterdir()]) == 1
+
+
+def test_records_sort_by_time_within_a_second(tmp_path: Path) -> None:
+    store = Store(tmp_path, LIMIT_BYTES)
+    times = [START + timedelta(microseconds=number) for number in range(20)]
+    names = [store.add(correction(IMAGE, "Rolled", time=at), IMAGE).name for at in times]
+    assert names == sorted(names)
 
 
 def test_a_thread_belongs_to_a_visit_and_an_image_and_survives_a_restart(tmp_path: Path) -> None:
