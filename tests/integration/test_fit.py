@@ -23,6 +23,7 @@ from trainer.data.image_record import RECORD_FILE
 from trainer.errors import ConfigError, DataError, UserError
 from trainer.fitting.loop import TrainingLoop
 from trainer.fitting.state import TrainingState
+from trainer.fitting.step import TrainingStep
 from trainer.monitoring.epoch_log import BEST, LAST, METRICS
 from trainer.run import train
 from trainer.runtime import checkpoint
@@ -55,6 +56,27 @@ def test_epochs_that_settle_are_the_last_ones(data_dir: Path, tmp_path: Path) ->
     assert logs["still"] == logs["without"]
     assert logs["still"][0] != logs["usual"][0]
     assert logs["settling"][1:] != logs["still"][1:]
+
+
+def test_steps_are_recorded_unless_no_graphs_is_given(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = []
+
+    class Recorder:
+        def __init__(self, step: TrainingStep) -> None:
+            recorded.append(step)
+            self.step = step.step
+
+    # As on a GPU.
+    monkeypatch.setattr("trainer.fitting.loop.graphs_fit", lambda _: True)
+    monkeypatch.setattr("trainer.fitting.loop.GraphedSteps", Recorder)
+    monkeypatch.setattr("trainer.training.build_package", lambda *_: None)
+    for graphs in (False, True):
+        config = small_config(data_dir, tmp_path / str(graphs), epochs=1)
+        assert config.run.graphs
+        train(replace(config, run=replace(config.run, graphs=graphs)))
+        assert len(recorded) == graphs
 
 
 MIXED: dict[str, Any] = {"mixup": 0.4, "cutmix": 1.0, "layer_decay": 0.8, "label_smoothing": 0.1}

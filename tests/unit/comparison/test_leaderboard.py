@@ -101,7 +101,7 @@ def test_markdown_says_what_can_not_be_distinguished_and_what_failed() -> None:
     [row] = [line for line in text.splitlines() if line.startswith("| six ")]
     cells = [cell.strip() for cell in row.split("|")[1:-1]]
     assert cells[1] == "85.0"
-    assert cells[3].startswith("+5.00 (")
+    assert cells[3].startswith("+5.00 (−")
     assert cells[4:8] == ["0.5", "not distinguishable", "1.2", "0.987"]
     assert cells[8:] == [
         "blur: 75.0 %",

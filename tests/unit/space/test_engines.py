@@ -425,6 +425,20 @@ def test_mixed_precision_leaves_the_first_quarter_of_the_layers_in_float32(
     np.testing.assert_allclose(found.logits, reference.engine.run(pixels).logits, atol=1e-4)
 
 
+def test_padding_moves_into_the_convolution_that_is_marked() -> None:
+    """As in networks that pad as TensorFlow does; else compiling makes a layer without the mark."""
+    nodes = openvino.opset13
+    shown = nodes.parameter([1, 3, 9, 9], np.float32)
+    edges = [nodes.constant(np.array(each)) for each in ([0, 0, 0, 0], [0, 0, 1, 1])]
+    padded = nodes.pad(shown, *edges, "constant", nodes.constant(np.float32(0)))
+    weights = nodes.constant(np.ones((4, 3, 3, 3), np.float32))
+    convolved = nodes.convolution(padded, weights, [2, 2], [0, 0], [0, 0], [1, 1], "explicit")
+    marked = openvino_cpu._with_first_layers_in_float(openvino.Model([convolved], [shown]))
+    found = {each.get_type_name(): set(each.get_rt_info()) for each in marked.get_ordered_ops()}
+    assert "Pad" not in found
+    assert found["Convolution"] - found["Parameter"]
+
+
 def test_mixed_precision_is_closer_to_float32_than_bf16(
     converted: tuple[bytes, list[int], Predictor],
 ) -> None:
