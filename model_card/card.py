@@ -14,7 +14,8 @@ from model_card import formatting
 from model_card.front_matter import card_data
 from model_card.promises import missed_promises
 from model_card.schema.checks import Checks
-from model_card.schema.report import ClassResult, Report, TestResult
+from model_card.schema.report import Report
+from model_card.schema.run.test_result import ClassResult, TestResult
 
 CARD_FILE = "README.md"
 TEMPLATE_FILE = "card.md.jinja"

@@ -8,7 +8,7 @@ from string import digits
 
 from markupsafe import Markup
 
-from model_card.schema.report import Score
+from model_card.schema.base import Score
 
 # Numbers stay on one line, however narrow the column of a table.
 _NO_BREAK_SPACE, _WORD_JOINER = "\u00a0", "\u2060"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from model_card.formatting import decimals_for, percent, percent_interval
-from model_card.schema.report import Report, Score
+from model_card.schema.base import Score
+from model_card.schema.report import Report
 
 
 def split_table(random: Report, grouped: Report) -> str:

@@ -27,7 +27,8 @@ from model_card.figures.style import (
     styled,
 )
 from model_card.formatting import area, counted, percent
-from model_card.schema.report import ClassResult, Epoch, TestResult
+from model_card.schema.run.test_result import ClassResult, TestResult
+from model_card.schema.run.training import Epoch
 
 _CURVE_COLORS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
 _MOST_CURVES_IN_COLOR = 10

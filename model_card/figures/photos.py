@@ -13,7 +13,7 @@ from PIL import Image
 
 from model_card.figures.style import GREEN, GREY, INK, PHOTO_PIXELS_PER_INCH, RED, shortened, styled
 from model_card.formatting import percent
-from model_card.schema.report import Mistake
+from model_card.schema.run.test_result import Mistake
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,9 @@ from model_card.figures import charts, photos
 from model_card.figures.photos import Sample
 from model_card.figures.style import save_figure
 from model_card.formatting import area, counted, enumeration, percent, shortlist
-from model_card.schema.report import CrossValidation, Epoch, Figure, Mistake, TestResult
+from model_card.schema.report import Figure
+from model_card.schema.run.test_result import CrossValidation, Mistake, TestResult
+from model_card.schema.run.training import Epoch
 
 __all__ = [
     "Sample",

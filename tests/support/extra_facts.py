@@ -14,8 +14,8 @@ from model_card.schema.comparison import (
     PairedRobustness,
 )
 from model_card.schema.localization import ClassLocalization, Localization
-from model_card.schema.report import Feedback, SkippedImage
 from model_card.schema.robustness import CorruptionResult, Robustness, Step
+from model_card.schema.run.data import Feedback, SkippedImage
 from trainer.evaluation.metrics.intervals import proportion
 from trainer.inputs.corruptions import CORRUPTIONS
 

@@ -5,24 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import sqrt
 
-from model_card.schema.report import (
+from model_card.schema.base import Score
+from model_card.schema.report import Export, Figure, Report
+from model_card.schema.run.data import Data, SharedSurfaces
+from model_card.schema.run.test_result import (
     ClassResult,
     CrossValidation,
-    Data,
-    Epoch,
-    Export,
-    Figure,
-    Machine,
     Mistake,
-    Model,
-    Report,
     RocCurve,
-    Score,
-    Setting,
-    SharedSurfaces,
     TestResult,
-    Training,
 )
+from model_card.schema.run.training import Epoch, Machine, Model, Setting, Training
 from tests.support.reliability_facts import example_reliability
 
 LABELS = ["Crazing", "Inclusion", "Patches", "Pitted", "Rolled", "Scratches"]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from model_card.formatting import number
 from model_card.schema.reliability import Reliability
-from model_card.schema.report import Report, TestResult
+from model_card.schema.report import Report
+from model_card.schema.run.test_result import TestResult
 from trainer.runtime.invocation import command_line, space_command_line
 
 WIDTH = 80

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from model_card.schema.report import SkippedImage
+from model_card.schema.run.data import SkippedImage
 from space.feedback.record import KINDS, Correction
 from space.feedback.store import CORRECTIONS, IMAGES, image_path, read_corrections
 from trainer.data.images.bit_depth import with_bit_depth

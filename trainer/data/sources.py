@@ -23,7 +23,7 @@ import datasets
 from datasets import Dataset, DatasetDict
 
 from model_card.formatting import counted
-from model_card.schema.report import SkippedImage
+from model_card.schema.run.data import SkippedImage
 from space.inference.images.reader import ImageError
 from trainer.config.groups import DataConfig
 from trainer.data.folders.class_names import name_problems

@@ -11,7 +11,8 @@ import numpy as np
 from sklearn.metrics import confusion_matrix, roc_curve
 
 from model_card.metrics import METRICS
-from model_card.schema.report import ClassResult, Mistake, RocCurve, Score, Scores, TestResult
+from model_card.schema.base import Score
+from model_card.schema.run.test_result import ClassResult, Mistake, RocCurve, Scores, TestResult
 from space.inference.predictor import Prediction
 from trainer.text.spreadsheet import write_table
 

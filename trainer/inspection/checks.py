@@ -11,7 +11,7 @@ import numpy as np
 from datasets import Dataset
 from PIL import Image
 
-from model_card.schema.report import SkippedImage
+from model_card.schema.run.data import SkippedImage
 from space.inference.images.reader import UPRIGHT, DecodedImage
 from trainer.data.images.decoding import decode_each
 from trainer.data.overlap_search.orientations import Array

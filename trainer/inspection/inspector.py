@@ -9,7 +9,7 @@ from typing import Literal
 
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
-from model_card.schema.report import Leakage
+from model_card.schema.run.data import Leakage
 from trainer.config.groups import DataConfig
 from trainer.data.sources import Collection, collect_images
 from trainer.data.splits.leakage import RANDOM_SPLITS, overlapping, random_split_leakage

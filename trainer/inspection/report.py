@@ -10,7 +10,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from model_card.schema.report import Leakage, Schema, SkippedImage
+from model_card.schema.base import Schema
+from model_card.schema.run.data import Leakage, SkippedImage
 from trainer.data.splits.overlap_groups import SharedSurface
 from trainer.errors import ConfigError
 from trainer.runtime.files import replaced_whole

@@ -12,7 +12,7 @@ from typing import Any
 from datasets import Dataset
 
 from model_card.schema.base import Schema
-from model_card.schema.report import Leakage
+from model_card.schema.run.data import Leakage
 from trainer.data.splits.dataset import Images
 from trainer.data.splits.leakage import leaking_files, overlapping, random_split_leakage
 from trainer.data.voc_boxes import Box, read_boxes

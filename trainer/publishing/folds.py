@@ -14,7 +14,8 @@ from model_card import card
 from model_card.figures import results
 from model_card.figures.reliability import write_reliability_figures
 from model_card.schema.reliability import Reliability
-from model_card.schema.report import CrossValidation, Figure, Fold, Report
+from model_card.schema.report import Figure, Report
+from model_card.schema.run.test_result import CrossValidation, Fold
 from space.inference.decision_file import save_decision
 from space.inference.drift.baseline import BASELINE_FILE, Baseline
 from space.inference.model_folder import ModelFolder

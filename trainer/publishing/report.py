@@ -12,8 +12,11 @@ from torchvision.transforms import v2
 from model_card.figures import results
 from model_card.figures.explanations import write_heatmaps
 from model_card.figures.reliability import write_reliability_figures
-from model_card.schema import report
 from model_card.schema.reliability import Reliability
+from model_card.schema.report import Export, Figure, Report
+from model_card.schema.run.data import Data, Leakage, SharedSurfaces, Split
+from model_card.schema.run.test_result import TestResult, UnseenTest
+from model_card.schema.run.training import Epoch, Machine, Model, Setting, Training
 from space.inference.predictor import Prediction
 from trainer.config.run_folder import RunContext
 from trainer.config.settings import TrainConfig
@@ -48,7 +51,7 @@ class Evaluation:
     """
 
     predictions: list[Prediction]
-    test: report.TestResult
+    test: TestResult
     reliability: Reliability
 
 
@@ -60,7 +63,7 @@ class FinishedRun:
     images: Images
     backbone: Backbone
     fit: TrainingResult
-    export: report.Export
+    export: Export
     evaluation: Evaluation
     checks: PostTrainingChecks
     context: RunContext
@@ -71,11 +74,11 @@ class FinishedRun:
         return self.config.data.publish_images or self.images.kind == "drawn"
 
 
-def _machine_facts(context: RunContext, fit: TrainingResult) -> report.Machine:
+def _machine_facts(context: RunContext, fit: TrainingResult) -> Machine:
     """Return the machine of the run, its precision and versions."""
     accelerator = context.accelerator
     precision = accelerator.mixed_precision
-    return report.Machine(
+    return Machine(
         processor=system.processor_name(),
         cores=system.core_count(),
         accelerator=system.accelerator_name(accelerator.device),
@@ -105,7 +108,7 @@ def write_report(run: FinishedRun, folder: Path) -> None:
     write_examples(run.images, predictions, place)
     if run.images_shared:
         drawn += with_images
-    report.Report(
+    Report(
         model=_model_facts(run),
         data=_data_facts(run),
         training=_training_facts(run, epochs),
@@ -120,15 +123,15 @@ def write_report(run: FinishedRun, folder: Path) -> None:
     ).write(folder)
 
 
-def _epochs(fit: TrainingResult) -> list[report.Epoch]:
-    return [report.Epoch(**asdict(e), published=e.epoch == fit.best_epoch) for e in fit.epochs]
+def _epochs(fit: TrainingResult) -> list[Epoch]:
+    return [Epoch(**asdict(e), published=e.epoch == fit.best_epoch) for e in fit.epochs]
 
 
-def _model_facts(run: FinishedRun) -> report.Model:
+def _model_facts(run: FinishedRun) -> Model:
     built, config = run.backbone, run.config.model
     total, trained = count_parameters(built.model)
     data_config = built.data_config
-    return report.Model(
+    return Model(
         architecture=built.architecture,
         labels=run.images.labels,
         parameters=total,
@@ -146,13 +149,13 @@ def _model_facts(run: FinishedRun) -> report.Model:
     )
 
 
-def _data_facts(run: FinishedRun) -> report.Data:
+def _data_facts(run: FinishedRun) -> Data:
     images = run.images
     splits = []
     for name in ("train", "validation", "test"):
         counts = Counter(images.splits[name]["label"][:])
         splits.append(
-            report.Split(
+            Split(
                 name=name,
                 images=len(images.splits[name]),
                 images_by_class={label: counts[i] for i, label in enumerate(images.labels)},
@@ -165,7 +168,7 @@ def _data_facts(run: FinishedRun) -> report.Data:
         )
     sizes_px = [tuple(size) for split in images.splits.values() for size in split["size_px"][:]]
     by_area = sorted(sizes_px, key=lambda size: size[0] * size[1])
-    return report.Data(
+    return Data(
         source=images.source,
         kind=images.kind,
         origin=images.origin,
@@ -183,7 +186,7 @@ def _data_facts(run: FinishedRun) -> report.Data:
     )
 
 
-def _surface_facts(images: Images, surfaces: Surfaces) -> report.SharedSurfaces:
+def _surface_facts(images: Images, surfaces: Surfaces) -> SharedSurfaces:
     files = {
         name: set(split["file"][:]) - images.corrected for name, split in images.splits.items()
     }
@@ -196,7 +199,7 @@ def _surface_facts(images: Images, surfaces: Surfaces) -> report.SharedSurfaces:
     sizes = Counter(surfaces.groups.values())
     random_leakage, _ = random_split_leakage(surfaces, labels, len(files["test"]) / len(labels))
     in_validation = overlapping(surfaces, files["validation"], files["train"])
-    return report.SharedSurfaces(
+    return SharedSurfaces(
         images=len(labels),
         pairs=len(surfaces.pairs),
         turned_pairs=sum(pair.turn > 0 for pair in surfaces.pairs),
@@ -205,13 +208,13 @@ def _surface_facts(images: Images, surfaces: Surfaces) -> report.SharedSurfaces:
         groups=len(sizes),
         largest_group=max(sizes.values()),
         leakage=[
-            report.Leakage(
+            Leakage(
                 split="validation",
                 seen_in="training",
                 images=len(in_validation),
                 of=len(files["validation"]),
             ),
-            report.Leakage(
+            Leakage(
                 split="test",
                 seen_in="training or validation",
                 images=len(leaking_files(images.splits, surfaces)),
@@ -222,7 +225,7 @@ def _surface_facts(images: Images, surfaces: Surfaces) -> report.SharedSurfaces:
     )
 
 
-def _unseen_test(images: Images, predictions: list[Prediction]) -> report.UnseenTest | None:
+def _unseen_test(images: Images, predictions: list[Prediction]) -> UnseenTest | None:
     """Score the test images without overlap with training images, if others have overlap."""
     leaking = leaking_files(images.splits, images.surfaces)
     test = images.splits["test"]
@@ -232,14 +235,14 @@ def _unseen_test(images: Images, predictions: list[Prediction]) -> report.Unseen
     if not leaking or not right:
         return None
     accuracy = grouped_proportion(right, test.select(unseen)["group"])
-    return report.UnseenTest(images=len(right), accuracy=accuracy)
+    return UnseenTest(images=len(right), accuracy=accuracy)
 
 
-def _training_facts(run: FinishedRun, epochs: list[report.Epoch]) -> report.Training:
-    return report.Training(
+def _training_facts(run: FinishedRun, epochs: list[Epoch]) -> Training:
+    return Training(
         command=run.config.command(),
         settings=[
-            report.Setting(flag=flag, value=value, default=default)
+            Setting(flag=flag, value=value, default=default)
             for flag, value, default in run.config.flags()
             # The run folder, resuming and tracking do not affect the result.
             if flag not in ("--run-dir", "--resume", "--log-with")
@@ -253,7 +256,7 @@ def _training_facts(run: FinishedRun, epochs: list[report.Epoch]) -> report.Trai
 
 def _write_image_figures(
     run: FinishedRun, predictions: list[Prediction], folder: Path
-) -> list[report.Figure]:
+) -> list[Figure]:
     """Draw the figures that show images: classes, predictions, augmentations and heatmaps."""
     row, tile = run.images.splits["train"][0], run.config.model.tile
     pixels = scaled_tiles(row, run.backbone.data_config, tile=tile)[0]
@@ -273,7 +276,7 @@ def _write_image_figures(
     return drawn
 
 
-def _draw_classes(images: Images, predictions: list[Prediction], folder: Path) -> report.Figure:
+def _draw_classes(images: Images, predictions: list[Prediction], folder: Path) -> Figure:
     """Draw the test images that are published as examples, one per class, into `folder`."""
     test = images.splits["test"]
     truth = test["label"][:]
@@ -282,7 +285,7 @@ def _draw_classes(images: Images, predictions: list[Prediction], folder: Path) -
     return results.write_class_examples(examples, folder)
 
 
-def draw_samples(images: Images, predictions: list[Prediction], folder: Path) -> report.Figure:
+def draw_samples(images: Images, predictions: list[Prediction], folder: Path) -> Figure:
     """Draw some test images with their predictions into `folder`."""
     test = images.splits["test"]
     samples = []

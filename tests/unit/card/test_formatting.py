@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from model_card import formatting
-from model_card.schema.report import Score
+from model_card.schema.base import Score
 
 NO_BREAK = "\u00a0"
 names = st.text(min_size=1).filter(lambda text: formatting.one_line(text) != "")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_card.schema.report import Feedback
+from model_card.schema.run.data import Feedback
 from tests.support.corrections import add
 from trainer.config.groups import DataConfig, RunConfig
 from trainer.data.splits.dataset import Images, prepare_images

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
 from model_card.metrics import METRICS
-from model_card.schema.report import Score
+from model_card.schema.base import Score
 from trainer.evaluation.metrics import definitions, intervals
 from trainer.evaluation.scores import METRICS_DIR
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from model_card.formatting import counted
-from model_card.schema.report import SkippedImage
+from model_card.schema.run.data import SkippedImage
 from trainer.config.groups import DataConfig
 from trainer.data.folders.class_names import name_problems, split_problems
 from trainer.data.folders.entries import File, Folder

@@ -10,7 +10,7 @@ from datasets import Dataset, List, Value
 from PIL import Image
 from tqdm import tqdm
 
-from model_card.schema.report import SkippedImage
+from model_card.schema.run.data import SkippedImage
 from space.inference.images.reader import (
     DecodedImage,
     ImageError,

@@ -15,7 +15,7 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 from pydantic import BaseModel
 
 from model_card.formatting import counted, shortlist
-from model_card.schema import report
+from model_card.schema.run import data
 from trainer.data.corrected_images import (
     Feedback,
     as_rows,
@@ -44,7 +44,7 @@ class Taken(BaseModel):
 class Record(BaseModel):
     """What a run took from its feedback; a resumed run takes the same."""
 
-    facts: report.Feedback
+    facts: data.Feedback
     taken: list[Taken]
 
     @property
@@ -202,16 +202,16 @@ class _Guard:
 def _facts(
     feedback: Feedback,
     labels: list[str],
-    damaged: list[report.SkippedImage],
+    damaged: list[data.SkippedImage],
     guard: _Guard,
     taken: list[Taken],
-) -> report.Feedback:
+) -> data.Feedback:
     disagree = [image.file for image in feedback.images if not image.agrees]
     unknown = Counter(
         image.label for image in feedback.images if image.label and image.label not in labels
     )
     counts = Counter(each.label for each in taken)
-    return report.Feedback(
+    return data.Feedback(
         corrections=feedback.corrections,
         superseded=feedback.superseded,
         images=len(feedback.images),
@@ -225,7 +225,7 @@ def _facts(
     )
 
 
-def _log(facts: report.Feedback) -> None:
+def _log(facts: data.Feedback) -> None:
     """Log what joins the training, and what does not and why."""
     logger.info(
         "Feedback: %s of %s join the training split.",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from datasets import DatasetDict
 
-from model_card.schema.report import SkippedImage
+from model_card.schema.run.data import SkippedImage
 from trainer.config.groups import DataConfig, RunConfig
 from trainer.data.folders.location import SourceKind
 from trainer.data.image_record import check_unchanged, fingerprints

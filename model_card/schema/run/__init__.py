@@ -1,0 +1,1 @@
+"""Records of one run: its data, its training, its test result."""
