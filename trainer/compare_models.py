@@ -53,7 +53,7 @@ class CompareConfig:
     """Settings of `trainer/compare_models.py`: the networks, and the options of `train.py`."""
 
     models: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME …", help_behavior_hint="")] = ()
-    """Networks to compare, the baseline first; NAME=FILE takes weights of a safetensors file."""
+    """Networks to compare, the baseline first; NAME=FILE starts from a safetensors file."""
     train: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
 
@@ -117,8 +117,6 @@ def _problems(given: dict[str, str]) -> list[str]:
     repeated = sorted({n for n, f in zip(names, folders, strict=True) if folders.count(f) > 1})
     if repeated:
         problems.append(f"--models names a network twice: {', '.join(map(printable, repeated))}.")
-    if any("=" in name for name in names) and given.get("--pretrained") == "no":
-        problems.append("--models NAME=FILE excludes --no-pretrained.")
     return problems
 
 
@@ -135,6 +133,8 @@ def _networks(config: CompareConfig, folder: Path) -> dict[str, TrainConfig]:
             config.train.model,
             model=name,
             weights=Path(expanded(weights)) if weights else None,
+            # --no-pretrained means the networks that have no file.
+            pretrained=config.train.model.pretrained or bool(weights),
         )
         given = replace(config.train, model=model)
         networks[name] = started_or_resumed(given, folder / _folder_name(name))

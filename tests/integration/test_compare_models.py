@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 from PIL import Image
+from safetensors.torch import save_file
 
 from trainer import compare_models, run
 from trainer.config.settings import TrainConfig
@@ -50,7 +52,9 @@ def test_networks_are_compared_in_one_command(
         return train(config)
 
     monkeypatch.setattr(run, "train", fails_once)
-    command = flags(images, folder, "test_vit test_convnext")
+    weights = tmp_path / "steel.safetensors"
+    save_file(timm.create_model("test_convnext").state_dict(), weights)
+    command = flags(images, folder, f"test_vit test_convnext={weights}")
     compare_models.main(command)
     first = json.loads((folder / "comparison.json").read_text())
     [failure] = first["failures"]
@@ -74,6 +78,9 @@ def test_networks_are_compared_in_one_command(
     assert compared["cost"]["ms"] > 0
     assert compared["cost"]["gmacs"] > 0
     assert compared["preset"] == "from-scratch"
+    # --no-pretrained is for the network that has no file.
+    assert compared["initial_weights"] == "file"
+    assert rows["test_vit"]["initial_weights"] == "random"
 
     with pytest.raises(ConfigError, match="--epochs is 2, was 1"):
         compare_models.main([word if word != "1" else "2" for word in command])
@@ -85,7 +92,7 @@ def test_networks_are_compared_in_one_command(
         ("test_vit", "at least two networks"),
         ("test_vit test_vit", "names a network twice: test_vit"),
         ("test_vit no_such_net", "timm has no model no_such_net"),
-        ("test_vit test_convnext=w.safetensors", "NAME=FILE excludes --no-pretrained"),
+        ("test_vit test_convnext=w.safetensors", "w.safetensors"),
         ("test_vit test_convnext --model test_vit", "--model belongs to a single network"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -34,6 +35,7 @@ class NetworkFacts(Schema):
 
     model: str
     folder: str = Field(description="of its run, inside the folder of the comparison")
+    initial_weights: Literal["hub", "file", "random"]
     preset: str
     epochs: int = Field(gt=0, description="per fold")
     input_size_px: int = Field(gt=0)
@@ -98,6 +100,7 @@ class NetworkResult:
         facts = NetworkFacts(
             model=model,
             folder=run_dir.name,
+            initial_weights=report.model.weights_origin,
             preset=recipe.preset,
             epochs=recipe.epochs,
             input_size_px=report.model.input_size_px,

@@ -20,13 +20,14 @@ from trainer.text.web_page import environment
 PAGE_FILE = "index.html"
 MARKDOWN_FILE = "comparison.md"
 HEADINGS = (
-    *("Network", "Accuracy, %", "95 % interval", "Difference, points", "p (Holm)", "Verdict"),
+    *("Network", "Initial weights", "Accuracy, %", "95 % interval", "Difference, points"),
+    *("p (Holm)", "Verdict"),
     *("ECE, %", "OOD AUROC", "Worst corruption", "Parameters, M", "GMACs", "ms an image"),
     *("Training", "License"),
 )
-IN_WORDS = ("Network", "Verdict", "Worst corruption", "License")
+IN_WORDS = ("Network", "Initial weights", "Verdict", "Worst corruption", "License")
 # The page shows two tables, which fit a screen.
-ACCURACY_COLUMNS, COST_COLUMNS = range(1, 6), range(6, len(HEADINGS))
+ACCURACY_COLUMNS, COST_COLUMNS = range(1, 7), range(7, len(HEADINGS))
 VERDICTS = {"better": "better", "equal": "not distinguishable", "worse": "worse"}
 NONE = "–"
 
@@ -71,6 +72,7 @@ def cells(row: Row, board: Leaderboard) -> list[str]:
     gap, worst = row.difference, row.worst_corruption
     return [
         row.model,
+        "Hub" if row.initial_weights == "hub" else row.initial_weights,
         number(row.accuracy.value, decimals),
         interval(row.accuracy, decimals),
         f"{_points(gap.value)} ({_points(gap.low)} to {_points(gap.high)})" if gap else NONE,

@@ -24,6 +24,7 @@ def result(model: str, missed: int, **facts: object) -> NetworkResult:
     values: dict[str, object] = {
         "model": model,
         "folder": model,
+        "initial_weights": "hub",
         "preset": "recommended",
         "epochs": 16,
         "input_size_px": 160,
@@ -100,10 +101,10 @@ def test_markdown_says_what_can_not_be_distinguished_and_what_failed() -> None:
     assert "broken_net has no result: no memory" in text
     [row] = [line for line in text.splitlines() if line.startswith("| six ")]
     cells = [cell.strip() for cell in row.split("|")[1:-1]]
-    assert cells[1] == "85.0"
-    assert cells[3].startswith("+5.00 (−")
-    assert cells[4:8] == ["0.5", "not distinguishable", "1.2", "0.987"]
-    assert cells[8:] == [
+    assert cells[1:3] == ["Hub", "85.0"]
+    assert cells[4].startswith("+5.00 (−")
+    assert cells[5:9] == ["0.5", "not distinguishable", "1.2", "0.987"]
+    assert cells[9:] == [
         "blur: 75.0 %",
         "3.4",
         "0.55",
