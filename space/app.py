@@ -71,7 +71,7 @@ if TYPE_CHECKING or __package__:
     from space.server.gate import Gate
     from space.server.inputs import endpoint
     from space.server.uploads import UploadFolder
-    from space.server.visitors import Visitors
+    from space.server.visitors import Sessions, Visitors
     from space.tabs import corrections, many_images, one_image, results
     from space.ui import page, scripts
     from space.ui.theme import CSS_FILE, ICON_FILE, MANY_IMAGES_CSS_FILE, make_theme
@@ -88,7 +88,7 @@ else:
     from server.gate import Gate
     from server.inputs import endpoint
     from server.uploads import UploadFolder
-    from server.visitors import Visitors
+    from server.visitors import Sessions, Visitors
     from tabs import corrections, many_images, one_image, results
     from ui import page, scripts
     from ui.theme import CSS_FILE, ICON_FILE, MANY_IMAGES_CSS_FILE, make_theme
@@ -99,8 +99,6 @@ logger = logging.getLogger("space")
 QUEUE_SIZE = 128
 # Jobs of one kind at the same time, so that one slow image does not hold up all visitors.
 CONCURRENCY = 4
-# Sessions whose state Gradio holds; the state is empty but takes 0.1 MB each.
-SESSIONS = 50
 
 
 def build_app(demo: Demo) -> gr.Blocks:
@@ -166,7 +164,6 @@ def launch(
         # server_name is not set: Gradio listens on 127.0.0.1, or in a Space as the Hub requires.
         server_port=port,
         app_kwargs={"middleware": [gate]},
-        state_session_capacity=SESSIONS,
         theme=make_theme(),
         css_paths=[CSS_FILE, MANY_IMAGES_CSS_FILE],
         favicon_path=ICON_FILE,
@@ -180,6 +177,7 @@ def launch(
         quiet=True,
         prevent_thread_lock=True,
     )
+    app.server_app.state_holder = Sessions(app)
     if app.mcp_server_obj:
         tools.restrict(app.mcp_server_obj, uploads)
     # Gradio has no setting for this; uvicorn reads it for each connection.

@@ -1,18 +1,23 @@
 """Bounds on Gradio's records of visitors who left.
 
-A server runs for months. In addition to session state, which has a setting, Gradio stores unread
-results, a record of each event, and the name of each upload.
+A server runs for months. Gradio stores the state of each session, unread results, a record of each
+event, and the name of each upload.
 """
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from gradio.routes import file_upload_statuses
+from gradio.state_holder import SessionState, StateHolder
 
 if TYPE_CHECKING:
     import gradio as gr
 
+# Sessions whose state Gradio holds; a few kilobytes each.
+SESSIONS = 1000
 # Sessions with unread results after the event has ended.
 UNREAD_SESSIONS = 500
 # Unread messages of one session; an event has about five.
@@ -34,6 +39,8 @@ class Visitors:
         self._app = app
         self._queue = app._queue
         self._queue.ANALYTICS_MAX_EVENTS = RECORDED_EVENTS
+        # Every 10 events Gradio computes statistics with pandas; the page that shows them is off.
+        self._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
 
     def is_behind(self, session: str) -> bool:
         """Return whether a session has too many unread messages to get more."""
@@ -61,6 +68,45 @@ class Visitors:
             del messages[session]
         for session in events.keys() - messages.keys():
             del events[session]
+
+
+class Session(SessionState):
+    """The state of a session, without what the visitor last sent and saw.
+
+    For links to a page's state, which are off, Gradio describes all components anew in each
+    session, and stores each input and output: 8 ms and up to 10 MB.
+
+    Args:
+        app: the page.
+    """
+
+    def __init__(self, app: gr.Blocks) -> None:
+        super().__init__(SimpleNamespace(default_config=app.default_config, blocks={}))  # type: ignore[arg-type]
+
+    def _update_config(self, key: int) -> None:
+        """Store nothing."""
+
+    def _update_value_in_config(self, key: int, value: Any) -> None:
+        """Store nothing."""
+
+
+class Sessions(StateHolder):
+    """The sessions of a page.
+
+    Args:
+        app: the page.
+    """
+
+    def __init__(self, app: gr.Blocks) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.set_blocks(app)
+        self.capacity = SESSIONS
+
+    def __getitem__(self, session_id: str) -> SessionState:
+        """Return the state of a session, which may be new."""
+        if session_id not in self.session_data:
+            self.session_data[session_id] = Session(self.blocks)
+        return super().__getitem__(session_id)
 
 
 def _drop_oldest(entries: dict[str, Any], count: int) -> None:

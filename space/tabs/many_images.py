@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -75,11 +76,12 @@ class ManyImages:
     async def classify(self, files: list[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
         """Yield the rows of a batch as they are answered."""
         try:
-            progress = None
+            state: dict[str, Any] = {}
             async for progress in self.runner.run(_paths(files)):
-                yield _state(progress)
-            if progress is not None:
-                yield _state(progress) | {"done": True}
+                state = _state(progress, state)
+                yield state
+            if state:
+                yield state | {"done": True}
         except BatchError as error:
             yield {"error": str(error)}
 
@@ -185,8 +187,17 @@ def _paths(files: list[dict[str, Any]]) -> list[tuple[Path, str]]:
     return [(Path(each["path"]), each["orig_name"] or "") for each in files]
 
 
-def _state(progress: Progress) -> dict[str, Any]:
-    """Return what the page shows of a batch; Gradio sends only what is new."""
+def _state(progress: Progress, before: dict[str, Any]) -> dict[str, Any]:
+    """Return what the page shows of a batch; Gradio sends only what is new.
+
+    At each step Gradio walks through all values, so the rows of a step are one text.
+
+    Args:
+        progress: of the batch.
+        before: the state of the step before; empty at the first.
+    """
+    first = before.get("answered", 0)
+    answered = zip(progress.rows[first:], progress.thumbnails[first:], strict=True)
     rows = [
         {
             "name": row.path,
@@ -196,14 +207,15 @@ def _state(progress: Progress) -> dict[str, Any]:
             "error": row.error,
             "thumbnail": thumbnail,
         }
-        for row, thumbnail in zip(progress.rows, progress.thumbnails, strict=True)
+        for row, thumbnail in answered
     ]
     drift = progress.drift
     return {
         "batch": progress.batch.token,
         "total": progress.total,
         "skipped": progress.skipped,
-        "rows": rows,
+        "answered": len(progress.rows),
+        "steps": [*before.get("steps", []), json.dumps(rows, ensure_ascii=False)],
         "drift": drift and {"found": drift.found, "panel": drift_panel.panel(drift)},
     }
 

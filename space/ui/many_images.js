@@ -12,6 +12,7 @@ const AT_ONCE = 4;
 const body = find('tbody');
 const host = document.getElementById('many');
 let rows = [];
+let steps = 0;
 let batch = null;
 let total = 0;
 let skipped = 0;
@@ -162,16 +163,18 @@ watch('value', () => {
     say(value.error);
   } else if (value.download) {
     save(value.download);
-  } else if (value.rows && phase === 'classify') {
+  } else if (value.steps && phase === 'classify') {
     receive(value);
   }
 });
 
 function receive(value) {
   ({batch, total, skipped} = value);
-  for (let number = rows.length; number < value.rows.length; number += 1) {
-    add({...value.rows[number], number});
+  // A slow tab misses some of the states; each holds the rows of all steps.
+  for (const step of value.steps.slice(steps)) {
+    for (const row of JSON.parse(step)) add({...row, number: rows.length});
   }
+  steps = value.steps.length;
   progress(rows.length, total);
   compared(value.drift);
   if (value.done) {
@@ -209,6 +212,7 @@ function report(begin) {
 
 function reset() {
   rows = [];
+  steps = 0;
   batch = null;
   total = 0;
   skipped = 0;

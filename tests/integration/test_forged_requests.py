@@ -256,7 +256,6 @@ def test_a_full_queue_says_that_the_page_is_busy(site: Site) -> None:
         patch.setattr(queue, "max_size", 0)
         answer = site.http.post("/call/predict", json={"data": [None]})
     assert answer.status_code == 503
-    assert site.app.state_session_capacity <= 50
 
 
 def test_a_full_disk_costs_the_preview_and_not_the_answer(

@@ -53,6 +53,11 @@ def _classified(site: Site, files: list[Any]) -> dict[str, Any]:
     return dict(state)
 
 
+def _rows(state: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of all steps of a batch."""
+    return [row for step in state["steps"] for row in json.loads(step)]
+
+
 def test_programs_get_an_answer_for_each_image_and_each_file_of_a_zip(
     site: Site, client: Client, tmp_path: Path
 ) -> None:
@@ -153,8 +158,10 @@ def test_a_forged_batch_opens_nothing(site: Site, event: str, data: Any) -> None
 def test_the_page_gets_rows_and_downloads_only_with_the_token(site: Site) -> None:
     state = _classified(site, [_file(site, 1, "=1.png"), _file(site, 2, "../b.png"), {}])
     assert state["done"]
-    assert [row["name"] for row in state["rows"]] == ["=1.png", "../b.png", "(no name)"]
-    assert state["rows"][0]["thumbnail"].startswith("data:image/webp")
+    rows = _rows(state)
+    assert [row["name"] for row in rows] == ["=1.png", "../b.png", "(no name)"]
+    assert [row["verdict"] for row in rows][-1] == "error"
+    assert rows[0]["thumbnail"].startswith("data:image/webp")
     token = state["batch"]
     downloads = {}
     for event in ("table", "copies"):
@@ -209,11 +216,11 @@ def test_a_stopped_batch_keeps_what_is_done(site: Site, monkeypatch: pytest.Monk
     text = site.ask("table", [], event_data={"index": 0, "batch": token})
     assert "predictions.csv" in text
     # Another batch gets its turn after the last step of the stopped one.
-    assert len(_classified(site, files[:2])["rows"]) == 2
+    assert len(_rows(_classified(site, files[:2]))) == 2
     done = len(list(batch.answers()))
     assert 1 <= done < 60
     # Nothing is left that runs.
-    assert len(_classified(site, files[:2])["rows"]) == 2
+    assert len(_rows(_classified(site, files[:2]))) == 2
     assert len(list(batch.answers())) == done
 
 

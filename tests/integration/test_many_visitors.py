@@ -14,6 +14,7 @@ from space.server.connection import TimedConnection
 from space.server.gate import Gate
 from space.server.visitors import (
     RECORDED_EVENTS,
+    SESSIONS,
     TRACKED_UPLOADS,
     UNREAD_MESSAGES,
     UNREAD_SESSIONS,
@@ -60,6 +61,7 @@ def test_visitors_who_leave_are_forgotten(site: Site, monkeypatch: pytest.Monkey
     monkeypatch.setattr("space.server.visitors.UNREAD_SESSIONS", LEAST)
     monkeypatch.setattr("space.server.visitors.TRACKED_UPLOADS", LEAST)
     monkeypatch.setattr(site.app._queue, "ANALYTICS_MAX_EVENTS", LEAST)
+    monkeypatch.setattr(site.app.state_holder, "capacity", LEAST)
     for number in range(3 * LEAST):
         own = site.upload(number, progress=f"upload{number}")
         file = {"path": own, "meta": {"_type": "gradio.FileData"}}
@@ -70,10 +72,23 @@ def test_visitors_who_leave_are_forgotten(site: Site, monkeypatch: pytest.Monkey
     # These are dropped when the next request comes.
     site.upload(1)
     kept = _kept(site)
-    assert kept.pop("states") <= 50
     # Those that still run or wait come on top.
     assert max(kept.values()) <= LEAST + 4, kept
     assert kept["messages"] >= LEAST, "the latest answers wait to be read"
+
+
+def test_a_session_holds_nothing_of_what_its_visitor_sent_and_saw(site: Site) -> None:
+    file = {"path": site.upload(1), "meta": {"_type": "gradio.FileData"}}
+    assert "badge" in site.ask("show_upload", [file])
+    states: Any = site.app.state_holder
+    assert states is site.app.server_app.state_holder
+    assert states.capacity == SESSIONS
+    *_, state = states.session_data.values()
+    assert state.state_data == {}
+    held = {key: each["props"].get("value") for key, each in state.config_values.items()}
+    # The image was updated: it is described, without what it shows.
+    assert set(held.values()) == {None}
+    assert len(held) < 3
 
 
 def test_an_answer_can_be_fetched_later(site: Site) -> None:
