@@ -68,7 +68,7 @@ if TYPE_CHECKING or __package__:
     from space.server import tools
     from space.server.address import Address
     from space.server.connection import TimedConnection
-    from space.server.gate import Gate
+    from space.server.gate.gate import Gate
     from space.server.inputs import endpoint
     from space.server.uploads import UploadFolder
     from space.server.visitors import Sessions, Visitors
@@ -85,7 +85,7 @@ else:
     from server import tools
     from server.address import Address
     from server.connection import TimedConnection
-    from server.gate import Gate
+    from server.gate.gate import Gate
     from server.inputs import endpoint
     from server.uploads import UploadFolder
     from server.visitors import Sessions, Visitors

@@ -11,7 +11,7 @@ import pytest
 from gradio.routes import file_upload_statuses
 
 from space.server.connection import TimedConnection
-from space.server.gate import Gate
+from space.server.gate.gate import Gate
 from space.server.visitors import (
     RECORDED_EVENTS,
     SESSIONS,

@@ -83,6 +83,7 @@ ROOMS = {
         "space.inference.exported",
         "space.inference",
         "space.server",
+        "space.server.gate",
         "space.batch",
         "space.feedback",
         "space.report_schema",

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from space.server import uploads
-from space.server.gate import Gate
+from space.server.gate.gate import Gate
 from space.server.uploads import MAX_AGE_S, UploadFolder
 
 

@@ -7,23 +7,23 @@ of an upload, a URL never.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import repeat
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 
-from . import tools
-from .address import Address, UnknownNameError
-from .inputs import Click, Endpoint, file, files
-from .uploads import UploadFolder
-from .visitors import Visitors
+from .. import tools
+from ..address import Address, UnknownNameError
+from ..inputs import Endpoint, file, files
+from ..uploads import UploadFolder
+from ..visitors import Visitors
+from .body import TOO_LARGE, RefusedError, limited_receive, parsed, read_body, with_body
+from .event import Ending, Event
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -40,7 +40,6 @@ JOIN = "queue/join"
 # An endpoint's inputs as a list, and by their names.
 LISTED = re.compile(r"(?:call|run|api)/(\w+)")
 NAMED = re.compile(r"call/v2/(\w+)")
-TOO_LARGE = "The request is larger than the maximum allowed size."
 OTHER_POSTS = ("cancel", "reset")
 UPLOAD = "upload"
 # Routes of Gradio that fetch URLs, or that this page does not use.
@@ -55,51 +54,6 @@ HEADERS = {
         "frame-ancestors 'self' https://huggingface.co https://*.huggingface.co https://*.hf.space"
     ),
 }
-
-Text = Annotated[str, Field(max_length=255)]
-Session = Annotated[str, Field(pattern=r"^[\w-]{1,64}$")]
-
-
-class Event(BaseModel):
-    """The validated fields of a request for an event."""
-
-    model_config = ConfigDict(strict=True, extra="ignore")
-
-    data: Annotated[list[Any], Field(max_length=8)]
-    fn_index: int | None = None
-    session_hash: Session | None = None
-    trigger_id: int | None = None
-    event_data: Click | None = None
-
-    @field_validator("event_data", mode="before")
-    @classmethod
-    def _not_empty(cls, given: object) -> object:
-        """Take an event without facts as one without `event_data`."""
-        return given or None
-
-
-class Ending(BaseModel):
-    """The validated fields of a request to cancel or reset an event."""
-
-    model_config = ConfigDict(strict=True, extra="ignore")
-
-    session_hash: Session | None = None
-    fn_index: int | None = None
-    event_id: Text | None = None
-
-
-class RefusedError(Exception):
-    """A request is refused.
-
-    Args:
-        status: HTTP status of the response.
-        message: for the sender.
-    """
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
 
 
 class Gate:
@@ -194,11 +148,11 @@ class Gate:
         elif scope["method"] == "POST" and name:
             self.visitors.forget()
             if name == UPLOAD:
-                return scope, _limited(receive, self.max_file_bytes + MAX_ENVELOPE)
+                return scope, limited_receive(receive, self.max_file_bytes + MAX_ENVELOPE)
             if name == tools.ROUTE:
-                content = await _body(receive, tools.MAX_CALL_BODY)
-                cleaned = _parsed(content, lambda given: tools.rewritten(self.uploads, given))
-                return _with_body(cleaned, scope, receive)
+                content = await read_body(receive, tools.MAX_CALL_BODY)
+                cleaned = parsed(content, lambda given: tools.rewritten(self.uploads, given))
+                return with_body(cleaned, scope, receive)
             if name == JOIN or name in OTHER_POSTS or self._endpoint(name):
                 return await self._cleaned(name, scope, receive)
         raise RefusedError(404, "Not found.")
@@ -222,8 +176,8 @@ class Gate:
         Raises:
             RefusedError: the page sends no such request, or none so large.
         """
-        content = await _body(receive, MAX_LIST_BODY)
-        cleaned = _parsed(content, lambda given: self._rewritten(name, given))
+        content = await read_body(receive, MAX_LIST_BODY)
+        cleaned = parsed(content, lambda given: self._rewritten(name, given))
         called, session = self._called(name, cleaned), cleaned.get("session_hash", "")
         if len(content) > MAX_BODY and not (called and files in called.checks.values()):
             raise RefusedError(413, TOO_LARGE)
@@ -233,7 +187,7 @@ class Gate:
             address = (scope.get("client") or ("",))[0]
             if reason := self.refuse(called.api_name, session, address):
                 raise RefusedError(429, reason)
-        return _with_body(cleaned, scope, receive)
+        return with_body(cleaned, scope, receive)
 
     def _rewritten(self, name: str, given: Any) -> dict[str, Any]:
         """Return the body of a request, rebuilt from validated values.
@@ -296,72 +250,5 @@ def _name(scope: Scope) -> str:
     return path.partition(API)[2].removesuffix("/")
 
 
-def _parsed(content: bytes, rewrite: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-    """Return a JSON body, rebuilt.
-
-    Raises:
-        RefusedError: it is not JSON, or no client needs to send it.
-    """
-    try:
-        return rewrite(json.loads(content))
-    except (ValueError, RecursionError) as error:
-        raise RefusedError(400, "The page sends no such request.") from error
-
-
-def _with_body(cleaned: dict[str, Any], scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
-    """Return a request with another body."""
-    body = json.dumps(cleaned).encode()
-    headers = MutableHeaders(raw=list(scope["headers"]))
-    headers["content-length"] = str(len(body))
-    headers["content-type"] = "application/json"
-    return {**scope, "headers": headers.raw}, _replayed(body, receive)
-
-
 async def _nothing() -> Message:
     return {"type": "http.disconnect"}
-
-
-async def _body(receive: Receive, limit: int) -> bytes:
-    """Return a request's body.
-
-    Raises:
-        RefusedError: it has more than `limit` bytes.
-    """
-    limited = _limited(receive, limit)
-    body = b""
-    while True:
-        message = await limited()
-        if message["type"] == "http.disconnect":
-            return b""
-        body += bytes(message.get("body", b""))
-        if not message.get("more_body", False):
-            return body
-
-
-def _limited(receive: Receive, limit: int) -> Receive:
-    """Return a `receive` that raises RefusedError beyond `limit` bytes."""
-    received = 0
-
-    async def limited() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > limit:
-            raise RefusedError(413, TOO_LARGE)
-        return message
-
-    return limited
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that delivers this body, then further messages."""
-    sent = False
-
-    async def replayed() -> Message:
-        nonlocal sent
-        if sent:
-            return await receive()
-        sent = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replayed

@@ -1,0 +1,1 @@
+"""Filter of the requests to Gradio: events and bodies, rebuilt from validated values."""
