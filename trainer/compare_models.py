@@ -12,14 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from trainer.cli.command import (
-    check_settings,
-    run_command,
-    started_or_resumed,
-    suited_defaults,
-    trained_folder,
-)
+from trainer.cli.command import run_command
 from trainer.cli.flags import Command, asks_for_help, given_flags, read_flags
+from trainer.cli.run_settings import started_or_resumed, suited_defaults
+from trainer.cli.trained_folder import check_settings, trained_folder
 from trainer.config import run_folder
 from trainer.config.groups import ChecksConfig
 from trainer.config.option_types import expanded

@@ -4,14 +4,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from trainer.cli.command import (
-    check_settings,
-    read_train_config,
-    run_command,
-    started_or_resumed,
-    trained_folder,
-)
+from trainer.cli.command import run_command
 from trainer.cli.flags import Command
+from trainer.cli.run_settings import read_train_config, started_or_resumed
+from trainer.cli.trained_folder import check_settings, trained_folder
 from trainer.config import run_folder
 from trainer.config.settings import TrainConfig
 from trainer.monitoring.phases import PHASES, run_phases

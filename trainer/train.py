@@ -2,14 +2,10 @@
 
 import sys
 
-from trainer.cli.command import (
-    check_settings,
-    is_main_process,
-    read_train_config,
-    run_command,
-    trained_folder,
-)
+from trainer.cli.command import is_main_process, run_command
 from trainer.cli.flags import Command
+from trainer.cli.run_settings import read_train_config
+from trainer.cli.trained_folder import check_settings, trained_folder
 from trainer.monitoring.phases import PHASES, run_phases
 
 COMMAND = Command(

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from pydantic import Field
 
-from trainer.cli.command import check_settings, run_command, suited_defaults
+from trainer.cli.command import run_command
 from trainer.cli.flags import Command, given_flags, read_flags
+from trainer.cli.run_settings import suited_defaults
+from trainer.cli.trained_folder import check_settings
 from trainer.config import run_folder
 from trainer.config.paths import nearest_folder, raise_problems, shown, why_not_writable
 from trainer.config.preset_file import PRESET_FILE, Preset, replaced_preset

@@ -18,7 +18,7 @@ from tests.support.readme_commands import (
     steps,
 )
 from trainer import train
-from trainer.cli.command import read_train_config
+from trainer.cli.run_settings import read_train_config
 
 SHARED = REPOSITORY.parent / "shared"
 PHOTOGRAPHS = SHARED / "data" / "neu" / "images"

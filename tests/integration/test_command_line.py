@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run
-from trainer.cli.command import resumed, run_command
+from trainer.cli.command import run_command
+from trainer.cli.run_settings import resumed
 from trainer.config.groups import DataConfig, RunConfig
 from trainer.config.recipe import RecipeConfig
 from trainer.config.settings import TrainConfig

@@ -77,7 +77,7 @@ def _same_options_parsed_once(monkeypatch: pytest.MonkeyPatch, parsed: dict[Any,
             parsed[key] = parse_options(words, command, defaults, given)
         return parsed[key]
 
-    monkeypatch.setattr("trainer.cli.command.read_flags", read_flags)
+    monkeypatch.setattr("trainer.cli.run_settings.read_flags", read_flags)
     monkeypatch.setattr("trainer.model.backbone.check_network", lambda *_: None)
 
 

@@ -22,7 +22,7 @@ from space.inference.images.reader import read_image
 from space.inference.predictor import Predictor
 from tests.support.small_run import small_config
 from trainer import predict
-from trainer.cli.command import check_settings, trained_folder
+from trainer.cli.trained_folder import check_settings, trained_folder
 from trainer.config.groups import ExportConfig
 from trainer.config.option_types import FormatName
 from trainer.config.run_folder import finished_folder

@@ -25,8 +25,9 @@ from trainer import (
     train,
     tune,
 )
-from trainer.cli.command import read_push_config, read_train_config, run_command
+from trainer.cli.command import run_command
 from trainer.cli.flags import given_flags, read_flags, split_operands
+from trainer.cli.run_settings import read_push_config, read_train_config
 from trainer.cli.synonyms import SYNONYMS
 from trainer.compare_models import CompareConfig
 from trainer.config.settings import PushConfig, TrainConfig

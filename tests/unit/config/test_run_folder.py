@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer import compare_splits, push, train
-from trainer.cli.command import check_settings, read_push_config, read_train_config
+from trainer.cli.run_settings import read_push_config, read_train_config
+from trainer.cli.trained_folder import check_settings
 from trainer.config import run_folder
 from trainer.config.groups import DataConfig, ModelConfig, RunConfig
 from trainer.config.recipe import RecipeConfig

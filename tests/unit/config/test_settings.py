@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 
 from trainer import push, train
-from trainer.cli.command import read_push_config, read_train_config
+from trainer.cli.run_settings import read_push_config, read_train_config
 from trainer.config.groups import (
     ChecksConfig,
     DataConfig,

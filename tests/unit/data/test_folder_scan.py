@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.folder_trees import write_tree
-from trainer.cli.command import check_settings
+from trainer.cli.trained_folder import check_settings
 from trainer.config.groups import DataConfig
 from trainer.config.settings import TrainConfig
 from trainer.data.folders.scan import FolderScan, class_from_name, scan_folder

@@ -235,9 +235,9 @@ def test_rooms_are_small() -> None:
 # Commands and the run read all settings, and so do the report, which lists them, and the facts,
 # which correct the saved ones.
 HOLD_ALL_SETTINGS = {
-    *("trainer.run", "trainer.training", "trainer.compare_splits", "trainer.cli.command"),
-    "trainer.compare_models",
-    "trainer.tune",
+    *("trainer.run", "trainer.training", "trainer.compare_splits"),
+    *("trainer.cli.run_settings", "trainer.cli.trained_folder"),
+    *("trainer.compare_models", "trainer.tune"),
     *("trainer.config.settings", "trainer.config.paths"),
     *("trainer.publishing.package", "trainer.publishing.report", "trainer.publishing.facts"),
 }

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.cli.command import read_train_config
+from trainer.cli.run_settings import read_train_config
 from trainer.config.groups import ModelConfig
 from trainer.config.preset_file import Preset
 from trainer.config.recipe import PRESETS
