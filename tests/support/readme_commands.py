@@ -53,7 +53,8 @@ SMALL_BENCHMARKS = {
     "page_load": "--help",  # it needs a published folder
     "predict_rate": "--networks test_convnext:64 --images 40 80 --engine-seconds 0.1",
     "predict_peers": "--help",  # it needs a checkout of timm, and other packages
-    "spinning": "--model test_convnext --image-size 32 --batch-size 2 --seconds 0.2 --rounds 1",
+    "spinning": "--model test_convnext --image-size 32 --batch-size 2 --seconds 0.2 "
+    "--warm-up-s 0 --rounds 1",
     "counted_once": "--model test_convnext --no-pretrained --image-size 32 --epochs 2 "
     "--train-per-class 10 --strips 1 --apart 200",
     "learning_loop": "--help",  # it trains twice and serves a web page

@@ -27,6 +27,7 @@ from trainer.fitting.step import TrainingStep
 from trainer.fitting.time_left import TimeLeft, Workload, advice
 from trainer.inputs.loading import EpochSampler, mixed_seed, stack_tiles
 from trainer.model.tile_pooling import pool
+from trainer.monitoring.busy_cores import ThreadLimit
 from trainer.monitoring.epoch_log import EpochResult
 from trainer.monitoring.progress import LEGEND, ProgressBar, epoch_line, epoch_title
 from trainer.monitoring.slowdown import Slowdown
@@ -93,6 +94,7 @@ class TrainingLoop:
         )
         self.left = TimeLeft(work, recipe.epochs, inputs.image_s)
         self.slowdown = Slowdown()
+        self.threads = ThreadLimit(accelerator, compiled=run.compile)
         self.steps = math.ceil(len(self.train_batches) / recipe.accumulate)
         self.training_step = TrainingStep(
             inputs,
@@ -124,11 +126,14 @@ class TrainingLoop:
         self.state.restore()
         epochs = self.state.history.epochs
         logger.info("%s", LEGEND)
-        with self.stop.listening():
-            while not self.state.finished:
-                self._run_epoch(len(epochs) + 1)
-                if self.stop.asked():
-                    self.stop.grant()
+        try:
+            with self.stop.listening():
+                while not self.state.finished:
+                    self._run_epoch(len(epochs) + 1)
+                    if self.stop.asked():
+                        self.stop.grant()
+        finally:
+            self.threads.end()
         return TrainingResult(epochs, self.state.best.epoch, self.state.stopped_early)
 
     def _run_epoch(self, epoch: int) -> None:
@@ -201,6 +206,8 @@ class TrainingLoop:
                 now_s = time.monotonic()
                 self.left.step(images, now_s)
                 self._report_slowdown(self.slowdown.step(images, now_s))
+                if warning := self.threads.step(now_s):
+                    _log_beside_bar(warning)
                 bar.advance(images, totals, self.left.run_s)
                 if self.left.certain:
                     self._warn_if_long()
