@@ -97,8 +97,9 @@ def _prepare(classifier: ExportedClassifier, decoder: Decoder, file: File) -> Pr
     try:
         if file.trouble:
             raise ImageError(f"It can't be read: {file.trouble}.")
-        image, facts = decoder.examine(file.path, classifier.bit_depth)
-        inputs = classifier.prepare(image)
+        inputs, facts = decoder.prepare(
+            *(file.path, classifier.bit_depth, classifier.facts.preprocessing), tile=classifier.tile
+        )
     except ImageError as error:
         return file, None, 0, time.perf_counter() - started, str(error)
     return file, inputs, facts.bit_depth or BITS, time.perf_counter() - started, None

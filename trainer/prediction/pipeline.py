@@ -1,4 +1,4 @@
-"""Predict many images: processes decode, threads prepare, the network runs on batches."""
+"""Predict many images: processes decode and scale them, the network runs on batches."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Self
-
-from PIL import Image
 
 from space.inference.core.arrays import Pixels
 from space.inference.core.classifier import Classifier
@@ -110,17 +108,14 @@ def _prepare(predictor: Classifier, decoder: Decoder, file: ImageFile) -> _Prepa
     try:
         if file.trouble:
             raise ImageError(f"It can't be read: {file.trouble}.")
-        image, facts = _read(predictor, decoder, file.path)
-        inputs = predictor.prepare(image)
+        inputs, facts = _read(predictor, decoder, file.path)
     except ImageError as error:
         return _Prepared(file, None, 0, time.perf_counter() - started, str(error))
     return _Prepared(file, inputs, facts.bit_depth or BITS, time.perf_counter() - started)
 
 
-def _read(
-    predictor: Classifier, decoder: Decoder, path: str
-) -> tuple[Image.Image, ImageProperties]:
-    """Return the picture of a file that did not change while it was read.
+def _read(predictor: Classifier, decoder: Decoder, path: str) -> tuple[Pixels, ImageProperties]:
+    """Return what the network sees of a file that did not change while it was read.
 
     Raises:
         ImageError: it can't be read, or changes all the time.
@@ -128,7 +123,9 @@ def _read(
     for _ in range(ATTEMPTS):
         before = _state(path)
         try:
-            found = decoder.examine(path, predictor.bit_depth)
+            found = decoder.prepare(
+                path, predictor.bit_depth, predictor.facts.preprocessing, tile=predictor.tile
+            )
         except ImageError:
             if _state(path) == before:
                 raise

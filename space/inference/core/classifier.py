@@ -79,7 +79,7 @@ class Classifier:
 
     def prepare(self, image: Image.Image) -> Pixels:
         """Return the pixels that the network sees of an RGB image: [tile, row, column, 3]."""
-        return np.stack([self.facts.preprocessing.pixels(tile) for tile in self.tiles(image)])
+        return self.facts.preprocessing.tiles(image, tile=self.tile)
 
     def observe_prepared(
         self, inputs: Sequence[Pixels], engine: Engine | None = None

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from .arrays import Pixels
+from .tiling import cut
 
 BLACK = (0, 0, 0)
 
@@ -53,10 +54,27 @@ class Preprocessing:
             std=tuple(data_config["std"]),
         )
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Return what `dataclasses.asdict` made of one, with lists in place of tuples."""
+        return cls(**{**value, **{name: tuple(value[name]) for name in ("size_px", "mean", "std")}})
+
     @property
     def covers_image(self) -> bool:
         """Whether the network sees the whole image."""
         return self.crop_mode == "squash" and self.crop_pct == 1
+
+    def tiles(self, image: Image.Image, *, tile: bool) -> Pixels:
+        """Return the pixels of the squares of an RGB image, or of all of it as the only one.
+
+        Args:
+            image: of any size.
+            tile: whether to cut long images into squares.
+
+        Returns:
+            [tile, row, column, 3].
+        """
+        return np.stack([self.pixels(each) for each in (cut(image) if tile else [image])])
 
     def pixels(self, image: Image.Image) -> Pixels:
         """Return the pixels of an RGB image at the size of the input, [row, column, 3]."""

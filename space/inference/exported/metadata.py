@@ -242,8 +242,7 @@ def _detector(value: Any) -> MahalanobisDetector | None:
 
 
 def _preprocessing(value: Any) -> Preprocessing:
-    fields = {**value, **{name: tuple(value[name]) for name in ("size_px", "mean", "std")}}
-    found = Preprocessing(**fields)
+    found = Preprocessing.from_json(value)
     numbers = (*found.mean, *found.std, found.crop_pct)
     if any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers):
         raise ValueError("a number is none")

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from space.inference.images.decoding import Decoder, ImageProperties
+from space.inference.images.decoding import Decoder
 from space.inference.predictor import Predictor
 from tests.support.published_folder import noise
 from trainer.prediction.image_files import ImageFile
@@ -48,20 +47,20 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
     noise(0).save(path)
     if torn:
         path.write_bytes(path.read_bytes()[:400])
-    examine: Callable[..., tuple[Image.Image, ImageProperties]] = Decoder.examine
+    prepare: Callable[..., object] = Decoder.prepare
     reads = 0
 
-    def changing(self: Decoder, source: str, bit_depth: int) -> object:
+    def changing(*given: object, **options: object) -> object:
         nonlocal reads
         reads += 1
         try:
-            return examine(self, source, bit_depth)
+            return prepare(*given, **options)
         finally:
             if reads <= changes:
                 path.write_bytes((tmp_path / "final.png").read_bytes())
                 os.utime(path, ns=(0, reads))
 
-    monkeypatch.setattr(Decoder, "examine", changing)
+    monkeypatch.setattr(Decoder, "prepare", changing)
     row = answers(predictor, path)
     assert reads == min(changes + 1, ATTEMPTS)
     if changes >= ATTEMPTS:

@@ -76,8 +76,8 @@ ROOMS = {
     ),
     "space": (
         "space.inference.text",
-        "space.inference.images",
         "space.inference.core",
+        "space.inference.images",
         "space.inference.engines",
         "space.inference.drift",
         "space.inference.exported",

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from space.inference.images import decoding
+from space.inference.core.preprocessing import Preprocessing
+from space.inference.images import child
 from space.inference.images.decoding import Decoder
 from space.inference.images.reader import MAX_FILE_BYTES, ImageError, read_image
 from tests.support.hostile_images import encoded, hostile_files
@@ -50,6 +51,17 @@ def test_a_process_reads_what_this_one_reads(decoder: Decoder, kind: str, tmp_pa
     for source in (path, str(path), _noise(kind)):
         read = decoder.read(source)
         assert (read.mode, read.size, read.tobytes()) == ("RGB", (30, 40), here.tobytes())
+
+
+@pytest.mark.parametrize("tile", [False, True])
+def test_a_process_prepares_what_this_one_prepares(decoder: Decoder, tile: bool) -> None:
+    mean = (0.2, 0.4, 0.6)
+    preprocessing = Preprocessing((24, 32), "bicubic", 0.9, "border", mean, (1.0, 1.0, 1.0))
+    source = _noise(size=(40, 130))
+    pixels, facts = decoder.prepare(source, 8, preprocessing, tile=tile)
+    assert facts.size_px == (130, 40)
+    assert pixels.shape == (4 if tile else 1, 24, 32, 3)
+    np.testing.assert_array_equal(pixels, preprocessing.tiles(read_image(source), tile=tile))
 
 
 def test_facts_of_a_file(decoder: Decoder) -> None:
@@ -192,7 +204,7 @@ def test_hostile_files_are_refused_in_words_or_read_within_bounds() -> None:
 
 @pytest.mark.slow
 def test_an_answer_of_any_size_is_not_believed() -> None:
-    answers = [decoding.ANSWER.pack(True, 2, 2**40), decoding.ANSWER.pack(True, 2**31, 3)]
+    answers = [child.ANSWER.pack(True, 2, 2**40), child.ANSWER.pack(True, 2**31, 3)]
     for answer in answers:
         with Decoder(workers=1, limit_s=60) as decoder:
             [worker] = decoder._idle.queue
@@ -217,12 +229,14 @@ def test_a_process_without_a_parent_ends_itself() -> None:
     """Its own clock ends it in the middle of an image of 36 megapixels."""
     large = encoded("PNG", (6_000, 6_000), "RGB")
     limits = [str(2 * 2**30), "0.01"]
+    form = child.Form("rgb").text
+    request = child.REQUEST.pack(8, len(form), len(large)) + form + large
     with subprocess.Popen(
-        [sys.executable, "-m", decoding.__name__, *limits],
+        [sys.executable, "-m", child.__name__, *limits],
         cwd=Path(__file__).parents[3],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as process:
-        process.communicate(decoding.REQUEST.pack(8, False, len(large)) + large, timeout=60)
+        process.communicate(request, timeout=60)
     assert process.returncode == -signal.SIGALRM
