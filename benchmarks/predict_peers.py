@@ -43,7 +43,7 @@ YOLO = "yolo11n-cls.yaml"
 
 @dataclass(frozen=True)
 class Settings:
-    """Predict a folder of drawn images with predict.py and with its peers."""
+    """Predict a folder of images with predict.py and with its peers."""
 
     timm_checkout: Path
     """Folder of a checkout of pytorch-image-models."""
@@ -55,6 +55,8 @@ class Settings:
     """Side of the network's input in pixels."""
     images: int = 500
     """In the folder."""
+    photographs: Path | None = None
+    """A folder of photographs; default: drawn images."""
     batch_size: int = 16
     """Images in one forward pass, where it can be chosen."""
     json: Path | None = None
@@ -72,8 +74,9 @@ def main(settings: Settings) -> None:
             times_column("predict.py is"),
             number_column("Peak memory", "{:.2f} GB"),
         ],
-        f"`{settings.network}` at {settings.side} px, {settings.images:,} drawn images of 200 × "
-        f"200 px, × against predict.py at its defaults",
+        f"`{settings.network}` at {settings.side} px, {settings.images:,} "
+        f"{'photographs' if settings.photographs else 'drawn images of 200 × 200 px'}, × "
+        "against predict.py at its defaults",
         _versions(settings),
     )
     with tempfile.TemporaryDirectory() as temporary:
@@ -81,7 +84,7 @@ def main(settings: Settings) -> None:
         # Converted models of this benchmark are nobody's. It serves the programs, too.
         os.environ |= {"XDG_CACHE_HOME": str(place / "cache"), "YOLO_AUTOINSTALL": "false"}
         os.environ |= {"YOLO_CONFIG_DIR": str(place), "YOLO_OFFLINE": "true"}
-        images = folder_of_images(place, settings.images)
+        images = folder_of_images(place, settings.images, settings.photographs)
         fastest: float | None = None
         for contender in contenders(settings, images, place):
             flags = f"`{contender.flags}`" if contender.flags else "defaults"

@@ -28,7 +28,7 @@ from trainer.config.option_types import FormatName
 from trainer.config.run_folder import finished_folder
 from trainer.config.settings import TrainConfig
 from trainer.errors import ConfigError, DataError, UserError
-from trainer.exporting import finished_run, folder, packages, passport
+from trainer.exporting import finished_run, folder, packages, passport, standalone
 from trainer.exporting.bundle import write_bundle
 from trainer.exporting.formats import FORMATS
 from trainer.prediction.row import Row, columns
@@ -247,6 +247,52 @@ def test_copied_files_decide_alike_without_pytorch(
     refused = alone(*call)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.startswith(f"Error: {model} ends without the checksum")
+
+
+def test_the_program_without_pytorch_resumes_and_selects(
+    run_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number, label in enumerate(CLASSES):
+        draw_image(label, number).save(f"{number}.png")
+    Path("1.png").write_bytes(b"no image")
+    names = [f"{number}.png" for number in range(len(CLASSES))]
+    call = [*names, "--model", str(run_dir / "published/onnx/model.onnx"), "--batch-size", "2"]
+
+    def untimed(table: str) -> list[dict[str, str]]:
+        rows = csv.DictReader(Path(table).read_text(encoding="utf-8").splitlines())
+        return [{k: v for k, v in row.items() if k != "milliseconds"} for row in rows]
+
+    assert standalone.main([*call, "--output", "whole.csv"]) == 0
+    assert [row["path"] for row in untimed("whole.csv")] == names
+    content = Path("whole.csv").read_bytes()
+    header = content.index(b"\n") + 1
+    for cut in (0, header // 2, header, (header + len(content)) // 2, len(content)):
+        Path("cut.csv").write_bytes(content[:cut])
+        assert standalone.main([*call, "--output", "cut.csv", "--resume"]) == 0
+        assert untimed("cut.csv") == untimed("whole.csv")
+    assert standalone.main([*call, "--output", "new.csv", "--where", "verdict=error"]) == 0
+    assert [row["path"] for row in untimed("new.csv")] == ["1.png"]
+    capsys.readouterr()
+    model = untimed("whole.csv")[0]["model"].encode()
+    Path("other.csv").write_bytes(content.replace(model, b"0" * len(model)))
+    Path("foreign.csv").write_bytes(b"path,answer\n")
+    for options, words in (
+        (["--output", "whole.csv"], "whole.csv exists. Add --resume"),
+        (["--resume"], "name it with --output"),
+        (["--where", "label=Rust"], "the model has no such class"),
+        (["--output", "other.csv", "--resume"], "rows are of another model"),
+        (["--output", "foreign.csv", "--resume"], "does not hold rows of this model's classes"),
+    ):
+        assert standalone.main([*call, *options]) == 2
+        assert words in capsys.readouterr().err
+    assert standalone.main([*call[1:], "--output", "whole.csv", "--resume"]) == 2
+    assert "does not follow in the list" in capsys.readouterr().err
+    assert Path("whole.csv").read_bytes() == content
+    assert Path("foreign.csv").read_bytes() == b"path,answer\n"
 
 
 def test_predict_takes_an_exported_file(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import os
 import sys
 import time
@@ -10,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
 
 from space.inference.core.arrays import Pixels
 from space.inference.core.errors import ModelError
@@ -19,9 +20,11 @@ from space.inference.engines.names import PRECISIONS
 from space.inference.exported.model_file import ExportedClassifier
 from space.inference.images.decoding import Decoder
 from space.inference.images.reader import ImageError
-from space.inference.text.spreadsheet import table_lines
+from space.inference.text.spreadsheet import from_text_cells, table_lines, whole_records
 from trainer import __version__
 from trainer.data.folders.entries import File, Folder
+from trainer.errors import ConfigError, UserError
+from trainer.prediction.options import check_model, read_condition
 from trainer.prediction.row import Row, columns
 from trainer.text.names import as_text
 
@@ -34,28 +37,84 @@ def main(arguments: Sequence[str]) -> int:
     """Predict the images and write their rows; return the exit code."""
     given = _parser().parse_args(arguments)
     try:
-        files = list(list_files(given.images))
-        if not files:
-            raise ModelError("There are no images to predict: no file has the suffix of an image.")
-        classifier = ExportedClassifier(given.model, given.precision)
-        print(f"{given.model} by {classifier.engine.name}", file=sys.stderr)  # noqa: T201
-        with ExitStack() as stack:
-            out: IO[str] = sys.stdout
-            if given.output is not None:
-                # A table that exists may be the answers of another day.
-                out = stack.enter_context(given.output.open("x", encoding="utf-8", newline=""))
-            out.write(table_lines([columns(classifier.labels)]))
-            model = fingerprint(classifier.files)
-            for rows in predict(classifier, files, model, given.batch_size):
-                out.write(table_lines(row.as_cells(classifier.labels) for row in rows))
-                out.flush()
+        _answer(given)
     except FileExistsError:
-        return _failed(f"{given.output} exists. Name another file with --output.")
+        return _failed(
+            f"{given.output} exists. Add --resume to continue it, or name another file with "
+            "--output."
+        )
     except OSError as error:
         return _failed(f"{error.filename or given.output}: {error.strerror}.")
-    except ModelError as error:
+    except (ModelError, UserError) as error:
         return _failed(str(error))
     return 0
+
+
+def _answer(given: argparse.Namespace) -> None:
+    """Predict the images and write their rows.
+
+    Raises:
+        FileExistsError: the table exists, and is not to be continued.
+        OSError: the table can't be written.
+        ModelError: the model can't be used.
+        UserError: there are no images, an option is wrong, or the table can't be continued.
+    """
+    selection = read_condition(given.where)
+    if given.resume and given.output is None:
+        raise ConfigError("--resume continues a table: name it with --output.")
+    files = list(list_files(given.images))
+    if not files:
+        raise UserError("There are no images to predict: no file has the suffix of an image.")
+    classifier = ExportedClassifier(given.model, given.precision)
+    selection.check_labels(classifier.labels)
+    print(f"{given.model} by {classifier.engine.name}", file=sys.stderr)  # noqa: T201
+    model, header = fingerprint(classifier.files), columns(classifier.labels)
+    done, out = 0, sys.stdout
+    with ExitStack() as stack:
+        if given.resume and given.output.exists():
+            saved = _saved_rows(given.output, header)
+            check_model({row["model"] for row in saved}, model, given.output)
+            paths, names = [row["path"] for row in saved], [file.name for file in files]
+            done = selection.done(paths, names, given.output)
+            out = stack.enter_context(given.output.open("a", encoding="utf-8", newline=""))
+        elif given.output is not None:
+            # A table that exists may be the answers of another day.
+            out = stack.enter_context(given.output.open("x", encoding="utf-8", newline=""))
+        if out is sys.stdout or out.tell() == 0:
+            out.write(table_lines([header]))
+        # Batches begin where they would have begun: their composition shows in the last digits.
+        at = done if done == len(files) else done // given.batch_size * given.batch_size
+        for rows in predict(classifier, files[at:], model, given.batch_size):
+            new = filter(selection.takes, rows[max(0, done - at) :])
+            at += len(rows)
+            out.write(table_lines(row.as_cells(classifier.labels) for row in new))
+            out.flush()
+
+
+def _saved_rows(table: Path, header: Sequence[str]) -> list[dict[str, str]]:
+    """Return the rows of an interrupted command; a torn last one is cut off.
+
+    Raises:
+        UserError: the file holds other columns.
+    """
+    content = table.read_bytes()
+    whole = whole_records(content)
+    first = table_lines([header]).encode()
+    if not first.startswith(content[: len(first)]):
+        raise UserError(
+            f"{table} can't be continued: it does not hold rows of this model's classes. Name "
+            "another file with --output, or remove it."
+        )
+    try:
+        records = csv.reader(io.StringIO(content[:whole].decode(), newline=""))
+        rows = [
+            dict(zip(header, from_text_cells(record), strict=True)) for record in list(records)[1:]
+        ]
+    except ValueError as error:
+        raise UserError(f"{table} can't be continued: it is damaged. Remove it.") from error
+    # Only a file that is ours is changed.
+    os.truncate(table, whole)
+    return rows
 
 
 def list_files(paths: Sequence[str]) -> Iterator[File]:
@@ -80,6 +139,8 @@ def predict(
         ModelError: the network computes non-finite outputs.
     """
     workers = os.cpu_count() or 1
+    if not files:
+        return
     batches = [files[first : first + batch_size] for first in range(0, len(files), batch_size)]
     with Decoder(workers) as decoder, ThreadPoolExecutor(workers) as pool:
 
@@ -129,6 +190,12 @@ def _parser() -> argparse.ArgumentParser:
         "--model", type=Path, required=True, metavar="FILE", help="model.onnx, or .xml with .bin"
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help="new CSV; default: stdout")
+    parser.add_argument(
+        "--resume", action="store_true", help="continue the table of an interrupted command"
+    )
+    parser.add_argument(
+        "--where", metavar="CONDITION", help="write only these rows, as in verdict=unsure,unknown"
+    )
     parser.add_argument("--batch-size", type=_positive, default=16, metavar="N")
     parser.add_argument(
         "--precision", choices=PRECISIONS, help="of OpenVINO, instead of the file's own"

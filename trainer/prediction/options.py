@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, UserError
 from trainer.prediction.row import OUTCOMES, Row
 from trainer.text.names import did_you_mean, listed, printable
 
@@ -40,6 +40,30 @@ class Selection:
             return row.label in self.labels
         return self.outcomes is None or row.outcome in self.outcomes
 
+    def done(self, rows: Sequence[str], images: Sequence[str], table: Path | None) -> int:
+        """Return the number of images that are done, the last of them with the last row.
+
+        Args:
+            rows: paths in the rows that an interrupted command wrote.
+            images: paths of all images.
+            table: file of the rows, for messages.
+
+        Raises:
+            UserError: the rows are not those of these images, in this order.
+        """
+        numbers = {name: number for number, name in enumerate(images)}
+        at = -1
+        for path in rows:
+            number = numbers.get(path, -1)
+            if number <= at or (number > at + 1 and self.takes_all):
+                raise UserError(
+                    f"{table} can't be continued: its row {path!r} does not follow in the list of "
+                    "images. Name the same images in the same order, or another file with "
+                    "--output."
+                )
+            at = number
+        return at + 1
+
     def check_labels(self, known: Sequence[str]) -> None:
         """Check that the model has the classes.
 
@@ -52,6 +76,26 @@ class Selection:
                     f"--where label={printable(label)}: the model has no such class."
                     f"{did_you_mean(label, known)} It has {listed(known)}."
                 )
+
+
+def check_model(models: Collection[str | None], model: str, table: Path | None) -> None:
+    """Check that one model makes all rows of a table.
+
+    Args:
+        models: fingerprints in the rows that an interrupted command wrote.
+        model: fingerprint of the one that continues.
+        table: file of the rows, for messages.
+
+    Raises:
+        UserError: the rows are of another one.
+    """
+    others = set(models) - {model}
+    if others:
+        raise UserError(
+            f"{table} can't be continued: its rows are of another model, "
+            f"{listed(sorted(map(str, others)))}; this one is {model}. Use that model, or name "
+            "another file with --output."
+        )
 
 
 def read_condition(text: str | None) -> Selection:

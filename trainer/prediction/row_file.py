@@ -14,7 +14,7 @@ from typing import IO, Any, Self
 import pyarrow as pa
 from pyarrow import parquet
 
-from space.inference.text.spreadsheet import from_text_cells, table_lines
+from space.inference.text.spreadsheet import from_text_cells, table_lines, whole_records
 from trainer.config.paths import shown
 from trainer.errors import UserError
 from trainer.prediction.options import Format, growing_path
@@ -107,7 +107,7 @@ class RowFile:
         Raises:
             ValueError, TypeError, KeyError: they are none of this model.
         """
-        whole = _whole_records(content, quoted=self.kind == "csv")
+        whole = whole_records(content, quoted=self.kind == "csv")
         begin = (self.header() or JSON_BEGIN).encode()
         if not begin.startswith(content[: len(begin)]):
             raise ValueError("another beginning")
@@ -196,17 +196,6 @@ class RowFile:
             if row.probabilities is not None and [*row.probabilities] != [*self.labels]:
                 raise ValueError("other classes")
             yield row
-
-
-def _whole_records(content: bytes, *, quoted: bool) -> int:
-    """Return the length of the complete records; a line end inside quotes ends none."""
-    end = len(content)
-    while end:
-        end = content.rfind(b"\n", 0, end) + 1
-        if not quoted or content.count(b'"', 0, end) % 2 == 0:
-            return end
-        end -= 1
-    return 0
 
 
 def _schema(labels: Sequence[str]) -> pa.Schema:

@@ -28,13 +28,12 @@ from trainer.errors import ConfigError, UserError
 from trainer.monitoring.progress import ProgressBar, duration, rate
 from trainer.prediction.coil.output import CoilOutput
 from trainer.prediction.image_files import ImageFile
-from trainer.prediction.options import Format, Selection
+from trainer.prediction.options import Format, Selection, check_model
 from trainer.prediction.pipeline import Pipeline
 from trainer.prediction.row import OUTCOMES, Row
 from trainer.prediction.row_file import RowFile
 from trainer.prediction.sorted_copies import SortedCopies
 from trainer.runtime.files import disk_errors_explained
-from trainer.text.names import listed
 
 if TYPE_CHECKING:
     # Imports PyTorch and captum, which takes seconds.
@@ -278,7 +277,8 @@ def predict_files(
         pictures.append(SortedCopies(delivery.copy_to, predictor.labels, link=delivery.link))
     table = RowFile(delivery.output, delivery.kind, predictor.labels, sys.stdout)
     saved = table.saved_rows() if resume else []
-    done = _position(saved, files, delivery)
+    names = [file.name for file in files]
+    done = delivery.selection.done([row.path for row in saved], names, delivery.output)
     # Batches begin where they would have begun: their composition shows in the last digits.
     first = done if done == len(files) else done // batch_size * batch_size
 
@@ -292,7 +292,7 @@ def predict_files(
         table,
         Progress(len(files), first) as progress,
     ):
-        _check_model(saved, pipeline.model, delivery)
+        check_model({row.model for row in saved}, pipeline.model, delivery.output)
         if comparison:
             comparison.add(saved)
         if done == len(files):
@@ -315,41 +315,6 @@ def predict_files(
             progress.advance(len(batch))
         table.finish()
     return outcome
-
-
-def _position(saved: Sequence[Row], files: Sequence[ImageFile], delivery: Delivery) -> int:
-    """Return the number of images that are done, the last of them with the last saved row.
-
-    Raises:
-        UserError: the rows are not those of these images, in this order.
-    """
-    numbers = {file.name: number for number, file in enumerate(files)}
-    at = -1
-    for row in saved:
-        number = numbers.get(row.path, -1)
-        if number <= at or (number > at + 1 and delivery.selection.takes_all):
-            raise UserError(
-                f"{delivery.output} can't be continued: its row {row.path!r} does not follow in "
-                "the list of images. Name the same images in the same order, or another file "
-                "with --output."
-            )
-        at = number
-    return at + 1
-
-
-def _check_model(saved: Sequence[Row], model: str, delivery: Delivery) -> None:
-    """Check that one model makes all rows of a table.
-
-    Raises:
-        UserError: saved rows are of another one.
-    """
-    others = {row.model for row in saved} - {model}
-    if others:
-        raise UserError(
-            f"{delivery.output} can't be continued: its rows are of another model, "
-            f"{listed(sorted(map(str, others)))}; this one is {model}. Use that model, or name "
-            "another file with --output."
-        )
 
 
 class Progress:

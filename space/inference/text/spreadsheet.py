@@ -29,3 +29,19 @@ def as_text_cells(row: Iterable[str]) -> list[str]:
 def from_text_cells(row: Iterable[str]) -> list[str]:
     """Return the cells of a row without the apostrophes of `as_text_cells`."""
     return [cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell for cell in row]
+
+
+def whole_records(content: bytes, *, quoted: bool = True) -> int:
+    """Return the length of the complete records of a file that was cut off.
+
+    Args:
+        content: of the file.
+        quoted: whether a line end inside quotes ends no record, as in CSV.
+    """
+    end = len(content)
+    while end:
+        end = content.rfind(b"\n", 0, end) + 1
+        if not quoted or content.count(b'"', 0, end) % 2 == 0:
+            return end
+        end -= 1
+    return 0
