@@ -204,6 +204,11 @@ def serve(uploads: UploadFolder) -> None:
     # Uploads are untrusted: each is decoded in a process with limits on time and memory.
     with Decoder() as decoder, ExitStack() as held:
         predictor, desk = Predictor.load(model_id, engine), None
+        if predictor.facts.multi_label:
+            raise StartError(
+                f"{model_id} names several defects of an image, which this page can't show yet. "
+                "Predict its images with trainer/predict.py."
+            )
         if feedback:
             desk = CorrectionDesk.open(feedback, predictor, model_id, decoder.to_png)
             held.callback(desk.close)

@@ -21,6 +21,7 @@ from trainer.config.groups import ChecksConfig
 from trainer.config.option_types import expanded
 from trainer.config.paths import raise_problems
 from trainer.config.preset_file import replaced_preset
+from trainer.config.rules import check_names_one_class
 from trainer.config.settings import TrainConfig
 from trainer.errors import ConfigError, DataError, HubError, UserError
 from trainer.monitoring.phases import PHASES, run_phases
@@ -59,6 +60,7 @@ def main(arguments: list[str]) -> None:
     The same command resumes an interrupted comparison.
     """
     config = _read(arguments)
+    check_names_one_class(config.train.data, COMMAND.name)
     folder = config.train.run.run_dir or Path("runs") / "comparison"
     networks = _networks(config, folder)
     _check_folder(folder, [each.run.run_dir.name for each in networks.values() if each.run.run_dir])

@@ -9,6 +9,7 @@ from trainer.cli.flags import Command
 from trainer.cli.run_settings import read_train_config, started_or_resumed
 from trainer.cli.trained_folder import check_settings, trained_folder
 from trainer.config import run_folder
+from trainer.config.rules import check_names_one_class
 from trainer.config.settings import TrainConfig
 from trainer.monitoring.phases import PHASES, run_phases
 
@@ -26,6 +27,7 @@ def main(arguments: list[str]) -> None:
     The data's own splits are joined first. The same command resumes an interrupted comparison.
     """
     config = read_train_config(arguments, COMMAND)
+    check_names_one_class(config.data, COMMAND.name)
     folder = config.run.run_dir or Path("runs") / f"splits-{config.model.model.replace('/', '_')}"
     run_folder.check_only(folder, SPLITS)
     # Check both before the first one trains: the second may be refused.

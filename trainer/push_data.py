@@ -98,7 +98,7 @@ def _check(hub: PublishingConfig, data: DataConfig) -> None:
         raise ConfigError(
             f"--data-dir {data.data_dir} is no folder here. push_data.py publishes a folder."
         )
-    unused = ("folds", "feedback", "stream_images", "publish_images")
+    unused = ("folds", "feedback", "stream_images", "publish_images", "multi_label")
     given = [name for name in unused if getattr(data, name) != getattr(DataConfig(), name)]
     raise_problems(
         [

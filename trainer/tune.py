@@ -19,6 +19,7 @@ from trainer.cli.trained_folder import check_settings
 from trainer.config import run_folder
 from trainer.config.paths import nearest_folder, raise_problems, shown, why_not_writable
 from trainer.config.preset_file import PRESET_FILE, Preset, replaced_preset
+from trainer.config.rules import check_names_one_class
 from trainer.config.settings import TrainConfig
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def main(arguments: list[str]) -> None:
     The same command resumes an interrupted search; several processes may run it at once.
     """
     config = _read(arguments)
+    check_names_one_class(config.train.data, COMMAND.name)
     folder = config.train.run.run_dir or Path("runs") / "tuning"
     _check(config, folder)
     # torch takes seconds to import; --help and wrong options do not need it.

@@ -35,17 +35,19 @@ def write_reliability_figures(reliability: Reliability, folder: Path) -> list[Fi
         ),
     ]
     if reliability.ood_detection is not None:
-        drawn.insert(
-            1,
-            write_figure(
-                folder,
-                "novelty",
-                reliability_charts.novelty(reliability.ood_detection),
-                "Novelty scores of test images and OOD images",
-                _describe_novelty(reliability.ood_detection),
-            ),
-        )
+        drawn.insert(1, write_novelty_figure(reliability.ood_detection, folder))
     return drawn
+
+
+def write_novelty_figure(unknown: OodDetection, folder: Path) -> Figure:
+    """Write the novelty scores to `folder/figures/`; return the entry of `Report.figures`."""
+    return write_figure(
+        folder,
+        "novelty",
+        reliability_charts.novelty(unknown),
+        "Novelty scores of test images and OOD images",
+        _describe_novelty(unknown),
+    )
 
 
 def _describe_reliability(calibration: Calibration) -> str:

@@ -1,10 +1,10 @@
-"""Reliability: calibration, prediction sets, OOD detection and operating point."""
+"""Reliability: calibration, prediction sets, OOD detection, operating point, several defects."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from model_card.schema.base import Schema, Score
 
@@ -155,3 +155,77 @@ class Reliability(Schema):
         description="None: the network exposes no stages, or there are too few reference images"
     )
     operating_point: OperatingPoint
+
+
+class DefectClass(Schema):
+    """Test result of one class of a model that names several defects of an image."""
+
+    label: str
+    images: int = Field(ge=0, description="test images that show the class")
+    named_from: float = Field(ge=0, le=1, description="probability from which on it is named")
+    absent_below: float = Field(ge=0, le=1, description="probability below which it is ruled out")
+    precision: Score = Field(description="share of images that show it, among those it is named of")
+    recall: Score = Field(description="share of the images that show it of which it is named")
+    missed: Score = Field(description="share of the images that show it where it is ruled out")
+    average_precision: float | None = Field(
+        ge=0, le=1, description="area under precision over recall; None: no test image shows it"
+    )
+
+
+class MissedDefects(Schema):
+    """The promise that few defects are ruled out, and what the test images say about it."""
+
+    promised: float | None = Field(
+        gt=0, lt=1, description="largest expected share; None: too few pieces to promise one"
+    )
+    fitted_groups: int = Field(gt=0, description="pieces of surface that the promise is fitted to")
+    groups: int = Field(gt=0, description="pieces of surface among the test images")
+    share: Score = Field(
+        description="share of a piece's defects that are ruled out, mean over the test pieces"
+    )
+    of_all: Score = Field(
+        description="share of all defects of the test images that are ruled out, about which "
+        "nothing is promised: a large piece of surface counts for more than a small one"
+    )
+
+
+class SeveralDefects(Schema):
+    """Results of a model that names several defects of an image, on the test images."""
+
+    calibration: Calibration = Field(description="of each class of each image by itself")
+    classes: list[DefectClass]
+    mean_average_precision: float = Field(ge=0, le=1, description="mean over the classes")
+    exact: Score = Field(description="share of images of which exactly the defects are named")
+    one_defect: int = Field(ge=0, description="test images with one defect")
+    one_exact: Score = Field(description="share of these of which exactly it is named")
+    several: int = Field(ge=0, description="test images with several defects")
+    second_named: Score = Field(
+        description="share of these of which a defect besides the class of the image is named"
+    )
+    second_possible: Score = Field(
+        description="share of these of which such a defect is named or left to a person"
+    )
+    missed: MissedDefects
+    cost_missed: float = Field(ge=0)
+    cost_false_alarm: float = Field(ge=0)
+    cost_review: float = Field(ge=0)
+    unsure: Score = Field(description="share of test images sent to review as unsure")
+    unknown: Score = Field(description="share of test images sent to review as unknown")
+    automatic_exact: Score | None = Field(
+        description="share of automatic answers that name exactly the defects; None: no answers"
+    )
+    mean_cost: float = Field(ge=0, description="mean cost per test image")
+    ood_detection: OodDetection | None
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> SeveralDefects:
+        defects = sum(result.images for result in self.classes)
+        if not self.one_defect + 2 * self.several <= defects:
+            raise ValueError("the images of the classes are fewer than the defects")
+        return self
+
+    @property
+    def automatic(self) -> float:
+        """Share of test images that are accepted automatically."""
+        # Rounding keeps the float error of the difference from looking like a share.
+        return max(0.0, round(1 - self.unsure.value - self.unknown.value, 9))

@@ -17,7 +17,7 @@ from model_card.schema.checks import Checks
 from model_card.schema.checksums import file_checksum, published_files, seal, unseal
 from model_card.schema.comparison import Comparison
 from model_card.schema.exports import Exports
-from model_card.schema.reliability import Reliability
+from model_card.schema.reliability import Reliability, SeveralDefects
 from model_card.schema.run.data import Data
 from model_card.schema.run.test_result import CrossValidation, TestResult, UnseenTest
 from model_card.schema.run.training import Machine, Model, Training
@@ -73,7 +73,12 @@ class Report(Checks):
         description="of the same recipe; the published model is that of the first fold"
     )
     reliability: Reliability | None = Field(
-        None, description="None: published by an earlier version, without decision rules"
+        None,
+        description="None: published by an earlier version, without decision rules, or a model "
+        "that names several defects",
+    )
+    several_defects: SeveralDefects | None = Field(
+        None, description="None: the model names one class of each image"
     )
     exports: Exports | None = Field(
         None, description="None: no file for machines without PyTorch was exported"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -20,7 +19,7 @@ ADVICE = f"Publish the model again, or remove both {RULES_FILE} and {DETECTOR_FI
 
 def save_decision(decision: Decision, folder: Path) -> None:
     """Write a decision into a published folder."""
-    text = json.dumps(dataclasses.asdict(decision.rules), indent=2, ensure_ascii=False)
+    text = json.dumps(decision.rules.to_json(), indent=2, ensure_ascii=False)
     (folder / RULES_FILE).write_text(text + "\n", encoding="utf-8")
     if decision.detector is not None:
         arrays = {n: a.astype("float32") for n, a in decision.detector.arrays().items()}

@@ -80,6 +80,7 @@ class ModelConfig(BaseModel):
 
     Attributes:
         tile: our own key, which timm ignores: cut long images into squares; see `tiling`.
+        multi_label: our own key, too: each class has a sigmoid, and an image several classes.
     """
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False, strict=True, frozen=True)
@@ -92,6 +93,7 @@ class ModelConfig(BaseModel):
     # Significant bits of 16-bit images; earlier models use the full range.
     bit_depth: Literal[8, 10, 12, 14, 16] = 16
     tile: bool = False
+    multi_label: bool = False
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

@@ -101,10 +101,23 @@ class Predictor(Classifier):
         self._config = read_config(self._files)
         labels = list(self._config.label_names)
         decision = load_decision(folder, labels)
+        multi_label = self._config.multi_label
+        if decision is not None and (decision.rules.thresholds is not None) != multi_label:
+            raise ModelError(
+                f"{folder / CONFIG_FILE} says that the model names "
+                f"{'several defects' if multi_label else 'one class'} of an image, but "
+                f"{RULES_FILE} {'lacks' if multi_label else 'has'} thresholds for several. "
+                "Publish the model again."
+            )
         preprocessing = Preprocessing.from_timm(self._config.pretrained_cfg.model_dump())
         # The graph needs them, and the engine needs the graph.
         self.facts = Facts(
-            str(folder), labels, preprocessing, self._config.bit_depth, self._config.tile
+            str(folder),
+            labels,
+            preprocessing,
+            self._config.bit_depth,
+            self._config.tile,
+            multi_label,
         )
         detector = decision and decision.detector
         self.stages = list(detector.stages) if detector else []

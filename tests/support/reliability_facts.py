@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from model_card.schema.reliability import Reliability
+from model_card.schema.reliability import Reliability, SeveralDefects
 
 
 def example_reliability(labels: Sequence[str], **changes: object) -> Reliability:
@@ -68,6 +68,50 @@ def example_operating_point(**changes: object) -> dict[str, object]:
         "curve": {"coverage": [0.5, 0.9236, 1.0], "risk": [0.0, 0.0038, 0.0139], "area": 0.0027},
     }
     return parts | changes
+
+
+def example_several_defects(labels: Sequence[str], **changes: object) -> SeveralDefects:
+    """Return the results of a model that names several defects; `changes` replace parts."""
+    reliability = example_reliability(labels).model_dump()
+    parts: dict[str, object] = {
+        "calibration": reliability["calibration"],
+        "classes": [
+            {
+                "label": label,
+                "images": 61 + place,
+                "named_from": 0.511 + place / 100,
+                "absent_below": 0.031 + place / 100,
+                "precision": _share(0.912, 0.807, 0.963),
+                "recall": _share(0.834, 0.719, 0.908),
+                "missed": _share(0.043, 0.011, 0.151),
+                "average_precision": 0.917 + place / 100,
+            }
+            for place, label in enumerate(labels)
+        ],
+        "mean_average_precision": 0.943,
+        "exact": _share(0.861, 0.816, 0.897),
+        "one_defect": 263,
+        "one_exact": _share(0.924, 0.885, 0.951),
+        "several": 23,
+        "second_named": _share(0.478, 0.292, 0.671),
+        "second_possible": _share(0.739, 0.535, 0.875),
+        "missed": {
+            "promised": 0.05,
+            "fitted_groups": 71,
+            "groups": 93,
+            "share": _share(0.0121, 0.0021, 0.0587),
+            "of_all": _share(0.0353, 0.0194, 0.0635),
+        },
+        "cost_missed": 20.0,
+        "cost_false_alarm": 2.0,
+        "cost_review": 1.0,
+        "unsure": _share(0.216, 0.172, 0.267),
+        "unknown": _share(0.0137, 0.0054, 0.0352),
+        "automatic_exact": _share(0.951, 0.912, 0.973),
+        "mean_cost": 0.477,
+        "ood_detection": reliability["ood_detection"],
+    }
+    return SeveralDefects.model_validate(parts | changes)
 
 
 def _agreement(*errors: float) -> dict[str, object]:

@@ -40,6 +40,8 @@ class DataConfig:
     """Number of cross-validation folds, so that each image is tested once; 0 disables it."""
     feedback: Folder = None
     """Folder of a web page's corrections; their images join the training split only."""
+    multi_label: bool = False
+    """Name all defects of an image, of boxes beside it or in --boxes, not only its class."""
     skip_bad_images: bool = False
     """Skip files that can't be read as images, and list them, instead of stopping."""
     publish_images: bool = False
@@ -118,6 +120,8 @@ class DecisionConfig:
     """Cost of a defect named where there is none."""
     cost_review: Annotated[float, Field(ge=0)] = 1.0
     """Cost of a review by a person."""
+    max_missed: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """With --multi-label: share of defects that may be ruled out, on average over surfaces."""
     no_defect: Text = None
     """Name of the class of images without a defect, if there is one."""
     ood_dir: Folder = None

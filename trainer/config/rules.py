@@ -19,6 +19,7 @@ from trainer.config.groups import (
     RunConfig,
 )
 from trainer.config.recipe import RecipeConfig
+from trainer.errors import ConfigError
 from trainer.text.names import printable
 
 Groups = tuple[
@@ -40,8 +41,13 @@ def problems(groups: Groups) -> Iterator[str]:
     except ValidationError as error:
         for details in error.errors():
             yield bound_problem(details) or f"{_flag(details)}: {details['msg']}"
-    data, model, recipe, *_, run = groups
+    data, model, recipe, decision, _, export, run = groups
     rules = [*_data_rules(data), *_model_rules(model, run), *_recipe_rules(recipe, model)]
+    if data.multi_label:
+        rules += _multi_label_rules(data, model, recipe, decision, export)
+    else:
+        unused = decision.max_missed != DecisionConfig().max_missed
+        rules.append((unused, "--max-missed needs --multi-label; otherwise set --coverage"))
     yield from (message for broken, message in rules if broken)
     if run.resume and run.run_dir is None:
         yield "--resume needs --run-dir"
@@ -55,6 +61,19 @@ def data_problems(data: DataConfig) -> Iterator[str]:
         for details in error.errors():
             yield bound_problem(details) or f"{_flag(details)}: {details['msg']}"
     yield from (message for broken, message in _data_rules(data) if broken)
+
+
+def check_names_one_class(data: DataConfig, command: str) -> None:
+    """Check that a command that compares accuracies is not asked for several defects.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if data.multi_label:
+        raise ConfigError(
+            f"--multi-label does not go with {command}, which compares predictions of one class. "
+            "Leave it out, or use train.py."
+        )
 
 
 def first_problem(error: ValidationError) -> str:
@@ -127,6 +146,43 @@ def _model_rules(model: ModelConfig, run: RunConfig) -> Rules:
         meant = suggested_license(model.license)
         hint = f": did you mean {meant}?" if meant else ", such as apache-2.0, mit or other"
         yield True, f"--license {printable(model.license)} is not a license id of the Hub{hint}"
+
+
+def _multi_label_rules(
+    data: DataConfig,
+    model: ModelConfig,
+    recipe: RecipeConfig,
+    decision: DecisionConfig,
+    export: ExportConfig,
+) -> Rules:
+    yield (
+        model.tile,
+        "--multi-label excludes --tile: outputs of tiles are combined for a single class",
+    )
+    yield (
+        bool(data.folds),
+        "--multi-label excludes --folds: train with one split, such as the default",
+    )
+    yield (
+        data.feedback is not None,
+        "--multi-label excludes --feedback: a correction names one class of an image",
+    )
+    yield (
+        recipe.class_weights != "none",
+        "--multi-label excludes --class-weights: thresholds are chosen for each class instead",
+    )
+    yield (
+        decision.coverage != DecisionConfig().coverage,
+        "--multi-label excludes --coverage: there are no prediction sets; set --max-missed",
+    )
+    yield (
+        decision.no_defect is not None,
+        "--multi-label excludes --no-defect: every class is a defect that can be named",
+    )
+    yield (
+        bool(export.export),
+        "--multi-label excludes --export: such models can't be exported yet",
+    )
 
 
 def _recipe_rules(recipe: RecipeConfig, model: ModelConfig) -> Rules:

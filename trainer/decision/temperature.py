@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import log_expit, log_softmax
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -33,9 +34,33 @@ def fit_temperature(logits: Array, truth: Labels) -> float:
     """
     images = np.arange(len(truth))
 
+    def likelihood(temperature: float) -> float:
+        return float(log_softmax(logits / temperature, axis=1)[images, truth].sum())
+
+    return _most_probable(likelihood)
+
+
+def fit_sigmoid_temperature(logits: Array, shown: npt.NDArray[np.bool_]) -> float:
+    """Fit the temperature of a sigmoid a class, with the prior of `fit_temperature`.
+
+    Args:
+        logits: of images that the network was not trained on, [image, class].
+        shown: which classes each image shows, [image, class].
+    """
+    signed = np.where(shown, logits, -logits)
+
+    def likelihood(temperature: float) -> float:
+        return float(log_expit(signed / temperature).sum())
+
+    return _most_probable(likelihood)
+
+
+def _most_probable(likelihood: Callable[[float], float]) -> float:
+    """Return the temperature of the largest log likelihood plus log prior."""
+
     def loss(log_temperature: float) -> float:
-        likelihood = log_softmax(logits / np.exp(log_temperature), axis=1)[images, truth].sum()
-        return float((log_temperature / PRIOR_DEVIATION) ** 2 / 2 - likelihood)
+        prior = (log_temperature / PRIOR_DEVIATION) ** 2 / 2
+        return prior - likelihood(float(np.exp(log_temperature)))
 
     bounds = (np.log(HARDEST), np.log(SOFTEST))
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))

@@ -139,7 +139,7 @@ def measure(
             after=_agreement(outcomes.probabilities, outcomes.truth),
         ),
         sets=_sets(decision, outcomes),
-        ood_detection=_ood_detection(
+        ood_detection=measure_ood_detection(
             decision, outcomes, config, reference_images, network_saw_left_out
         ),
         operating_point=_operating_point(decision, outcomes),
@@ -185,13 +185,14 @@ def _sets(decision: Decision, outcomes: TestOutcomes) -> PredictionSets:
     )
 
 
-def _ood_detection(
+def measure_ood_detection(
     decision: Decision,
     outcomes: TestOutcomes,
     config: DecisionConfig,
     reference_images: int,
     network_saw_left_out: bool,
 ) -> OodDetection | None:
+    """Return how OOD images are detected; None without a detector. See `measure`."""
     limit = decision.rules.novelty_limit
     if decision.detector is None or limit is None or not outcomes.ood:
         return None

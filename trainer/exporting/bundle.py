@@ -21,6 +21,7 @@ MODULES = (
     "space/inference/core/*.py",
     "space/inference/exported/*.py",
     "space/inference/images/*.py",
+    "space/inference/multilabel/*.py",
     "space/inference/engines/__init__.py",
     "space/inference/engines/names.py",
     "space/inference/engines/onnx_runtime.py",

@@ -68,7 +68,8 @@ def _answer(given: argparse.Namespace) -> None:
     classifier = ExportedClassifier(given.model, given.precision)
     selection.check_labels(classifier.labels)
     print(f"{given.model} by {classifier.engine.name}", file=sys.stderr)  # noqa: T201
-    model, header = fingerprint(classifier.files), columns(classifier.labels)
+    labels, several = classifier.labels, classifier.facts.multi_label
+    model, header = fingerprint(classifier.files), columns(labels, several=several)
     done, out = 0, sys.stdout
     with ExitStack() as stack:
         if given.resume and given.output.exists():
@@ -87,7 +88,7 @@ def _answer(given: argparse.Namespace) -> None:
         for rows in predict(classifier, files[at:], model, given.batch_size):
             new = filter(selection.takes, rows[max(0, done - at) :])
             at += len(rows)
-            out.write(table_lines(row.as_cells(classifier.labels) for row in new))
+            out.write(table_lines(row.as_cells(labels, several=several) for row in new))
             out.flush()
 
 

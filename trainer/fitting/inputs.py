@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from trainer.config.groups import RunConfig
 from trainer.config.recipe import RecipeConfig
 from trainer.config.run_folder import RunContext
+from trainer.data.image_defects import targets
 from trainer.data.splits.dataset import Images
 from trainer.inputs.augment import Augment, Normalize
 from trainer.inputs.loading import PlainImages, TrainingImages, decode
@@ -60,7 +61,7 @@ def image_inputs(
         process = context.accelerator.process_index
         file = context.run_dir / PIXELS_DIR / f"{name}-{process}.arrow"
         pixels = decode(split, data_config, file, tile=tile)
-        return PlainImages(pixels, split["label"][:], data_config)
+        return PlainImages(pixels, targets(split), data_config)
 
     return FitInputs(
         model=backbone.model,
@@ -99,8 +100,8 @@ def head_inputs(
     model: Any = backbone.model
     return FitInputs(
         model=model.get_classifier(),
-        train=FeatureViews(views, train["label"][:], run.seed),
-        validation=PlainFeatures(plain, validation["label"][:]),
+        train=FeatureViews(views, targets(train), run.seed),
+        validation=PlainFeatures(plain, targets(validation)),
         augment=nn.Identity(),
         prepare=nn.Identity(),
         image_s=store.image_s,

@@ -11,7 +11,6 @@ from itertools import islice
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 
 from trainer.config.groups import RunConfig
@@ -230,8 +229,8 @@ class TrainingLoop:
                     outputs = model(self.prepare(batch.inputs)).float()
                 pooled = pool(outputs, batch.counts), batch.targets
                 outputs, targets = self.accelerator.gather_for_metrics(pooled)
-                losses.append(cross_entropy(outputs, targets, reduction="none"))
-                hits.append(outputs.argmax(1) == targets)
+                losses.append(self.training_step.plain_loss(outputs, targets))
+                hits.append(self.training_step.correct(outputs, targets))
                 bar.advance(len(targets))
         return torch.cat(losses).mean().item(), torch.cat(hits).double().mean().item()
 

@@ -10,6 +10,7 @@ import torch
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.transforms import v2
 
@@ -75,13 +76,36 @@ def highest_rate(optimizer: Any) -> float:
     return rate
 
 
-def build_loss(recipe: RecipeConfig, labels: Sequence[int]) -> nn.CrossEntropyLoss:
+class SigmoidLoss(nn.Module):
+    """Binary cross entropy of each class, added up for each image: [image], in nats.
+
+    Args:
+        label_smoothing: share of each target that moves toward one half.
+    """
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+
+    def forward(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the loss of each image; targets are 1 for its defects, [image, class]."""
+        share = self.label_smoothing
+        wanted = targets * (1 - share) + share / 2
+        return binary_cross_entropy_with_logits(outputs, wanted, reduction="none").sum(1)
+
+
+def build_loss(
+    recipe: RecipeConfig, labels: Sequence[int], *, multi_label: bool = False
+) -> nn.CrossEntropyLoss | SigmoidLoss:
     """Return the loss per image, for targets that are class indices or class probabilities.
 
     Args:
         recipe: label smoothing and class weights.
         labels: of all training images.
+        multi_label: whether targets are all defects of an image.
     """
+    if multi_label:
+        return SigmoidLoss(recipe.label_smoothing)
     return nn.CrossEntropyLoss(
         weight=None if recipe.class_weights == "none" else balanced_weights(labels),
         label_smoothing=recipe.label_smoothing,
@@ -108,6 +132,18 @@ def build_mixing(recipe: RecipeConfig, classes: int) -> v2.Transform | None:
     if recipe.cutmix:
         ways.append(v2.CutMix(alpha=recipe.cutmix, num_classes=classes))
     return v2.RandomChoice(ways) if ways else None
+
+
+def correct(
+    outputs: torch.Tensor, targets: torch.Tensor, *, multi_label: bool = False
+) -> torch.Tensor:
+    """Return which images are predicted correctly, [image].
+
+    With several defects, these are exactly the classes with a probability above one half.
+    """
+    if multi_label:
+        return ((outputs > 0) == (targets > 0.5)).all(1)
+    return outputs.argmax(1) == likeliest(targets)
 
 
 def likeliest(targets: torch.Tensor) -> torch.Tensor:

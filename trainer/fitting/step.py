@@ -9,16 +9,18 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from timm.utils import ModelEmaV3
+from torch.nn.functional import cross_entropy
 
 from trainer.config.recipe import RecipeConfig
 from trainer.data.splits.dataset import Images
 from trainer.fitting.inputs import FitInputs
 from trainer.fitting.optimizer import (
+    SigmoidLoss,
     build_loss,
     build_mixing,
     build_optimizer,
     build_schedule,
-    likeliest,
+    correct,
 )
 from trainer.inputs.loading import Batch
 from trainer.model.compilation import compiled
@@ -74,7 +76,10 @@ class TrainingStep:
         self.schedule = build_schedule(self.optimizer, recipe, steps_per_epoch)
         self.augment = inputs.augment.to(accelerator.device)
         self.mix = build_mixing(recipe, len(images.labels))
-        self.loss = build_loss(recipe, images.splits["train"]["label"][:]).to(accelerator.device)
+        self.multi_label = images.multi_label
+        labels = images.splits["train"]["label"][:]
+        loss = build_loss(recipe, labels, multi_label=self.multi_label)
+        self.loss = loss.to(accelerator.device)
 
     @property
     def eval_model(self) -> Any:
@@ -158,9 +163,20 @@ class TrainingStep:
         outputs = pool(self.passes(inputs), tiles)
         loss = self.loss(outputs, targets).sum()
         self.accelerator.backward(loss / images)
-        correct = (outputs.argmax(1) == likeliest(targets)).sum()
+        hits = self.correct(outputs, targets).sum()
         count = torch.full_like(loss, len(targets))
-        return torch.stack([loss.detach(), correct, count.detach()]).to(self._total_dtype)
+        return torch.stack([loss.detach(), hits, count.detach()]).to(self._total_dtype)
+
+    def correct(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return which images are predicted correctly, [image]."""
+        return correct(outputs, targets, multi_label=self.multi_label)
+
+    def plain_loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the cross entropy of each image, whatever the training loss is: [image]."""
+        if self.multi_label:
+            loss: torch.Tensor = SigmoidLoss()(outputs, targets)
+            return loss
+        return cross_entropy(outputs, targets, reduction="none")
 
     @property
     def _total_dtype(self) -> torch.dtype:

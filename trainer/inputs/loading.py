@@ -119,11 +119,15 @@ def decode(
         )
 
 
-class PlainImages(Dataset[tuple[torch.Tensor, int]]):
+# Of an image: its class index, or 1 for each of its defects.
+Target = int | list[float]
+
+
+class PlainImages(Dataset[tuple[torch.Tensor, Target]]):
     """Images without augmentation, as the published model sees them: [tile, 3, height, width]."""
 
     def __init__(
-        self, pixels: datasets.Dataset, labels: Sequence[int], data_config: dict[str, Any]
+        self, pixels: datasets.Dataset, labels: Sequence[Target], data_config: dict[str, Any]
     ) -> None:
         self.pixels, self.labels = pixels.data.column("pixels"), labels
         self.shape = tuple(data_config["input_size"])
@@ -131,14 +135,14 @@ class PlainImages(Dataset[tuple[torch.Tensor, int]]):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, Target]:
         # Reading the Arrow column is several times faster than reading a row of the dataset.
         content = bytearray(self.pixels[index].as_buffer())
         pixels = torch.frombuffer(content, dtype=torch.uint8)
         return pixels.view(-1, *self.shape), self.labels[index]
 
 
-class TrainingImages(Dataset[tuple[tuple[torch.Tensor, torch.Tensor], int]]):
+class TrainingImages(Dataset[tuple[tuple[torch.Tensor, torch.Tensor], Target]]):
     """Images, and the random numbers of each tile for `Augment`, drawn from seed, epoch and index.
 
     Args:
@@ -150,7 +154,7 @@ class TrainingImages(Dataset[tuple[tuple[torch.Tensor, torch.Tensor], int]]):
     def __init__(self, plain: PlainImages, seed: int, whole_from: float = math.inf) -> None:
         self.plain, self.seed, self.whole_from = plain, seed, whole_from
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[tuple[torch.Tensor, torch.Tensor], int]:
+    def __getitem__(self, key: tuple[int, int]) -> tuple[tuple[torch.Tensor, torch.Tensor], Target]:
         epoch, index = key
         pixels, label = self.plain[index]
         seeds = tile_seeds(len(pixels), self.seed, epoch, index)
@@ -170,7 +174,7 @@ class Batch(NamedTuple):
     Attributes:
         inputs: of all tiles: pixels, with their random numbers in training, or features.
         counts: number of tiles of each image.
-        targets: class index of each image.
+        targets: class index of each image, or 1 for each of its defects, [image, class].
     """
 
     inputs: Any
@@ -178,7 +182,7 @@ class Batch(NamedTuple):
     targets: torch.Tensor
 
 
-def stack_tiles(items: Sequence[tuple[Any, int]]) -> Batch:
+def stack_tiles(items: Sequence[tuple[Any, Target]]) -> Batch:
     """Return a batch of (inputs, label) pairs, whose inputs have a row for each tile."""
     inputs, labels = zip(*items, strict=True)
     targets = torch.tensor(labels)

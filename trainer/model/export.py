@@ -32,6 +32,7 @@ def write_model(
     *,
     bit_depth: int = 16,
     tile: bool = False,
+    multi_label: bool = False,
 ) -> None:
     """Write `model.safetensors` and timm's `config.json` into `folder`.
 
@@ -42,13 +43,15 @@ def write_model(
         folder: an existing one.
         bit_depth: significant bits of the dataset's 16-bit images; timm ignores it.
         tile: whether long images are cut into squares before preprocessing.
+        multi_label: whether each class has a sigmoid, so that an image has several classes.
     """
     # timm saves tensors in their memory layout, and safetensors refuses channels_last.
     model = model.to("cpu").to(memory_format=torch.contiguous_format)
     timm.models.save_for_hf(
         model,
         str(folder),
-        model_config={"label_names": list(labels), "bit_depth": bit_depth, "tile": tile},
+        model_config={"label_names": list(labels), "bit_depth": bit_depth, "tile": tile}
+        | ({"multi_label": True} if multi_label else {}),
         safe_serialization=True,
         data_config=data_config,
     )

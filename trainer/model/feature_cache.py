@@ -29,7 +29,7 @@ from trainer.config.recipe import RecipeConfig
 from trainer.data.image_record import image_digest
 from trainer.errors import ConfigError
 from trainer.inputs.augment import Augment, draw
-from trainer.inputs.loading import mixed_seed, scaled_tiles, stack_tiles, tile_seeds
+from trainer.inputs.loading import Target, mixed_seed, scaled_tiles, stack_tiles, tile_seeds
 from trainer.inputs.shapes import tile_counts
 from trainer.model.backbone import Backbone
 from trainer.runtime import checkpoint
@@ -193,29 +193,31 @@ class FeatureStore:
         return digest.hexdigest()
 
 
-class FeatureViews(Dataset[tuple[torch.Tensor, int]]):
+class FeatureViews(Dataset[tuple[torch.Tensor, Target]]):
     """Features as training data: in each epoch, one view of each image."""
 
-    def __init__(self, features: Sequence[torch.Tensor], labels: Sequence[int], seed: int) -> None:
+    def __init__(
+        self, features: Sequence[torch.Tensor], labels: Sequence[Target], seed: int
+    ) -> None:
         self.features, self.labels, self.seed = features, labels, seed
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[torch.Tensor, int]:
+    def __getitem__(self, key: tuple[int, int]) -> tuple[torch.Tensor, Target]:
         epoch, index = key
         views = self.features[index]
         view = mixed_seed(self.seed, epoch, index) % views.shape[1]
         return views[:, view], self.labels[index]
 
 
-class PlainFeatures(Dataset[tuple[torch.Tensor, int]]):
+class PlainFeatures(Dataset[tuple[torch.Tensor, Target]]):
     """Features as validation data, without augmentation."""
 
-    def __init__(self, features: Sequence[torch.Tensor], labels: Sequence[int]) -> None:
+    def __init__(self, features: Sequence[torch.Tensor], labels: Sequence[Target]) -> None:
         self.features, self.labels = features, labels
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, Target]:
         return self.features[index][:, 0], self.labels[index]
 
 

@@ -37,7 +37,7 @@ class Selection:
     def takes(self, row: Row) -> bool:
         """Return whether a row fulfills the condition."""
         if self.labels is not None:
-            return row.label in self.labels
+            return any(label in self.labels for label in row.named)
         return self.outcomes is None or row.outcome in self.outcomes
 
     def done(self, rows: Sequence[str], images: Sequence[str], table: Path | None) -> int:

@@ -23,7 +23,10 @@ const percent = (share) => {
 };
 const ratio = (value) => value.toLocaleString("en", { maximumSignificantDigits: 3 });
 const badge = (card) => element("span", { className: `badge ${card.verdict}`, textContent: names[card.verdict] });
-const headline = (card) => card.error ?? (card.verdict === "unknown" ? `Novelty ${ratio(card.novelty)} × the limit` : `${card.label} ${percent(card.confidence)}`);
+// The defects that are named, or the most probable class.
+const named = (card) => card.defects?.length ? card.defects : [card.label];
+const answer = (card) => named(card).map((label) => `${label} ${percent(card.probabilities[label])}`).join(", ");
+const headline = (card) => card.error ?? (card.verdict === "unknown" ? `Novelty ${ratio(card.novelty)} × the limit` : answer(card));
 const picture = (card) => {
   if (!card.picture) return element("span", { className: "nothing", textContent: "no picture" });
   const image = element("img", { src: card.picture, alt: "", loading: "lazy", decoding: "async" });
@@ -52,7 +55,7 @@ const bars = (card) => element("ul", { className: "bars" }, ...Object.entries(ca
 
 const detail = (card) => {
   const facts = card.error ? [] : [
-    `Prediction set: ${card.prediction_set.join(", ") || "none"}`,
+    `${card.defects ? "Possible defects" : "Prediction set"}: ${card.prediction_set.join(", ") || "none"}`,
     ...(card.novelty === null ? [] : [`Novelty: ${ratio(card.novelty)} × the limit`]),
     `${card.bit_depth} bits`,
   ];
@@ -113,7 +116,7 @@ const ORDERS = {
 };
 const update = () => {
   const [verdict, label, name] = ["verdict", "label", "name"].map((id) => field(id).value);
-  shown = cards.filter((card) => (!only || only.has(card.order)) && (!verdict || card.verdict === verdict) && (!label || card.label === label)
+  shown = cards.filter((card) => (!only || only.has(card.order)) && (!verdict || card.verdict === verdict) && (!label || (!card.error && named(card).includes(label)))
     && card.path.toLowerCase().includes(name.toLowerCase())).sort(ORDERS[field("order").value]);
   field("count").textContent = `${shown.length.toLocaleString("en")} of ${cards.length.toLocaleString("en")} images`;
   for (const total of document.querySelectorAll(".total")) {

@@ -67,7 +67,7 @@ def write(
         compared: sentences on the comparison with a baseline.
     """
     template = environment("trainer.prediction").get_template("page.html.jinja")
-    counts = Counter((row.outcome, row.label) for row in rows)
+    counts = Counter((row.outcome, label) for row in rows for label in row.named)
     totals = Counter(row.outcome for row in rows)
     page.parent.mkdir(parents=True, exist_ok=True)
     with (

@@ -71,16 +71,20 @@ class Row(AnswerRow):
             model=model,
         )
 
-    def as_cells(self, labels: Sequence[str]) -> list[str]:
-        """Return the cells of a table with the columns `columns(labels)`."""
-        *answer, error = super().as_cells(labels)
+    def as_cells(self, labels: Sequence[str], *, several: bool = False) -> list[str]:
+        """Return the cells of a table with the columns of `columns`."""
+        *answer, error = super().as_cells(labels, several=several)
         values = (self.bit_depth, self.milliseconds, error, self.model)
         return [*answer, *("" if value is None else str(value) for value in values)]
 
     @classmethod
-    def from_cells(cls, cells: Sequence[str], labels: Sequence[str]) -> Self:
+    def from_cells(
+        cls, cells: Sequence[str], labels: Sequence[str], *, several: bool = False
+    ) -> Self:
         """Return the row that `as_cells` describes; raises ValueError for other cells."""
-        path, label, confidence, verdict, candidates, novelty, *rest = cells
+        path, label, confidence, verdict, *rest = cells
+        defects = rest.pop(0) if several else ""
+        candidates, novelty, *rest = rest
         *values, bit_depth, milliseconds, error, model = rest
         return cls(
             path=path,
@@ -96,12 +100,13 @@ class Row(AnswerRow):
             milliseconds=_number(milliseconds),
             error=error or None,
             model=model or None,
+            defects=_candidates(defects, labels) if several and verdict else None,
         )
 
 
-def columns(labels: Sequence[str]) -> list[str]:
-    """Return the header of a table."""
-    *answer, error = answer_columns(labels)
+def columns(labels: Sequence[str], *, several: bool = False) -> list[str]:
+    """Return the header of a table; see `answer_columns`."""
+    *answer, error = answer_columns(labels, several=several)
     return [*answer, "bit_depth", "milliseconds", error, "model"]
 
 

@@ -34,12 +34,19 @@ class RowFile:
         kind: its format.
         labels: the classes of the model.
         stdout: where rows without a path go.
+        several: whether the model names several defects of an image.
     """
 
     def __init__(
-        self, path: Path | None, kind: Format, labels: Sequence[str], stdout: IO[str]
+        self,
+        path: Path | None,
+        kind: Format,
+        labels: Sequence[str],
+        stdout: IO[str],
+        *,
+        several: bool = False,
     ) -> None:
-        self.path, self.kind, self.labels = path, kind, labels
+        self.path, self.kind, self.labels, self.several = path, kind, labels, several
         self._stdout = stdout
         self._file: IO[bytes] | None = None
         self._growing = growing_path(path, kind) if path else None
@@ -121,7 +128,7 @@ class RowFile:
         """
         with replaced_whole(growing) as partial, partial.open("w", encoding="utf-8") as lines:
             for batch in parquet.ParquetFile(finished).iter_batches(ROWS_AT_ONCE):
-                if batch.schema.names != _schema(self.labels).names:
+                if batch.schema.names != _schema(self.labels, several=self.several).names:
                     raise ValueError("other columns")
                 for fields in batch.to_pylist():
                     shares = {label: fields.pop(f"p({label})") for label in self.labels}
@@ -142,7 +149,7 @@ class RowFile:
     def line(self, row: Row) -> str:
         """Return the text of a row."""
         if self.kind == "csv":
-            return table_lines([row.as_cells(self.labels)])
+            return table_lines([row.as_cells(self.labels, several=self.several)])
         return json.dumps(row.as_json()) + "\n"
 
     def finish(self) -> None:
@@ -150,12 +157,13 @@ class RowFile:
         if self.kind == "parquet" and self.path and self._growing:
             if self._file:
                 self._file.close()
-            _write_parquet(self._growing, self.path, self.labels)
+            _write_parquet(self._growing, self.path, self.labels, several=self.several)
             self._growing.unlink()
 
     def header(self) -> str:
         """Return the text above the rows."""
-        return table_lines([columns(self.labels)]) if self.kind == "csv" else ""
+        header = columns(self.labels, several=self.several)
+        return table_lines([header]) if self.kind == "csv" else ""
 
     def _write_text(self, text: str) -> None:
         if self._file is None:
@@ -189,7 +197,8 @@ class RowFile:
             records = csv.reader(io.StringIO(text, newline=""))
             next(records, None)  # the header, which is checked
             for record in records:
-                yield Row.from_cells(from_text_cells(record), self.labels)
+                cells = from_text_cells(record)
+                yield Row.from_cells(cells, self.labels, several=self.several)
             return
         for line in text.splitlines():
             row = Row.from_json(json.loads(line))
@@ -198,11 +207,12 @@ class RowFile:
             yield row
 
 
-def _schema(labels: Sequence[str]) -> pa.Schema:
+def _schema(labels: Sequence[str], *, several: bool) -> pa.Schema:
     text, number = pa.string(), pa.float64()
     return pa.schema(
         [
             *(("path", text), ("label", text), ("confidence", number), ("verdict", text)),
+            *([("defects", pa.list_(text))] if several else []),
             *(("prediction_set", pa.list_(text)), ("novelty", number)),
             *((f"p({label})", number) for label in labels),
             *(("bit_depth", pa.int8()), ("milliseconds", number), ("error", text)),
@@ -211,8 +221,8 @@ def _schema(labels: Sequence[str]) -> pa.Schema:
     )
 
 
-def _write_parquet(rows: Path, path: Path, labels: Sequence[str]) -> None:
-    schema = _schema(labels)
+def _write_parquet(rows: Path, path: Path, labels: Sequence[str], *, several: bool) -> None:
+    schema = _schema(labels, several=several)
 
     def flat(fields: dict[str, Any]) -> dict[str, Any]:
         probabilities = fields.pop("probabilities") or {}

@@ -89,7 +89,7 @@ class Outcome:
     Attributes:
         rows: the written rows, if they are needed after the last one.
         verdicts: the number of these rows by verdict, "error" among them.
-        labels: the number of accepted images by class.
+        labels: the number of accepted images by class; one of several defects counts for each.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -101,8 +101,8 @@ class Outcome:
         if collect:
             self.rows.append(row)
         self.verdicts[row.outcome] += 1
-        if row.label is not None and row.verdict == "class":
-            self.labels[row.label] += 1
+        if row.verdict == "class":
+            self.labels.update(row.named)
 
     def summary(self) -> str:
         """Return the counts in two lines."""
@@ -156,6 +156,11 @@ def run(
             stack.enter_context(disk_errors_explained(folder, "Then add --resume to continue."))
         try:
             predictor = load_predictor(model_id, engine, delivery.selection)
+            if delivery.coil and predictor.facts.multi_label:
+                raise ConfigError(
+                    f"--merge-overlaps: {model_id} names several defects of an image; the coil "
+                    "view knows one. Leave the option out."
+                )
             heatmaps = None
             if delivery.heatmaps:
                 from trainer.prediction.heatmaps import Heatmaps  # noqa: PLC0415
@@ -275,7 +280,8 @@ def predict_files(
     pictures: list[SortedCopies | Heatmaps] = [heatmaps] if heatmaps else []
     if delivery.copy_to:
         pictures.append(SortedCopies(delivery.copy_to, predictor.labels, link=delivery.link))
-    table = RowFile(delivery.output, delivery.kind, predictor.labels, sys.stdout)
+    several = predictor.facts.multi_label
+    table = RowFile(delivery.output, delivery.kind, predictor.labels, sys.stdout, several=several)
     saved = table.saved_rows() if resume else []
     names = [file.name for file in files]
     done = delivery.selection.done([row.path for row in saved], names, delivery.output)

@@ -16,6 +16,8 @@ from trainer.runtime.files import added_once, replaced_whole
 class SortedCopies:
     """A folder of copies: `accepted/<class>/`, `unsure/<class>/`, `unknown/`, `unreadable/`.
 
+    An image of several defects has a folder of all their names, joined by a plus sign.
+
     Args:
         folder: of the copies.
         labels: the classes of the model; they are untrusted text.
@@ -38,8 +40,8 @@ class SortedCopies:
         The order decides the names, so a resumed command finds the same ones.
         """
         place = [OUTCOMES[row.outcome].folder, file.place]
-        if row.label is not None and row.outcome in ("class", "unsure"):
-            place.insert(1, self._folders[row.label])
+        if row.outcome in ("class", "unsure"):
+            place.insert(1, " + ".join(self._folders[label] for label in row.named))
         names = FileNames() if self.growing else self._names
         return self.folder / names.free("/".join(place))
 

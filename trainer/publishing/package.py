@@ -22,6 +22,7 @@ from space.inference.predictor import Predictor
 from trainer.config.groups import DecisionConfig
 from trainer.config.run_folder import PUBLISHED_DIR, RunContext
 from trainer.config.settings import TrainConfig
+from trainer.data.image_defects import shown_classes
 from trainer.data.images.decoding import open_image
 from trainer.data.splits.dataset import Images
 from trainer.decision.baseline import fit_baseline, write_baseline
@@ -33,10 +34,11 @@ from trainer.decision.outputs import (
     observe_images,
     observe_split,
 )
-from trainer.decision.rules import fit_rules
+from trainer.decision.rules import fit_multi_label_rules, fit_rules
 from trainer.evaluation import ood_images, scores
 from trainer.evaluation.checks.post_training import run_checks
-from trainer.evaluation.reliability import apply_decision, measure
+from trainer.evaluation.reliability import apply_decision, measure, measure_ood_detection
+from trainer.evaluation.several_defects import measure_several
 from trainer.fitting.loop import TrainingResult
 from trainer.fitting.time_left import tested_images
 from trainer.model import export
@@ -103,7 +105,7 @@ def build_package(
     seed = config.run.seed
     exported = export_model(backbone, images, folder, config)
     outputs = collect(exported, images, config.decision, seed, context.accelerator.device)
-    decision = fit_decision(outputs.reference, images.labels, config.decision)
+    decision = fit_decision(outputs.reference, images, config.decision)
     save_decision(decision, folder)
     evaluation = evaluate(
         decision,
@@ -157,6 +159,7 @@ def export_model(
         folder,
         bit_depth=images.bit_depth,
         tile=config.model.tile,
+        multi_label=images.multi_label,
     )
     test = images.splits["test"]
     compared = [open_image(row) for row in test.select(range(min(COMPARED_IMAGES, len(test))))]
@@ -211,10 +214,21 @@ def ood_sources(folder: Path | None, seed: int, bit_depth: int) -> dict[str, Ite
     return kinds
 
 
-def fit_decision(reference: ReferenceSet, labels: list[str], settings: DecisionConfig) -> Decision:
-    """Fit temperature, prediction sets and the limit of novelty to images kept from the test."""
+def fit_decision(reference: ReferenceSet, images: Images, settings: DecisionConfig) -> Decision:
+    """Fit temperature, thresholds and the limit of novelty to images kept from the test."""
+    validation = images.splits["validation"]
+    if images.multi_label:
+        return fit_multi_label_rules(
+            images.labels,
+            reference.validation_logits,
+            shown_classes(validation),
+            validation["group"][:],
+            reference.detector,
+            reference.novelty,
+            settings,
+        )
     return fit_rules(
-        labels,
+        images.labels,
         reference.validation_logits,
         reference.validation_truth,
         reference.detector,
@@ -249,6 +263,23 @@ def evaluate(
     outputs.save(run_dir)
     predictions, outcomes = apply_decision(decision, outputs)
     scores.write_predictions(test, predictions, run_dir)
+    scored = scores.score(test, predictions, collected.images_per_second, engine=collected.engine)
+    if images.multi_label:
+        validation = images.splits["validation"]
+        several = measure_several(
+            decision,
+            predictions,
+            outputs.logits,
+            shown_classes(test),
+            outputs.truth,
+            test["group"][:],
+            fitted_images=len(validation),
+            fitted_groups=len(set(validation["group"][:])),
+            ood_detection=measure_ood_detection(
+                decision, outcomes, settings, len(reference.novelty), network_saw_left_out
+            ),
+        )
+        return Evaluation(predictions, scored, None, several)
     reliability = measure(
         decision,
         outcomes,
@@ -258,8 +289,4 @@ def evaluate(
         reference_images=len(reference.novelty),
         network_saw_left_out=network_saw_left_out,
     )
-    return Evaluation(
-        predictions=predictions,
-        test=scores.score(test, predictions, collected.images_per_second, engine=collected.engine),
-        reliability=reliability,
-    )
+    return Evaluation(predictions, scored, reliability, None)

@@ -11,8 +11,8 @@ from torchvision.transforms import v2
 
 from model_card.figures import results
 from model_card.figures.explanations import write_heatmaps
-from model_card.figures.reliability import write_reliability_figures
-from model_card.schema.reliability import Reliability
+from model_card.figures.reliability import write_novelty_figure, write_reliability_figures
+from model_card.schema.reliability import Reliability, SeveralDefects
 from model_card.schema.report import Export, Figure, Report
 from model_card.schema.run.data import Data, Leakage, SharedSurfaces, Split
 from model_card.schema.run.test_result import TestResult, UnseenTest
@@ -47,12 +47,15 @@ class Evaluation:
     Attributes:
         predictions: of the test images, in their order.
         test: scores of the predicted classes.
-        reliability: calibration, prediction sets, OOD detection and costs.
+        reliability: calibration, prediction sets, OOD detection and costs; None if the model names
+            several defects.
+        several_defects: the same of such a model; None for others.
     """
 
     predictions: list[Prediction]
     test: TestResult
-    reliability: Reliability
+    reliability: Reliability | None
+    several_defects: SeveralDefects | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,11 @@ def write_report(run: FinishedRun, folder: Path) -> None:
     predictions, run_dir = run.evaluation.predictions, run.context.run_dir
     epochs = _epochs(run.fit)
     drawn = results.write_report_figures(epochs, run.evaluation.test, folder)
-    drawn += write_reliability_figures(run.evaluation.reliability, folder)
+    if run.evaluation.reliability is not None:
+        drawn += write_reliability_figures(run.evaluation.reliability, folder)
+    several = run.evaluation.several_defects
+    if several is not None and several.ood_detection is not None:
+        drawn.append(write_novelty_figure(several.ood_detection, folder))
     drawn += draw_checks(run.checks.facts, folder)
     place = folder if run.images_shared else run_dir
     with_images = _write_image_figures(run, predictions, place)
@@ -118,6 +125,7 @@ def write_report(run: FinishedRun, folder: Path) -> None:
         unseen_test=_unseen_test(run.images, predictions),
         cross_validation=None,
         reliability=run.evaluation.reliability,
+        several_defects=run.evaluation.several_defects,
         figures=drawn,
         **dict(run.checks.facts),
     ).write(folder)

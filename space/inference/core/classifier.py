@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from ..multilabel.thresholds import sigmoid
 from .arrays import Floats, Pixels
 from .decision import Decision, Prediction, softmax
 from .errors import ModelError, shortened
@@ -51,6 +52,7 @@ class Facts:
         preprocessing: from an image to pixels.
         bit_depth: significant bits of 16-bit images.
         tile: whether long images are cut into squares; see `tiling`.
+        multi_label: whether each class has a sigmoid, so that an image has several classes.
     """
 
     origin: str
@@ -58,6 +60,7 @@ class Facts:
     preprocessing: Preprocessing
     bit_depth: int
     tile: bool
+    multi_label: bool = False
 
 
 class Classifier:
@@ -118,11 +121,22 @@ class Classifier:
         return self.observe_prepared([self.prepare(image) for image in images])
 
     def predict_from(self, observation: Observation) -> list[Prediction]:
-        """Return the prediction for each observed image; without a decision, plain softmax."""
+        """Return the prediction for each observed image.
+
+        Without a decision, probabilities are a plain softmax, or plain sigmoids; then the classes
+        from one half on are named.
+        """
         if self.decision is not None:
             return self.decision.apply(observation.logits, observation.statistics)
+        if self.facts.multi_label:
+            return [self._several(row) for row in sigmoid(observation.logits).tolist()]
         rows = softmax(observation.logits).tolist()
         return [Prediction(dict(zip(self.labels, row, strict=True))) for row in rows]
+
+    def _several(self, row: list[float]) -> Prediction:
+        named = sorted((p, label) for p, label in zip(row, self.labels, strict=True) if p >= 0.5)
+        names = tuple(label for _, label in reversed(named))
+        return Prediction(dict(zip(self.labels, row, strict=True)), defects=names)
 
     def predict(self, images: Sequence[Image.Image]) -> list[Prediction]:
         """Return the prediction for each RGB image (from `read_image`)."""

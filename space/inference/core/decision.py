@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
+from ..multilabel.thresholds import Thresholds, sigmoid
 from .arrays import Floats
 from .errors import listed
 from .novelty import MahalanobisDetector
@@ -21,7 +22,8 @@ class Prediction:
     """The prediction for one image.
 
     Attributes:
-        probabilities: of each class, in the model's order; they add up to 1.
+        probabilities: of each class, in the model's order; they add up to 1, unless the model
+            names several defects: then each class has its own.
         candidates: the prediction set at the published coverage, the most likely class first;
             empty if the model was published without a decision.
         verdict: "class": accept the most likely class; "unsure": a person decides; "unknown": the
@@ -30,7 +32,10 @@ class Prediction:
             the surface is unknown. None if the model was published without a detector.
         required: the confidence above which an automatic answer costs no more than a review. It
             depends on the costs and, where mistakes differ in cost, on the probabilities of the
-            other classes. None if the model was published without a decision.
+            other classes. None if the model was published without a decision, or names several
+            defects.
+        defects: the classes that are named, the most likely first; None if the model names one
+            class of each image. Those of `candidates` that are not named are uncertain.
     """
 
     probabilities: dict[str, float]
@@ -38,6 +43,7 @@ class Prediction:
     verdict: Literal["class", "unsure", "unknown"] = "class"
     novelty: float | None = None
     required: float | None = None
+    defects: tuple[str, ...] | None = None
 
     @property
     def label(self) -> str:
@@ -103,6 +109,8 @@ class Rules:
         least_probability: of a class in the prediction set.
         costs: of the outcomes.
         novelty_limit: above it, an image is unknown; None rejects nothing.
+        thresholds: of a model that names several defects of an image, which has no prediction
+            sets; None if it names one class.
 
     Raises:
         ValueError: a value is out of bounds; the message begins with its name.
@@ -114,6 +122,7 @@ class Rules:
     least_probability: float
     costs: Costs
     novelty_limit: float | None
+    thresholds: Thresholds | None = None
 
     def __post_init__(self) -> None:
         named = isinstance(self.labels, list) and all(isinstance(e, str) for e in self.labels)
@@ -126,22 +135,38 @@ class Rules:
             _check_number("novelty_limit", self.novelty_limit, 1e-9, 1e30)
         if self.costs.no_defect is not None and self.costs.no_defect not in self.labels:
             raise ValueError("costs.no_defect is none of the labels")
+        if self.thresholds is not None and len(self.thresholds.named) != len(self.labels):
+            raise ValueError("thresholds are not those of the labels")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON; of a model that names one class, without thresholds."""
+        fields = dataclasses.asdict(self)
+        if self.thresholds is None:
+            # Earlier programs read the rules of such a model, and must not overlook thresholds.
+            del fields["thresholds"]
+        return fields
 
     @classmethod
     def from_json(cls, fields: object) -> Self:
-        """Return the rules that `dataclasses.asdict` described.
+        """Return the rules that `to_json` described.
 
         Raises:
             ValueError: a field is missing, unknown or out of bounds; the message names it.
         """
-        costs = _exactly(Rules, "the rules", fields)["costs"]
-        known = _exactly(Costs, "costs", costs)
-        return cls(**{**_exactly(Rules, "the rules", fields), "costs": Costs(**known)})
+        known = dict(_exactly(Rules, "the rules", fields, optional="thresholds"))
+        known["costs"] = Costs(**_exactly(Costs, "costs", known["costs"]))
+        if "thresholds" in known:
+            known["thresholds"] = Thresholds.from_json(known["thresholds"])
+        return cls(**known)
 
 
-def _exactly(kind: type[Any], title: str, fields: object) -> dict[str, Any]:
-    """Return JSON fields that are exactly those of a dataclass."""
+def _exactly(
+    kind: type[Any], title: str, fields: object, optional: str | None = None
+) -> dict[str, Any]:
+    """Return JSON fields that are exactly those of a dataclass; one of them may be missing."""
     names = {field.name for field in dataclasses.fields(kind)}
+    if optional and isinstance(fields, dict) and optional not in fields:
+        names.discard(optional)
     if not isinstance(fields, dict):
         raise ValueError(f"{title} must be an object")
     for problem, odd in (("lacks", names - fields.keys()), ("has unknown", fields.keys() - names)):
@@ -184,13 +209,17 @@ class Decision:
         rules = self.rules
         if not np.isfinite(logits).all():
             raise ValueError("The network's outputs are not finite numbers.")
-        probabilities = softmax(logits.astype(np.float64) / rules.temperature)
+        scaled = logits.astype(np.float64) / rules.temperature
         relative: list[float | None] = [None] * len(logits)
         if novelty is not None and rules.novelty_limit is not None:
             # A distance that overflows means an unknown surface.
             far = sys.float_info.max
             distances = novelty.astype(np.float64) / rules.novelty_limit
             relative = np.nan_to_num(distances, nan=far, posinf=far).tolist()
+        if rules.thresholds is not None:
+            rows = zip(sigmoid(scaled).tolist(), relative, strict=True)
+            return [self._several(row, rules.thresholds, distance) for row, distance in rows]
+        probabilities = softmax(scaled)
         return [
             self._prediction(row, required, distance)
             for row, required, distance in zip(
@@ -230,11 +259,28 @@ class Decision:
             for rank, label in enumerate(ranked)
             if rank == 0 or probabilities[label] >= self.rules.least_probability
         ]
-        unsure = probabilities[ranked[0]] < required
-        verdict: Literal["class", "unsure", "unknown"] = "unsure" if unsure else "class"
-        if novelty is not None and novelty > 1:
-            verdict = "unknown"
+        verdict = _verdict(novelty, unsure=probabilities[ranked[0]] < required)
         return Prediction(probabilities, tuple(candidates), verdict, novelty, required)
+
+    def _several(
+        self, row: list[float], thresholds: Thresholds, novelty: float | None
+    ) -> Prediction:
+        """Return a prediction that names several classes; it is sure if none is uncertain."""
+        labels = self.rules.labels
+        named, possible = thresholds.classes(row)
+        return Prediction(
+            probabilities=dict(zip(labels, row, strict=True)),
+            candidates=tuple(labels[label] for label in possible),
+            verdict=_verdict(novelty, unsure=len(named) < len(possible)),
+            novelty=novelty,
+            defects=tuple(labels[label] for label in named),
+        )
+
+
+def _verdict(novelty: float | None, *, unsure: bool) -> Literal["class", "unsure", "unknown"]:
+    if novelty is not None and novelty > 1:
+        return "unknown"
+    return "unsure" if unsure else "class"
 
 
 def softmax(logits: Floats) -> npt.NDArray[np.float64]:

@@ -85,7 +85,7 @@ class Metadata:
             "preprocessing": dataclasses.asdict(facts.preprocessing),
             "bit_depth": facts.bit_depth,
             "tile": facts.tile,
-            "rules": dataclasses.asdict(decision.rules) if decision else None,
+            "rules": decision.rules.to_json() if decision else None,
             "detector": arrays_to_json(detector.arrays()) if detector else None,
             "stages": self.stages,
             "precision": self.precision,
@@ -136,14 +136,15 @@ def read_metadata(entries: Mapping[str, str], origin: str) -> Metadata:
         if odd:
             raise ModelError(f"{origin} {problem} {listed(odd)}. Export the model again.")
     labels = entry("labels", _labels)
+    rules = entry("rules", lambda value: None if value is None else Rules.from_json(value))
     facts = Facts(
         origin=origin,
         labels=labels,
         preprocessing=entry("preprocessing", _preprocessing),
         bit_depth=entry("bit_depth", _bit_depth),
         tile=entry("tile", _boolean),
+        multi_label=rules is not None and rules.thresholds is not None,
     )
-    rules = entry("rules", lambda value: None if value is None else Rules.from_json(value))
     detector = entry("detector", _detector)
     stages = entry("stages", _stages)
     if rules is not None and rules.labels != labels:

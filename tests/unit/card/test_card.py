@@ -370,6 +370,7 @@ def test_each_fact_of_the_report_reaches_the_card() -> None:
         "data.streamed_images",
         "cross_validation",
         "comparison",
+        "several_defects",
         "localization",
         "boxed_mistakes",
         "robustness",

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 
-from trainer import push, train
+from trainer import compare_models, compare_splits, push, train, tune
 from trainer.cli.run_settings import read_push_config, read_train_config
 from trainer.config.groups import (
     ChecksConfig,
@@ -58,6 +58,8 @@ from trainer.errors import ConfigError
         (ModelConfig, {"license": "Apache 2.0"}, "--license .*did you mean apache-2.0"),
         (ModelConfig, {"license": "none"}, "--license none is not a license id"),
         (RecipeConfig, {"views": 3}, "--views needs --tune head"),
+        (DecisionConfig, {"max_missed": 0.1}, "--max-missed needs --multi-label"),
+        (DecisionConfig, {"max_missed": 1.0}, "--max-missed"),
         (RecipeConfig, {"weight_decay": float("inf")}, "--weight-decay"),
         (RecipeConfig, {"clip_grad": float("inf")}, "--clip-grad"),
         (RecipeConfig, {"batch_size": 10**9}, "--batch-size"),
@@ -300,3 +302,33 @@ def test_folders_of_the_machine_are_not_published(path: str) -> None:
     shown = {flag: value for flag, value, _ in config.flags()}
     assert shown["--data-dir"] == "strips"
     assert config.command() == "python trainer/train.py --data-dir strips"
+
+
+@pytest.mark.parametrize(
+    ("group", "values"),
+    [
+        ("data", {"folds": 3}),
+        ("data", {"feedback": Path("corrections")}),
+        ("model", {"tile": True}),
+        ("recipe", {"class_weights": "balanced"}),
+        ("decision", {"coverage": 0.9}),
+        ("decision", {"no_defect": "Clean"}),
+        ("export", {"export": ("onnx",)}),
+    ],
+)
+def test_what_several_defects_exclude_is_refused_at_the_start(
+    group: str, values: dict[str, Any]
+) -> None:
+    config = TrainConfig()
+    changed = {group: replace(getattr(config, group), **values)}
+    data = changed.get("data", config.data)
+    [flag] = values
+    with pytest.raises(ConfigError, match=f"--multi-label excludes --{flag.replace('_', '-')}"):
+        replace(config, **changed | {"data": replace(data, multi_label=True)})
+
+
+@pytest.mark.parametrize("command", [compare_models, compare_splits, tune])
+def test_commands_that_compare_accuracies_refuse_several_defects(command: Any) -> None:
+    models = ["--models", "resnet18", "resnet34"] if command is compare_models else []
+    with pytest.raises(ConfigError, match=f"--multi-label does not go with {command.COMMAND.name}"):
+        command.main([*models, "--multi-label", *(["--folds", "0"] if command is tune else [])])

@@ -19,6 +19,7 @@ from trainer.fitting.optimizer import (
     build_mixing,
     build_optimizer,
     build_schedule,
+    correct,
     highest_rate,
     likeliest,
     resolve_rate,
@@ -167,3 +168,38 @@ def test_both_ways_of_mixing_occur() -> None:
 def test_likeliest_class() -> None:
     assert likeliest(torch.tensor([2, 0])).tolist() == [2, 0]
     assert likeliest(torch.tensor([[0.1, 0.5, 0.4], [0.9, 0.0, 0.1]])).tolist() == [1, 0]
+
+
+def test_the_loss_of_several_defects_by_hand() -> None:
+    outputs = torch.tensor([[0.0, math.log(3)], [math.log(3), 0.0]])
+    targets = torch.tensor([[1.0, 0.0], [1.0, 1.0]])
+    # Probabilities of 1/2 and 3/4, and 3/4 and 1/2.
+    loss = build_loss(RecipeConfig(), LABELS, multi_label=True)(outputs, targets)
+    assert loss.tolist() == pytest.approx([math.log(2) + math.log(4), math.log(4 / 3 * 2)])
+    smoothed = build_loss(RecipeConfig(label_smoothing=0.2), LABELS, multi_label=True)
+    assert smoothed(outputs, targets).tolist() == pytest.approx(
+        [
+            math.log(2) + 0.9 * math.log(4) + 0.1 * math.log(4 / 3),
+            math.log(2) + 0.9 * math.log(4 / 3) + 0.1 * math.log(4),
+        ]
+    )
+
+
+def test_an_image_is_correct_if_exactly_its_defects_are_likely() -> None:
+    outputs = torch.tensor([[1.0, -1.0, 2.0], [1.0, 1.0, 2.0], [-1.0, -1.0, 2.0]])
+    targets = torch.tensor([[1.0, 0.0, 1.0]] * 3)
+    assert correct(outputs, targets, multi_label=True).tolist() == [True, False, False]
+    assert correct(outputs, torch.tensor([2, 0, 2])).tolist() == [True, False, True]
+
+
+def test_mixed_images_have_shares_of_all_their_defects() -> None:
+    mix = build_mixing(RecipeConfig(mixup=1.0), 3)
+    assert mix is not None
+    torch.manual_seed(0)
+    targets = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    _, mixed = mix(torch.zeros(2, 3, 4, 4), targets)
+    share = mixed[0, 0]
+    assert 0 < share < 1
+    expected = torch.stack([share, share, 1 - share])
+    assert torch.allclose(mixed[0], expected)
+    assert torch.allclose(mixed[1], 1 - expected)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,51 @@ def test_a_row_rounds_what_it_is_given() -> None:
         *("0.7", "0.2", "0.1", "0.0", "12", "3.14", "", "1a2b3c4d5e6f"),
     ]
     assert BAD.as_cells(LABELS)[1:] == [*[""] * 5, *[""] * 4, "", "1", BAD.error, ""]
+
+
+SEVERAL = Row.measured(
+    "a.png",
+    Prediction(
+        dict(zip(LABELS, (0.7, 0.9, 0.2, 0.0), strict=True)),
+        ("A", "A; B", "=B"),
+        "unsure",
+        defects=("A", "A; B"),
+    ),
+    bit_depth=8,
+    milliseconds=1,
+)
+NOTHING = replace(SEVERAL, defects=())
+
+
+@pytest.mark.parametrize("row", [SEVERAL, NOTHING])
+def test_several_defects_come_back(row: Row) -> None:
+    assert Row.from_json(json.loads(json.dumps(row.as_json()))) == row
+    cells = row.as_cells(LABELS, several=True)
+    header = columns(LABELS, several=True)
+    assert len(cells) == len(header)
+    assert header[3:6] == ["verdict", "defects", "prediction_set"]
+    assert cells[4:6] == ["A; A; B" if row.defects else "", "A; A; B; =B"]
+    assert Row.from_cells(cells, LABELS, several=True) == row
+
+
+def test_a_row_of_one_class_is_written_as_before() -> None:
+    assert "defects" not in GOOD.as_json()
+    assert "defects" not in columns(LABELS)
+    assert (GOOD.named, BAD.named) == (("A; B",), ())
+    assert (SEVERAL.named, NOTHING.named) == (("A", "A; B"), ("A",))
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_file_of_several_defects_can_be_continued(kind: Format, tmp_path: Path) -> None:
+    file = tmp_path / f"out.{kind}"
+    rows = [SEVERAL, BAD, NOTHING]
+    with RowFile(file, kind, LABELS, io.StringIO(), several=True) as table:
+        table.write(rows)
+        table.finish()
+    assert RowFile(file, kind, LABELS, io.StringIO(), several=True).saved_rows() == rows
+    if kind == "csv":
+        with pytest.raises(UserError, match="does not hold rows of this model"):
+            saved(file, kind)
 
 
 def write(path: Path | None, kind: Format, rows: list[Row], labels: list[str] = LABELS) -> str:

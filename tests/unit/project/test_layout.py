@@ -75,6 +75,7 @@ ROOMS = {
         "model_card.card",
     ),
     "space": (
+        "space.inference.multilabel",
         "space.inference.text",
         "space.inference.core",
         "space.inference.images",

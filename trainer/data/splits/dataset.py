@@ -12,6 +12,7 @@ from datasets import DatasetDict
 from model_card.schema.run.data import SkippedImage
 from trainer.config.groups import DataConfig, RunConfig
 from trainer.data.folders.location import SourceKind
+from trainer.data.image_defects import COLUMN, is_multi_label, with_defects
 from trainer.data.image_record import check_unchanged, fingerprints
 from trainer.data.images import bit_depth
 from trainer.data.sources import find_images
@@ -59,6 +60,11 @@ class Images:
         return list(self.splits["train"].features["label"].names)
 
     @property
+    def multi_label(self) -> bool:
+        """Whether the defects of each image are known, not only its class."""
+        return is_multi_label(self.splits["train"])
+
+    @property
     def bit_depth(self) -> int:
         """Significant bits of samples of more than 8."""
         return int(self.splits["train"][bit_depth.COLUMN][0])
@@ -75,10 +81,11 @@ class Images:
 
     def digest(self) -> str:
         """Return a fingerprint of split, label, name and content of all files."""
+        labels = COLUMN if self.multi_label else "label"
         lines = [
             f"{name}\t{file}\t{label}\t{self.contents[file]}"
             for name, split in sorted(self.splits.items())
-            for file, label in zip(split["file"][:], split["label"][:], strict=True)
+            for file, label in zip(split["file"][:], split[labels][:], strict=True)
         ]
         lines.append(f"{self.bit_depth} bits")
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -115,6 +122,8 @@ def prepare_images(
         if surfaces is None:
             surfaces = find_surfaces(everything, run.cache_dir)
     splits = _with_groups(found.splits, surfaces)
+    if data.multi_label:
+        splits = with_defects(splits, {"": boxes_dir} if boxes_dir else found.boxes)
     if data.folds:
         divided = divide_into_folds(splits, data, run.seed)
     else:

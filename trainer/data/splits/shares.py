@@ -9,12 +9,15 @@ import numpy as np
 from datasets import Dataset
 
 from trainer.config.groups import DataConfig
+from trainer.data.image_defects import strata
 from trainer.data.splits.pieces import Ints, Pieces, pieces_of
 from trainer.data.splits.shortage import check_pieces, too_few_alone
 from trainer.errors import DataError
 
 # A share is split off as N of at most this many folds.
 MOST_FOLDS = 20
+# Images of a set of several defects from which on it is spread evenly over the splits.
+FEWEST_OF_A_SET = 10
 
 
 def cut_share(
@@ -59,7 +62,7 @@ def cut_share(
 
 def _draw_images(split: Dataset, pieces: Pieces, fraction: float, seed: int) -> tuple[Ints, Ints]:
     """Return the remaining rows and those of a stratified share, image by image."""
-    labels = np.asarray(split["label"][:])
+    labels = np.asarray(strata(split, FEWEST_OF_A_SET))
     counts = np.bincount(labels, minlength=len(pieces.per_class))
     lonely = counts[labels] < 2
     rows, single = np.flatnonzero(~lonely), np.flatnonzero(lonely)
@@ -78,8 +81,8 @@ def _draw_images(split: Dataset, pieces: Pieces, fraction: float, seed: int) -> 
 
 def _draw_groups(split: Dataset, pieces: Pieces, fraction: float, seed: int) -> tuple[Ints, Ints]:
     """Return the remaining rows and those of a stratified share of whole pieces."""
-    labels = np.asarray(split["label"][:])
-    classes = len(pieces.per_class)
+    labels = np.asarray(strata(split, FEWEST_OF_A_SET))
+    classes = max(len(pieces.per_class), int(labels.max()) + 1)
     wanted = Fraction(fraction).limit_denominator(MOST_FOLDS).denominator
     # Fewer and larger folds if a class has few pieces, unless its share is below one piece.
     due = [count for count in pieces.per_class.tolist() if count * fraction >= 1]
@@ -87,7 +90,10 @@ def _draw_groups(split: Dataset, pieces: Pieces, fraction: float, seed: int) -> 
     if fewest < 2:
         return np.arange(len(split)), np.arange(0)
     folds = max(2, min(wanted, fewest, *due))
-    fold = pieces.dealt(folds, seed)[pieces.of_image]
+    stratified = pieces
+    if classes > len(pieces.per_class):
+        stratified = Pieces(labels.tolist(), pieces.of_image.tolist(), classes)
+    fold = stratified.dealt(folds, seed)[pieces.of_image]
     # Large groups make folds uneven; the folds closest to the class counts are used.
     counts = np.zeros((folds, classes))
     np.add.at(counts, (fold, labels), 1)

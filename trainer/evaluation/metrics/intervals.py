@@ -49,6 +49,16 @@ def grouped_proportion(hits: npt.ArrayLike, groups: Sequence[int]) -> Score:
     return _wilson(value, images * alone / between if between > alone else images)
 
 
+def bounded_mean(values: Sequence[float]) -> Score:
+    """Return the mean of independent values between 0 and 1.
+
+    Their variance is at most that of a proportion with the same mean, so its interval holds.
+    """
+    if len(values) == 0:
+        return Score(value=0.0, low=0.0, high=1.0)
+    return _wilson(float(np.mean(values)), len(values))
+
+
 def _wilson(value: float, trials: float) -> Score:
     """Return a share with its score interval; `trials` need not be a whole number."""
     shrink = 1 + _Z**2 / trials

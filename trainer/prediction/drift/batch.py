@@ -68,7 +68,9 @@ def table_baseline(classifier: Classifier, table: Path) -> Baseline:
         raise ConfigError(
             f"--baseline {shown(table)}: write `model`, or name a table, .csv or .jsonl."
         )
-    rows = [row for row in RowFile(None, kind, labels, sys.stdout).read(table) if not row.error]
+    several = classifier.facts.multi_label
+    answers = RowFile(None, kind, labels, sys.stdout, several=several).read(table)
+    rows = [row for row in answers if not row.error]
     model = model_fingerprint(classifier)
     if not rows or {row.model for row in rows} != {model}:
         raise ConfigError(

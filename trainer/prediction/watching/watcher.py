@@ -124,7 +124,8 @@ def _watch(
     if delivery.output:
         delivery.output.parent.mkdir(parents=True, exist_ok=True)
     journal = stack.enter_context(Journal(delivery.output, [each.name for each in channels]))
-    rows = RowFile(delivery.output, delivery.kind, predictor.labels, sys.stdout)
+    several = predictor.facts.multi_label
+    rows = RowFile(delivery.output, delivery.kind, predictor.labels, sys.stdout, several=several)
     table = stack.enter_context(WatchedTable(delivery.output, rows, journal))
     pictures: list[SortedCopies | Heatmaps] = []
     if delivery.heatmaps:

@@ -1,0 +1,1 @@
+"""Models that name several defects of an image: one sigmoid a class, with thresholds of its own."""
