@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +18,7 @@ from timm.data import resolve_model_data_config
 from model_card.card import write_card
 from model_card.schema.report import REPORT_FILE, Report
 from space.inference.core.decision import Costs, Decision, Rules
+from space.inference.core.fingerprint import fingerprint
 from space.inference.decision_file import save_decision
 from space.inference.predictor import Predictor
 from tests.support.reports import LABELS, example_report
@@ -23,6 +29,8 @@ ARCHITECTURE = "test_convnext"
 STAGES = [0, 1, 2]
 # By so much its logit, over the temperature, must lead that the others' share is below a tenth.
 SURE_LEAD = 3.0
+# By the fingerprint of the model.
+_DECISIONS: dict[str, Decision] = {}
 
 
 def write_published_folder(
@@ -45,6 +53,19 @@ def write_published_folder(
     Returns:
         The model, ready to compare with what others load.
     """
+    template, model = _template(seed, architecture, bit_depth, tile)
+    shutil.copytree(template, folder)
+    return deepcopy(model)
+
+
+@cache
+def _template(
+    seed: int, architecture: str, bit_depth: int, tile: bool
+) -> tuple[Path, torch.nn.Module]:
+    """Write the folder of `write_published_folder` once a process, to be copied."""
+    temporary = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    folder = Path(temporary) / "published"
     (folder / "figures").mkdir(parents=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -58,7 +79,7 @@ def write_published_folder(
         Image.new("L", (8, 8), 40 * number).save(folder / figure.file)
     report.write(folder)
     write_card(folder)
-    return model
+    return folder, model
 
 
 def noise(seed: int) -> Image.Image:
@@ -69,6 +90,16 @@ def noise(seed: int) -> Image.Image:
 
 def write_decision(folder: Path) -> None:
     """Write a decision to which noise is known and flat gray is not, now sure and now unsure."""
+    model = fingerprint([folder / "model.safetensors", folder / "config.json"])
+    if model not in _DECISIONS:
+        _DECISIONS[model] = _decision(folder)
+    save_decision(_DECISIONS[model], folder)
+    if (folder / REPORT_FILE).exists():
+        # It lists what lies beside it.
+        Report.read(folder).write(folder)
+
+
+def _decision(folder: Path) -> Decision:
     predictor = Predictor(folder)
     seen = predictor.observe([noise(seed) for seed in range(24)], STAGES)
     detector = fit_detector(STAGES, seen.statistics, np.arange(24) % 2)
@@ -82,7 +113,4 @@ def write_decision(folder: Path) -> None:
         costs=Costs(missed=8, false_alarm=2, review=1, no_defect=None),
         novelty_limit=9 * float(detector.novelty(seen.statistics).max()),
     )
-    save_decision(Decision(rules, detector), folder)
-    if (folder / REPORT_FILE).exists():
-        # It lists what lies beside it.
-        Report.read(folder).write(folder)
+    return Decision(rules, detector)

@@ -153,7 +153,7 @@ def _with_bytes(image: dict[str, Any]) -> dict[str, Any]:
 
 def _with_names(rows: Dataset, repo_id: str, split: str) -> Dataset:
     """Add the column `file`: the index in the split, and the file's name if there is one."""
-    if any(label is None or label == -1 for label in rows["label"]):
+    if any(label is None or label == -1 for label in rows["label"][:]):
         raise DataError(f"The {split} split of {repo_id} has images without a label.")
     names = [
         f"{split}/{index:06d}" + (f"_{printable(Path(path).name)}" if path else "")

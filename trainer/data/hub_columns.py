@@ -98,7 +98,7 @@ def with_class_labels(splits: DatasetDict, repo_id: str) -> DatasetDict:
         if any(kind.names != kinds[0].names for kind in kinds):
             raise DataError(f"The splits of {repo_id} have different classes.")
         return splits
-    values = Counter(value for rows in splits.values() for value in rows["label"])
+    values = Counter(value for rows in splits.values() for value in rows["label"][:])
     images = sum(len(rows) for rows in splits.values())
     if 1 < images == len(values):
         raise DataError(
@@ -112,6 +112,6 @@ def with_class_labels(splits: DatasetDict, repo_id: str) -> DatasetDict:
 
 
 def _encoded(rows: Dataset, names: list[str], numbers: Mapping[str, int]) -> Dataset:
-    labels = [numbers[str(value)] for value in rows["label"]]
+    labels = [numbers[str(value)] for value in rows["label"][:]]
     unlabeled = rows.remove_columns("label")
     return unlabeled.add_column("label", labels, feature=ClassLabel(names=names))

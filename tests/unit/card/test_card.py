@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -75,7 +76,8 @@ def first_screen(card: str) -> str:
     return words(card).split("\n## ")[0]
 
 
-def reports() -> dict[str, Report]:
+@cache
+def reports() -> Mapping[str, Report]:
     """Return reports of every kind that the templates distinguish."""
     random = example_model(weights_origin="random", base_model=None, license=None)
     from_file = example_model(
@@ -147,9 +149,15 @@ def reports() -> dict[str, Report]:
     }
 
 
+@cache
+def rendered(kind: str) -> str:
+    """Return the card of a kind of report."""
+    return render_card(reports()[kind], REPO_ID)
+
+
 @pytest.fixture(params=list(reports()))
-def any_report(request: pytest.FixtureRequest) -> Report:
-    return reports()[request.param]
+def any_card(request: pytest.FixtureRequest) -> str:
+    return rendered(request.param)
 
 
 def test_a_report_of_an_earlier_version_is_read_and_shown() -> None:
@@ -167,17 +175,15 @@ def test_golden_card() -> None:
     assert render_card(example_report(), REPO_ID) == GOLDEN.read_text(encoding="utf-8")
 
 
-def test_no_fact_is_blank(any_report: Report) -> None:
-    card = render_card(any_report, REPO_ID)
-    assert not re.search(r"\b(None|Undefined|nan|inf)\b", card)
-    assert not re.search(r"\| *\|| \(\)|: \.|\n\n\n\n|,,", card)
+def test_no_fact_is_blank(any_card: str) -> None:
+    assert not re.search(r"\b(None|Undefined|nan|inf)\b", any_card)
+    assert not re.search(r"\| *\|| \(\)|: \.|\n\n\n\n|,,", any_card)
 
 
-def test_every_table_has_as_many_cells_as_its_head(any_report: Report) -> None:
-    card = render_card(any_report, REPO_ID)
-    for table in re.findall(r"(?:^\|.*\n)+", card, flags=re.MULTILINE):
+def test_every_table_has_as_many_cells_as_its_head(any_card: str) -> None:
+    for table in re.findall(r"(?:^\|.*\n)+", any_card, flags=re.MULTILINE):
         assert len({row.count("|") for row in table.splitlines()}) == 1, table
-    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(card)
+    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(any_card)
     assert not [t.content for t in tokens if t.type == "inline" and "| ---" in t.content]
 
 
@@ -793,14 +799,12 @@ def test_the_citation_names_owner_year_and_address() -> None:
     assert "url" not in section(render_card(example_report()), "## Citation")
 
 
-def test_folded_blocks_are_closed_and_apart_from_the_text(any_report: Report) -> None:
-    card = render_card(any_report, REPO_ID)
-    assert card.count("<details>") == card.count("</details>") > 5
+def test_folded_blocks_are_closed_and_apart_from_the_text(any_card: str) -> None:
+    blocks = any_card.count("<details>")
+    assert blocks == any_card.count("</details>") > 5
     # Markdown inside HTML needs an empty line before and after.
-    assert len(re.findall(r"\n\n<details>\n<summary>.+</summary>\n\n", card)) == card.count(
-        "<details>"
-    )
-    assert card.count("\n\n</details>\n\n") == card.count("</details>")
+    assert len(re.findall(r"\n\n<details>\n<summary>.+</summary>\n\n", any_card)) == blocks
+    assert any_card.count("\n\n</details>\n\n") == blocks
 
 
 if __name__ == "__main__":

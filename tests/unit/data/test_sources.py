@@ -47,7 +47,7 @@ def prepare(data: DataConfig, seed: int = 0) -> Images:
 
 
 def files(images: Images, part: str) -> list[str]:
-    return list(images.splits[part]["file"])
+    return list(images.splits[part]["file"][:])
 
 
 def test_train_and_test_folders(tmp_path: Path) -> None:
@@ -58,11 +58,11 @@ def test_train_and_test_folders(tmp_path: Path) -> None:
     assert files(images, "test") == [
         f"test/{label}/{i:03}.png" for label in LABELS for i in range(3)
     ]
-    assert list(images.splits["test"]["label"]) == [0] * 3 + [1] * 3
-    assert Counter(images.splits["validation"]["label"]) == {0: 2, 1: 2}
+    assert images.splits["test"]["label"][:] == [0] * 3 + [1] * 3
+    assert Counter(images.splits["validation"]["label"][:]) == {0: 2, 1: 2}
     assert len(images.splits["train"]) == 36
     assert images.kind == "folder"
-    sizes = [size for part in images.splits.values() for size in part["size_px"]]
+    sizes = [size for part in images.splits.values() for size in part["size_px"][:]]
     assert sizes == [[10, 12]] * 46
 
 
@@ -77,7 +77,7 @@ def test_validation_folder_is_taken_as_it_is(tmp_path: Path, name: str) -> None:
 
 def test_class_folders_alone_are_cut_80_to_20(tmp_path: Path) -> None:
     images = load(write_classes(tmp_path, 50))
-    counts = {name: Counter(part["label"]) for name, part in images.splits.items()}
+    counts = {name: Counter(part["label"][:]) for name, part in images.splits.items()}
     assert counts == {
         "test": {0: 10, 1: 10},
         "validation": {0: 4, 1: 4},
@@ -101,7 +101,7 @@ def test_parts_are_disjoint_complete_seeded_and_stratified(
     everything = [file for part in images.splits for file in files(images, part)]
     assert len(everything) == len(set(everything)) == sum(counts)
     for index, count in enumerate(counts):
-        tested = list(images.splits["test"]["label"]).count(index)
+        tested = images.splits["test"]["label"][:].count(index)
         assert abs(tested - 0.2 * count) <= 1
 
 

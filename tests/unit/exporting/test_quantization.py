@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import pytest
@@ -10,10 +11,15 @@ from PIL import Image
 from space.inference.engines.openvino_library import the_core
 from space.inference.predictor import Predictor
 from tests.support.published_folder import noise, write_decision, write_published_folder
-from trainer.exporting import quantization
 from trainer.exporting.formats import Calibration, Source
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def quantization() -> Any:
+    """The module, imported for these tests alone: NNCF takes a while, and they are all slow."""
+    return importlib.import_module("trainer.exporting.quantization")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +49,10 @@ def layers(model: Any, kinds: tuple[str, ...]) -> list[str]:
 
 
 def test_more_layers_stay_in_float_until_the_decisions_are_the_same(
-    predictor: Predictor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    quantization: Any,
+    predictor: Predictor,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     graph = Source(predictor, "m").graph()
     images = [noise(number) for number in range(4)]
@@ -73,7 +82,7 @@ def test_more_layers_stay_in_float_until_the_decisions_are_the_same(
     assert capsys.readouterr().out == ""
 
 
-def test_changed_decisions_are_counted(predictor: Predictor) -> None:
+def test_changed_decisions_are_counted(quantization: Any, predictor: Predictor) -> None:
     model = the_core().read_model(Source(predictor, "m").graph())
     inputs = [predictor.prepare(noise(number)) for number in range(3)]
     expected = predictor.predict_from(predictor.observe_prepared(inputs))

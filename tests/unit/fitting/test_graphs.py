@@ -77,6 +77,11 @@ def _assert_close(one: checkpoint.Tensors, other: checkpoint.Tensors) -> None:
         torch.testing.assert_close(tensor, other[name], rtol=1e-4, atol=1e-5, msg=name)
 
 
+def _assert_equal(one: checkpoint.Tensors, other: checkpoint.Tensors) -> None:
+    assert one.keys() == other.keys()
+    assert [name for name, tensor in one.items() if not torch.equal(tensor, other[name])] == []
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_recorded_steps_equal_plain_ones(recipe: str) -> None:
     settings = RECIPES[recipe]
@@ -119,8 +124,7 @@ def test_a_resumed_training_equals_an_undisturbed_one(halt: int) -> None:
         graphs.step([_batch(10 * number + place, *sizes) for place in range(2)], number)
     resumed.restore(_state(halted))
     assert _train(GraphedSteps(resumed, _recorded).step, 2, halt) == expected[halt:]
-    for name, tensor in _state(whole).items():
-        assert torch.equal(tensor, _state(resumed)[name]), name
+    _assert_equal(_state(whole), _state(resumed))
 
 
 def _nothing(work: Callable[[], None]) -> Callable[[], None]:
@@ -148,8 +152,7 @@ def test_what_is_not_equal_trains_plainly(
     assert graphs.usable is False
     [warning] = caplog.messages
     assert message in warning
-    for name, tensor in _state(plain).items():
-        assert torch.equal(tensor, _state(recorded)[name]), name
+    _assert_equal(_state(plain), _state(recorded))
 
 
 @pytest.mark.parametrize(

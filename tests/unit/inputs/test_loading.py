@@ -45,7 +45,7 @@ def decoded(folder: Path) -> PlainImages:
     )
     part = part.cast_column("image", ImageFeature(decode=False))
     pixels = decode(part, DATA_CONFIG, folder / "part.arrow")
-    return PlainImages(pixels, list(part["label"]), DATA_CONFIG)
+    return PlainImages(pixels, part["label"][:], DATA_CONFIG)
 
 
 @pytest.fixture

@@ -59,16 +59,17 @@ def test_readme_is_short() -> None:
     assert len(PAGES["README.md"].splitlines()) <= MOST_LINES_OF_README
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page: str) -> None:
-    for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
-        if target.startswith("https://"):
-            continue
-        path, _, anchor = target.partition("#")
-        linked = (REPOSITORY / page).parent / path if path else REPOSITORY / page
-        assert linked.exists(), target
-        if anchor:
-            assert anchor in anchors(linked.read_text(encoding="utf-8")), target
+def test_links_lead_somewhere() -> None:
+    for page, text in PAGES.items():
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
+            if target.startswith("https://"):
+                continue
+            path, _, anchor = target.partition("#")
+            linked = (REPOSITORY / page).parent / path if path else REPOSITORY / page
+            assert linked.exists(), f"{page}: {target}"
+            if anchor:
+                found = anchors(linked.read_text(encoding="utf-8"))
+                assert anchor in found, f"{page}: {target}"
 
 
 def anchors(text: str) -> set[str]:
@@ -84,28 +85,38 @@ def test_the_start_page_links_every_page() -> None:
     assert linked == pages
 
 
-@pytest.mark.parametrize("page", WRITTEN)
-def test_options_exist(page: str, generated: dict[str, str]) -> None:
-    """A renamed option is renamed in the pages, too."""
+@pytest.fixture(scope="module")
+def known_options(generated: dict[str, str]) -> set[str]:
+    """Options of our commands and benchmarks, and those of others that pages name."""
     known = set(re.findall(r"`--([\w-]+)", generated["cli.md"])) | {"help", "version"}
     known |= {f"no-{name}" for name in known} | OF_OTHERS
     for benchmark in (REPOSITORY / "benchmarks").glob("*.py"):
         # Parameters of their `main`, from which tyro makes options.
         annotated = re.findall(r"\b(\w+): ", benchmark.read_text(encoding="utf-8"))
         known |= {name.replace("_", "-") for name in annotated}
-    named = set(re.findall(r"(?<![\w-])--([a-z][\w-]*)", WRITTEN[page]))
-    assert named - known == set()
+    return known
 
 
-@pytest.mark.parametrize("page", WRITTEN)
-def test_programs_exist(page: str) -> None:
+def test_options_exist(known_options: set[str]) -> None:
+    """A renamed option is renamed in the pages, too."""
+    for page, text in WRITTEN.items():
+        named = set(re.findall(r"(?<![\w-])--([a-z][\w-]*)", text))
+        assert named - known_options == set(), page
+
+
+def test_programs_exist() -> None:
     """Those inside a sentence, too."""
-    for module in re.findall(r"python -m ((?:benchmarks|docs)\.[a-z_]+)", WRITTEN[page]):
-        assert (REPOSITORY / f"{module.replace('.', '/')}.py").is_file(), module
-    for script in re.findall(r"python ((?:trainer|space)/\S+?\.py)", WRITTEN[page]):
-        assert (REPOSITORY / PurePosixPath(script)).is_file(), script
+    for page, text in WRITTEN.items():
+        for module in re.findall(r"python -m ((?:benchmarks|docs)\.[a-z_]+)", text):
+            file = REPOSITORY / f"{module.replace('.', '/')}.py"
+            assert file.is_file(), f"{page}: {module}"
+        for script in re.findall(r"python ((?:trainer|space)/\S+?\.py)", text):
+            assert (REPOSITORY / PurePosixPath(script)).is_file(), f"{page}: {script}"
 
 
-@pytest.mark.parametrize("page", WRITTEN)
-def test_words_are_those_of_the_field(page: str) -> None:
-    assert re.findall(rf"\b(?:{OLD_WORDS})\b", WRITTEN[page], re.IGNORECASE) == []
+def test_words_are_those_of_the_field() -> None:
+    found = {
+        page: re.findall(rf"\b(?:{OLD_WORDS})\b", text, re.IGNORECASE)
+        for page, text in WRITTEN.items()
+    }
+    assert {page: words for page, words in found.items() if words} == {}

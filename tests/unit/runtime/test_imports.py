@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HEAVY = {"torch", "torchvision", "timm", "accelerate", "sklearn", "matplotlib", "scipy.stats"}
 SCRIPT = f"""
 import sys
@@ -26,6 +28,7 @@ print(loaded(), file=sys.stderr)
 """
 
 
+@pytest.mark.slow
 def test_settings_and_images_are_checked_before_torch_loads(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True, check=False

@@ -20,6 +20,7 @@ from space.inference.core.classifier import Engine, Observation
 from space.inference.core.errors import ModelError
 from space.inference.core.fingerprint import checksum
 from space.inference.engines import choice, conversion, gpu, openvino_cpu
+from space.inference.engines.conversion import Conversion, Converted, compared_pixels
 from space.inference.engines.graph import to_onnx
 from space.inference.engines.names import EngineName, Precision
 from space.inference.engines.openvino_cpu import OpenVINOEngine
@@ -27,7 +28,7 @@ from space.inference.engines.openvino_library import openvino, the_core
 from space.inference.model_folder import ModelFolder
 from space.inference.passport import proven_precision
 from space.inference.predictor import Predictor
-from tests.support.published_folder import noise, write_decision, write_published_folder
+from tests.support.published_folder import noise, write_published_folder
 
 NAMES: dict[EngineName, str] = {
     "openvino": "OpenVINO",
@@ -37,12 +38,9 @@ NAMES: dict[EngineName, str] = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A published folder with a decision."""
-    folder = tmp_path_factory.mktemp("engines") / "published"
-    write_published_folder(folder)
-    write_decision(folder)
-    return folder
+def folder(package: Path) -> Path:
+    """A published folder with a decision, which no test changes."""
+    return package
 
 
 @pytest.fixture(autouse=True)
@@ -77,10 +75,21 @@ def test_an_engine_decides_as_pytorch(folder: Path, engine: EngineName) -> None:
 
 @pytest.fixture(scope="module")
 def converted(folder: Path) -> tuple[bytes, list[int], Predictor]:
-    """The graph in ONNX, its stages, and what computes the same with PyTorch."""
+    """The graph in ONNX, its stages, and what computes the same with PyTorch.
+
+    Tests that load the folder find the graph in the cache.
+    """
     reference = Predictor(folder)
-    model = to_onnx(reference.graph(reference.stages), *reference.facts.preprocessing.size_px)
-    return model, reference.stages, reference
+    size_px = reference.facts.preprocessing.size_px
+
+    def convert() -> Conversion:
+        expected = reference.engine.run(compared_pixels(size_px))
+        return Conversion(to_onnx(reference.graph(reference.stages), *size_px), expected)
+
+    sources = [folder / "model.safetensors", folder / "config.json"]
+    model = Converted(sources, reference.stages, size_px)
+    graph = conversion.converted(model, convert, folder.parent / "cache").graph
+    return graph, reference.stages, reference
 
 
 @pytest.mark.slow
@@ -127,6 +136,17 @@ def test_auto_takes_the_engine_of_the_processor(
         engine: EngineName = "openvino" if name == "openvino" else "onnxruntime"
         assert NAMES[engine] in Predictor(folder, engine="auto").engine.name
     assert NAMES["pytorch"] in Predictor(folder).engine.name
+
+
+class _Exact:
+    """Answers as PyTorch does, in the name of a precision."""
+
+    def __init__(self, engine: Engine, precision: Precision) -> None:
+        self.engine = engine
+        self.name = "float32" if precision == "f32" else precision
+
+    def run(self, pixels: Pixels) -> Observation:
+        return self.engine.run(pixels)
 
 
 class _Wrong:
@@ -390,14 +410,14 @@ def test_a_loaded_model_uses_bf16_where_it_is_proven(
 
 
 def test_bf16_that_is_far_off_gives_way_to_float32(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    converted: tuple[bytes, list[int], Predictor],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    right = choice.BUILDERS["openvino"]
-
     def wrong_in_bf16(
         graph: bytes, stages: Sequence[int], threads: int | None, precision: Precision
     ) -> Engine:
-        engine = right(graph, stages, threads, "f32")
+        engine = _Exact(converted[2].engine, precision)
         return _Wrong(engine) if precision == "bf16" else engine
 
     monkeypatch.setattr(choice, "BUILDERS", {"openvino": wrong_in_bf16})
@@ -455,16 +475,17 @@ def test_mixed_precision_is_closer_to_float32_than_bf16(
 
 
 def test_a_network_that_cannot_be_compiled_in_mixed_precision_runs_in_float32(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    folder: Path,
+    converted: tuple[bytes, list[int], Predictor],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    right = choice.BUILDERS["openvino"]
-
     def uncompiled(
         graph: bytes, stages: Sequence[int], threads: int | None, precision: Precision
     ) -> Engine:
         if precision == "mixed":
             raise RuntimeError("object is not initialized")
-        return right(graph, stages, threads, precision)
+        return _Exact(converted[2].engine, precision)
 
     monkeypatch.setattr(choice, "BUILDERS", {"openvino": uncompiled})
     monkeypatch.setattr("space.inference.predictor.proven_precision", lambda _: "mixed")
@@ -473,8 +494,13 @@ def test_a_network_that_cannot_be_compiled_in_mixed_precision_runs_in_float32(
 
 
 def test_a_cache_that_cannot_be_written_costs_a_warning(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    folder: Path,
+    converted: tuple[bytes, list[int], Predictor],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    monkeypatch.setattr("space.inference.engines.graph.to_onnx", lambda *_: converted[0])
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setattr(conversion, "cache_folder", lambda: tmp_path / "file" / "cache")
     with caplog.at_level(logging.WARNING):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import shutil
 import struct
 import zlib
 from collections.abc import Callable
@@ -29,7 +30,7 @@ from space.inference.predictor import (
     read_image,
 )
 from tests.support.hostile_images import jpeg2000_layouts, sizes, tiff_layouts, webp_sizes
-from tests.support.published_folder import noise, write_decision, write_published_folder
+from tests.support.published_folder import noise, write_published_folder
 from tests.support.reports import LABELS
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
@@ -419,11 +420,24 @@ def test_damage_never_raises_anything_but_an_image_error(
 # Models.
 
 
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A published folder, which no test changes."""
+    folder = tmp_path_factory.mktemp("predictor") / "published"
+    write_published_folder(folder)
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A published folder."""
-    write_published_folder(tmp_path / "published")
-    return tmp_path / "published"
+def folder(published: Path, tmp_path: Path) -> Path:
+    """A published folder, to change."""
+    return shutil.copytree(published, tmp_path / "published")
+
+
+@pytest.fixture
+def decided(package: Path, tmp_path: Path) -> Path:
+    """A published folder with a decision, to change."""
+    return shutil.copytree(package, tmp_path / "decided")
 
 
 def _photo(seed: int = 0) -> Image.Image:
@@ -583,10 +597,9 @@ def test_a_folder_without_decision_uses_softmax_and_warns(
 
 
 def test_a_decision_in_the_folder_is_applied(
-    folder: Path, caplog: pytest.LogCaptureFixture
+    decided: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    write_decision(folder)
-    predictor = Predictor.load(f"local-dir:{folder}", engine="pytorch")
+    predictor = Predictor.load(f"local-dir:{decided}", engine="pytorch")
     assert caplog.text == ""
     assert predictor.decision is not None
     gray = Image.new("RGB", (80, 60), "gray")
@@ -599,9 +612,8 @@ def test_a_decision_in_the_folder_is_applied(
     assert list(known.probabilities.values()) == pytest.approx(expected, abs=1e-4)
 
 
-def test_one_image_is_predicted_as_in_a_batch(folder: Path) -> None:
-    write_decision(folder)
-    predictor = Predictor(folder)
+def test_one_image_is_predicted_as_in_a_batch(decided: Path) -> None:
+    predictor = Predictor(decided)
     images = [noise(seed) for seed in range(3)]
     for alone, among in zip(
         (predictor.predict([image])[0] for image in images), predictor.predict(images), strict=True
@@ -613,16 +625,14 @@ def test_one_image_is_predicted_as_in_a_batch(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "says"), [("decision.json", "can't be used"), ("decision.safetensors", "is damaged")]
 )
-def test_a_damaged_decision_is_refused(folder: Path, name: str, says: str) -> None:
-    write_decision(folder)
-    (folder / name).write_bytes((folder / name).read_bytes()[:50])
+def test_a_damaged_decision_is_refused(decided: Path, name: str, says: str) -> None:
+    (decided / name).write_bytes((decided / name).read_bytes()[:50])
     with pytest.raises(ModelError, match=f"{name} {says}"):
-        Predictor(folder)
+        Predictor(decided)
 
 
 @pytest.mark.parametrize("name", ["decision.json", "decision.safetensors"])
-def test_half_a_decision_is_refused(folder: Path, name: str) -> None:
-    write_decision(folder)
-    (folder / name).unlink()
+def test_half_a_decision_is_refused(decided: Path, name: str) -> None:
+    (decided / name).unlink()
     with pytest.raises(ModelError, match=f"has no {name}|no {name}"):
-        Predictor(folder)
+        Predictor(decided)

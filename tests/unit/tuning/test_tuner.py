@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from trainer.train import COMMAND
 from trainer.tuning.fold_training import HeldOut
 from trainer.tuning.report import loss_gain, measured_gain
 from trainer.tuning.search_space import Candidate, SearchSpace
-from trainer.tuning.tuner import Budget, OnEpoch, ended, open_study, search
+from trainer.tuning.tuner import STUDY_FILE, Budget, OnEpoch, ended, open_study, search
 
 RECIPE = replace(PRESETS["recommended"], lr=1e-3)
 SPACE = SearchSpace(RECIPE, ModelConfig(image_size=160))
@@ -48,6 +49,21 @@ class Trainings:
         return float(loss)
 
 
+@pytest.fixture(scope="module")
+def new_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a new study; its tables take longer to create than a search without a network."""
+    folder = tmp_path_factory.mktemp("study")
+    open_study(folder, "one", seed=0)
+    return folder / STUDY_FILE
+
+
+@pytest.fixture
+def folder(new_study: Path, tmp_path: Path) -> Path:
+    """The folder of a new study."""
+    shutil.copy(new_study, tmp_path)
+    return tmp_path
+
+
 def run(folder: Path, train: Any, trials: int, **budget: Any) -> tuple[optuna.Study, str]:
     study = open_study(folder, "one", seed=0)
     limits = {"trials": trials, "minutes": 0.0, "patience": 100} | budget
@@ -55,39 +71,39 @@ def run(folder: Path, train: Any, trials: int, **budget: Any) -> tuple[optuna.St
 
 
 def test_the_first_trial_is_the_preset_and_each_trial_trains_on_each_tuning_fold(
-    tmp_path: Path,
+    folder: Path,
 ) -> None:
     train = Trainings()
-    study, reason = run(tmp_path, train, 3)
+    study, reason = run(folder, train, 3)
     assert reason == "3 trials are done"
     first = replace(RECIPE, search_decay=False)
     assert train.seen[:2] == [(Candidate(first, 160), 0), (Candidate(first, 160), 1)]
     # log10(1e-3) is 0.5 from -2.5; the second fold is 1 worse.
     assert study.trials[0].value == pytest.approx(0.5 + 0.5)
-    assert not list((tmp_path / "trials").glob("*"))
+    assert not list((folder / "trials").glob("*"))
 
 
-def test_a_repeat_resumes_and_does_not_train_the_finished_trials(tmp_path: Path) -> None:
-    run(tmp_path, Trainings(), 2)
+def test_a_repeat_resumes_and_does_not_train_the_finished_trials(folder: Path) -> None:
+    run(folder, Trainings(), 2)
     again = Trainings()
-    study, _ = run(tmp_path, again, 3)
+    study, _ = run(folder, again, 3)
     assert len(ended(study)) == 3
     assert 1 <= len(again.seen) <= 2
 
 
-def test_an_interrupted_trial_runs_again_with_its_settings(tmp_path: Path) -> None:
+def test_an_interrupted_trial_runs_again_with_its_settings(folder: Path) -> None:
     def stops(*_: object) -> float:
         raise Stopped(2)
 
     with pytest.raises(Stopped):
-        run(tmp_path, stops, 1)
+        run(folder, stops, 1)
     train = Trainings()
-    study, _ = run(tmp_path, train, 1)
+    study, _ = run(folder, train, 1)
     assert train.seen[0][0].recipe.lr == pytest.approx(RECIPE.lr)
     assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
 
 
-def test_a_trial_worse_than_the_median_is_pruned_at_its_epoch(tmp_path: Path) -> None:
+def test_a_trial_worse_than_the_median_is_pruned_at_its_epoch(folder: Path) -> None:
     seen: list[int] = []
 
     def train(candidate: Candidate, fold: int, work: Path, on_epoch: OnEpoch) -> float:
@@ -99,19 +115,19 @@ def test_a_trial_worse_than_the_median_is_pruned_at_its_epoch(tmp_path: Path) ->
             seen.append(trial)
         return loss
 
-    study, _ = run(tmp_path, train, 6)
+    study, _ = run(folder, train, 6)
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 5 + ["PRUNED"]
     # After the warm-up of one epoch: reported at the second, which ends it.
     assert seen.count(5) == 1
 
 
-def test_the_search_ends_without_improvement(tmp_path: Path) -> None:
+def test_the_search_ends_without_improvement(folder: Path) -> None:
     losses = iter([1.0, 1.0, *[2.0] * 20])
-    _, reason = run(tmp_path, lambda *_: next(losses), 9, patience=3)
+    _, reason = run(folder, lambda *_: next(losses), 9, patience=3)
     assert reason == "3 trials brought no improvement"
 
 
-def test_settings_that_fail_do_not_end_the_search(tmp_path: Path) -> None:
+def test_settings_that_fail_do_not_end_the_search(folder: Path) -> None:
     calls = iter([True, False, False])
 
     def train(*_: object) -> float:
@@ -119,22 +135,21 @@ def test_settings_that_fail_do_not_end_the_search(tmp_path: Path) -> None:
             raise UserError("The loss is no longer a number.")
         return 1.0
 
-    study, _ = run(tmp_path, train, 1)
+    study, _ = run(folder, train, 1)
     assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
 
 
-def test_a_search_in_which_all_fails_says_so(tmp_path: Path) -> None:
+def test_a_search_in_which_all_fails_says_so(folder: Path) -> None:
     def train(*_: object) -> float:
         raise UserError("no")
 
     with pytest.raises(UserError, match="3 trials failed, and none succeeded"):
-        run(tmp_path, train, 9, patience=3)
+        run(folder, train, 9, patience=3)
 
 
-def test_a_study_of_other_images_is_refused(tmp_path: Path) -> None:
-    open_study(tmp_path, "one", seed=0)
+def test_a_study_of_other_images_is_refused(folder: Path) -> None:
     with pytest.raises(ConfigError, match="other images or settings"):
-        open_study(tmp_path, "two", seed=0)
+        open_study(folder, "two", seed=0)
 
 
 def test_a_damaged_study_is_explained(tmp_path: Path) -> None:
