@@ -24,7 +24,7 @@ from space.inference.engines.graph import PixelGraph, to_onnx
 from space.inference.engines.onnx_runtime import OnnxRuntimeEngine
 from space.inference.engines.openvino_cpu import OpenVINOEngine
 from space.inference.engines.pytorch import PyTorchEngine
-from space.inference.stages import feature_stages
+from space.inference.networks.stages import feature_stages
 from trainer.synthetic.samples import draw_image
 
 WARM_UP = 2

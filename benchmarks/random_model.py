@@ -19,8 +19,8 @@ from space.inference.decision_file import save_decision
 from space.inference.engines.graph import PixelGraph
 from space.inference.engines.pytorch import PyTorchEngine
 from space.inference.model_config import WEIGHTS_FILE
+from space.inference.networks.stages import feature_stages
 from space.inference.passport import PROVING_FORMAT, REPORT_FILE
-from space.inference.stages import feature_stages
 from trainer.decision.novelty import fit_detector
 from trainer.model.export import write_model
 

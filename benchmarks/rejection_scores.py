@@ -30,7 +30,7 @@ from tqdm import tqdm
 from benchmarks.measurement import Measurement, number_column, text_column
 from space.inference.core.arrays import Floats
 from space.inference.engines.graph import channel_statistics
-from space.inference.stages import feature_stages
+from space.inference.networks.stages import feature_stages
 from trainer.config.groups import DataConfig, ModelConfig, RunConfig
 from trainer.data.images.bit_depth import FULL_DEPTH
 from trainer.data.images.decoding import open_image

@@ -159,7 +159,7 @@ class Predictor(Classifier):
         Raises:
             ModelError: network and weights do not match, or the weights are damaged.
         """
-        from .network import load_network
+        from .networks.network import load_network
 
         return load_network(self._files, self._config).to(self.device)
 

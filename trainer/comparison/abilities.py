@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from space.inference.attribution import stage_names
-from space.inference.stages import feature_stages
+from space.inference.networks.stages import feature_stages
 from trainer.config.groups import ModelConfig
 from trainer.errors import ConfigError
 from trainer.model import backbone

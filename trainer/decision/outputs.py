@@ -18,8 +18,8 @@ from tqdm import tqdm
 from space.inference.core.arrays import Floats
 from space.inference.core.classifier import Engine, Observation
 from space.inference.core.novelty import MahalanobisDetector
+from space.inference.networks.stages import feature_stages
 from space.inference.predictor import Predictor
-from space.inference.stages import feature_stages
 from trainer.data.images.decoding import open_image
 from trainer.data.splits.dataset import Images
 from trainer.decision.novelty import fit_detector, held_out_novelty

@@ -12,6 +12,8 @@ import torch
 from safetensors import SafetensorError
 from timm.data import resolve_model_data_config
 
+from space.inference.core.errors import ModelError
+from space.inference.networks.registry import code_license, is_network
 from trainer.config.groups import ModelConfig
 from trainer.errors import ConfigError, HubError
 from trainer.runtime.reachability import check_reachable
@@ -90,7 +92,7 @@ def build(config: ModelConfig, classes: int) -> Backbone:
         data_config=data_config,
         weights_origin=origin,
         base_model=base.get("hf_hub_id"),
-        license=config.license or base.get("license"),
+        license=config.license or base.get("license") or code_license(config.model),
     )
 
 
@@ -147,7 +149,11 @@ def _check_name(name: str) -> None:
     if name.startswith(("hf-hub:", "local-dir:")):
         return
     architecture, _, tag = name.partition(".")
-    if not timm.is_model(architecture):
+    try:
+        known_network = is_network(architecture)
+    except ModelError as error:
+        raise ConfigError(f"--model {name}: {error}") from error
+    if not known_network:
         close = difflib.get_close_matches(architecture, timm.list_models(), n=3)
         hint = f" Did you mean {', '.join(close)}?" if close else ""
         raise ConfigError(f"--model {name}: timm has no model {architecture}.{hint}")
@@ -191,7 +197,9 @@ def _create(
             ) from error
         if "No pretrained weights exist" in str(error):
             raise ConfigError(
-                f"--model {config.model} has no published weights. It needs --no-pretrained."
+                f"--model {config.model} has no published weights that can be loaded. Give a local "
+                "safetensors file with --weights FILE, or start from random weights with "
+                "--no-pretrained."
             ) from error
         if origin == "random":
             raise ConfigError(f"--model {config.model} could not be built: {error}") from error

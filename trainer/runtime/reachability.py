@@ -81,7 +81,11 @@ def _repo_id(model: str) -> str | None:
     if source == "local-dir" or (known is not None and known.url and not known.hf_hub_id):
         return None
     if known is None or not known.hf_hub_id:
-        raise ConfigError(f"--model {model} has no published weights. It needs --no-pretrained.")
+        raise ConfigError(
+            f"--model {model} has no published weights that can be loaded. Give a local "
+            "safetensors file with --weights FILE, or start from random weights with "
+            "--no-pretrained."
+        )
     repo_id: str = known.hf_hub_id
     return repo_id
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model_card.card import render_card
 from model_card.front_matter import card_data
 from model_card.licenses import LICENSES, suggested_license
 from tests.loopback_hub.cards import LICENSES as ACCEPTED
@@ -64,3 +65,19 @@ def test_licenses_in_the_front_matter(license_id: str | None, head: dict[str, st
     data = card_data(report, "steel")
     found = {key: data.get(key) for key in ("license", "license_name")}
     assert {key: value for key, value in found.items() if value is not None} == head
+
+
+def test_the_card_of_fastervit_forbids_commercial_use_and_registers_it() -> None:
+    """It is not in timm: without the import, the snippet would fail."""
+    model = example_model(
+        architecture="faster_vit_0_224", license="nvidia-source-code-license-nc", base_model=None
+    )
+    card = render_card(example_report(model=model), "ada/steel")
+    assert "license_name: nvidia-source-code-license-nc" in card
+    assert "both forbid commercial use" in card
+    snippet = card.partition("```python\n")[2].partition("```")[0]
+    lines = snippet.splitlines()
+    assert lines[0].startswith('# pip install fastervit "timm>=')
+    registered = lines.index("import space.inference.networks.faster_vit")
+    assert registered < next(n for n, line in enumerate(lines) if "timm.create_model" in line)
+    assert "commercial" not in render_card(example_report(), "ada/steel")

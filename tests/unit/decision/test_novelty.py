@@ -15,8 +15,8 @@ from space.inference.core.arrays import Floats
 from space.inference.core.classifier import Observation
 from space.inference.core.novelty import MahalanobisDetector
 from space.inference.engines.graph import channel_statistics
+from space.inference.networks.stages import feature_stages
 from space.inference.predictor import Predictor
-from space.inference.stages import feature_stages
 from tests.support.published_folder import write_published_folder
 from trainer.decision.conformal import conformal_quantile
 from trainer.decision.novelty import fit_detector, held_out_novelty

@@ -277,7 +277,7 @@ def test_a_converted_model_builds_no_network(folder: Path, monkeypatch: pytest.M
     def build(*_: object) -> None:
         raise AssertionError("The network was built.")
 
-    monkeypatch.setattr("space.inference.network.load_network", build)
+    monkeypatch.setattr("space.inference.networks.network.load_network", build)
     again = Predictor(folder, engine="openvino")
     assert again.predict(IMAGES) == expected
     with pytest.raises(AssertionError, match="was built"):

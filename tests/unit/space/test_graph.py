@@ -18,7 +18,7 @@ from space.inference.engines.graph import (
 )
 from space.inference.engines.names import INPUT, output_names
 from space.inference.engines.openvino_library import the_core
-from space.inference.stages import feature_stages
+from space.inference.networks.stages import feature_stages
 
 # Of each family, one of another normalization, and one whose stages all have the same scale.
 NETWORKS = ["test_convnext", "test_efficientnet", "test_vit", "test_resnet"]

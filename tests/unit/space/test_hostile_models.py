@@ -84,7 +84,7 @@ def _networks_built_once(monkeypatch: pytest.MonkeyPatch, networks: dict[str, An
         network: torch.nn.Module = networks[key]
         return network
 
-    monkeypatch.setattr("space.inference.network.timm.create_model", created)
+    monkeypatch.setattr("space.inference.networks.network.timm.create_model", created)
 
 
 @pytest.fixture(scope="module")

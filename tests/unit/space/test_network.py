@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from space.inference import network
 from space.inference.model_config import WEIGHTS_FILE
 from space.inference.model_folder import ModelFolder
-from space.inference.network import load_network
+from space.inference.networks import network
+from space.inference.networks.network import load_network
 
 WEIGHTS = {"weight": torch.tensor([[0.5, -2.0, 1.5]]), "bias": torch.tensor([0.25])}
 

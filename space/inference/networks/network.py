@@ -10,10 +10,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch.overrides import TorchFunctionMode
 
-from .core.errors import ModelError, listed, shortened
-from .core.model_id import CONFIG_FILE
-from .model_config import WEIGHTS_FILE, ModelConfig
-from .model_folder import ModelFolder
+from ..core.errors import ModelError, listed, shortened
+from ..core.model_id import CONFIG_FILE
+from ..model_config import WEIGHTS_FILE, ModelConfig
+from ..model_folder import ModelFolder
+from .registry import is_network
 
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
@@ -62,7 +63,7 @@ def _read_weights(folder: ModelFolder) -> dict[str, torch.Tensor]:
 
 
 def _build(folder: ModelFolder, config: ModelConfig, device: str) -> torch.nn.Module:
-    if not timm.is_model(config.architecture):
+    if not is_network(config.architecture):
         raise ModelError(
             f"{folder.path / CONFIG_FILE} can't be used: architecture: timm "
             f"{timm.__version__} knows no network {shortened(config.architecture, 60)!r}."
