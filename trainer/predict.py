@@ -94,11 +94,12 @@ def main(arguments: list[str]) -> int:
     found = "" if config.watch else f"{counted(len(files), 'image')}; "
     logger.info("%sloading the model …", found)
     # The libraries take seconds to import; --help and wrong options do not need them.
-    from trainer.prediction import runner
     from trainer.prediction.drift.batch import BatchDrift
+    from trainer.prediction.run.delivery import Delivery
+    from trainer.prediction.run.runner import run
 
     model = config.model or ""
-    delivery = runner.Delivery(
+    delivery = Delivery(
         output=config.output,
         kind=kind,
         selection=selection,
@@ -116,7 +117,7 @@ def main(arguments: list[str]) -> int:
             model, paths, delivery, channels, engine=config.engine, batch_size=config.batch_size
         )
         return 0
-    outcome = runner.run(
+    outcome = run(
         model,
         files,
         delivery,

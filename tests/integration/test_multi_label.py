@@ -23,7 +23,8 @@ from trainer.exporting.finished_run import export_run
 from trainer.exporting.folder import export_model
 from trainer.prediction.coil.output import CoilOutput
 from trainer.prediction.image_files import list_images
-from trainer.prediction.runner import Delivery, run
+from trainer.prediction.run.delivery import Delivery
+from trainer.prediction.run.runner import run
 from trainer.run import train
 from trainer.text.spreadsheet import read_table
 

@@ -16,7 +16,7 @@ from tests.support.published_folder import noise
 from trainer.prediction.image_files import ImageFile
 from trainer.prediction.pipeline import ATTEMPTS, Pipeline
 from trainer.prediction.row import Row
-from trainer.prediction.runner import Progress
+from trainer.prediction.run.progress import Progress
 from trainer.runtime.interruption import Stopped
 
 

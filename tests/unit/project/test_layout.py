@@ -42,6 +42,7 @@ ROOMS = {
         "trainer.prediction.coil",
         "trainer.prediction",
         "trainer.prediction.drift",
+        "trainer.prediction.run",
         "trainer.prediction.journal",
         "trainer.prediction.channels",
         "trainer.prediction.watching",

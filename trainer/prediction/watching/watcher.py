@@ -24,7 +24,8 @@ from trainer.prediction.journal.table import WatchedTable
 from trainer.prediction.pipeline import Pipeline
 from trainer.prediction.row import Row
 from trainer.prediction.row_file import RowFile
-from trainer.prediction.runner import Delivery, Outcome, load_predictor
+from trainer.prediction.run.delivery import Delivery, Outcome
+from trainer.prediction.run.model import load_predictor
 from trainer.prediction.sorted_copies import SortedCopies
 from trainer.prediction.watching.arrivals import Arrival, Arrivals
 from trainer.prediction.watching.events import FolderEvents

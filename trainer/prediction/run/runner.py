@@ -4,34 +4,25 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from pydantic import BaseModel
-
-from model_card.formatting import counted
-from model_card.schema.report import REPORT_FILE
 from space.inference.core.arrays import Pixels
 from space.inference.core.classifier import Classifier
 from space.inference.engines.names import EngineName
-from space.inference.exported.model_file import SUFFIXES as EXPORTED_SUFFIXES
-from space.inference.exported.model_file import ExportedClassifier
 from space.inference.images.decoding import Decoder
-from space.inference.model_folder import ModelFolder
-from space.inference.predictor import ModelError, Predictor
+from space.inference.predictor import ModelError
 from trainer.errors import ConfigError, UserError
-from trainer.monitoring.progress import ProgressBar, duration, rate
 from trainer.prediction.coil.output import CoilOutput
 from trainer.prediction.image_files import ImageFile
-from trainer.prediction.options import Format, Selection, check_model
+from trainer.prediction.options import check_model
 from trainer.prediction.pipeline import Pipeline
-from trainer.prediction.row import OUTCOMES, Row
+from trainer.prediction.row import Row
 from trainer.prediction.row_file import RowFile
+from trainer.prediction.run.delivery import Delivery, Outcome
+from trainer.prediction.run.model import load_predictor
+from trainer.prediction.run.progress import Progress
 from trainer.prediction.sorted_copies import SortedCopies
 from trainer.runtime.files import disk_errors_explained
 
@@ -41,75 +32,6 @@ if TYPE_CHECKING:
     from trainer.prediction.heatmaps import Heatmaps
 
 logger = logging.getLogger(__name__)
-
-# In a log file, lines stand for the bar.
-SECONDS_BETWEEN_LINES = 60.0
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """Where the answers go.
-
-    Attributes:
-        output: file of the rows; None writes them to stdout.
-        kind: format of the rows.
-        selection: the rows to write; only their images are copied and shown.
-        copy_to: folder of sorted copies; None makes none.
-        link: whether to make symbolic links instead.
-        heatmaps: folder of pictures under heatmaps; None makes none.
-        report: file of the web page; None writes none.
-        coil: where the coil view goes; None merges no overlaps.
-    """
-
-    output: Path | None
-    kind: Format
-    selection: Selection = Selection()  # noqa: RUF009 -- frozen
-    copy_to: Path | None = None
-    link: bool = False
-    heatmaps: Path | None = None
-    report: Path | None = None
-    coil: CoilOutput | None = None
-
-    @property
-    def collects(self) -> bool:
-        """Whether all rows are needed after the last one is written."""
-        return self.report is not None or self.coil is not None
-
-    def folders(self) -> list[Path]:
-        """Return the folders that are written to."""
-        strips = self.coil.strips if self.coil else None
-        files = [file.absolute().parent for file in (self.output, self.report, strips) if file]
-        return files + [folder for folder in (self.copy_to, self.heatmaps) if folder]
-
-
-@dataclass
-class Outcome:
-    """What was predicted.
-
-    Attributes:
-        rows: the written rows, if they are needed after the last one.
-        verdicts: the number of these rows by verdict, "error" among them.
-        labels: the number of accepted images by class; one of several defects counts for each.
-    """
-
-    rows: list[Row] = field(default_factory=list)
-    verdicts: Counter[str] = field(default_factory=Counter)
-    labels: Counter[str] = field(default_factory=Counter)
-
-    def add(self, row: Row, *, collect: bool) -> None:
-        """Add the row of an image."""
-        if collect:
-            self.rows.append(row)
-        self.verdicts[row.outcome] += 1
-        if row.verdict == "class":
-            self.labels.update(row.named)
-
-    def summary(self) -> str:
-        """Return the counts in two lines."""
-        words = [f"{self.verdicts[key]:,} {name.words}" for key, name in OUTCOMES.items()]
-        classes = [f"{label} {count:,}" for label, count in sorted(self.labels.items())]
-        lines = [f"{counted(self.verdicts.total(), 'image')}: {', '.join(words)}."]
-        return "\n".join(lines + ([f"Accepted: {', '.join(classes)}."] if classes else []))
 
 
 class Comparison(Protocol):
@@ -217,54 +139,6 @@ def _merged(
     return coil
 
 
-def load_predictor(model_id: str, engine: EngineName, selection: Selection) -> Classifier:
-    """Load a published model for an engine, or an exported file, and report the engine.
-
-    Raises:
-        ModelError: it can't be used.
-        ConfigError: it lacks a class of the selection.
-    """
-    if Path(model_id).suffix.lower() in EXPORTED_SUFFIXES:
-        if engine != "auto":
-            raise ConfigError(
-                f"--engine {engine} is for published models; an exported file has its own engine. "
-                "Leave the option out."
-            )
-        exported = ExportedClassifier(Path(model_id))
-        logger.info("The network runs on %s.", exported.engine.name)
-        selection.check_labels(exported.labels)
-        return exported
-    predictor = Predictor.load(model_id, engine)
-    logger.info("The network runs on %s.", predictor.engine.name)
-    selection.check_labels(predictor.labels)
-    _warn_of_drawings(predictor.folder)
-    return predictor
-
-
-class _Origin(BaseModel):
-    """What a report says of the training images, as far as it matters here."""
-
-    class Data(BaseModel):
-        """Source of the images."""
-
-        kind: str
-
-    data: Data
-
-
-def _warn_of_drawings(folder: Path) -> None:
-    """Warn if the model never saw a photograph; models without a report may be anything.
-
-    Raises:
-        ModelError: the report is damaged.
-    """
-    files = ModelFolder(folder)
-    if files.has(REPORT_FILE) and files.read_json(REPORT_FILE, _Origin).data.kind == "drawn":
-        logger.warning(
-            "This model was trained on drawings: its answers are not valid for photographs."
-        )
-
-
 def predict_files(
     predictor: Classifier,
     files: Sequence[ImageFile],
@@ -321,39 +195,3 @@ def predict_files(
             progress.advance(len(batch))
         table.finish()
     return outcome
-
-
-class Progress:
-    """A bar in a terminal, a line each minute in a log file."""
-
-    def __init__(self, images: int, done: int) -> None:
-        self.images, self.done, self.first = images, done, done
-        self.started = self.line_at = time.monotonic()
-        self.bar = ProgressBar("predict", images, done=done)
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.bar.close()
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
-            logger.warning(
-                "Stopped after %s of %s.", f"{self.done:,}", counted(self.images, "image")
-            )
-
-    def advance(self, images: int) -> None:
-        """Count images as done."""
-        self.done += images
-        self.bar.advance(images)
-        now = time.monotonic()
-        if sys.stderr.isatty() or now - self.line_at < SECONDS_BETWEEN_LINES:
-            return
-        self.line_at = now
-        speed = (self.done - self.first) / (now - self.started)
-        logger.info(
-            "%s of %s images, %s/s, %s left",
-            f"{self.done:,}",
-            f"{self.images:,}",
-            rate(speed),
-            duration((self.images - self.done) / speed),
-        )

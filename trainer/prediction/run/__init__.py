@@ -1,0 +1,1 @@
+"""Predict a list of images: the model, where the answers go, progress, a resumed start."""
