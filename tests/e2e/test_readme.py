@@ -39,8 +39,9 @@ HERE = distinct(
     [step for step in steps() if not step.needs_photographs and not step.is_of_several_hosts]
 )
 MODEL = "local-dir:runs/first/published"
-# These of README's commands start as a reader starts them: they import all that the others do.
-COLD = ("trainer/train.py", "trainer/predict.py", "trainer/push.py")
+# This command starts as a reader starts it. The notebook's test starts a training, a push and the
+# Space likewise.
+COLD = "trainer/predict.py"
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +84,12 @@ def test_command_runs(step: Step, checkout: Path) -> None:
         feedback = environment.get("FEEDBACK_DIR")
         if feedback:
             environment["FEEDBACK_DIR"] = str(checkout / feedback)
-        with served(model_id, checkout, warm=model_id != MODEL, **environment) as url:
+        with served(model_id, checkout, **environment) as url:
             assert url.startswith("http://127.0.0.1:")
             if feedback:
                 _correct_an_image(url, checkout)
     else:
-        cold = step.page == "README.md" and words[1] in COLD and "--resume" not in words
-        run(words, checkout, warm=not cold)
+        run(words, checkout, warm=step.page != "README.md" or words[1] != COLD)
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,8 @@ def test_commands_for_several_hosts(tmp_path: Path) -> None:
         flags = dict(pairwise(words))
         assert (flags["--num_machines"], flags["--machine_rank"]) == (str(len(hosts)), str(rank))
         assert {"--multi_gpu", "--main_process_ip", "--main_process_port"} <= set(words)
-        launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "1"]
-        launcher += ["--nnodes", str(len(hosts)), "--node_rank", str(rank)]
+        launcher = ["-m", "tests.support.warm_launcher", "torch.distributed.run"]
+        launcher += ["--nproc_per_node", "1", "--nnodes", str(len(hosts)), "--node_rank", str(rank)]
         launcher += ["--master_addr", "127.0.0.1", "--master_port", port]
         training = words[words.index("trainer/train.py") :]
         started.append(
@@ -175,17 +175,17 @@ def check_program(code: str, checkout: Path) -> None:
     if "gradio_client" not in code:
         run(["python", "-c", code], checkout, warm=True)
         return
-    with served(MODEL, checkout, warm=True) as url:
+    with served(MODEL, checkout) as url:
         assert "http://127.0.0.1:7860" in code
         run(["python", "-c", code.replace("http://127.0.0.1:7860", url)], checkout, warm=True)
 
 
 @contextmanager
-def served(model_id: str, checkout: Path, *, warm: bool, **environment: str) -> Iterator[str]:
+def served(model_id: str, checkout: Path, **environment: str) -> Iterator[str]:
     """Serve a model until the block ends, on a free port, since 7860 may be taken."""
     kind, _, place = model_id.partition(":")
     absolute = f"{kind}:{checkout / place}" if kind == "local-dir" else model_id
     folder = Path(tempfile.mkdtemp(dir=checkout))
     app = REPOSITORY / "space" / "app.py"
-    with running_space(app, absolute, folder, warm=warm, **environment) as url:
+    with running_space(app, absolute, folder, warm=True, **environment) as url:
         yield url

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from contextlib import nullcontext
 
 import pytest
 
-from tests.support.small_pictures import small_pictures
+from tests.support.small_pictures import few_ood_images, small_pictures
 from trainer.synthetic import samples
 
 drawn_once = functools.cache(samples.draw_image)
@@ -18,7 +17,7 @@ drawn_once = functools.cache(samples.draw_image)
 def _small_pictures(request: pytest.FixtureRequest) -> Iterator[None]:
     """Draw no figures but in the tests of whole runs, which are marked `figures`."""
     drawn = request.node.get_closest_marker("figures") is not None
-    with nullcontext() if drawn else small_pictures():
+    with few_ood_images() if drawn else small_pictures():
         yield
 
 

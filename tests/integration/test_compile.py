@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +11,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from tests.support.warm_process import WarmProcess
 from trainer.config.recipe import RecipeConfig
 from trainer.fitting.inputs import FitInputs
 from trainer.fitting.step import TrainingStep
@@ -34,6 +32,9 @@ def _training_step(accelerator: Accelerator, *, compile_network: bool) -> Traini
 
 def test_compiled_steps_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    # Vectorized kernels take most of the compiler's time; processes that compile import torch.
+    monkeypatch.setattr("torch._inductor.config.cpp.simdlen", 1)
+    monkeypatch.setattr("torch._inductor.config.compile_threads", 1)
     accelerator = Accelerator(cpu=True)
     plain, compiled = (_training_step(accelerator, compile_network=c) for c in (False, True))
     generator = torch.Generator().manual_seed(1)
@@ -50,19 +51,17 @@ def test_compiled_steps_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyP
             assert torch.allclose(found[name], tensor, atol=1e-4), f"{part}: {name}"
 
 
-def test_missing_compiler_is_reported(tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "CXX"}
-    done = subprocess.run(
-        [sys.executable, TRAIN, "--compile", "--run-dir", "run", "--no-pretrained"],
-        cwd=tmp_path,
-        env=environment | {"PATH": "", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")},
-        capture_output=True,
-        text=True,
-        check=False,
+def test_missing_compiler_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CXX", raising=False)
+    process = WarmProcess(
+        [str(TRAIN), "--compile", "--run-dir", "run", "--no-pretrained"],
+        tmp_path,
+        environment={"PATH": "", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")},
     )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "--compile does not work on this machine. " in done.stderr
-    assert "No working C++ compiler found" in done.stderr
-    assert "apt-get install g++" in done.stderr
-    assert "Traceback" not in done.stderr
+    output, errors = process.communicate()
+    assert (process.returncode, output) == (2, "")
+    assert "--compile does not work on this machine. " in errors
+    assert "No working C++ compiler found" in errors
+    assert "apt-get install g++" in errors
+    assert "Traceback" not in errors
     assert not (tmp_path / "run").exists()

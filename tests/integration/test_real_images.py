@@ -35,7 +35,7 @@ def test_learns_real_defects(tmp_path: Path) -> None:
         TrainConfig(
             data=DataConfig(data_dir=str(tmp_path / "images"), validation_fraction=0.15),
             model=ModelConfig(model="tf_efficientnet_lite0", weights=WEIGHTS, image_size=96),
-            recipe=RecipeConfig(epochs=9, lr=2e-3, schedule="cosine", warmup_epochs=1),
+            recipe=RecipeConfig(epochs=4, lr=5e-3, schedule="cosine", warmup_epochs=1),
             # Drawn images show that this check works.
             checks=ChecksConfig(robustness_images=0),
             run=RunConfig(run_dir=tmp_path / "run", mixed_precision="no"),

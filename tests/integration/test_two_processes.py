@@ -29,7 +29,8 @@ from trainer.synthetic.samples import write_samples
 ROOT = Path(__file__).parents[2]
 # `accelerate launch --cpu` starts two processes on one machine through MPI alone, which few have;
 # torchrun, which it calls for GPUs, does it without. Standalone picks a free port.
-LAUNCHER = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+LAUNCHER = ["-m", "tests.support.warm_launcher", "torch.distributed.run"]
+LAUNCHER += ["--standalone", "--nproc-per-node", "2"]
 
 
 def _words(script: str, data_dir: Path, run_dir: Path, *flags: str) -> list[str]:

@@ -32,7 +32,7 @@ FIRST_MODEL = (
 BESIDE = ("../data", "../weights")
 # Later flags win over earlier ones: the same commands, only cheaper.
 CHEAP = ["--image-size", "32", "--epochs", "2", "--mixed-precision", "no"]
-CHEAP += ["--robustness-images", "6"]
+CHEAP += ["--robustness-images", "3"]
 SMALL = [*CHEAP, "--model", "test_convnext", "--no-pretrained"]
 SMALL_BENCHMARKS = {
     "overlaps": "--sizes 24",
@@ -168,7 +168,8 @@ def run(words: list[str], cwd: Path, *, warm: bool = False) -> None:
             case ["python", "-m", *benchmark]:
                 python = ["-m", "tests.support.warm_benchmark", *benchmark]
             case ["accelerate", *rest]:
-                python = ["-m", "accelerate.commands.accelerate_cli", *rest]
+                python = ["-m", "tests.support.warm_launcher", "accelerate.commands.accelerate_cli"]
+                python += rest
             case [_, *python]:
                 pass
         process = WarmProcess(python, cwd)
@@ -192,7 +193,7 @@ def _drawn() -> Path:
     """Draw the images of all checkouts, and boxes."""
     folder = Path(tempfile.mkdtemp(prefix="drawn-"))
     atexit.register(shutil.rmtree, folder)
-    write_samples(folder / "custom_dataset", train_per_class=10, test_per_class=3)
+    write_samples(folder / "custom_dataset", train_per_class=6, test_per_class=2)
     write_boxes(folder / "boxes", folder / "custom_dataset")
     return folder
 

@@ -14,21 +14,31 @@ import resource
 import runpy
 import signal
 import sys
-from contextlib import nullcontext
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
 from typing import TextIO
 
 import trainer.cli.summary
+import trainer.evaluation.metrics.definitions
+import trainer.prediction.pipeline
+import trainer.publishing.hub.upload
 import trainer.run
 import trainer.training  # noqa: F401
+from model_card.card import _environment
 from tests.support.gradio_import import no_type_stubs
-from tests.support.small_pictures import small_pictures
+from tests.support.small_pictures import few_ood_images, small_pictures
+from trainer.evaluation import ood_images
 
 # For the server, which imports this module before it forks.
 with no_type_stubs():
     import gradio  # noqa: F401
+
+# Once, not in each process that trains and writes a card.
+for template in _environment().list_templates(extensions=["jinja"]):
+    _environment().get_template(template)
+with few_ood_images():
+    ood_images.drawn_images(seed=0)
 
 # A forked process neither copies what the server imported nor looks through it for garbage.
 gc.freeze()
@@ -155,7 +165,7 @@ def _run(
     os.environ.clear()
     os.environ.update(environment)
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-    with nullcontext() if draw_figures else small_pictures():
+    with few_ood_images() if draw_figures else small_pictures():
         run_python(words)
 
 
