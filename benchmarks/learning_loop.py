@@ -1,27 +1,25 @@
-"""The loop of answer, correction and training, on photographs: hide labels, correct, train again.
+"""The loop of answer, correction, training and promotion, on photographs.
 
 The images are split once, in groups of shared surface. Of the training images, a share is hidden
-and the first model is trained without them. They are then sent to its web page, where a program
-corrects them as a person would. The second model is trained with these corrections. Both are
-compared on the same test images, paired by group of surface. Each training is `trainer/train.py`
-in its own process, with the flags in `--train-flags="…"`.
+and the first model is trained without them and published. The hidden images are then sent to its
+web page, where a program corrects them as a person would. The second model is trained with these
+corrections and pushed to the same repository: `trainer/push.py` compares both on the same test
+images, paired by group of surface, and promotes the new one unless it is worse. Each training is
+`trainer/train.py` in its own process, with the flags in `--train-flags="…"`; the Hub is the
+loopback hub of the tests.
 """
 
 from __future__ import annotations
 
-import os
 import shlex
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import numpy as np
 import tyro
 from gradio_client import Client, handle_file  # type: ignore[import-untyped]
@@ -29,14 +27,13 @@ from tqdm import tqdm
 
 from benchmarks.measurement import Measurement, number_column
 from benchmarks.program import ROOT, run
+from benchmarks.space_server import served
 from benchmarks.table import Column
 from model_card.schema.report import Report
-from space.inference.predictor import Predictor
 from trainer.config.groups import DataConfig, RunConfig
 from trainer.data.splits.dataset import Images, prepare_images
-from trainer.promotion.comparison import compare
 
-START_LIMIT_S = 180
+REPO = "ada/strip"
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class Settings:
 
     data_dir: Path
     """Folder with a folder for each class."""
-    hidden: float = 0.2
+    hidden: float = 0.9
     """Share of each class of the training split whose labels are hidden at first."""
     seed: int = 0
     """Of the choice of hidden images."""
@@ -59,30 +56,28 @@ class Settings:
 
 def main(settings: Settings) -> None:
     """Print the accuracy before and after."""
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, loopback_hub() as hub:
         folder = Path(temporary)
         data = DataConfig(data_dir=str(settings.data_dir))
         [images] = prepare_images(data, RunConfig(), None, None)
         chosen = choose_hidden(images, settings.hidden, settings.seed)
         link_images(images, chosen, settings.data_dir, folder / "data")
         before = train(folder, "before", settings)
-        corrected = correct(before, chosen, settings.data_dir, folder / "feedback")
+        push(before, folder, hub)
+        corrected = correct(chosen, settings.data_dir, folder, hub)
         after = train(folder, "after", settings, "--feedback", str(folder / "feedback"))
-        measurement = measured(settings, corrected, before, after, folder)
+        push(after, folder, hub)
+        measurement = measured(settings, corrected, before, after)
     measurement.write(settings.json)
 
 
-def measured(
-    settings: Settings, corrected: int, before: Path, after: Path, folder: Path
-) -> Measurement:
-    """Return the table: both models on the same test images, and their paired difference."""
+def measured(settings: Settings, corrected: int, before: Path, after: Path) -> Measurement:
+    """Return the table: both models on the same test images, and what the promotion found."""
     reports = {"before": Report.read(before), "after": Report.read(after)}
-    config = DataConfig(data_dir=str(folder / "data"), feedback=folder / "feedback")
-    [images] = prepare_images(config, RunConfig(), None, after.parent)
-    paired = compare(Predictor(after), Predictor(before), images, frozenset())
-    feedback = reports["after"].data.feedback
-    if paired is None or feedback is None:
+    comparison, feedback = reports["after"].comparison, reports["after"].data.feedback
+    if comparison is None or comparison.result is None or feedback is None:
         raise SystemExit("There is nothing to compare.")
+    paired = comparison.result
     difference = paired.overall.difference
     measurement = Measurement(
         [
@@ -96,7 +91,8 @@ def measured(
         f"test, {len(feedback.contradicting)} because they contradict; {paired.overall.images} "
         f"test images; paired difference {100 * difference.value:+.2f} points (95 % interval "
         f"{100 * difference.low:+.2f} to {100 * difference.high:+.2f}, p = "
-        f"{difference.p_value:.3f}): {difference.verdict}",
+        f"{difference.p_value:.3g}): push.py found the new model {difference.verdict} and replaced "
+        "the published one",
     )
     for name, report in reports.items():
         [train_split] = [split for split in report.data.splits if split.name == "train"]
@@ -149,13 +145,33 @@ def train(folder: Path, name: str, settings: Settings, *flags: str) -> Path:
     return run_dir / "published"
 
 
-def correct(model: Path, hidden: dict[str, str], source: Path, feedback: Path) -> int:
-    """Send each hidden image to the page of a model, with its class; return their number.
+def push(model: Path, folder: Path, hub: dict[str, str]) -> None:
+    """Publish a run; where a model is published, `push.py` compares them first."""
+    program = ROOT / "trainer" / "push.py"
+    run(
+        [sys.executable, program, "--run-dir", model.parent, "--repo-id", REPO],
+        folder,
+        **hub,
+    )
+
+
+def correct(hidden: dict[str, str], source: Path, folder: Path, hub: dict[str, str]) -> int:
+    """Send each hidden image to the page of the published model, with its class.
+
+    Args:
+        hidden: class of each image, by file.
+        source: folder of the files.
+        folder: where `feedback` is created.
+        hub: the environment that names the hub.
+
+    Returns:
+        The number of images.
 
     Raises:
         SystemExit: the page did not store one.
     """
-    with served(model, feedback) as url:
+    variables = {"FEEDBACK_DIR": str(folder / "feedback"), "HF_HOME": str(folder / "page-home")}
+    with served(f"hf-hub:{REPO}", folder, **hub, **variables) as (url, _):
         client = Client(url, verbose=False)
         for file, label in tqdm(hidden.items(), "corrections", disable=None):
             image = handle_file(source / file)
@@ -166,38 +182,30 @@ def correct(model: Path, hidden: dict[str, str], source: Path, feedback: Path) -
 
 
 @contextmanager
-def served(model: Path, feedback: Path) -> Iterator[str]:
-    """Serve the page of a model on this machine until the block ends; yield its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = {
-        "MODEL_ID": f"local-dir:{model}",
-        "FEEDBACK_DIR": str(feedback),
-        "GRADIO_SERVER_PORT": str(port),
-        "ENGINE": "pytorch",
-    }
+def loopback_hub() -> Iterator[dict[str, str]]:
+    """Run a hub on this machine until the block ends; yield the environment that names it."""
     with subprocess.Popen(
-        [sys.executable, ROOT / "space" / "app.py"], env=os.environ | settings
+        [sys.executable, "-m", "tests.loopback_hub", "--user", REPO.partition("/")[0]],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
+        if process.stdout is None or process.stderr is None:
+            raise RuntimeError("The hub has no output.")
         try:
-            url = f"http://127.0.0.1:{port}"
-            _wait(url, process)
-            yield url
+            token = process.stderr.readline().strip().removeprefix("HF_TOKEN=")
+            url = process.stdout.readline().strip()
+            if not url:
+                raise SystemExit(f"The loopback hub did not start: {process.stderr.read()}")
+            yield {
+                "HF_ENDPOINT": url,
+                "HF_TOKEN": token,
+                "HF_HUB_DISABLE_XET": "1",
+                "HF_HUB_OFFLINE": "0",
+            }
         finally:
             process.terminate()
-
-
-def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_LIMIT_S
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            httpx.get(url, trust_env=False).raise_for_status()
-        except httpx.TransportError:
-            time.sleep(0.5)
-        else:
-            return
-    raise SystemExit("The web page did not start.")
 
 
 if __name__ == "__main__":

@@ -77,7 +77,8 @@ def main(settings: Settings) -> None:
     )
     with tempfile.TemporaryDirectory() as temporary:
         uploads = _uploads(settings.images, Path(temporary))
-        with served(settings.folder, Path(temporary)) as (url, server):
+        model_id = f"local-dir:{settings.folder.absolute()}"
+        with served(model_id, Path(temporary)) as (url, server):
             asyncio.run(ask(url, uploads, WARM_UP, seconds=0.1))
             for crowd in _crowds(settings):
                 _measure(url, server, uploads, crowd, settings.seconds, measurement)

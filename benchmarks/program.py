@@ -41,8 +41,13 @@ class Finished:
     memory_gb: float
 
 
-def run(command: Sequence[str | Path], folder: Path) -> Finished:
+def run(command: Sequence[str | Path], folder: Path, **variables: str) -> Finished:
     """Run a program in `folder`, without network access, on all cores.
+
+    Args:
+        command: its words.
+        folder: an existing folder.
+        variables: of the environment, which take precedence.
 
     Raises:
         ProgramError: it failed.
@@ -54,6 +59,7 @@ def run(command: Sequence[str | Path], folder: Path) -> Finished:
         "PYTHONPATH": str(ROOT),
         "HF_HUB_OFFLINE": "1",
         "HF_HOME": str(folder / "hf-home"),
+        **variables,
     }
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         start = time.monotonic()

@@ -21,11 +21,11 @@ MEBIBYTE = 2**20
 
 
 @contextmanager
-def served(model: Path, work: Path, **variables: str) -> Iterator[tuple[str, psutil.Process]]:
-    """Serve a published folder on this machine until the block ends.
+def served(model_id: str, work: Path, **variables: str) -> Iterator[tuple[str, psutil.Process]]:
+    """Serve a model on this machine until the block ends.
 
     Args:
-        model: the published folder.
+        model_id: `local-dir:path` or `hf-hub:user/name`.
         work: an existing folder for uploads and the log.
         variables: of the environment, beside the usual ones.
 
@@ -40,7 +40,7 @@ def served(model: Path, work: Path, **variables: str) -> Iterator[tuple[str, psu
         port = probe.getsockname()[1]
     url, log = f"http://127.0.0.1:{port}", work / "space.log"
     usual = {
-        "MODEL_ID": f"local-dir:{model.absolute()}",
+        "MODEL_ID": model_id,
         "GRADIO_SERVER_PORT": str(port),
         "GRADIO_TEMP_DIR": str(work / "uploads"),
     }

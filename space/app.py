@@ -163,7 +163,8 @@ def launch(
     _, url, share_link = app.launch(
         # server_name is not set: Gradio listens on 127.0.0.1, or in a Space as the Hub requires.
         server_port=port,
-        app_kwargs={"middleware": [gate]},
+        # Gradio describes the endpoints at /gradio_api/openapi.json; FastAPI would list all routes.
+        app_kwargs={"middleware": [gate], "openapi_url": None},
         theme=make_theme(),
         css_paths=[CSS_FILE, MANY_IMAGES_CSS_FILE],
         favicon_path=ICON_FILE,
@@ -203,7 +204,8 @@ def serve(uploads: UploadFolder) -> None:
     feedback = configured_feedback()
     # Uploads are untrusted: each is decoded in a process with limits on time and memory.
     with Decoder() as decoder, ExitStack() as held:
-        predictor, desk = Predictor.load(model_id, engine), None
+        at_once = min(CONCURRENCY, os.cpu_count() or 1)
+        predictor, desk = Predictor.load(model_id, engine, at_once), None
         if predictor.facts.multi_label:
             raise StartError(
                 f"{model_id} names several defects of an image, which this page can't show yet. "

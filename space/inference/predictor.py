@@ -87,6 +87,7 @@ class Predictor(Classifier):
             published without, `decision.json` and `decision.safetensors`.
         device: where PyTorch runs the network.
         engine: what predicts; see `engines.choice`. PyTorch is the reference.
+        at_once: images that are predicted at the same time, in as many threads.
 
     Raises:
         ModelError: a file of the folder can't be used, an output is not a finite number, or the
@@ -94,7 +95,11 @@ class Predictor(Classifier):
     """
 
     def __init__(
-        self, folder: Path, device: torch.device | str = "cpu", engine: EngineName = "pytorch"
+        self,
+        folder: Path,
+        device: torch.device | str = "cpu",
+        engine: EngineName = "pytorch",
+        at_once: int = 1,
     ) -> None:
         self.folder = folder
         self._files = ModelFolder(folder)
@@ -121,12 +126,12 @@ class Predictor(Classifier):
         )
         detector = decision and decision.detector
         self.stages = list(detector.stages) if detector else []
-        self._device = str(device)
+        self._device, self._at_once = str(device), at_once
         super().__init__(self.facts, decision, self.engine_for(engine, self.stages))
         self.try_out()
 
     @classmethod
-    def load(cls, model_id: str, engine: EngineName = "auto") -> Predictor:
+    def load(cls, model_id: str, engine: EngineName = "auto", at_once: int = 1) -> Predictor:
         """Load what `hf-hub:user/name` or `local-dir:path` names, for the fastest engine.
 
         Raises:
@@ -135,7 +140,7 @@ class Predictor(Classifier):
         # The other engines run on the processor, and convert a network that is there.
         on_gpu = engine in ("auto", "pytorch") and has_gpu()
         device = "cuda" if on_gpu else "cpu"
-        predictor = cls(find_model_folder(model_id), device, engine)
+        predictor = cls(find_model_folder(model_id), device, engine, at_once)
         if predictor.decision is None:
             logger.warning(
                 "%s was published without %s: its confidence is not calibrated, and it rejects "
@@ -243,4 +248,5 @@ class Predictor(Classifier):
             convert,
             gpu=self._device.startswith("cuda"),
             precision=proven_precision(self._files),
+            at_once=self._at_once,
         )

@@ -91,6 +91,13 @@ def test_a_session_holds_nothing_of_what_its_visitor_sent_and_saw(site: Site) ->
     assert len(held) < 3
 
 
+def test_one_description_of_the_endpoints_is_served(site: Site) -> None:
+    assert "/queue/join" not in httpx.get(f"{site.url}/openapi.json").text
+    paths = httpx.get(f"{site.url}/gradio_api/openapi.json").json()["paths"]
+    assert [path for path in paths if "predict" in path]
+    assert not [path for path in paths if "queue" in path]
+
+
 def test_an_answer_can_be_fetched_later(site: Site) -> None:
     file = {"path": site.upload(2), "meta": {"_type": "gradio.FileData"}}
     event = site.http.post("/call/predict", json={"data": [file]}).json()["event_id"]

@@ -33,6 +33,7 @@ def choose_engine(
     *,
     gpu: bool,
     precision: Precision,
+    at_once: int = 1,
 ) -> Engine:
     """Return an engine for a model, compared with PyTorch on one image.
 
@@ -46,6 +47,7 @@ def choose_engine(
         convert: converts the model.
         gpu: whether PyTorch runs on a GPU.
         precision: the lowest that decides as float32 does, as the model's report proves.
+        at_once: inferences at the same time.
 
     Raises:
         ModelError: the engine that was asked for is not installed, or can't run this network; or
@@ -58,7 +60,7 @@ def choose_engine(
         reason = f"it is not installed: pip install onnx {wanted}"
     else:
         try:
-            return _checked(wanted, model, convert, precision)
+            return _checked(wanted, model, convert, precision, at_once)
         except ModelError:
             raise
         except _DiffersError as error:
@@ -77,7 +79,11 @@ class _DiffersError(Exception):
 
 
 def _checked(
-    wanted: str, model: Converted, convert: Callable[[], Conversion], precision: Precision
+    wanted: str,
+    model: Converted,
+    convert: Callable[[], Conversion],
+    precision: Precision,
+    at_once: int,
 ) -> Engine:
     """Return an engine whose outputs are PyTorch's, in the lowest precision that is allowed.
 
@@ -89,7 +95,7 @@ def _checked(
     precisions: list[Precision] = [precision, "f32"]
     for each in dict.fromkeys(precisions):
         try:
-            engine = BUILDERS[wanted](found.graph, model.stages, thread_limit(), each)
+            engine = BUILDERS[wanted](found.graph, model.stages, thread_limit(), each, at_once)
         except RuntimeError as error:
             if each == "f32":
                 raise
@@ -116,20 +122,22 @@ def thread_limit() -> int | None:
 
 
 def _openvino(
-    graph: bytes, stages: Sequence[int], threads: int | None, precision: Precision
+    graph: bytes, stages: Sequence[int], threads: int | None, precision: Precision, at_once: int
 ) -> Engine:
     from .openvino_cpu import OpenVINOEngine
 
-    return OpenVINOEngine(graph, stages, threads, precision)
+    return OpenVINOEngine(graph, stages, threads, precision, at_once)
 
 
-def _onnx_runtime(graph: bytes, stages: Sequence[int], threads: int | None, _: Precision) -> Engine:
+def _onnx_runtime(
+    graph: bytes, stages: Sequence[int], threads: int | None, _: Precision, _at_once: int
+) -> Engine:
     from .onnx_runtime import OnnxRuntimeEngine
 
     return OnnxRuntimeEngine(graph, stages, threads)
 
 
-BUILDERS: dict[str, Callable[[bytes, Sequence[int], int | None, Precision], Engine]] = {
+BUILDERS: dict[str, Callable[[bytes, Sequence[int], int | None, Precision, int], Engine]] = {
     "openvino": _openvino,
     "onnxruntime": _onnx_runtime,
 }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -45,6 +47,7 @@ class OpenVINOEngine:
         stages: whose statistics are outputs.
         threads: the most to use; None leaves the choice to OpenVINO.
         precision: "bf16" and "mixed" allow bfloat16 where the processor has it.
+        at_once: threads that may run a single image each at the same time.
 
     Raises:
         RuntimeError: OpenVINO can't read or compile the model.
@@ -56,6 +59,7 @@ class OpenVINOEngine:
         stages: Sequence[int],
         threads: int | None = None,
         precision: Precision = "f32",
+        at_once: int = 1,
     ) -> None:
         used = precision if has_bf16() else "f32"
         self._settings: dict[str, str | int] = {
@@ -66,42 +70,60 @@ class OpenVINOEngine:
             self._settings["INFERENCE_NUM_THREADS"] = threads
         self._model = the_core().read_model(model) if isinstance(model, bytes) else model
         self._names = output_names(stages)
-        self._networks: dict[int, _Network] = {}
-        # Calls from several threads would share the same cores.
+        self._at_once = at_once
+        # Those of a number of images that no thread uses.
+        self._idle: dict[int, queue.LifoQueue[_Network]] = {}
         self._lock = threading.Lock()
         version = openvino.__version__.partition("-")[0]
         self.name = f"OpenVINO {version}, {TITLES[used]}"
         # Not every network can be compiled in mixed precision; this shows at once.
         for images in BATCHES if self._mixed else (1,):
-            self._network(images)
+            self._networks(images)
 
     def run(self, pixels: Pixels) -> Observation:
         """Run the network on pixels of its input size, [image, row, column, 3]."""
-        with self._lock:
-            seen, at = [], 0
-            for size in BATCHES:
-                end = at + (len(pixels) - at) // size * size
-                if end > at:
-                    seen += self._network(size).infer(pixels[at:end])
-                at = end
+        seen, at = [], 0
+        for size in BATCHES:
+            end = at + (len(pixels) - at) // size * size
+            if end > at:
+                with self._network(size) as network:
+                    seen += network.infer(pixels[at:end])
+            at = end
         logits, *statistics = (np.concatenate(each) for each in zip(*seen, strict=True))
         return Observation(logits, statistics)
 
-    def _network(self, images: int) -> _Network:
-        if images not in self._networks:
-            self._networks[images] = self._compiled(images)
-        return self._networks[images]
+    @contextmanager
+    def _network(self, images: int) -> Iterator[_Network]:
+        """Yield a network that no other thread uses."""
+        idle = self._networks(images)
+        network = idle.get()
+        try:
+            yield network
+        finally:
+            idle.put(network)
 
-    def _compiled(self, images: int) -> _Network:
+    def _networks(self, images: int) -> queue.LifoQueue[_Network]:
+        with self._lock:
+            if images not in self._idle:
+                self._idle[images] = self._compiled(images)
+            return self._idle[images]
+
+    def _compiled(self, images: int) -> queue.LifoQueue[_Network]:
         fixed = self._model.clone()
         fixed.reshape([images, *list(fixed.input(0).partial_shape)[1:]])
         if self._mixed:
             fixed = _with_first_layers_in_float(fixed)
-        hints: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY"}
+        # Two threads of one inference wait for each other: on busy cores they take twice the time
+        # of two inferences.
+        hints: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": self._at_once}
         if images > 1:
             hints = {"PERFORMANCE_HINT": "THROUGHPUT", "PERFORMANCE_HINT_NUM_REQUESTS": STARTED}
         compiled = the_core().compile_model(fixed, "CPU", self._settings | hints)
-        return _Network(compiled, self._names, images)
+        # Several of four images would share the same cores.
+        networks: queue.LifoQueue[_Network] = queue.LifoQueue()
+        for _ in range(self._at_once if images == 1 else 1):
+            networks.put(_Network(compiled, self._names, images))
+        return networks
 
 
 class _Network:

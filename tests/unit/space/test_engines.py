@@ -7,6 +7,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -341,7 +342,28 @@ def test_any_number_of_images_is_answered_in_fixed_batches(
     for found, expected in zip(ours.statistics, theirs.statistics, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-3)
     # One for try-outs and rests; 4 only once there are as many.
-    assert sorted(engine._networks) == ([1] if count < 4 else [1, 4])
+    assert sorted(engine._idle) == ([1] if count < 4 else [1, 4])
+
+
+@pytest.mark.slow
+def test_single_images_are_answered_at_once_as_one_after_another(
+    converted: tuple[bytes, list[int], Predictor],
+) -> None:
+    model, stages, reference = converted
+    engine = OpenVINOEngine(model, stages, at_once=2)
+    pixels = [reference.prepare(noise(number)) for number in range(12)]
+    alone = [engine.run(each).logits for each in pixels]
+    meeting = threading.Barrier(2, timeout=30)
+    infer = openvino_cpu._Network.infer
+
+    def together(network: openvino_cpu._Network, some: Pixels) -> list[list[Any]]:
+        meeting.wait()
+        return infer(network, some)
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(4) as pool:
+        patch.setattr(openvino_cpu._Network, "infer", together)
+        found = [seen.logits for seen in pool.map(engine.run, pixels)]
+    np.testing.assert_array_equal(found, alone)
 
 
 PASSED = {"format": "openvino", "precision": "bf16", "refused": None}
@@ -415,7 +437,7 @@ def test_bf16_that_is_far_off_gives_way_to_float32(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def wrong_in_bf16(
-        graph: bytes, stages: Sequence[int], threads: int | None, precision: Precision
+        graph: bytes, stages: Sequence[int], threads: int | None, precision: Precision, at_once: int
     ) -> Engine:
         engine = _Exact(converted[2].engine, precision)
         return _Wrong(engine) if precision == "bf16" else engine
@@ -481,7 +503,7 @@ def test_a_network_that_cannot_be_compiled_in_mixed_precision_runs_in_float32(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def uncompiled(
-        graph: bytes, stages: Sequence[int], threads: int | None, precision: Precision
+        graph: bytes, stages: Sequence[int], threads: int | None, precision: Precision, at_once: int
     ) -> Engine:
         if precision == "mixed":
             raise RuntimeError("object is not initialized")
