@@ -153,7 +153,7 @@ def _by_strip(coil: Drawn, found: list[Defect]) -> Counter[tuple[int, str]]:
 def config_for(settings: Settings, data_dir: Path, run_dir: Path) -> TrainConfig:
     """Return the settings of the training."""
     return TrainConfig(
-        data=DataConfig(data_dir=str(data_dir)),
+        data=DataConfig(data_dir=(str(data_dir),)),
         model=ModelConfig(
             model=settings.model,
             weights=settings.weights,

@@ -128,7 +128,7 @@ def build_loop(
 ) -> TrainingLoop:
     """Prepare a training as `trainer/run.py` does."""
     config = TrainConfig(
-        data=DataConfig(data_dir=str(folder / "images")),
+        data=DataConfig(data_dir=(str(folder / "images"),)),
         model=ModelConfig(model=name, pretrained=False, image_size=settings.image_size),
         recipe=RecipeConfig(batch_size=settings.batch_size),
         run=RunConfig(run_dir=folder / name, workers=settings.workers),

@@ -67,7 +67,7 @@ def main(settings: Settings) -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        data = DataConfig(data_dir=str(settings.data_dir))
+        data = DataConfig(data_dir=(str(settings.data_dir),))
         [images] = prepare_images(data, RunConfig(), None, None)
         tested = len(images.splits["test"])
         measurement = Measurement(

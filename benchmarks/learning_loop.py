@@ -58,7 +58,7 @@ def main(settings: Settings) -> None:
     """Print the accuracy before and after."""
     with tempfile.TemporaryDirectory() as temporary, loopback_hub() as hub:
         folder = Path(temporary)
-        data = DataConfig(data_dir=str(settings.data_dir))
+        data = DataConfig(data_dir=(str(settings.data_dir),))
         [images] = prepare_images(data, RunConfig(), None, None)
         chosen = choose_hidden(images, settings.hidden, settings.seed)
         link_images(images, chosen, settings.data_dir, folder / "data")

@@ -182,7 +182,7 @@ def main(settings: Settings) -> None:
     )
     frozen = Frozen(model)
     with TemporaryDirectory() as run_dir:
-        data = DataConfig(data_dir=settings.data_dir, folds=settings.folds)
+        data = DataConfig(data_dir=(settings.data_dir,), folds=settings.folds)
         prepared = prepare_images(data, RunConfig(), None, Path(run_dir))
         tested = [images.splits["test"] for images in prepared]
         folds = [frozen.observe_split(split) for split in tested]

@@ -132,7 +132,7 @@ def config_for(settings: Settings, data_dir: Path, run_dir: Path, *, tile: bool)
     """Return the settings of one of the two trainings; only --tile differs."""
     recipe = RecipeConfig(epochs=settings.epochs, lr=settings.lr)
     return TrainConfig(
-        data=DataConfig(data_dir=str(data_dir), validation_fraction=0.2),
+        data=DataConfig(data_dir=(str(data_dir),), validation_fraction=0.2),
         model=ModelConfig(
             model=settings.model,
             weights=settings.weights,

@@ -23,6 +23,7 @@ from trainer.config.paths import raise_problems
 from trainer.config.preset_file import replaced_preset
 from trainer.config.rules import check_names_one_class
 from trainer.config.settings import TrainConfig
+from trainer.data.folders.location import find_sources
 from trainer.errors import ConfigError, DataError, HubError, UserError
 from trainer.monitoring.phases import PHASES, run_phases
 from trainer.text.names import printable
@@ -264,7 +265,7 @@ def _written(
 
     board = Leaderboard(
         command=command,
-        source=Path(config.data.data_dir).name if config.data.data_dir else "drawn images",
+        source="+".join(source.name for source in find_sources(config.data)),
         folds=config.data.folds,
         images=len(results[0].files),
         groups=len(set(results[0].groups)),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from trainer.cli.command import run_command
 from trainer.cli.flags import Command, given_flags, read_flags
-from trainer.config.option_types import Folder, Formats, Text
+from trainer.config.option_types import Folder, Formats, Text, Texts
 from trainer.config.paths import output_problems, raise_problems, shown
 from trainer.errors import ConfigError
 
@@ -28,7 +28,7 @@ class ExportCommandConfig:
     """Formats to write: onnx, openvino, int8; default: onnx."""
     output: Folder = None
     """Folder for the files of --model, and for predict.pyz, which runs them."""
-    data_dir: Text = None
+    data_dir: Texts = ()
     """Images: those of the run if they moved; with --model, those that int8 is fitted to."""
 
 
@@ -65,7 +65,7 @@ def _check(config: ExportCommandConfig) -> None:
         problems.append("--model needs --output: the folder that the files go to.")
     if config.run_dir is not None and config.output is not None:
         problems.append("--output belongs to --model: a run's files go to its published folder.")
-    if config.model is not None and "int8" in config.formats and config.data_dir is None:
+    if config.model is not None and "int8" in config.formats and not config.data_dir:
         problems.append("int8 is fitted to images: name some with --data-dir, or a --run-dir.")
     problems += output_problems("--output", config.output)
     if config.output and config.output.is_dir() and any(config.output.iterdir()):

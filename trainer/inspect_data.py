@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from trainer.cli.command import run_command
 from trainer.cli.flags import Command, given_flags, read_flags
 from trainer.config.groups import DataConfig
-from trainer.config.option_types import File, Folder, Text
+from trainer.config.option_types import File, Folder, Text, Texts
 from trainer.config.paths import (
     cache_problems,
     file_problems,
@@ -14,7 +14,7 @@ from trainer.config.paths import (
     output_problems,
     raise_problems,
 )
-from trainer.data.folders.location import find_source
+from trainer.data.folders.location import find_sources
 from trainer.errors import ConfigError
 from trainer.monitoring.phases import PHASES, inspection_phases
 
@@ -29,8 +29,8 @@ COMMAND = Command(
 class InspectConfig:
     """The images to inspect, and the folder of the report."""
 
-    data_dir: Text = None
-    """Folder of class folders, with or without train/ and test/, or the id of a Hub dataset."""
+    data_dir: Texts = ()
+    """Folder of class folders, with or without train/ and test/, or a Hub dataset; repeatable."""
     class_from_name: bool = False
     """Images are in no class folders; file names begin with the class, as in Cr_1.bmp."""
     label_column: Text = None
@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> None:
     """Inspect the images; print the path of the page."""
     given = given_flags(arguments, InspectConfig)
     config = read_flags(arguments, COMMAND, InspectConfig(), given)
-    if config.data_dir is None:
+    if not config.data_dir:
         raise ConfigError("--data-dir is missing: name the folder to inspect, or a Hub dataset.")
     data = DataConfig(
         data_dir=config.data_dir,
@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> None:
         image_column=config.image_column,
         stream_images=config.stream_images,
     )
-    find_source(data)
+    find_sources(data)
     raise_problems(
         [
             *file_problems("--predictions", config.predictions),

@@ -4,7 +4,7 @@ import sys
 
 from trainer.cli.command import run_command
 from trainer.cli.flags import Command, given_flags, read_flags
-from trainer.data.folders.location import find_source
+from trainer.data.folders.location import find_sources
 from trainer.data_needs.options import CurveConfig, check_options
 from trainer.monitoring.phases import PHASES, curve_phases
 
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> None:
     given = given_flags(arguments, CurveConfig)
     config = read_flags(arguments, COMMAND, CurveConfig(), given)
     check_options(config)
-    find_source(config.data)
+    find_sources(config.data)
     PHASES.plan(curve_phases(config.data))
     # torch takes seconds to import; --help and wrong options do not need it.
     from trainer.model.backbone import check_network

@@ -20,9 +20,10 @@ from trainer.config.paths import (
     raise_problems,
 )
 from trainer.config.rules import data_problems
-from trainer.data.folders.location import find_source
+from trainer.data.folders.location import find_sources
 from trainer.errors import ConfigError
 from trainer.monitoring.phases import PHASES, Phase, inspection_phases
+from trainer.text.names import listed
 
 COMMAND = Command(
     "push_data.py",
@@ -92,11 +93,12 @@ def _check(hub: PublishingConfig, data: DataConfig) -> None:
     """
     if hub.repo_id is None:
         raise ConfigError("--repo-id is missing: name the dataset USER/NAME.")
-    if data.data_dir is None:
+    if not data.data_dir:
         raise ConfigError("--data-dir is missing: name the folder of images to publish.")
-    if find_source(data)[1] == "hub":
+    on_hub = [source.place for source in find_sources(data) if source.kind == "hub"]
+    if on_hub:
         raise ConfigError(
-            f"--data-dir {data.data_dir} is no folder here. push_data.py publishes a folder."
+            f"--data-dir {listed(on_hub)} is no folder here. push_data.py publishes folders."
         )
     unused = ("folds", "feedback", "stream_images", "publish_images", "multi_label")
     given = [name for name in unused if getattr(data, name) != getattr(DataConfig(), name)]

@@ -62,7 +62,7 @@ def test_measured_command_has_options_that_fit_together(step: Step) -> None:
         return
     assert script in ("trainer/train.py", "trainer/compare_splits.py")
     config = read_train_config(options, train.COMMAND)
-    assert config.data.data_dir == "../data/neu/images"
+    assert config.data.data_dir == ("../data/neu/images",)
 
 
 @pytest.mark.parametrize("step", MEASURED, ids=lambda step: f"{step.page}: {step.text[:60]}")

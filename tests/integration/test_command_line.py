@@ -19,7 +19,7 @@ from trainer.errors import ConfigError, UserError
 def saved_run(folder: Path) -> Path:
     """Write the settings of a run whose training has begun."""
     folder.mkdir()
-    config = TrainConfig(data=DataConfig(data_dir="images"), recipe=RecipeConfig(epochs=7))
+    config = TrainConfig(data=DataConfig(data_dir=("images",)), recipe=RecipeConfig(epochs=7))
     replace(config, run=RunConfig(run_dir=folder)).write(folder)
     (folder / "last.safetensors").write_bytes(b"checkpoint")
     return folder

@@ -314,13 +314,13 @@ def test_predict_takes_an_exported_file(
 def test_a_published_model_is_exported_to_a_folder(run_dir: Path, tmp_path: Path) -> None:
     output = tmp_path / "line_pc"
     model = f"local-dir:{run_dir / 'published'}"
-    assert folder.export_model(model, ("onnx",), output, None) == output
+    assert folder.export_model(model, ("onnx",), output, ()) == output
     assert {file.name for file in output.rglob("*") if file.is_file()} == {
         "model.onnx",
         "predict.pyz",
     }
     with pytest.raises(UserError, match="has no config"):
-        folder.export_model(f"local-dir:{tmp_path}", ("onnx",), tmp_path / "other", None)
+        folder.export_model(f"local-dir:{tmp_path}", ("onnx",), tmp_path / "other", ())
 
 
 def test_train_and_push_export_what_is_asked_for(

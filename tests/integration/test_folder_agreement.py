@@ -19,8 +19,9 @@ from PIL import Image
 from model_card.formatting import counted
 from tests.support.folder_trees import write_tree
 from trainer.config.groups import DataConfig
+from trainer.data.collection import Collection
 from trainer.data.folders.entries import IMAGE_SUFFIXES, SYSTEM_NAMES
-from trainer.data.sources import Collection, FoundImages, collect_images, find_images
+from trainer.data.sources import FoundImages, collect_images, find_images
 from trainer.data.splits.overlap_groups import Surfaces
 from trainer.errors import DataError
 from trainer.inspection import inspector
@@ -220,7 +221,7 @@ def test_training_and_inspection_agree(
     tree, class_from_name, resplit = drawn
     root = tmp_path_factory.mktemp("drawn") / "steel [v2]"
     plant(root, tree)
-    data = DataConfig(data_dir=str(root), class_from_name=class_from_name, resplit=resplit)
+    data = DataConfig(data_dir=(str(root),), class_from_name=class_from_name, resplit=resplit)
     strict = outcome(data)
     lenient = outcome(DataConfig(**{**vars(data), "skip_bad_images": True}))
     inspected = looked_at(data)
@@ -276,7 +277,7 @@ def test_class_folders_are_what_the_imagefolder_of_datasets_makes_of_them(tmp_pa
     theirs = datasets.load_dataset(
         "imagefolder", data_dir=str(tmp_path / "data"), cache_dir=str(tmp_path / "cache")
     )
-    ours = collect_images(DataConfig(data_dir=str(tmp_path / "data"))).splits
+    ours = collect_images(DataConfig(data_dir=(str(tmp_path / "data"),))).splits
     assert set(theirs) == set(ours)
     for split, part in theirs.items():
         assert part.features["label"] == ours[split].features["label"]

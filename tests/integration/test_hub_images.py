@@ -76,7 +76,7 @@ def downloads(hub: LoopbackHub) -> int:
 def test_no_more_images_are_read_than_asked_for(
     hub: LoopbackHub, as_files: dict[bytes, str]
 ) -> None:
-    parts = load_from_hub("ada/steel", 5)
+    parts, _ = load_from_hub("ada/steel", 5)
     assert {name: len(part) for name, part in parts.items()} == {"train": 5, "test": 5}
     for part in parts:
         found = contents(parts, part)
@@ -93,17 +93,17 @@ def test_no_more_images_are_read_than_asked_for(
 def test_what_was_streamed_is_kept_until_the_dataset_changes(
     hub: LoopbackHub, as_files: dict[bytes, str]
 ) -> None:
-    first = load_from_hub("ada/steel", 5)
+    first, _ = load_from_hub("ada/steel", 5)
     once = downloads(hub)
-    again = load_from_hub("ada/steel", 5)
+    again, _ = load_from_hub("ada/steel", 5)
     assert downloads(hub) == once
     assert [list(again[p]["file"]) for p in again] == [list(first[p]["file"]) for p in first]
     hub.put("dataset", "ada/steel", {"train/Patches/another.png": drawn("Patches", 50)})
-    assert len(load_from_hub("ada/steel", 100)["train"]) == 17
+    assert len(load_from_hub("ada/steel", 100)[0]["train"]) == 17
 
 
 def test_a_stream_of_all_images_is_the_dataset(hub: LoopbackHub, as_files: object) -> None:
-    streamed, downloaded = load_from_hub("ada/steel", 1000), load_from_hub("ada/steel")
+    streamed, downloaded = load_from_hub("ada/steel", 1000)[0], load_from_hub("ada/steel")[0]
     for part in ("train", "test"):
         files = {
             Path(row["image"]["path"]).read_bytes(): CLASSES[row["label"]]
@@ -127,7 +127,7 @@ def test_images_inside_of_parquet_files_are_streamed(
         ),
     )
     table.push_to_hub("ada/coils", private=True)
-    parts = load_from_hub("ada/coils", 7)
+    parts, _ = load_from_hub("ada/coils", 7)
     assert list(parts) == ["train"]
     known = {content: label for (label, _), content in drawings.items()}
     found = contents(parts, "train")
@@ -150,7 +150,7 @@ def test_words_as_labels_are_classes_of_all_splits(
             features=Features(image=ImageFeature(), label=Value("string"), line=Value("int64")),
         )
         table.push_to_hub("ada/words", split=split, private=True)
-    parts = load_from_hub("ada/words", streamed)
+    parts, _ = load_from_hub("ada/words", streamed)
     expected = {"train": ["a", "a", "b", "c"], "test": ["a", "c"]}
     for split, part in parts.items():
         assert part.features["label"] == ClassLabel(names=["a", "b", "c"])
@@ -158,7 +158,7 @@ def test_words_as_labels_are_classes_of_all_splits(
     by_file = contents(parts, "train")
     assert by_file[drawn("Crazing", 0)] == "b"
     assert by_file[drawn("Crazing", 2)] == "c"
-    numbered = load_from_hub("ada/words", streamed, label_column="line")
+    numbered, _ = load_from_hub("ada/words", streamed, label_column="line")
     assert numbered["train"].features["label"].names == ["0", "1", "2", "3"]
     with pytest.raises(DataError, match=r"Did you mean line\?"):
         load_from_hub("ada/words", streamed, label_column="lin")
@@ -199,7 +199,7 @@ def test_the_content_of_a_row_goes_before_a_file_of_its_name(
     private.write_bytes(drawn("Crazing", 1))
     own = drawn("Patches", 1)
     put_rows(hub, [({"bytes": own, "path": str(private)}, label) for label in "aab"])
-    part = load_from_hub("ada/rows", streamed)["train"]
+    part = load_from_hub("ada/rows", streamed)[0]["train"]
     assert [row["image"]["bytes"] for row in part] == [own] * 3
     assert part["file"][0] == "train/000000_private.png"
 
@@ -214,7 +214,7 @@ def test_rows_without_an_image_are_named_and_skippable(hub: LoopbackHub, streame
         ({"bytes": None, "path": None}, "b"),
     ]
     put_rows(hub, rows)
-    config = DataConfig(data_dir="ada/rows", stream_images=streamed)
+    config = DataConfig(data_dir=("ada/rows",), stream_images=streamed)
     with pytest.raises(DataError, match=r"2 files are not usable:\n.*the row holds no image"):
         find_images(config)
     found = find_images(replace(config, skip_bad_images=True))
@@ -226,7 +226,7 @@ def test_rows_without_an_image_are_named_and_skippable(hub: LoopbackHub, streame
 def test_training_and_inspection_take_the_same_images(
     hub: LoopbackHub, as_files: dict[bytes, str], tmp_path: Path
 ) -> None:
-    config = DataConfig(data_dir="ada/steel", stream_images=4)
+    config = DataConfig(data_dir=("ada/steel",), stream_images=4)
     found = find_images(config)
     inspected = collect_images(config).splits
     assert {name: list(part["file"]) for name, part in found.splits.items()} == {
@@ -238,7 +238,7 @@ def test_a_streamed_dataset_is_trained_on_and_named(
     hub: LoopbackHub, as_files: dict[bytes, str], tmp_path: Path
 ) -> None:
     config = small_config(None, tmp_path / "run", epochs=1)
-    data = replace(config.data, data_dir="ada/steel", stream_images=14)
+    data = replace(config.data, data_dir=("ada/steel",), stream_images=14)
     facts = Report.read(train(replace(config, data=data))).data
     images = {split.name: split.images for split in facts.splits}
     assert images["train"] + images["validation"] == 14
@@ -254,7 +254,7 @@ def test_a_stream_that_breaks_is_explained(hub: LoopbackHub, as_files: object) -
         DataError, match=r"(?s)Not all images of ada/steel could be read.*same command"
     ):
         load_from_hub("ada/steel", 16)
-    assert len(load_from_hub("ada/steel", 16)["train"]) == 16
+    assert len(load_from_hub("ada/steel", 16)[0]["train"]) == 16
 
 
 def test_a_class_that_no_streamed_image_shows_is_named(
@@ -268,4 +268,4 @@ def test_a_class_that_no_streamed_image_shows_is_named(
 def test_folders_are_not_streamed(tmp_path: Path) -> None:
     for count, words in ((5, "is for datasets on the Hub"), (-1, "at least 0")):
         with pytest.raises(DataError, match=words):
-            find_images(DataConfig(data_dir=str(tmp_path), stream_images=count))
+            find_images(DataConfig(data_dir=(str(tmp_path),), stream_images=count))

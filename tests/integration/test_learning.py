@@ -83,7 +83,7 @@ def test_an_inspection_summarizes_the_corrections(tmp_path: Path) -> None:
         ),
     )
     output = tmp_path / "report"
-    data = DataConfig(data_dir=str(root))
+    data = DataConfig(data_dir=(str(root),))
     page = inspector.run(data, output, None, tmp_path / "cache", folder)
     found = json.loads((output / "data-report.json").read_text())["feedback"]
     assert found["by_class"] == {"Patches": 1, "Rolled": 1}

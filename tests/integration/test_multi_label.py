@@ -185,7 +185,7 @@ def test_a_table_has_a_column_of_defects(published: Path, tmp_path: Path) -> Non
 
 def test_what_is_not_there_yet_is_refused(published: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="can't be exported yet"):
-        export_model(f"local-dir:{published}", ["onnx"], tmp_path, None)
+        export_model(f"local-dir:{published}", ["onnx"], tmp_path, ())
     with pytest.raises(ConfigError, match="can't be exported yet"):
         export_run(published.parent, ["onnx"])
 

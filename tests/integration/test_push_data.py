@@ -48,7 +48,7 @@ def test_a_dataset_comes_back_with_its_splits_groups_and_boxes(
     assert code == 0, err
     assert out.strip() == f"{hub.url}/datasets/{REPO}"
     assert HfApi().dataset_info(REPO).private
-    [images] = prepare_images(DataConfig(data_dir=str(folder)), RunConfig(), None, None)
+    [images] = prepare_images(DataConfig(data_dir=(str(folder),)), RunConfig(), None, None)
     loaded = datasets.load_dataset(REPO)
     expected, found = {}, {}
     for name, split in images.splits.items():
@@ -66,7 +66,7 @@ def test_a_dataset_comes_back_with_its_splits_groups_and_boxes(
     assert found == expected
     assert found["Patches/copy.png"][2] == found["Patches/Patches [0].png"][2]
     # What trains on it has the very same splits.
-    [again] = prepare_images(DataConfig(data_dir=REPO), RunConfig(), None, None)
+    [again] = prepare_images(DataConfig(data_dir=(REPO,)), RunConfig(), None, None)
     for name, split in images.splits.items():
         assert sorted(again.contents[file] for file in again.splits[name]["file"]) == sorted(
             images.contents[file] for file in split["file"]

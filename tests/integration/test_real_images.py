@@ -33,7 +33,7 @@ def test_learns_real_defects(tmp_path: Path) -> None:
             shutil.copy(file, tmp_path / "images" / folder.name)
     published = run.train(
         TrainConfig(
-            data=DataConfig(data_dir=str(tmp_path / "images"), validation_fraction=0.15),
+            data=DataConfig(data_dir=(str(tmp_path / "images"),), validation_fraction=0.15),
             model=ModelConfig(model="tf_efficientnet_lite0", weights=WEIGHTS, image_size=96),
             recipe=RecipeConfig(epochs=4, lr=5e-3, schedule="cosine", warmup_epochs=1),
             # Drawn images show that this check works.

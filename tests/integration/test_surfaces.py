@@ -127,7 +127,7 @@ def test_runs_and_inspections_of_the_same_images_look_once(
     assert len(first) == 3 * SURFACES * len(LABELS)
     assert pairs_of("second", random_split=True) == first
     page = inspector.run(
-        DataConfig(data_dir=str(data_dir)), tmp_path / "report", None, cache_dir=cache
+        DataConfig(data_dir=(str(data_dir),)), tmp_path / "report", None, cache_dir=cache
     )
     assert len(
         DataReport.model_validate_json((page.parent / "data-report.json").read_bytes()).pairs
@@ -180,7 +180,7 @@ def test_equal_frames_are_joined_once_each(
         draw_image("Patches", number).resize((32, 32)).save(
             tmp_path / "data" / "Patches" / f"{number}.png"
         )
-    data = DataConfig(data_dir=str(tmp_path / "data"))
+    data = DataConfig(data_dir=(str(tmp_path / "data"),))
     (tmp_path / "file").write_text("no folder can be made below this")
     caplog.set_level("INFO", logger="trainer")
     page = inspector.run(data, tmp_path / "report", None, cache_dir=tmp_path / "file" / "cache")

@@ -37,7 +37,7 @@ def flags(images: Path, folder: Path, *more: str) -> list[str]:
 
 
 def test_no_test_image_is_in_a_tuning_fold(images: Path) -> None:
-    data, run = DataConfig(data_dir=str(images)), RunConfig()
+    data, run = DataConfig(data_dir=(str(images),)), RunConfig()
     [prepared] = prepare_images(data, run, None, None)
     tested = set(prepared.splits["test"]["file"][:])
     folds = tuning_folds(prepared, data, 0, 3)

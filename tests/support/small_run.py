@@ -41,7 +41,7 @@ def small_config(
     settings: dict[str, Any] = {"epochs": 3, "batch_size": 8, "lr": 1e-3}
     return TrainConfig(
         data=DataConfig(
-            data_dir=str(data_dir) if data_dir else None,
+            data_dir=(str(data_dir),) if data_dir else (),
             validation_fraction=0.25,
             publish_images=publish_images,
         ),

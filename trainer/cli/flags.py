@@ -6,13 +6,15 @@ import difflib
 import itertools
 import sys
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
 from trainer import __version__
 from trainer.cli.synonyms import SYNONYMS
+from trainer.config.option_types import repeated
 from trainer.errors import ConfigError
 from trainer.runtime.invocation import command_line
 from trainer.text.names import printable
@@ -69,11 +71,25 @@ def read_flags(
     return tyro.cli(
         type(default),
         args=arguments,
-        default=default,
+        # tyro appends to the default, such as the settings of a run to resume.
+        default=_without_lists(default, given),
         prog=f"{command.call} {command.operands}".strip(),
         description=command.description,
         config=(tyro.conf.OmitArgPrefixes,),
     )
+
+
+def _without_lists(default: Settings, given: Collection[str]) -> Settings:
+    """Return the default without the lists that the command line gives anew."""
+    changes: dict[str, Any] = {}
+    own = repeated(type(default))
+    for item in fields(default):  # type: ignore[arg-type]
+        value = getattr(default, item.name)
+        if is_dataclass(value):
+            changes[item.name] = _without_lists(value, given)
+        elif item.name in own and f"--{item.name.replace('_', '-')}" in given:
+            changes[item.name] = ()
+    return replace(default, **changes)  # type: ignore[type-var]
 
 
 def given_flags(arguments: list[str], kind: type[Any]) -> dict[str, str]:
@@ -106,16 +122,9 @@ def given_flags(arguments: list[str], kind: type[Any]) -> dict[str, str]:
                 problems.append(f"{spelling} takes no value; leave out ={_short(value)}")
             given[option.flag] = option.switches_to
         else:
-            if not attached and words and not _looks_like_option(words[0]):
-                value = words.pop(0)
-            problem = _problem(option, value)
-            if problem and not attached and words and words[0][:2] not in ("", "--"):
-                problem += f"; one that begins with a hyphen is {option.flag}={_short(words[0])}"
-                words.pop(0)
-            # An option of several values takes all words up to the next option.
-            while not problem and option.many and words and not _looks_like_option(words[0]):
-                value = f"{value} {words[0]}"
-                problem = _problem(option, words.pop(0))
+            value, problem = _read_value(option, value if attached else None, words)
+            if not problem and option.kind == Path | None:
+                problem = _second_path(option.flag, given.get(option.flag, value), value)
             if problem:
                 problems.append(problem)
             given[option.flag] = value
@@ -167,7 +176,7 @@ class _Option:
 
 def _options(kind: type[Any]) -> Iterator[_Option]:
     """Yield the spellings of each field, including nested dataclasses."""
-    hints = get_type_hints(kind)
+    hints, lists = get_type_hints(kind), repeated(kind)
     for item in fields(kind):
         wanted, name = hints[item.name], item.name.replace("_", "-")
         if is_dataclass(wanted):
@@ -175,10 +184,28 @@ def _options(kind: type[Any]) -> Iterator[_Option]:
         elif wanted is bool:
             yield _Option(f"--{name}", f"--{name}", bool, "yes")
             yield _Option(f"--no-{name}", f"--{name}", bool, "no")
+        elif item.name in lists:
+            yield _Option(f"--{name}", f"--{name}", str)
         elif get_origin(wanted) is tuple:
             yield _Option(f"--{name}", f"--{name}", get_args(wanted)[0], many=True)
         else:
             yield _Option(f"--{name}", f"--{name}", wanted)
+
+
+def _read_value(option: _Option, attached: str | None, words: list[str]) -> tuple[str, str | None]:
+    """Take the value of an option from the words after it; return it, and what is wrong with it."""
+    value = attached or ""
+    if attached is None and words and not _looks_like_option(words[0]):
+        value = words.pop(0)
+    problem = _problem(option, value)
+    if problem and attached is None and words and words[0][:2] not in ("", "--"):
+        problem += f"; one that begins with a hyphen is {option.flag}={_short(words[0])}"
+        words.pop(0)
+    # An option of several values takes all words up to the next option.
+    while not problem and option.many and words and not _looks_like_option(words[0]):
+        value = f"{value} {words[0]}"
+        problem = _problem(option, words.pop(0))
+    return value, problem
 
 
 def _problem(option: _Option, value: str) -> str | None:
@@ -198,6 +225,13 @@ def _problem(option: _Option, value: str) -> str | None:
             number = "a whole number" if kind is int else "a number"
             return f"{flag} takes {number}, not '{shown}'{_with_a_point(value, kind)}"
     return None
+
+
+def _second_path(flag: str, first: str, second: str) -> str | None:
+    """Refuse a second file or folder, which would silently replace the first one."""
+    if first == second:
+        return None
+    return f"{flag} takes one path, not both '{_short(first)}' and '{_short(second)}'"
 
 
 def _with_a_point(value: str, kind: type[int] | type[float]) -> str:

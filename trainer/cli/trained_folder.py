@@ -10,7 +10,7 @@ from trainer.config import run_folder
 from trainer.config.paths import check_paths
 from trainer.config.run_folder import State
 from trainer.config.settings import TrainConfig
-from trainer.data.folders.location import find_source
+from trainer.data.folders.location import find_sources
 from trainer.exporting.packages import check_packages
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def check_settings(config: TrainConfig) -> None:
     elif run_dir is not None:
         run_folder.check_start(run_dir)
     check_packages(config.export.export)
-    find_source(config.data)
+    find_sources(config.data)
     check_paths(config)
     # Importing a schema takes half a second; a missing folder is reported before.
     from trainer.data.folders.scan import check_layout

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from trainer.config.option_types import STRICT, File, Folder, Formats, Text
+from trainer.config.option_types import STRICT, File, Folder, Formats, Text, Texts
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class DataConfig:
 
     __pydantic_config__ = STRICT
 
-    data_dir: Text = None
-    """Folder of class folders, with or without train/ and test/, or a Hub dataset id."""
+    data_dir: Texts = ()
+    """Folder of class folders, with or without train/ and test/, or a Hub dataset; repeatable."""
     class_from_name: bool = False
     """Images are in no class folders; file names begin with the class, as in Cr_1.bmp."""
     label_column: Text = None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 import tyro
-from pydantic import ConfigDict
+from pydantic import BeforeValidator, ConfigDict, ValidationInfo
 from tyro.constructors import PrimitiveConstructorSpec
 
 # A file with other keys is the `config.json` of something else. Groups are checked although they
@@ -58,3 +58,29 @@ FormatName = Literal["onnx", "openvino", "int8"]
 Formats = Annotated[
     tuple[FormatName, ...], tyro.conf.arg(metavar="FORMAT …", help_behavior_hint="")
 ]
+
+
+def _listed(value: object, info: ValidationInfo) -> object:
+    """Return the list that earlier versions saved as a single text or none."""
+    if info.mode != "json":
+        return value
+    return [] if value is None else [value] if isinstance(value, str) else value
+
+
+# An option that may be given several times, one value each.
+Texts = Annotated[
+    tuple[str, ...],
+    tyro.conf.UseAppendAction,
+    tyro.conf.arg(metavar="TEXT", help_behavior_hint=""),
+    BeforeValidator(_listed),
+]
+
+
+def repeated(kind: type[object]) -> frozenset[str]:
+    """Return the fields of a dataclass whose options may be given several times."""
+    hints = get_type_hints(kind, include_extras=True)
+    return frozenset(
+        name
+        for name, hint in hints.items()
+        if tyro.conf.UseAppendAction in getattr(hint, "__metadata__", ())
+    )

@@ -21,7 +21,7 @@ from trainer.config.groups import (
     ModelConfig,
     RunConfig,
 )
-from trainer.config.option_types import STRICT, RepoId
+from trainer.config.option_types import STRICT, RepoId, repeated
 from trainer.config.recipe import PRESETS, RecipeConfig
 from trainer.config.rules import Groups, first_problem, problems
 from trainer.errors import ConfigError
@@ -40,6 +40,8 @@ class Setting:
     name: str
     value: object
     default: object
+    repeats: bool = False
+    """Whether the option is given once for each value."""
 
     @property
     def flag(self) -> str:
@@ -95,8 +97,9 @@ class TrainConfig:
     def settings(self) -> list[Setting]:
         """Return each setting with its value, in the order of `--help`."""
         return [
-            Setting(item.name, getattr(group, item.name), item.default)
+            Setting(item.name, getattr(group, item.name), item.default, item.name in lists)
             for group in self.groups
+            for lists in [repeated(type(group))]
             for item in fields(group)
         ]
 
@@ -114,6 +117,8 @@ class TrainConfig:
                 continue
             if isinstance(item.value, bool):
                 words.append(item.flag if item.value else item.flag.replace("--", "--no-", 1))
+            elif item.repeats and isinstance(item.value, tuple):
+                words += [f"{item.flag} {shlex.quote(_text(value))}" for value in item.value]
             elif isinstance(item.value, tuple):
                 words.append(f"{item.flag} {item}")
             else:
@@ -194,6 +199,9 @@ class PushConfig:
 
 _JSON = TypeAdapter(TrainConfig)
 
+# A name before a path, as in --data-dir plant=../images.
+_NAMED_PLACE = re.compile(r"([^=/\\]+=)(.+)")
+
 # The second group matches the rest of the URL: /tree/main, .git, …
 _HUB_ADDRESS = re.compile(
     r"(?:[a-z]+://[^/]*/?|(?:www\.)?(?:huggingface\.co|hf\.co)/)"
@@ -213,7 +221,10 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):
-        return " ".join(map(str, value)) or "none"
+        return " ".join(map(_text, value)) or "none"
+    named = _NAMED_PLACE.match(str(value))
+    if named:
+        return named[1] + _text(named[2])
     if str(value).startswith(("/", "..", "~")) or "\\" in str(value):
         return PureWindowsPath(str(value)).name
     return str(value)

@@ -13,10 +13,14 @@ from datasets import Dataset
 from model_card.schema.run.data import SkippedImage
 from space.feedback.record import KINDS, Correction
 from space.feedback.store import CORRECTIONS, IMAGES, image_path, read_corrections
+from trainer.data.collection import with_source
 from trainer.data.images.bit_depth import with_bit_depth
 from trainer.data.images.decoding import decode_each
 from trainer.data.images.encoded import image_rows, stored_image
 from trainer.errors import DataError
+
+# In the column `source`.
+FEEDBACK = "feedback"
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ def as_rows(
         [image.file for image, _ in images],
         names,
     )
-    rows = with_bit_depth(rows, depth)
+    rows = with_source(with_bit_depth(rows, depth), FEEDBACK)
     readable, _, bad = decode_each(rows, "checking feedback", lambda decoded, image: None)
     return readable, bad
 

@@ -34,7 +34,7 @@ def load_from_hub(
     *,
     image_column: str | None = None,
     label_column: str | None = None,
-) -> DatasetDict:
+) -> tuple[DatasetDict, str]:
     """Load a dataset from the Hub; its image and class columns are found by their types.
 
     Args:
@@ -45,7 +45,8 @@ def load_from_hub(
         label_column: the column of classes; None finds it.
 
     Returns:
-        splits with the columns `image` (undecoded), `label` (ClassLabel) and `file`.
+        splits with the columns `image` (undecoded), `label` (ClassLabel) and `file`, and the commit
+        of the dataset.
 
     Raises:
         DataError: the download failed, or it is not a dataset of images and classes.
@@ -86,7 +87,7 @@ def load_from_hub(
         splits[name] = _with_names(rows, repo_id, split)
     if "train" not in splits:
         raise DataError(f"The dataset {repo_id} has no train split, only {', '.join(loaded)}.")
-    return with_class_labels(splits, repo_id)
+    return with_class_labels(splits, repo_id), builder.hash or ""
 
 
 def _stored_sample(

@@ -6,8 +6,8 @@ shell variables, stops at the first unreadable file without naming it, copies al
 cache, and does not support most layouts of `trainer.data.folders.layout`.
 
 Every split has the columns `image` (encoded: bytes or path), `label` (ClassLabel), `file` (the
-name for messages and tables), `bit_depth` (significant bits of samples of more than 8) and, once
-decoded, `size_px` (width, height).
+name for messages and tables), `source` (the name of its source), `bit_depth` (significant bits of
+samples of more than 8) and, once decoded, `size_px` (width, height).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,55 +26,22 @@ from model_card.formatting import counted
 from model_card.schema.run.data import SkippedImage
 from space.inference.images.reader import ImageError
 from trainer.config.groups import DataConfig
+from trainer.data.collection import Collection, SourceRecord, one_collection
 from trainer.data.folders.class_names import name_problems
 from trainer.data.folders.entries import File
-from trainer.data.folders.location import DRAWN_DIR, SourceKind, find_source
+from trainer.data.folders.location import DRAWN_DIR, Source, SourceKind, find_sources
 from trainer.data.folders.scan import one_class, scan_source, unusable_lines, unusable_source
 from trainer.data.hub import load_from_hub
-from trainer.data.images.bit_depth import BitDepth, find_bit_depth, with_bit_depth
+from trainer.data.images.bit_depth import find_bit_depth, with_bit_depth
 from trainer.data.images.decoding import decode_each
 from trainer.data.images.encoded import image_rows, stored_image
 from trainer.errors import DataError
 from trainer.monitoring.phases import PHASES
 from trainer.synthetic.samples import write_samples
-from trainer.text.names import as_text
 
 logger = logging.getLogger(__name__)
 
 DRAWN_TRAIN_PER_CLASS, DRAWN_TEST_PER_CLASS = 200, 40
-
-
-@dataclass
-class Collection:
-    """Images from a folder or the Hub, not yet decoded.
-
-    Attributes:
-        source: name of the folder, or the Hub id.
-        origin: sentence on where the images come from, for the card.
-        folder: None if the images are not in one.
-        splits: as the data have them; all images are in `train` if there are none.
-        depth: bits of the samples of all splits.
-        unusable: files that can't be used, and why.
-        problems: sentences on the problems that prevent training.
-        notes: sentences on how the layout was interpreted.
-        boxes: folders of Pascal VOC files, by the folder (below `folder`) of the images they mark.
-    """
-
-    source: str
-    kind: SourceKind
-    origin: str
-    folder: Path | None
-    splits: DatasetDict
-    depth: BitDepth
-    unusable: list[SkippedImage] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    boxes: dict[str, Path] = field(default_factory=dict)
-
-    @property
-    def labels(self) -> list[str]:
-        """Class names of all splits."""
-        return list(next(iter(self.splits.values())).features["label"].names)
 
 
 @dataclass(frozen=True)
@@ -83,10 +50,11 @@ class FoundImages:
 
     Attributes:
         splits: `train`, and `validation` and `test` if the data have them.
-        source: name of the folder, or the Hub id.
+        source: as in `Collection`.
         origin: as in `Collection`.
         skipped: files that were left out, and why.
         boxes: as in `Collection`.
+        sources: as in `Collection`.
     """
 
     splits: DatasetDict
@@ -95,6 +63,7 @@ class FoundImages:
     origin: str
     skipped: list[SkippedImage]
     boxes: dict[str, Path]
+    sources: list[SourceRecord]
 
 
 def find_images(config: DataConfig) -> FoundImages:
@@ -105,13 +74,15 @@ def find_images(config: DataConfig) -> FoundImages:
     """
     found = collect_images(config)
     if found.problems:
-        raise unusable_source(str(found.folder or found.source), found.problems)
+        raise unusable_source(found.place, found.problems)
     for note in found.notes:
         logger.info(note)
     if mixture := found.depth.mixture():
         logger.warning("WARNING: %s", mixture)
     splits, skipped = _decoded(found, skip=config.skip_bad_images)
-    return FoundImages(splits, found.source, found.kind, found.origin, skipped, found.boxes)
+    return FoundImages(
+        *(splits, found.source, found.kind, found.origin, skipped, found.boxes, found.sources)
+    )
 
 
 def collect_images(config: DataConfig) -> Collection:
@@ -120,47 +91,61 @@ def collect_images(config: DataConfig) -> Collection:
     Raises:
         DataError: there is no image at all, or the download from the Hub failed.
     """
-    source, kind = find_source(config)
-    if kind == "drawn":
+    sources = find_sources(config)
+    if any(source.kind == "drawn" for source in sources):
         draw_images()
     PHASES.start("check")
-    return READERS[kind](source, config)
+    found = one_collection(sources, [READERS[source.kind](source, config) for source in sources])
+    depth = find_bit_depth(found.splits)
+    rows = {name: with_bit_depth(split, depth.bits) for name, split in found.splits.items()}
+    return replace(found, splits=DatasetDict(rows), depth=depth)
 
 
-def _read_hub(source: str, config: DataConfig) -> Collection:
-    splits = load_from_hub(
-        source,
+def _read_hub(source: Source, config: DataConfig) -> Collection:
+    splits, revision = load_from_hub(
+        source.place,
         config.stream_images,
         image_column=config.image_column,
         label_column=config.label_column,
     )
     # The library's progress bars are for downloads; everything else has our own bar.
     datasets.disable_progress_bars()
-    return collected(source, "hub", "The images come from a dataset on the Hub.", splits)
+    origin = "The images come from a dataset on the Hub."
+    if len(config.data_dir) > 1:
+        origin = f"The images come from the dataset {source.place} on the Hub."
+    found = collected(source, origin, splits, alone=len(config.data_dir) <= 1)
+    return replace(found, sources=[SourceRecord(source.name, "hub", revision)])
 
 
-def collected(source: str, kind: SourceKind, origin: str, splits: DatasetDict) -> Collection:
-    """Return the images of a source that is no folder: find their bit depth, check their classes.
+def collected(
+    source: Source, origin: str, splits: DatasetDict, *, alone: bool = True
+) -> Collection:
+    """Return the images of a source that is no folder, after a check of their classes.
 
     Args:
-        source: its name.
-        kind: of the source.
+        source: of the images.
         origin: as in `Collection`.
         splits: `train`, perhaps `validation` and `test`, with the columns `image`, `label`, `file`.
+        alone: whether no other source adds classes.
     """
-    found = Collection(source, kind, origin, None, *_with_depth(splits))
+    found = Collection(
+        *(source.name, source.kind, origin, splits),
+        sources=[SourceRecord(source.name, source.kind)],
+    )
     found.problems += name_problems(found.labels)
-    if len(found.labels) == 1:
-        found.problems.append(one_class(source, found.labels))
+    if alone and len(found.labels) == 1:
+        found.problems.append(one_class(source.name, found.labels))
     return found
 
 
-def _read_drawn(source: str, config: DataConfig) -> Collection:
+def _read_drawn(source: Source, config: DataConfig) -> Collection:
     origin = "The images were drawn by a program, class by class; none is a photograph."
-    return replace(_read_folder(source, config), kind="drawn", origin=origin)
+    if len(config.data_dir) > 1:
+        origin = "The images come from a program that draws them; none is a photograph."
+    return replace(_read_folder(source, config), origin=origin)
 
 
-def _read_folder(source: str, config: DataConfig) -> Collection:
+def _read_folder(source: Source, config: DataConfig) -> Collection:
     datasets.disable_progress_bars()
     root, scan = scan_source(source, config)
     if not scan.images and (scan.problems or not scan.classes):
@@ -172,34 +157,26 @@ def _read_folder(source: str, config: DataConfig) -> Collection:
             for split, classes in scan.splits.items()
         }
     )
-    splits, depth = _with_depth(splits)
-    name = as_text(root.name)
     return Collection(
-        source=name,
-        kind="folder",
-        origin=f"The images come from a folder named {name}.",
-        folder=root,
+        source=source.name,
+        kind=source.kind,
+        origin=f"The images come from a folder named {source.name}.",
         splits=splits,
-        depth=depth,
+        folders=[root],
         unusable=scan.unusable,
         problems=scan.problems,
         notes=scan.notes,
         boxes={images: Path(folder) for images, folder in scan.boxes.items()},
+        sources=[SourceRecord(source.name, source.kind)],
     )
 
 
 # Each lists the images of a source, as `--data-dir` names it.
-READERS: dict[SourceKind, Callable[[str, DataConfig], Collection]] = {
+READERS: dict[SourceKind, Callable[[Source, DataConfig], Collection]] = {
     "folder": _read_folder,
     "hub": _read_hub,
     "drawn": _read_drawn,
 }
-
-
-def _with_depth(splits: DatasetDict) -> tuple[DatasetDict, BitDepth]:
-    depth = find_bit_depth(splits)
-    rows = {name: with_bit_depth(split, depth.bits) for name, split in splits.items()}
-    return DatasetDict(rows), depth
 
 
 def draw_images() -> None:

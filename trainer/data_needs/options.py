@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from trainer.config.groups import DataConfig, ModelConfig
-from trainer.config.option_types import File, Folder, Text
+from trainer.config.option_types import File, Folder, Text, Texts
 from trainer.config.paths import cache_problems, file_problems, output_problems, raise_problems
 from trainer.errors import ConfigError
 
@@ -21,8 +21,8 @@ Counts = Annotated[tuple[int, ...], tyro.conf.arg(metavar="N …", help_behavior
 class CurveConfig:
     """The images, the frozen network, and the subsets to measure."""
 
-    data_dir: Text = None
-    """Folder of class folders, with or without train/ and test/, or the id of a Hub dataset."""
+    data_dir: Texts = ()
+    """Folder of class folders, with or without train/ and test/, or a Hub dataset; repeatable."""
     class_from_name: bool = False
     """Images are in no class folders; file names begin with the class, as in Cr_1.bmp."""
     label_column: Text = None
@@ -86,7 +86,7 @@ def check_options(config: CurveConfig) -> None:
     Raises:
         ConfigError: one message that lists all options that can't work.
     """
-    if config.data_dir is None:
+    if not config.data_dir:
         raise ConfigError("--data-dir is missing: name the folder of images, or a Hub dataset.")
     raise_problems(
         [

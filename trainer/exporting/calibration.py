@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import datasets
 import numpy as np
@@ -12,7 +11,7 @@ from PIL import Image
 from torchvision.transforms.v2 import functional
 
 from space.inference.images.reader import ImageError, read_image
-from trainer.data.folders.entries import Folder
+from trainer.data.folders.entries import File, Folder
 from trainer.data.images.decoding import open_image
 from trainer.data.splits.dataset import Images
 from trainer.errors import DataError
@@ -34,15 +33,18 @@ def of_run(images: Images, seed: int) -> Calibration:
     )
 
 
-def of_folder(folder: Path, bit_depth: int, seed: int) -> Calibration:
-    """Return images of a folder to calibrate with, and others of it to compare.
+def of_folders(folders: Sequence[str], bit_depth: int, seed: int) -> Calibration:
+    """Return images of folders to calibrate with, and others of them to compare.
 
     Raises:
-        DataError: the folder has fewer than two images, or one can't be read.
+        DataError: a folder has no image, there are fewer than two in all, or one can't be read.
     """
-    files = sorted(Folder(str(folder)).images_below(), key=lambda file: file.path)
-    if len(files) < 2:
-        raise DataError(f"--data-dir {printable(str(folder))} holds fewer than two images.")
+    files: list[File] = []
+    for folder in folders:
+        found = sorted(Folder(folder).images_below(), key=lambda file: file.path)
+        if len(found) < (2 if len(folders) == 1 else 1):
+            raise DataError(f"--data-dir {printable(folder)} holds too few images.")
+        files += found
     order = np.random.default_rng(seed).permutation(len(files))
     chosen = []
     for place in order[: CALIBRATION_IMAGES + COMPARED_IMAGES]:

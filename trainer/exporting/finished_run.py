@@ -39,7 +39,7 @@ REFERENCE = "safetensors"
 SPOKEN: dict[Precision, str] = {"bf16": "bf16", "mixed": "bf16 behind its first layers"}
 
 
-def export_run(run_dir: Path, names: Sequence[FormatName], data_dir: str | None = None) -> Path:
+def export_run(run_dir: Path, names: Sequence[FormatName], data_dir: Sequence[str] = ()) -> Path:
     """Export a finished run's model; return the published folder.
 
     Formats that the report lists already are left as they are.
@@ -47,7 +47,7 @@ def export_run(run_dir: Path, names: Sequence[FormatName], data_dir: str | None 
     Args:
         run_dir: of the run.
         names: of the formats.
-        data_dir: where the images are, if they moved.
+        data_dir: where the images are, one place for each source, if they moved.
 
     Raises:
         UserError: the run is not finished or damaged, its images changed, or a package is missing.
@@ -72,10 +72,10 @@ def export_run(run_dir: Path, names: Sequence[FormatName], data_dir: str | None 
     return folder
 
 
-def _images(run_dir: Path, data_dir: str | None) -> Images:
+def _images(run_dir: Path, data_dir: Sequence[str]) -> Images:
     """Return the images of the run; with folds, those of the first, whose model is published."""
     config = TrainConfig.read(run_dir)
-    data = config.data if data_dir is None else replace(config.data, data_dir=data_dir)
+    data = replace(config.data, data_dir=tuple(data_dir)) if data_dir else config.data
     return prepare_images(data, config.run, config.checks.boxes, run_dir)[0]
 
 

@@ -15,7 +15,7 @@ from trainer.config.option_types import FormatName
 from trainer.errors import UserError
 from trainer.evaluation import ood_images
 from trainer.exporting.bundle import write_bundle
-from trainer.exporting.calibration import of_folder
+from trainer.exporting.calibration import of_folders
 from trainer.exporting.formats import FORMATS, Calibration, Source
 from trainer.exporting.packages import check_packages
 from trainer.runtime.files import disk_errors_explained
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 def export_model(
-    model_id: str, names: Sequence[FormatName], output: Path, data_dir: str | None
+    model_id: str, names: Sequence[FormatName], output: Path, data_dir: Sequence[str]
 ) -> Path:
     """Write the files of a model and `predict.pyz` into a folder; return it.
 
@@ -35,7 +35,7 @@ def export_model(
         model_id: `hf-hub:USER/NAME` or `local-dir:FOLDER`.
         names: of the formats.
         output: an empty or new folder.
-        data_dir: images that int8 is fitted to.
+        data_dir: folders of images that int8 is fitted to.
 
     Raises:
         UserError: the model can't be used, or a package is missing.
@@ -49,8 +49,8 @@ def export_model(
                 f"{model_id} names several defects of an image. Such models can't be exported yet."
             )
         calibration = Calibration([], [])
-        if data_dir is not None:
-            calibration = of_folder(Path(data_dir), source.predictor.bit_depth, seed=0)
+        if data_dir:
+            calibration = of_folders(data_dir, source.predictor.bit_depth, seed=0)
         with disk_errors_explained(output, "Free some space, or name another folder."):
             for name in names:
                 chosen = FORMATS[name]

@@ -11,7 +11,8 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from model_card.schema.run.data import Leakage
 from trainer.config.groups import DataConfig
-from trainer.data.sources import Collection, collect_images
+from trainer.data.collection import Collection
+from trainer.data.sources import collect_images
 from trainer.data.splits.leakage import RANDOM_SPLITS, overlapping, random_split_leakage
 from trainer.data.splits.overlap_groups import Surfaces, find_surfaces
 from trainer.data.splits.split import SPLITS
@@ -47,7 +48,7 @@ def run(
     """
     collection = collect_images(data)
     output = output_dir or Path("runs") / f"inspection-{collection.source.replace('/', '-')}"
-    open_output(output, collection.folder)
+    open_output(output, collection.folders)
     report, images = inspect(collection, predictions, cache_dir)
     if feedback is not None:
         summary = corrections.summarize(feedback, cache_dir)

@@ -5,6 +5,7 @@ Sizes are (width, height); shares are fractions of 1; gray levels are 0 to 255.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -176,13 +177,13 @@ class DataReport(Schema):
             partial.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
-def open_output(folder: Path, data_folder: Path | None) -> None:
+def open_output(folder: Path, data_folders: Sequence[Path]) -> None:
     """Create the folder of a report; an older report in it will be replaced.
 
     Raises:
         ConfigError: it can't be created, is inside the data, or has another web page.
     """
-    if data_folder and folder.resolve().is_relative_to(data_folder):
+    if any(folder.resolve().is_relative_to(data) for data in data_folders):
         raise ConfigError(
             f"{folder} is inside the data folder, which is never changed. Name another folder "
             "with --output-dir."

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trainer.config.groups import DataConfig
 from trainer.config.run_folder import finished_folder
-from trainer.data.folders.location import DRAWN_DIR, SourceKind, find_source
+from trainer.data.folders.location import DRAWN_DIR, Source, find_sources
 
 logger = logging.getLogger(__name__)
 
@@ -87,10 +87,9 @@ def run_phases(data: DataConfig, run_dir: Path | None, detail: str = "") -> list
     """
     if run_dir and finished_folder(run_dir):
         return []
-    kind = find_source(data)[1]
-    phases = [*_drawing(kind, detail), Phase("check", detail)]
-    # Drawn images never show the same piece of surface.
-    phases += [Phase("compare", detail)] if kind != "drawn" else []
+    sources = find_sources(data)
+    phases = [*_drawing(sources, detail), Phase("check", detail)]
+    phases += [Phase("compare", detail)] if _may_overlap(sources) else []
     trainings = [
         ", ".join(filter(None, (detail, f"fold {fold} of {data.folds}")))
         for fold in range(1, data.folds + 1)
@@ -106,8 +105,8 @@ def inspection_phases(config: DataConfig) -> list[Phase]:
     Raises:
         DataError: there are no images at the place that `config` names.
     """
-    kind = find_source(config)[1]
-    return [*_drawing(kind), Phase("check"), Phase("compare"), Phase("report")]
+    sources = find_sources(config)
+    return [*_drawing(sources), Phase("check"), Phase("compare"), Phase("report")]
 
 
 def curve_phases(config: DataConfig) -> list[Phase]:
@@ -116,14 +115,20 @@ def curve_phases(config: DataConfig) -> list[Phase]:
     Raises:
         DataError: there are no images at the place that `config` names.
     """
-    kind = find_source(config)[1]
-    compare = [Phase("compare")] if kind != "drawn" else []
+    sources = find_sources(config)
+    compare = [Phase("compare")] if _may_overlap(sources) else []
     rest = [Phase(name) for name in ("features", "measure", "report")]
-    return [*_drawing(kind), Phase("check"), *compare, *rest]
+    return [*_drawing(sources), Phase("check"), *compare, *rest]
 
 
-def _drawing(kind: SourceKind, detail: str = "") -> list[Phase]:
-    return [Phase("draw", detail)] if kind == "drawn" and not DRAWN_DIR.exists() else []
+def _drawing(sources: list[Source], detail: str = "") -> list[Phase]:
+    drawn = any(source.kind == "drawn" for source in sources) and not DRAWN_DIR.exists()
+    return [Phase("draw", detail)] if drawn else []
+
+
+def _may_overlap(sources: list[Source]) -> bool:
+    # Drawn images never show the same piece of surface.
+    return any(source.kind != "drawn" for source in sources)
 
 
 def next_phase() -> list[Phase]:

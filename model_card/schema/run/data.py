@@ -133,9 +133,9 @@ class Data(Schema):
     )
     splits: list[Split]
     seed: int
-    division: Literal["given", "file", "grouped", "random"] = Field(
-        description="how the test split was made: as the data came, by a split file, by groups of "
-        "overlapping images, or at random"
+    division: Literal["given", "partly given", "file", "grouped", "random"] = Field(
+        description="how the test split was made: as the data came, for some sources as they came, "
+        "by a split file, by groups of overlapping images, or at random"
     )
     surfaces: SharedSurfaces | None = Field(
         description="None: synthetic images, which do not overlap"

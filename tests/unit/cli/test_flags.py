@@ -229,7 +229,7 @@ def test_any_words_are_read_or_refused_in_words(words: list[str]) -> None:
 def test_no_word_means_no_value(word: str) -> None:
     arguments = ["--no-defect", word, "--data-dir", word, "--run-dir", word]
     config = read_train_config(arguments, train.COMMAND)
-    assert (config.decision.no_defect, config.data.data_dir) == (word, word)
+    assert (config.decision.no_defect, config.data.data_dir) == (word, (word,))
     assert config.run.run_dir == Path(word)
     assert f"--no-defect {word}" in config.command()
 

@@ -19,7 +19,7 @@ from trainer.config.run_folder import State, check_start, remove_leftovers, stat
 from trainer.config.settings import CONFIG_FILE, TrainConfig
 from trainer.errors import ConfigError
 
-SAVED = TrainConfig(data=DataConfig(data_dir="old"), recipe=RecipeConfig(epochs=7))
+SAVED = TrainConfig(data=DataConfig(data_dir=("old",)), recipe=RecipeConfig(epochs=7))
 # Where a checkpoint can be: of the run, of a fold, of a head.
 CHECKPOINTS = ("last.safetensors", "fold-2/best.safetensors", "fold-1/heads/0.01/last.safetensors")
 
@@ -154,11 +154,11 @@ def test_before_a_checkpoint_the_command_counts_after_it_the_run(tmp_path: Path)
     run_dir = _put(tmp_path / "run")
     words = ["--run-dir", str(run_dir), "--data-dir", "new"]
     assert read_push_config(words, push.COMMAND).train == TrainConfig(
-        data=DataConfig(data_dir="new"), run=RunConfig(run_dir=run_dir)
+        data=DataConfig(data_dir=("new",)), run=RunConfig(run_dir=run_dir)
     )
     # Resumed, what the command does not say is as it was.
     resumed = read_train_config([*words, "--resume"], train.COMMAND)
-    assert (resumed.data.data_dir, resumed.recipe.epochs) == ("new", 7)
+    assert (resumed.data.data_dir, resumed.recipe.epochs) == (("new",), 7)
     # Without settings of its own, the command means the run that is there.
     assert read_push_config(words[:2], push.COMMAND).train.recipe.epochs == 7
 
@@ -212,9 +212,9 @@ def test_a_class_named_none_is_no_missing_setting(tmp_path: Path) -> None:
 
 def test_each_split_of_a_comparison_starts_again_or_is_resumed(tmp_path: Path) -> None:
     _put(tmp_path / "random")
-    given = TrainConfig(data=DataConfig(data_dir="new"))
+    given = TrainConfig(data=DataConfig(data_dir=("new",)))
     again = compare_splits._on_split(given, "random", tmp_path / "random")
-    assert (again.data.data_dir, again.run.resume) == ("new", False)
+    assert (again.data.data_dir, again.run.resume) == (("new",), False)
     _put(tmp_path / "random", "fold-1/last.safetensors")
     with pytest.raises(ConfigError, match="--data-dir is new, was old"):
         compare_splits._on_split(given, "random", tmp_path / "random")

@@ -30,6 +30,7 @@ from tests.support.bit_depth_images import picture, stored, write_set
 from tests.support.published_folder import write_published_folder
 from tests.unit.data.test_sources import load
 from trainer.config.groups import DataConfig, DecisionConfig
+from trainer.data.collection import Collection
 from trainer.data.image_record import image_digest
 from trainer.data.images.bit_depth import (
     BitDepth,
@@ -39,7 +40,7 @@ from trainer.data.images.bit_depth import (
     with_bit_depth,
 )
 from trainer.data.images.decoding import open_image
-from trainer.data.sources import Collection, collect_images
+from trainer.data.sources import collect_images
 from trainer.data.splits.dataset import Images
 from trainer.evaluation import ood_images
 from trainer.evaluation.ood_images import images_of_folder
@@ -59,7 +60,7 @@ def pixels_of_training(root: Path) -> dict[str, bytes]:
 
 
 def collected(root: Path) -> Collection:
-    return collect_images(DataConfig(data_dir=str(root)))
+    return collect_images(DataConfig(data_dir=(str(root),)))
 
 
 def encoded(samples: np.ndarray[Any, Any], kind: str, **options: Any) -> io.BytesIO:

@@ -47,7 +47,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepared(data: Path, feedback: Path | None, **more: Any) -> Images:
     """Prepare images; tests of the same folder share its cache."""
     run_dir = more.pop("run_dir", None)
-    config = DataConfig(data_dir=str(data), feedback=feedback, validation_fraction=0.25, **more)
+    config = DataConfig(data_dir=(str(data),), feedback=feedback, validation_fraction=0.25, **more)
     [images] = prepare_images(config, RunConfig(cache_dir=data.with_name("cache")), None, run_dir)
     return images
 

@@ -641,7 +641,7 @@ def test_commands_report_a_layout_before_they_load_anything(tmp_path: Path) -> N
     for file in ("train/A/0.png", "train/B/0.png", "train/loose.png"):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).touch()
-    config = TrainConfig(data=DataConfig(data_dir=str(tmp_path)))
+    config = TrainConfig(data=DataConfig(data_dir=(str(tmp_path),)))
     with pytest.raises(DataError, match=r"1 image is directly in train.*loose\.png") as early:
         check_settings(config)
     with pytest.raises(DataError) as late:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from trainer.config.groups import DataConfig
-from trainer.data.folders.location import find_source
+from trainer.data.folders.location import Source, find_sources
 from trainer.errors import DataError
 
 
@@ -19,28 +19,28 @@ def _in_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def refusal(data_dir: str | None) -> str:
+def refusal(*data_dir: str) -> str:
     with pytest.raises(DataError) as caught:
-        find_source(DataConfig(data_dir=data_dir))
+        find_sources(DataConfig(data_dir=data_dir))
     return str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["custom_dateset", "custom_dataset"])
 def test_both_spellings_are_default_folders(name: str) -> None:
     Path(name).mkdir()
-    assert find_source(DataConfig()) == (name, "folder")
+    assert find_sources(DataConfig()) == [Source(name, "folder", name)]
 
 
 def test_two_default_folders_are_refused() -> None:
     Path("custom_dateset").mkdir()
     Path("custom_dataset").mkdir()
-    message = refusal(None)
+    message = refusal()
     assert "custom_dateset and custom_dataset" in message
     assert "--data-dir" in message
 
 
 def test_without_a_folder_images_are_drawn_later() -> None:
-    assert find_source(DataConfig()) == ("drawn_samples", "drawn")
+    assert find_sources(DataConfig()) == [Source("drawn_samples", "drawn", "drawn_samples")]
     assert not list(Path().iterdir())
 
 
@@ -99,7 +99,9 @@ def test_a_folder_that_nobody_may_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_dataset_on_the_hub() -> None:
-    assert find_source(DataConfig(data_dir="ada/steel-2")) == ("ada/steel-2", "hub")
+    assert find_sources(DataConfig(data_dir=("ada/steel-2",))) == [
+        Source("ada/steel-2", "hub", "ada/steel-2")
+    ]
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ def write_classes(root: Path, images: int = 10) -> Path:
 
 
 def load(root: Path, *, skip: bool = False, seed: int = 0) -> Images:
-    return prepare(DataConfig(data_dir=str(root), skip_bad_images=skip), seed)
+    return prepare(DataConfig(data_dir=(str(root),), skip_bad_images=skip), seed)
 
 
 def prepare(data: DataConfig, seed: int = 0) -> Images:
@@ -272,4 +272,4 @@ def test_neither_folder_nor_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(
         DataError, match="no folder ada/nowhere, and the Hub returned no such dataset"
     ):
-        prepare(DataConfig(data_dir="ada/nowhere"))
+        prepare(DataConfig(data_dir=("ada/nowhere",)))

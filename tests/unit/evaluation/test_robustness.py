@@ -63,7 +63,7 @@ class Blind(Predictor):
 def test_part(tmp_path_factory: pytest.TempPathFactory) -> datasets.Dataset:
     folder = tmp_path_factory.mktemp("images") / "strips"
     write_samples(folder, train_per_class=1, test_per_class=2)
-    return find_images(DataConfig(data_dir=str(folder))).splits["test"]
+    return find_images(DataConfig(data_dir=(str(folder),))).splits["test"]
 
 
 @pytest.mark.slow

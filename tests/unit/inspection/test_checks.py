@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from trainer.config.groups import DataConfig
-from trainer.data.sources import Collection, collect_images
+from trainer.data.collection import Collection
+from trainer.data.sources import collect_images
 from trainer.errors import DataError
 from trainer.inspection import checks
 from trainer.inspection.label_errors import check_labels
@@ -27,7 +28,7 @@ def save(image: Image.Image, file: Path) -> None:
 
 
 def collect(folder: Path) -> Collection:
-    return collect_images(DataConfig(data_dir=str(folder)))
+    return collect_images(DataConfig(data_dir=(str(folder),)))
 
 
 def conversions(folder: Path) -> dict[str, str]:

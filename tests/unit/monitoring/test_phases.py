@@ -63,7 +63,7 @@ def _names(config: TrainConfig, detail: str = "") -> list[str]:
 
 
 def test_phases_of_a_folder_of_photographs(tmp_path: Path) -> None:
-    config = TrainConfig(data=DataConfig(data_dir=str(tmp_path)))
+    config = TrainConfig(data=DataConfig(data_dir=(str(tmp_path),)))
     assert _names(config) == ["check", "compare", "train", "test", "card"]
 
 
@@ -76,7 +76,7 @@ def test_phases_of_drawn_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_phases_of_folds_and_of_several_runs(tmp_path: Path) -> None:
-    config = TrainConfig(data=DataConfig(data_dir=str(tmp_path), folds=2))
+    config = TrainConfig(data=DataConfig(data_dir=(str(tmp_path),), folds=2))
     assert _names(config) == [
         *("check", "compare"),
         *("train (fold 1 of 2)", "test (fold 1 of 2)", "card (fold 1 of 2)"),

@@ -27,6 +27,8 @@ from tests.support.reports import example_data, example_report
 from trainer.config.groups import ChecksConfig, DataConfig, RunConfig
 from trainer.config.settings import TrainConfig
 from trainer.data import sources
+from trainer.data.collection import Collection
+from trainer.data.folders.location import Source
 from trainer.data.splits.dataset import prepare_images
 from trainer.errors import DataError
 from trainer.evaluation.checks import post_training
@@ -210,7 +212,7 @@ def test_a_data_source_reaches_training_report_card_and_page(
     for gray, image in enumerate(pixels):
         image.save(tmp_path / f"{gray}.png")
 
-    def read(source: str, config: DataConfig) -> sources.Collection:
+    def read(source: Source, config: DataConfig) -> Collection:
         rows = datasets.Dataset.from_dict(
             {
                 "image": [str(tmp_path / f"{n}.png") for n in range(24)],
@@ -224,12 +226,12 @@ def test_a_data_source_reaches_training_report_card_and_page(
             ),
         )
         parts = datasets.DatasetDict(train=rows)
-        return sources.collected(source, kind, origin, parts)
+        return sources.collected(source, origin, parts)
 
-    monkeypatch.setattr(sources, "find_source", lambda config: ("A|7", kind))
+    monkeypatch.setattr(sources, "find_sources", lambda config: [Source("A|7", kind, "A|7")])
     monkeypatch.setitem(sources.READERS, kind, read)
     config = TrainConfig(
-        data=DataConfig(data_dir="A|7", random_split=True), run=RunConfig(cache_dir=tmp_path)
+        data=DataConfig(data_dir=("A|7",), random_split=True), run=RunConfig(cache_dir=tmp_path)
     )
     [images] = prepare_images(config.data, config.run, None, None)
     assert (images.kind, images.origin, images.source) == (kind, origin, "A|7")

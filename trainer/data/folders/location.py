@@ -1,58 +1,119 @@
-"""Resolve `--data-dir` to a folder or Hub dataset, before heavy libraries are imported."""
+"""Resolve each `--data-dir` to a folder or Hub dataset, before heavy libraries are imported."""
 
 from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass, replace
+from itertools import chain, combinations, count
 from pathlib import Path
 from typing import Literal
 
 from trainer.config.groups import DataConfig
 from trainer.errors import DataError
-from trainer.text.names import did_you_mean, is_text, printable
+from trainer.text.names import as_text, did_you_mean, is_text, listed, printable
 
 # Tried in this order if --data-dir is not given. The first is the reference spelling.
 DEFAULT_DATA_DIRS = ("custom_dateset", "custom_dataset")
 DRAWN_DIR = Path("drawn_samples")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 
-SourceKind = Literal["folder", "hub", "drawn"]
+_GIVEN_NAME = re.compile(r"[^=/\\]+=")
+
+# Of a single source, or of several together.
+SourceKind = Literal["folder", "hub", "drawn", "several"]
 
 
-def find_source(config: DataConfig) -> tuple[str, SourceKind]:
-    """Return the folder or dataset and its kind. Nothing is drawn or read.
+@dataclass(frozen=True)
+class Source:
+    """A folder or a Hub dataset.
+
+    Attributes:
+        place: path of the folder, or id of the dataset.
+        name: the name in reports, unique among the sources of a run.
+    """
+
+    place: str
+    kind: SourceKind
+    name: str
+
+    @property
+    def prefix(self) -> str:
+        """The start of the file names of its images, if there are several sources."""
+        return f"{self.name.replace('/', '--')}/"
+
+
+def find_sources(config: DataConfig) -> list[Source]:
+    """Return the folders and datasets, in the order of the options. Nothing is drawn or read.
 
     Raises:
-        DataError: it does not exist, or can't be read as `config` requires.
+        DataError: one does not exist, is named twice, or can't be read as `config` requires.
     """
-    source, kind = _named_source(config)
+    sources = [_named_source(named) for named in config.data_dir] or [_default_source()]
     if config.stream_images < 0:
         raise DataError("--stream-images must be at least 0.")
-    if config.stream_images and kind != "hub":
+    if config.stream_images and all(source.kind != "hub" for source in sources):
+        places = listed([source.place for source in sources])
         raise DataError(
-            f"--stream-images is for datasets on the Hub, and {printable(source)} is none. "
-            "Leave it out."
+            f"--stream-images is for datasets on the Hub, and {places} is none. Leave it out."
         )
-    return source, kind
+    for one, other in combinations(sources, 2):
+        _check_apart(one, other)
+    return _with_unique_names(sources)
 
 
-def _named_source(config: DataConfig) -> tuple[str, SourceKind]:
-    if config.data_dir is None:
-        return _default_source()
-    named = config.data_dir
+def _check_apart(one: Source, other: Source) -> None:
+    """Refuse two sources that hold the same images."""
+    if one.kind == "hub" or other.kind == "hub":
+        same = one.place == other.place
+    else:
+        paths = [Path(source.place).resolve() for source in (one, other)]
+        same = paths[0].is_relative_to(paths[1]) or paths[1].is_relative_to(paths[0])
+    if same:
+        raise DataError(
+            f"--data-dir {printable(one.place)} and --data-dir {printable(other.place)} hold the "
+            "same images. Leave one of them out."
+        )
+
+
+def _with_unique_names(sources: list[Source]) -> list[Source]:
+    """Number the sources whose name an earlier one has."""
+    unique: dict[str, Source] = {}
+    for source in sources:
+        numbered = (replace(source, name=f"{source.name}-{n}") for n in count(2))
+        named = next(s for s in chain([source], numbered) if s.prefix.casefold() not in unique)
+        unique[named.prefix.casefold()] = named
+    return list(unique.values())
+
+
+def _named_source(named: str) -> Source:
     if not named:
         raise DataError("--data-dir is empty. It takes a folder or USER/NAME of a Hub dataset.")
     if not is_text(named):
         # The settings of a run are saved as text.
         raise DataError(f"The path --data-dir {printable(named)} is not UTF-8. Rename the folder.")
+    given = _GIVEN_NAME.match(named)
+    if given and not _is_folder(named):
+        source = _unnamed_source(named[given.end() :])
+        return replace(source, name=given[0][:-1])
+    return _unnamed_source(named)
+
+
+def _is_folder(named: str) -> bool:
+    try:
+        return Path(named).expanduser().is_dir()
+    except (RuntimeError, ValueError, OSError):
+        return False
+
+
+def _unnamed_source(named: str) -> Source:
     if Path(named) == DRAWN_DIR:
-        return named, "drawn"
+        return _folder_source(named, "drawn")
     shown = printable(named)
     try:
         path = Path(named).expanduser()
         if path.is_dir():
-            _check_readable(path)
-            return str(path), "folder"
+            return _folder_source(str(path))
         exists = path.exists()
     # The home folder of an unknown user, a NUL in the name, a name that is too long.
     except (RuntimeError, ValueError, OSError) as error:
@@ -62,8 +123,14 @@ def _named_source(config: DataConfig) -> tuple[str, SourceKind]:
     if path.is_symlink():
         raise DataError(f"{shown} is a link to a folder that is not there. Restore it or fix it.")
     if _HUB_ID.fullmatch(named):
-        return named, "hub"
+        return Source(named, "hub", named)
     raise DataError(no_such_folder(named))
+
+
+def _folder_source(path: str, kind: SourceKind = "folder") -> Source:
+    if kind == "folder":
+        _check_readable(Path(path))
+    return Source(path, kind, as_text(Path(path).resolve().name))
 
 
 def no_such_folder(named: str) -> str:
@@ -89,16 +156,13 @@ def suggested_folder(path: Path) -> str:
     return did_you_mean(path.name, siblings)
 
 
-def _default_source() -> tuple[str, SourceKind]:
+def _default_source() -> Source:
     found = [name for name in DEFAULT_DATA_DIRS if Path(name).is_dir()]
     if len(found) > 1:
         raise DataError(
             f"There are two folders of images, {' and '.join(found)}. Name one with --data-dir."
         )
-    if not found:
-        return str(DRAWN_DIR), "drawn"
-    _check_readable(Path(found[0]))
-    return found[0], "folder"
+    return _folder_source(found[0]) if found else _folder_source(str(DRAWN_DIR), "drawn")
 
 
 def _check_readable(folder: Path) -> None:

@@ -19,7 +19,7 @@ from trainer.data.folders.class_names import name_problems, split_problems
 from trainer.data.folders.entries import File, Folder
 from trainer.data.folders.label_table import LabelTable
 from trainer.data.folders.layout import Level, find_layout, place
-from trainer.data.folders.location import find_source
+from trainer.data.folders.location import Source, find_sources
 from trainer.errors import DataError
 from trainer.text.names import as_text, is_text, listed, printable
 
@@ -77,6 +77,7 @@ def scan_folder(
     names_give_classes: bool = False,
     label_column: str | None = None,
     pooled: bool = False,
+    alone: bool = True,
 ) -> FolderScan:
     """Scan a folder once; only label tables are opened.
 
@@ -85,6 +86,7 @@ def scan_folder(
         names_give_classes: whether images are loose and file names begin with the class.
         label_column: column of the classes in metadata files.
         pooled: whether the splits will be joined, so that their classes may differ.
+        alone: whether no other source adds classes.
     """
     folder = Folder(root)
     if folder.trouble:
@@ -101,35 +103,39 @@ def scan_folder(
     if not pooled:
         # A split without classes is a separate problem.
         found.problems += split_problems({s: list(own) for s, own in found.splits.items() if own})
-    if found.images and len(found.classes) == 1:
+    if alone and found.images and len(found.classes) == 1:
         found.problems.append(one_class(place(folder), found.classes))
     return found
 
 
-def scan_source(source: str, config: DataConfig) -> tuple[Path, FolderScan]:
-    """Scan the folder `source` as `config` says; also return its resolved path."""
+def scan_source(source: Source, config: DataConfig) -> tuple[Path, FolderScan]:
+    """Scan the folder of a source as `config` says; also return its resolved path."""
     # Only the root is resolved: a link inside may put an image into its class.
-    root = Path(source).expanduser().resolve()
+    root = Path(source.place).expanduser().resolve()
     return root, scan_folder(
         str(root),
         names_give_classes=config.class_from_name,
         label_column=config.label_column,
         pooled=config.resplit or bool(config.folds) or config.split_file is not None,
+        alone=len(config.data_dir) <= 1,
     )
 
 
 def check_layout(config: DataConfig) -> None:
-    """Check that training can use the folder, before heavy libraries are imported.
+    """Check that training can use the folders, before heavy libraries are imported.
 
     Raises:
-        DataError: it can't be used; the message lists all problems.
+        DataError: one can't be used; the message lists all problems.
     """
-    source, kind = find_source(config)
-    if kind == "folder":
-        root, scan = scan_source(source, config)
-        if scan.problems:
-            why_none = [] if scan.images else unusable_lines(scan.unusable)
-            raise unusable_source(str(root), scan.problems + why_none)
+    refused = []
+    for source in find_sources(config):
+        if source.kind == "folder":
+            root, scan = scan_source(source, config)
+            if scan.problems:
+                why_none = [] if scan.images else unusable_lines(scan.unusable)
+                refused.append(unusable_source(str(root), scan.problems + why_none))
+    if refused:
+        raise DataError("\n".join(map(str, refused)))
 
 
 def unusable_source(source: str, problems: list[str]) -> DataError:

@@ -14,8 +14,7 @@ from statistics import median
 from typing import Any
 
 import pyarrow
-from datasets import Dataset, DatasetDict, Features, Value
-from datasets.table import InMemoryTable
+from datasets import Dataset, DatasetDict, Value
 from tqdm import tqdm
 
 from model_card.formatting import counted, enumeration
@@ -26,7 +25,7 @@ from space.inference.images.reader import (
     has_deep_samples,
     read_content,
 )
-from trainer.data.images.encoded import image_source
+from trainer.data.images.encoded import image_source, with_column
 
 COLUMN = "bit_depth"
 # For datasets of 8-bit images: a later 16-bit image is taken as full range.
@@ -92,14 +91,8 @@ def find_bit_depth(splits: DatasetDict) -> BitDepth:
 
 def with_bit_depth(rows: Dataset, bits: int) -> Dataset:
     """Add the column `bit_depth`, by which `open_image` decodes each row."""
-    # With Arrow, since `add_column` fails on an empty selection.
-    if len(rows.data) != len(rows):
-        rows = rows.flatten_indices()
     column = pyarrow.array([bits] * len(rows), pyarrow.int64())
-    info = rows.info.copy()
-    info.features = Features({**rows.features, COLUMN: Value("int64")})
-    table = InMemoryTable(rows.data.table.append_column(COLUMN, column))
-    return Dataset(table, info=info, split=rows.split)
+    return with_column(rows, COLUMN, column, Value("int64"))
 
 
 def depth_of(row: dict[str, Any]) -> int:

@@ -9,6 +9,7 @@ from typing import IO, Any
 import datasets
 import pyarrow
 from datasets import ClassLabel, Dataset, Features, Value
+from datasets.table import InMemoryTable
 
 from space.inference.images.reader import ImageError, read_content
 from trainer.text.names import is_text
@@ -59,3 +60,21 @@ def image_rows(
             image=UNDECODED, label=ClassLabel(names=list(classes)), file=Value("string")
         ),
     )
+
+
+def with_column(rows: Dataset, name: str, values: pyarrow.Array, feature: Any) -> Dataset:
+    """Return rows with another column.
+
+    Args:
+        rows: without this column.
+        name: of the column.
+        values: of all rows.
+        feature: type of the column in `datasets`.
+    """
+    # With Arrow, since `add_column` fails on an empty selection.
+    if len(rows.data) != len(rows):
+        rows = rows.flatten_indices()
+    info = rows.info.copy()
+    info.features = Features({**rows.features, name: feature})
+    table = InMemoryTable(rows.data.table.append_column(name, values))
+    return Dataset(table, info=info, split=rows.split)

@@ -11,6 +11,7 @@ from datasets import DatasetDict
 
 from model_card.schema.run.data import SkippedImage
 from trainer.config.groups import DataConfig, RunConfig
+from trainer.data.collection import SourceRecord
 from trainer.data.folders.location import SourceKind
 from trainer.data.image_defects import COLUMN, is_multi_label, with_defects
 from trainer.data.image_record import check_unchanged, fingerprints
@@ -36,9 +37,10 @@ class Images:
         division: how the test split was made.
         surfaces: images that show the same surface; None for drawings, which never do.
         contents: SHA-256 of each file, by name.
-        source: name of the folder, or the Hub id.
+        source: name of the folder, or the Hub id; of several sources, all names.
         origin: sentence on where the images come from.
         boxes: folders of boxes, as `trainer.data.voc_boxes.read_boxes` takes them.
+        sources: one or more.
         feedback: the corrected images in the training split; None if there are none.
     """
 
@@ -52,6 +54,7 @@ class Images:
     origin: str
     skipped: list[SkippedImage]
     boxes: dict[str, Path]
+    sources: list[SourceRecord]
     feedback: Record | None = None
 
     @property
@@ -150,6 +153,7 @@ def prepare_images(
             origin=found.origin,
             skipped=found.skipped,
             boxes=boxes,
+            sources=found.sources,
             feedback=record,
         )
         for splits, origins, division in divided

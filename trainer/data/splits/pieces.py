@@ -30,7 +30,9 @@ class Pieces:
         alone: number of these that show no other class.
     """
 
-    def __init__(self, labels: Sequence[int], groups: Sequence[int], classes: int) -> None:
+    def __init__(
+        self, labels: Sequence[int] | Ints, groups: Sequence[int] | Ints, classes: int
+    ) -> None:
         self.of_image: Ints
         _, self.of_image, self._images = np.unique(
             np.asarray(groups), return_inverse=True, return_counts=True

@@ -14,7 +14,9 @@ from typing import Literal
 import numpy as np
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
+from model_card.formatting import enumeration
 from trainer.config.groups import DataConfig
+from trainer.data.splits.given import GivenSplits, complete, keep_given
 from trainer.data.splits.shares import cut_folds, cut_share
 from trainer.data.splits.shortage import listed, no_validation
 from trainer.errors import DataError
@@ -24,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 SPLIT_FILE = "split.csv"
 SPLITS = ("train", "validation", "test")
-Division = Literal["given", "file", "grouped", "random"]
+Division = Literal["given", "partly given", "file", "grouped", "random"]
 
 
 def divide(
@@ -39,35 +41,39 @@ def divide(
     Raises:
         DataError: the split file does not match, or a class can't be in every split.
     """
-    splits = DatasetDict(splits)
     division: Division = "random" if config.random_split else "grouped"
     if config.split_file:
-        splits = _as_file_says(pooled(splits), config.split_file)
+        given = GivenSplits(_as_file_says(pooled(splits), config.split_file), {}, {})
         division = "file"
-        origins = dict.fromkeys(splits, f"as {config.split_file.name} says")
+        given.origins.update(dict.fromkeys(given.splits, f"as {config.split_file.name} says"))
     elif config.resplit:
-        splits = DatasetDict(train=pooled(splits))
-        origins = {}
+        given = GivenSplits(DatasetDict(train=pooled(splits)), {}, {})
     else:
-        division = "given" if "test" in splits else division
-        origins = dict.fromkeys(splits, "as in the data")
+        given = keep_given(splits, config)
+        if "test" in splits:
+            division = "partly given" if given.lacking["test"] else "given"
+    splits, origins = given.splits, given.origins
     everything, tested = splits["train"], "test" in splits
     # Test first: its images must not depend on the validation split.
     for name, fraction in (
         ("test", config.test_fraction),
         ("validation", config.validation_fraction),
     ):
+        share = f"about {fraction:.0%} of each class of"
+        chance = f"{_chance(config)} (seed {seed})"
         if name not in splits:
             # Leave one piece of each class for validation, if that split is still to be made.
             leave = 1 if "validation" in splits else 2
             splits["train"], splits[name] = cut_share(
-                splits["train"], fraction, seed, name, config, leave
+                splits["train"], fraction, seed, config, leave, every_class=name == "test"
             )
-            origins[name] = (
-                f"about {fraction:.0%} of each class of the training images, {_chance(config)} "
-                f"(seed {seed})"
-            )
-            origins["train"] = "the rest of the training images"
+            origins[name] = f"{share} the training images, {chance}"
+        elif lacking := given.lacking.get(name):
+            splits["train"], splits[name] = complete(given, name, fraction, seed, config)
+            origins[name] += f"; {share} {enumeration(sorted(lacking))}, {chance}"
+        else:
+            continue
+        origins["train"] = "the rest of the training images"
     if not len(splits["validation"]):
         raise DataError(no_validation(everything, 2 if tested else 3, config))
     _warn_of_unvalidated(_check_classes(splits))
@@ -87,9 +93,7 @@ def divide_into_folds(
     unvalidated: set[str] = set()
     for number, rows in enumerate(cut_folds(images, config.folds, seed, config), 1):
         rest = np.setdiff1d(np.arange(len(images)), rows)
-        train, validation = cut_share(
-            images.select(rest), config.validation_fraction, seed, "validation", config
-        )
+        train, validation = cut_share(images.select(rest), config.validation_fraction, seed, config)
         if not len(validation):
             raise DataError(no_validation(images, 4, config))
         divided = DatasetDict(train=train, validation=validation, test=images.select(rows))

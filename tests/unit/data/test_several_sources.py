@@ -1,0 +1,320 @@
+"""Several sources: one collection of all images, each under a name of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, concatenate_datasets
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from trainer.config.groups import DataConfig, RunConfig
+from trainer.data.folders.location import Source, find_sources
+from trainer.data.folders.scan import check_layout
+from trainer.data.image_record import note_images
+from trainer.data.sources import collect_images
+from trainer.data.splits.dataset import Images, prepare_images
+from trainer.data.splits.split import divide, divide_into_folds
+from trainer.errors import ConfigError, DataError
+
+
+def write_images(folder: Path, count: int, first: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        pixels = np.random.default_rng(first + number).integers(0, 256, (24, 20), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Path:
+    """Class folders without splits."""
+    for number, label in enumerate(("Crazing", "Patches", "Pitted")):
+        write_images(tmp_path / "plant" / label, 10, 100 * number)
+    return tmp_path / "plant"
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    """Train and test folders of the same file names; the class Pitted is missing."""
+    for number, label in enumerate(("Crazing", "Patches")):
+        write_images(tmp_path / "lab/train" / label, 10, 1000 + 100 * number)
+        write_images(tmp_path / "lab/test" / label, 3, 2000 + 100 * number)
+    return tmp_path / "lab"
+
+
+def prepared(tmp_path: Path, *places: Path, run_dir: Path | None = None, **data: object) -> Images:
+    config = DataConfig(data_dir=tuple(map(str, places)), **data)  # type: ignore[arg-type]
+    run = RunConfig(cache_dir=tmp_path / "cache")
+    return prepare_images(config, run, None, run_dir)[0]
+
+
+def placed(images: Images) -> dict[str, str]:
+    return {file: name for name, split in images.splits.items() for file in split["file"]}
+
+
+def test_each_image_keeps_its_class_and_source(tmp_path: Path, plant: Path, lab: Path) -> None:
+    images = prepared(tmp_path, plant, lab)
+    assert images.labels == ["Crazing", "Patches", "Pitted"]
+    counts = Counter(
+        (row["source"], images.labels[row["label"]])
+        for split in images.splits.values()
+        for row in split
+    )
+    assert counts == {
+        ("plant", "Crazing"): 10,
+        ("plant", "Patches"): 10,
+        ("plant", "Pitted"): 10,
+        ("lab", "Crazing"): 13,
+        ("lab", "Patches"): 13,
+    }
+    for split in images.splits.values():
+        for row in split:
+            source, label = row["source"], images.labels[row["label"]]
+            assert row["file"].startswith(f"{source}/")
+            assert f"/{label}/" in row["file"]
+            assert row["image"]["path"] == str(tmp_path / row["file"])
+    assert images.source == "plant+lab"
+    assert images.kind == "several"
+    assert images.origin == (
+        "The images come from 2 sources: a folder named plant and a folder named lab."
+    )
+    assert [(each.name, each.kind) for each in images.sources] == [
+        ("plant", "folder"),
+        ("lab", "folder"),
+    ]
+
+
+def test_a_given_test_split_is_kept_and_completed(tmp_path: Path, plant: Path, lab: Path) -> None:
+    alone = prepared(tmp_path, lab)
+    images = prepared(tmp_path, plant, lab)
+    places = placed(images)
+    own = {file: name for file, name in places.items() if file.startswith("lab/")}
+    tested = {file for file, name in own.items() if name == "test"}
+    assert tested == {f"lab/{file}" for file in alone.splits["test"]["file"]}
+    assert len(tested) == 6
+    # A fifth of each class of the other source.
+    others = Counter(
+        images.labels[row["label"]] for row in images.splits["test"] if row["source"] == "plant"
+    )
+    assert others == {"Crazing": 2, "Patches": 2, "Pitted": 2}
+    assert images.division == "partly given"
+    assert images.origins["test"] == (
+        "as in the data of lab; about 20% of each class of plant, whole groups of shared surface "
+        "at a time (seed 0)"
+    )
+
+
+def test_a_photograph_of_both_sources_is_on_one_side(
+    tmp_path: Path, plant: Path, lab: Path
+) -> None:
+    (plant / "Patches/seen.png").write_bytes((lab / "test/Patches/1.png").read_bytes())
+    # Under another class; it is reported, and stays with its surface.
+    (plant / "Crazing/other.png").write_bytes((lab / "train/Patches/4.png").read_bytes())
+    images = prepared(tmp_path, plant, lab)
+    places = placed(images)
+    assert places["plant/Patches/seen.png"] == "test"
+    assert "1 image of other sources that show the same surface" in images.origins["test"]
+    assert places["plant/Crazing/other.png"] == places["lab/train/Patches/4.png"]
+    assert images.surfaces is not None
+    groups = images.surfaces.groups
+    assert groups["plant/Patches/seen.png"] == groups["lab/test/Patches/1.png"]
+    [across] = [
+        {pair.file_a, pair.file_b} for pair in images.surfaces.pairs if pair.label_a != pair.label_b
+    ]
+    assert across == {"lab/train/Patches/4.png", "plant/Crazing/other.png"}
+
+
+def test_a_resumed_run_notices_changes_in_each_source(
+    tmp_path: Path, plant: Path, lab: Path
+) -> None:
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    images = prepared(tmp_path, plant, lab)
+    note_images(run_dir, images.contents)
+    again = prepared(tmp_path, plant, lab, run_dir=run_dir)
+    assert again.digest() == images.digest()
+    write_images(lab / "train/Patches", 1, 5000)
+    (plant / "Pitted/3.png").unlink()
+    with pytest.raises(ConfigError) as caught:
+        prepared(tmp_path, plant, lab, run_dir=run_dir)
+    assert "1 changed (lab/train/Patches/0.png); 1 missing (plant/Pitted/3.png)" in str(
+        caught.value
+    )
+
+
+def test_what_is_wrong_names_the_source(tmp_path: Path, plant: Path, lab: Path) -> None:
+    (plant / "Pitted/broken.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"plant/Pitted/broken\.png"):
+        prepared(tmp_path, plant, lab)
+    images = prepared(tmp_path, plant, lab, skip_bad_images=True)
+    assert [bad.file for bad in images.skipped] == ["plant/Pitted/broken.png"]
+    (lab / "train/pitted").mkdir()
+    write_images(lab / "train/pitted", 2, 7000)
+    (lab / "empty").mkdir()
+    write_images(lab / "test/pitted", 2, 7100)
+    found = collect_images(DataConfig(data_dir=(str(plant), str(lab))))
+    [problem] = found.problems
+    assert "Pitted and pitted are alike and differ in upper and lower case" in problem
+
+
+def test_a_source_of_one_class_adds_to_another(tmp_path: Path, plant: Path) -> None:
+    write_images(tmp_path / "more/Pitted", 6, 9000)
+    check_layout(DataConfig(data_dir=(str(plant), str(tmp_path / "more"))))
+    images = prepared(tmp_path, plant, tmp_path / "more")
+    assert sum(len(split) for split in images.splits.values()) == 36
+    write_images(tmp_path / "again/Pitted", 6, 9100)
+    found = collect_images(DataConfig(data_dir=(str(tmp_path / "more"), str(tmp_path / "again"))))
+    assert found.problems == [
+        "more, again has only one class (Pitted). A classifier needs two or more: add a folder "
+        "for each further class."
+    ]
+
+
+def test_a_class_of_one_source_is_pointed_out(plant: Path, lab: Path) -> None:
+    [note] = collect_images(DataConfig(data_dir=(str(plant), str(lab)))).notes
+    assert note.startswith("Only plant has images of Pitted: ")
+
+
+def test_all_problems_of_all_folders_are_reported_at_once(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name / "Crazing").mkdir(parents=True)
+    with pytest.raises(DataError) as caught:
+        check_layout(DataConfig(data_dir=(str(tmp_path / "one"), str(tmp_path / "two"))))
+    assert [f"{tmp_path}/{name}" in str(caught.value) for name in ("one", "two")] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("named", "names"),
+    [
+        (("a/images", "b/images"), ["images", "images-2"]),
+        (("a/images", "b/images", "c/Images"), ["images", "images-2", "Images-3"]),
+        (("a/images", "plant=b/images"), ["images", "plant"]),
+        (("a/images", "ada/steel", "ada--steel"), ["images", "ada/steel", "ada--steel-2"]),
+        (("a=b/images",), ["images"]),
+        (("images-2", "a/images", "b/images"), ["images-2", "images", "images-3"]),
+    ],
+)
+def test_names_of_sources_are_unique(
+    named: tuple[str, ...], names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place in ("a/images", "b/images", "c/Images", "a=b/images", "ada--steel", "images-2"):
+        Path(place).mkdir(parents=True)
+    assert [source.name for source in find_sources(DataConfig(data_dir=named))] == names
+
+
+@pytest.mark.parametrize("other", ["images", "./images", "images/train", ".", "link", "x=images"])
+def test_the_same_images_twice_are_refused(
+    other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("images/train").mkdir(parents=True)
+    Path("link").symlink_to("images")
+    with pytest.raises(DataError, match="hold the same images"):
+        find_sources(DataConfig(data_dir=("images", other)))
+    with pytest.raises(DataError, match="hold the same images"):
+        find_sources(DataConfig(data_dir=("ada/steel", "ada/steel")))
+
+
+def test_a_name_before_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("images").mkdir()
+    [source] = find_sources(DataConfig(data_dir=("plant=images",)))
+    assert source == Source("images", "folder", "plant")
+    with pytest.raises(DataError, match="There is no folder imags"):
+        find_sources(DataConfig(data_dir=("plant=imags",)))
+
+
+FEATURES = Features(
+    label=ClassLabel(names=list("AB")),
+    file=Value("string"),
+    source=Value("string"),
+    group=Value("int64"),
+)
+
+
+def rows(name: str, groups: Mapping[int, str], split: str) -> Dataset:
+    """Return a row for each letter of each group: its class."""
+    found = [
+        ("AB".index(label), f"{name}/{split}/{group}-{place}", name, group)
+        for group, labels in groups.items()
+        for place, label in enumerate(labels)
+    ]
+    columns = zip(*found, strict=True) if found else [()] * len(FEATURES)
+    named = zip(FEATURES, map(list, columns), strict=True)
+    return Dataset.from_dict(dict(named), features=FEATURES)
+
+
+# Groups by their number, so that sources share some of them.
+shared_groups = st.dictionaries(st.integers(0, 40), st.sampled_from(["A", "B", "AA", "AAB", "BBB"]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    first=shared_groups,
+    second=shared_groups,
+    third=shared_groups,
+    seed=st.integers(0, 9),
+    fractions=st.sampled_from([(0.2, 0.1), (0.5, 0.3)]),
+    folds=st.sampled_from([0, 0, 2]),
+    validated=st.booleans(),
+)
+def test_no_surface_is_in_two_splits_whatever_the_sources(
+    first: dict[int, str],
+    second: dict[int, str],
+    third: dict[int, str],
+    seed: int,
+    fractions: tuple[float, float],
+    folds: int,
+    validated: bool,
+) -> None:
+    # Enough of each class elsewhere, so that a split exists.
+    plenty = {number: "AB"[number % 2] for number in range(100, 140)}
+    held = {number: "AB"[number % 2] for number in range(200, 206)}
+    parts = {
+        "train": [rows("one", first | plenty, "train"), rows("two", second, "train")],
+        "test": [rows("three", held | {n: s for n, s in third.items() if n > 20}, "test")],
+    }
+    parts["train"].append(rows("three", {n: s for n, s in third.items() if n <= 10}, "train"))
+    if validated:
+        inner = {n: s for n, s in third.items() if 10 < n <= 20}
+        parts["validation"] = [rows("three", inner | {300: "A", 301: "B"}, "validation")]
+    whole = DatasetDict({name: concatenate_datasets(found) for name, found in parts.items()})
+    config = DataConfig(test_fraction=fractions[0], validation_fraction=fractions[1], folds=folds)
+    made = divide_into_folds(whole, config, seed) if folds else [divide(whole, config, seed)]
+    everything = sorted(file for split in whole.values() for file in split["file"])
+    for splits, _, division in made:
+        assert sorted(file for split in splits.values() for file in split["file"]) == everything
+        groups = [set(split["group"]) for split in splits.values()]
+        assert sum(map(len, groups)) == len(set().union(*groups))
+        assert division == ("grouped" if folds else "partly given")
+        if not folds:
+            tested = {file for file in splits["test"]["file"] if file.startswith("three/")}
+            assert tested == set(parts["test"][0]["file"])
+            assert set(splits["test"]["source"]) >= {"one", "three"}
+
+
+def test_each_source_gives_its_share_of_each_class() -> None:
+    sizes = {"one": 60, "two": 20, "three": 40}
+    whole = DatasetDict(
+        train=concatenate_datasets(
+            [
+                rows(name, {1000 * place + n: "AB"[n % 2] for n in range(size)}, "train")
+                for place, (name, size) in enumerate(sizes.items())
+            ]
+        )
+    )
+    for config in (DataConfig(), DataConfig(random_split=True)):
+        for seed in range(5):
+            splits, _, _ = divide(whole, config, seed)
+            tested = Counter(
+                (row["source"], "AB"[row["label"]]) for row in splits["test"].to_list()
+            )
+            assert tested == {
+                (name, label): size // 10 for name, size in sizes.items() for label in "AB"
+            }
