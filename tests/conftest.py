@@ -23,6 +23,20 @@ from hypothesis import settings
 from tests.loopback_hub import LoopbackHub
 from tests.support.gradio_import import no_type_stubs
 
+
+def _end_at_once(worker: int) -> None:
+    """End a worker of pytest-xdist, which has reported all, without taking apart what it imported.
+
+    That takes seconds. Processes that the worker forked end as usual.
+    """
+    if os.getpid() == worker:
+        os._exit(0)
+
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # The first to be registered is the last to be called.
+    atexit.register(_end_at_once, os.getpid())
+
 if "huggingface_hub" in sys.modules:
     raise RuntimeError("huggingface_hub was imported before tests/conftest.py could set it up")
 

@@ -14,6 +14,7 @@ from benchmarks.gpu_check import NO_CUDA, Settings, main
 from trainer.runtime.interruption import Stopped
 
 
+@pytest.mark.slow
 def test_a_dry_run_compares_and_resumes(tmp_path: Path) -> None:
     file = tmp_path / "check.json"
     main(Settings("test_convnext", 32, batch_sizes=(2,), steps=2, json=file))

@@ -22,6 +22,7 @@ from trainer.errors import ConfigError, UserError
 from trainer.monitoring.epoch_log import EpochResult
 from trainer.runtime.interruption import Stopped
 from trainer.train import COMMAND
+from trainer.tuning import tuner
 from trainer.tuning.fold_training import HeldOut
 from trainer.tuning.report import loss_gain, measured_gain
 from trainer.tuning.search_space import Candidate, SearchSpace
@@ -49,6 +50,12 @@ class Trainings:
         return float(loss)
 
 
+@pytest.fixture
+def in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep studies in memory, for tests that open theirs once."""
+    monkeypatch.setattr(tuner, "_storage", lambda file: optuna.storages.InMemoryStorage())
+
+
 @pytest.fixture(scope="module")
 def new_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a new study; its tables take longer to create than a search without a network."""
@@ -70,17 +77,18 @@ def run(folder: Path, train: Any, trials: int, **budget: Any) -> tuple[optuna.St
     return study, search(study, SPACE, train, 2, folder, Budget(**limits))
 
 
+@pytest.mark.usefixtures("in_memory")
 def test_the_first_trial_is_the_preset_and_each_trial_trains_on_each_tuning_fold(
-    folder: Path,
+    tmp_path: Path,
 ) -> None:
     train = Trainings()
-    study, reason = run(folder, train, 3)
+    study, reason = run(tmp_path, train, 3)
     assert reason == "3 trials are done"
     first = replace(RECIPE, search_decay=False)
     assert train.seen[:2] == [(Candidate(first, 160), 0), (Candidate(first, 160), 1)]
     # log10(1e-3) is 0.5 from -2.5; the second fold is 1 worse.
     assert study.trials[0].value == pytest.approx(0.5 + 0.5)
-    assert not list((folder / "trials").glob("*"))
+    assert not list((tmp_path / "trials").glob("*"))
 
 
 def test_a_repeat_resumes_and_does_not_train_the_finished_trials(folder: Path) -> None:
@@ -103,7 +111,8 @@ def test_an_interrupted_trial_runs_again_with_its_settings(folder: Path) -> None
     assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
 
 
-def test_a_trial_worse_than_the_median_is_pruned_at_its_epoch(folder: Path) -> None:
+@pytest.mark.usefixtures("in_memory")
+def test_a_trial_worse_than_the_median_is_pruned_at_its_epoch(tmp_path: Path) -> None:
     seen: list[int] = []
 
     def train(candidate: Candidate, fold: int, work: Path, on_epoch: OnEpoch) -> float:
@@ -115,19 +124,21 @@ def test_a_trial_worse_than_the_median_is_pruned_at_its_epoch(folder: Path) -> N
             seen.append(trial)
         return loss
 
-    study, _ = run(folder, train, 6)
+    study, _ = run(tmp_path, train, 6)
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 5 + ["PRUNED"]
     # After the warm-up of one epoch: reported at the second, which ends it.
     assert seen.count(5) == 1
 
 
-def test_the_search_ends_without_improvement(folder: Path) -> None:
+@pytest.mark.usefixtures("in_memory")
+def test_the_search_ends_without_improvement(tmp_path: Path) -> None:
     losses = iter([1.0, 1.0, *[2.0] * 20])
-    _, reason = run(folder, lambda *_: next(losses), 9, patience=3)
+    _, reason = run(tmp_path, lambda *_: next(losses), 9, patience=3)
     assert reason == "3 trials brought no improvement"
 
 
-def test_settings_that_fail_do_not_end_the_search(folder: Path) -> None:
+@pytest.mark.usefixtures("in_memory")
+def test_settings_that_fail_do_not_end_the_search(tmp_path: Path) -> None:
     calls = iter([True, False, False])
 
     def train(*_: object) -> float:
@@ -135,16 +146,17 @@ def test_settings_that_fail_do_not_end_the_search(folder: Path) -> None:
             raise UserError("The loss is no longer a number.")
         return 1.0
 
-    study, _ = run(folder, train, 1)
+    study, _ = run(tmp_path, train, 1)
     assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
 
 
-def test_a_search_in_which_all_fails_says_so(folder: Path) -> None:
+@pytest.mark.usefixtures("in_memory")
+def test_a_search_in_which_all_fails_says_so(tmp_path: Path) -> None:
     def train(*_: object) -> float:
         raise UserError("no")
 
     with pytest.raises(UserError, match="3 trials failed, and none succeeded"):
-        run(folder, train, 9, patience=3)
+        run(tmp_path, train, 9, patience=3)
 
 
 def test_a_study_of_other_images_is_refused(folder: Path) -> None:
