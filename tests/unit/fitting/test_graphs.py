@@ -40,7 +40,9 @@ def _step(model: str = "test_convnext", **recipe: Any) -> TrainingStep:
     settings = RecipeConfig(lr=1e-2, batch_size=SIZE, schedule="cosine", warmup_epochs=1, **recipe)
     unused: Any = None
     inputs = FitInputs(network, unused, unused, Augment(settings, DATA), unused)
-    images: Any = SimpleNamespace(labels=["a", "b", "c"], splits={"train": {"label": [0, 1, 2]}})
+    images: Any = SimpleNamespace(
+        labels=["a", "b", "c"], splits={"train": {"label": [0, 1, 2]}}, multi_label=False
+    )
     return TrainingStep(inputs, images, settings, 4, Accelerator(cpu=True))
 
 

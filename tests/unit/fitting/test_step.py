@@ -28,7 +28,9 @@ def _training_step(accelerator: Accelerator, **recipe: Any) -> TrainingStep:
     model = timm.create_model("test_convnext", num_classes=3)
     unused: Any = None
     inputs = FitInputs(model, unused, unused, augment=nn.Identity(), prepare=nn.Identity())
-    images: Any = SimpleNamespace(labels=["a", "b", "c"], splits={"train": {"label": LABELS}})
+    images: Any = SimpleNamespace(
+        labels=["a", "b", "c"], splits={"train": {"label": LABELS}}, multi_label=False
+    )
     return TrainingStep(inputs, images, RecipeConfig(lr=1e-2, **recipe), 2, accelerator)
 
 

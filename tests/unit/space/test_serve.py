@@ -11,8 +11,11 @@ from space import app
 
 def test_uploads_are_cleaned_while_the_page_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     page, uploads = MagicMock(), MagicMock()
-    for name in ("Decoder", "Demo", "Predictor", "launch", "configured_port"):
+    for name in ("Decoder", "Demo", "launch", "configured_port"):
         monkeypatch.setattr(app, name, MagicMock())
+    predictor = MagicMock()
+    predictor.load.return_value.facts.multi_label = False
+    monkeypatch.setattr(app, "Predictor", predictor)
     monkeypatch.setattr(app, "configured_model_id", lambda: "local-dir:model")
     monkeypatch.setattr(app, "build_app", lambda demo: page)
     waiting = MagicMock()
