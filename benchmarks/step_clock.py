@@ -6,6 +6,7 @@ the script ends. It imports nothing but torch, so that the script finds its own 
 
 from __future__ import annotations
 
+import os
 import runpy
 import sys
 import time
@@ -40,7 +41,10 @@ def main(file: str, *command: str) -> None:
     try:
         runpy.run_path(script, run_name="__main__")
     finally:
-        Path(file).write_text("".join(f"{moment}\n" for moment in seconds), encoding="utf-8")
+        # Of several processes the first one writes.
+        if os.environ.get("RANK", "0") == "0":
+            lines = "".join(f"{moment}\n" for moment in seconds)
+            Path(file).write_text(lines, encoding="utf-8")
 
 
 if __name__ == "__main__":

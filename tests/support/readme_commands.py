@@ -55,6 +55,8 @@ SMALL_BENCHMARKS = {
     "predict_peers": "--help",  # it needs a checkout of timm, and other packages
     "spinning": "--model test_convnext --image-size 32 --batch-size 2 --seconds 0.2 "
     "--warm-up-s 0 --rounds 1",
+    "after_training": "--help",  # it needs a finished run and an earlier version
+    "scaling": "--model test_convnext --image-size 32 --batch-size 6 --steps 2 --epochs 2",
     "counted_once": "--model test_convnext --no-pretrained --image-size 32 --epochs 2 "
     "--train-per-class 10 --strips 1 --apart 200",
     "learning_loop": "--help",  # it trains twice and serves a web page

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import datasets
@@ -18,6 +20,7 @@ from space.inference.drift.image_statistics import image_statistics
 from trainer.data.images.decoding import open_image
 from trainer.inputs.corruptions import COMBINED, CORRUPTIONS, Corruption, to_bytes
 from trainer.inputs.loading import mixed_seed
+from trainer.runtime.system import core_count
 
 MOST_MEASURED, MOST_CORRUPTED = 200, 24
 
@@ -69,8 +72,9 @@ def _image_reference(
     classifier: Classifier, test: datasets.Dataset, corrupted_images: int, seed: int
 ) -> ImageReference:
     order = np.random.default_rng(seed).permutation(len(test))[:MOST_MEASURED]
-    inputs = [classifier.prepare(open_image(test[int(row)])) for row in order]
-    healthy = np.stack([image_statistics(tiles) for tiles in inputs])
+    with ThreadPoolExecutor(core_count()) as pool:
+        inputs = list(pool.map(lambda row: classifier.prepare(open_image(test[int(row)])), order))
+        healthy = np.stack(list(pool.map(image_statistics, inputs)))
     few = min(MOST_CORRUPTED, corrupted_images)
     return ImageReference(
         mean=healthy.mean(axis=0).tolist(),
@@ -87,13 +91,15 @@ def _image_reference(
 def _signature(
     corruption: Corruption, inputs: Sequence[Pixels], healthy: Floats, seed: int
 ) -> Signature:
+    def measured(severity: float, place: int, number: int) -> Floats:
+        own_seed = mixed_seed(seed, place, number)
+        return image_statistics(corrupt(inputs[number], corruption, severity, own_seed))
+
     shifts = []
-    for place, severity in enumerate(corruption.severities):
-        corrupted = [
-            image_statistics(corrupt(tiles, corruption, severity, mixed_seed(seed, place, number)))
-            for number, tiles in enumerate(inputs)
-        ]
-        shifts.append((np.stack(corrupted) - healthy).mean(axis=0).tolist())
+    with ThreadPoolExecutor(core_count()) as pool:
+        for place, severity in enumerate(corruption.severities):
+            corrupted = list(pool.map(partial(measured, severity, place), range(len(inputs))))
+            shifts.append((np.stack(corrupted) - healthy).mean(axis=0).tolist())
     return Signature(
         name=corruption.name,
         unit=corruption.unit,

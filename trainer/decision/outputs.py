@@ -205,15 +205,20 @@ def _leave_classes_out(
     """
     if len(labels) < 3:
         return {}
-    scores = {}
-    for index in range(0, len(labels), -(-len(labels) // MOST_LEFT_OUT)):
-        label = labels[index]
+
+    def without(index: int) -> tuple[Array, Array]:
         rest = reference.truth != index
         rest_statistics = [values[rest] for values in reference.statistics]
         detector = fit_detector(reference.stages, rest_statistics, reference.truth[rest])
         novelty = detector.novelty(statistics)
-        scores[label] = novelty[truth != index], novelty[truth == index]
-    return scores
+        return novelty[truth != index], novelty[truth == index]
+
+    left_out = range(0, len(labels), -(-len(labels) // MOST_LEFT_OUT))
+    # numpy's linear algebra leaves the interpreter to other threads.
+    with ThreadPoolExecutor(core_count()) as pool:
+        return dict(
+            zip((labels[index] for index in left_out), pool.map(without, left_out), strict=True)
+        )
 
 
 def observe_split(

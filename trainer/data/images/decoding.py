@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import psutil
 from datasets import Dataset, List, Value
 from PIL import Image
 from tqdm import tqdm
@@ -24,11 +26,68 @@ from trainer.data.images.encoded import image_source
 Described = TypeVar("Described")
 
 
+# The share of free memory that `decoded_once` may take.
+CACHE_SHARE = 0.1
+BYTES_PER_PIXEL = 3
+
+
+class DecodedCache:
+    """Decoded images of one split, at the size of their files.
+
+    Args:
+        files: names of the images.
+        most_bytes: bound of the memory; images beyond it are decoded each time.
+    """
+
+    def __init__(self, files: set[str], most_bytes: float) -> None:
+        self.files, self.left_bytes = files, most_bytes
+        self.images: dict[tuple[str, int], Image.Image] = {}
+
+    def read(self, row: dict[str, Any]) -> Image.Image:
+        """Return the image of a row; several threads may ask for different rows."""
+        depth = depth_of(row)
+        key = row["file"], depth
+        image = self.images.get(key)
+        if image is None:
+            image = read_image(image_source(row), depth)
+            size_bytes = BYTES_PER_PIXEL * image.width * image.height
+            if size_bytes <= self.left_bytes:
+                self.left_bytes -= size_bytes
+                self.images[key] = image
+        return image
+
+
+_open_caches: list[DecodedCache] = []
+
+
+@contextmanager
+def decoded_once(split: Dataset, most_bytes: float | None = None) -> Iterator[DecodedCache]:
+    """Let `open_image` decode each image of a split once, for as long as the context lasts.
+
+    The images that it returns are shared: they must not be changed.
+
+    Args:
+        split: with the column `file`.
+        most_bytes: bound of the memory; by default a tenth of what is free.
+    """
+    if most_bytes is None:
+        most_bytes = CACHE_SHARE * psutil.virtual_memory().available
+    cache = DecodedCache(set(split["file"][:]), most_bytes)
+    _open_caches.append(cache)
+    try:
+        yield cache
+    finally:
+        _open_caches.remove(cache)
+
+
 def open_image(row: dict[str, Any]) -> Image.Image:
     """Decode the image of a row like the published model does.
 
     Rows without a bit depth are taken as full range.
     """
+    for cache in _open_caches:
+        if row.get("file") in cache.files:
+            return cache.read(row)
     return read_image(image_source(row), depth_of(row))
 
 
