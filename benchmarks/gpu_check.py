@@ -22,8 +22,8 @@ import tyro
 from accelerate import Accelerator
 from timm.data import resolve_model_data_config
 
-from benchmarks.contenders import Job, timms
-from benchmarks.program import ProgramError
+from benchmarks.contenders import OURS, Job, ours, timms
+from benchmarks.program import ROOT, ProgramError, run
 from benchmarks.training_speed import measure
 from trainer.config.groups import RunConfig
 from trainer.config.recipe import RecipeConfig
@@ -39,7 +39,17 @@ from trainer.runtime.interruption import stop_signals_raised
 from trainer.synthetic.samples import CLASSES, write_samples
 
 NO_CUDA = {"skipped": "needs CUDA"}
+CUDA_CHECKS = ("profile", "jobs")
 PASSES, PRODUCTS, SIDE = 3, 20, 8192
+# Both are measured from the command to the published folder, on 1,440 + 360 drawn images.
+TRAIN_PER_CLASS, TEST_PER_CLASS = 240, 60
+JOBS = {
+    "lite0, recommended": (
+        *("--model", "tf_efficientnet_lite0", "--image-size", "160"),
+        *("--preset", "recommended"),
+    ),
+    "reference": ("--model", "convnext_base", "--preset", "reference", "--epochs", "50"),
+}
 
 
 @dataclass(frozen=True)
@@ -85,9 +95,10 @@ def main(settings: Settings) -> dict[str, Any]:
                     rate = row["recorded_images_per_s"] * _operations(settings)
                     row["share_of_floor"] = rate / (1e12 * result["floor_tflops"])
                 result["batches"][size] = row
-            for name, check in (("resume", _resume), ("profile", _profile), ("timm", _timm)):
+            checks = (("resume", _resume), ("profile", _profile), ("timm", _timm), ("jobs", _jobs))
+            for name, check in checks:
                 print(f"{name} …", file=sys.stderr)
-                result[name] = check(settings) if cuda or name != "profile" else NO_CUDA
+                result[name] = check(settings) if cuda or name not in CUDA_CHECKS else NO_CUDA
     finally:
         text = json.dumps(result, indent=1)
         print(text)
@@ -210,7 +221,10 @@ def _profile(settings: Settings) -> dict[str, Any]:
 
 
 def _timm(settings: Settings) -> dict[str, Any]:
-    """Measure timm's train.py at its defaults and with all of its fast flags, on drawn images."""
+    """Measure timm's train.py at its defaults and with all of its fast flags, on drawn images.
+
+    Ours follows, at its defaults and by the same clock.
+    """
     if settings.timm_checkout is None:
         return {"skipped": "needs --timm-checkout"}
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -221,13 +235,36 @@ def _timm(settings: Settings) -> dict[str, Any]:
         (images / "test").rename(images / "validation")
         job = Job(settings.model, images, settings.image_size, settings.batch_sizes[0], 3)
         contenders = timms(job, Path(temporary), settings.timm_checkout, device)
-        for contender in (contenders[0], contenders[-1]):
+        own = ours(job, Path(temporary))[0]
+        for contender in (contenders[0], contenders[-1], own):
+            name = OURS if contender is own else contender.flags or "defaults"
             try:
-                measured = measure(contender, job, Path(temporary))
-                rates[contender.flags or "defaults"] = measured.images_per_second
+                rates[name] = measure(contender, job, Path(temporary)).images_per_second
             except ProgramError as error:
-                rates[contender.flags or "defaults"] = {"failed": str(error)[-500:]}
+                rates[name] = {"failed": str(error)[-500:]}
     return rates
+
+
+def _jobs(settings: Settings) -> dict[str, Any]:
+    """Measure whole jobs in seconds, from the command to the published folder."""
+    seconds: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        images = Path(temporary) / "images"
+        write_samples(images, train_per_class=TRAIN_PER_CLASS, test_per_class=TEST_PER_CLASS)
+        for name, flags in JOBS.items():
+            run_dir = Path(temporary) / str(len(seconds))
+            folders: list[str | Path] = ["--data-dir", images, "--run-dir", run_dir]
+            train = ROOT / "trainer" / "train.py"
+            try:
+                done = run(
+                    [sys.executable, train, *folders, "--no-pretrained", *flags], Path(temporary)
+                )
+                seconds[name] = done.seconds
+            except ProgramError as error:
+                seconds[name] = {"failed": str(error)[-500:]}
+            # What is known is printed if the time of the whole check ends meanwhile.
+            print(f"{name}: {seconds[name]}", file=sys.stderr)
+    return seconds
 
 
 if __name__ == "__main__":

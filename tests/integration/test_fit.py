@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from trainer.errors import ConfigError, DataError, UserError
 from trainer.fitting.loop import TrainingLoop
 from trainer.fitting.state import TrainingState
 from trainer.fitting.step import TrainingStep
+from trainer.inputs.held import HeldImages
+from trainer.inputs.loading import Batch
 from trainer.monitoring.epoch_log import BEST, LAST, METRICS
 from trainer.run import train
 from trainer.runtime import checkpoint
@@ -77,6 +79,26 @@ def test_steps_are_recorded_unless_no_graphs_is_given(
         assert config.run.graphs
         train(replace(config, run=replace(config.run, graphs=graphs)))
         assert len(recorded) == graphs
+
+
+def test_images_held_on_the_device_train_the_same_weights(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.training.build_package", lambda *_: None)
+    used = []
+    batches = HeldImages.__iter__
+
+    def noted(held: HeldImages) -> Iterator[Batch]:
+        used.append(held)
+        return batches(held)
+
+    monkeypatch.setattr(HeldImages, "__iter__", noted)
+    for held in (False, True):
+        monkeypatch.setattr("trainer.fitting.loop.fits_device", lambda *_, held=held: held)
+        train(small_config(data_dir, tmp_path / str(held), epochs=2))
+        assert len(used) == 2 * held
+    one, other = (load_file(tmp_path / str(held) / LAST) for held in (False, True))
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
 
 
 MIXED: dict[str, Any] = {"mixup": 0.4, "cutmix": 1.0, "layer_decay": 0.8, "label_smoothing": 0.1}

@@ -24,7 +24,8 @@ from trainer.fitting.optimizer import highest_rate
 from trainer.fitting.state import PartialEpoch, TrainingState
 from trainer.fitting.step import TrainingStep
 from trainer.fitting.time_left import TimeLeft, Workload, advice
-from trainer.inputs.loading import EpochSampler, mixed_seed, stack_tiles
+from trainer.inputs.held import HeldImages, fits_device
+from trainer.inputs.loading import EpochSampler, TrainingImages, mixed_seed, stack_tiles
 from trainer.model.tile_pooling import pool
 from trainer.monitoring.busy_cores import ThreadLimit
 from trainer.monitoring.epoch_log import EpochResult
@@ -91,6 +92,10 @@ class TrainingLoop:
             DataLoader(inputs.train, sampler=self.sampler, **loading),
             DataLoader(inputs.validation, **loading),
         )
+        train, device = inputs.train, accelerator.device
+        single = accelerator.num_processes == 1
+        if single and isinstance(train, TrainingImages) and fits_device(train, device):
+            self.train_batches = HeldImages(train, self.sampler, recipe.batch_size, device)
         self.left = TimeLeft(work, recipe.epochs, inputs.image_s)
         self.slowdown = Slowdown()
         self.threads = ThreadLimit(accelerator, compiled=run.compile)
@@ -191,8 +196,7 @@ class TrainingLoop:
             for batches in grouped(self.train_batches, recipe.accumulate):
                 if state.random_state is not None:
                     # Restore only now: starting the data loader consumes a random number.
-                    torch.set_rng_state(state.random_state)
-                    state.random_state = None
+                    state.restore_random()
                 step = self.take_step(batches, before + taken)
                 totals = totals.to(step) + step
                 taken += 1

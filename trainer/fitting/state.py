@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import torch
@@ -20,6 +22,8 @@ from trainer.runtime import checkpoint
 from trainer.runtime.process_group import gathered
 
 logger = logging.getLogger(__name__)
+
+NO_STATES: Mapping[str, checkpoint.Tensors] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class TrainingState:
         partial: the epoch in progress.
         random_state: of this process's random number generator; set only between a resume in the
             middle of an epoch and its next step.
+        device_random_state: of its GPU's generator, likewise; None without a GPU.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class TrainingState:
         self.training_step, self.accelerator = training_step, accelerator
         self.history, self.partial = History(), PartialEpoch()
         self.random_state: torch.Tensor | None = None
+        self.device_random_state: torch.Tensor | None = None
 
     @property
     def best(self) -> EpochResult:
@@ -103,7 +109,8 @@ class TrainingState:
     def end_epoch(self, result: EpochResult) -> None:
         """Append a finished epoch and save it."""
         self.history.epochs.append(result)
-        self.partial, self.random_state = PartialEpoch(), None
+        self.partial = PartialEpoch()
+        self.random_state = self.device_random_state = None
         if self.accelerator.is_main_process:
             self.save()
         self.accelerator.wait_for_everyone()
@@ -123,9 +130,12 @@ class TrainingState:
         totals = torch.tensor(self.partial.totals, dtype=torch.float64)
         totals = torch.stack(gathered(totals)).sum(0)
         self.partial = replace(self.partial, totals=tuple(totals.tolist()))
-        random_states = enumerate(gathered(torch.get_rng_state()))
+        random_states = {"random": _by_process(torch.get_rng_state())}
+        device = self.accelerator.device
+        if device.type == "cuda":
+            random_states["device_random"] = _by_process(torch.cuda.get_rng_state(device))
         if self.accelerator.is_main_process:
-            self._save_last({str(process): state for process, state in random_states})
+            self._save_last(random_states)
         # A process that ended now would make torchrun stop the one that writes.
         self.accelerator.wait_for_everyone()
 
@@ -133,15 +143,21 @@ class TrainingState:
         weights = self.training_step.eval_weights
         checkpoint.save(self.run_dir / BEST, weights, {"epoch": self.best.epoch})
 
-    def _save_last(self, random_states: checkpoint.Tensors | None = None) -> None:
+    def restore_random(self) -> None:
+        """Restore the random number generators after a resume in the middle of an epoch."""
+        if self.random_state is not None:
+            torch.set_rng_state(self.random_state)
+        if self.device_random_state is not None:
+            torch.cuda.set_rng_state(self.device_random_state, self.accelerator.device)
+        self.random_state = self.device_random_state = None
+
+    def _save_last(self, random_states: Mapping[str, checkpoint.Tensors] = NO_STATES) -> None:
         """Write everything that a resumed run needs.
 
         Args:
-            random_states: of the random number generator in each process, within an epoch.
+            random_states: within an epoch, of the generators in each process, by kind.
         """
-        states = self.training_step.states()
-        if random_states:
-            states["random"] = random_states
+        states = self.training_step.states() | dict(random_states)
         progress = Progress(self.history.epochs, self.digest, self.partial)
         facts = _PROGRESS.dump_python(progress, by_alias=True)
         checkpoint.save(self.run_dir / LAST, checkpoint.pack(**states), facts)
@@ -184,6 +200,8 @@ class TrainingState:
             self.partial = replace(self.partial, totals=PartialEpoch.totals)
         process = str(self.accelerator.process_index)
         self.random_state = checkpoint.unpack(tensors, "random").get(process)
+        if self.accelerator.device.type == "cuda":
+            self.device_random_state = checkpoint.unpack(tensors, "device_random").get(process)
         self._check_best()
         logger.info(
             "Resuming after epoch %d%s of %s.",
@@ -209,6 +227,11 @@ class TrainingState:
             if self.accelerator.is_main_process:
                 self._save_best()
             self.accelerator.wait_for_everyone()
+
+
+def _by_process(state: torch.Tensor) -> checkpoint.Tensors:
+    """Return the state of every process, by its number."""
+    return {str(process): each for process, each in enumerate(gathered(state))}
 
 
 def _read_progress(file: Path, facts: dict[str, object]) -> Progress:

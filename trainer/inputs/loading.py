@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import datasets
 import psutil
+import pyarrow.compute
 import torch
 from torch.utils.data import Dataset, Sampler
 from tqdm import tqdm
@@ -135,6 +136,18 @@ class PlainImages(Dataset[tuple[torch.Tensor, Target]]):
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def tile_bytes(self) -> int:
+        """Bytes of a tile."""
+        return math.prod(self.shape)
+
+    @property
+    def single_tiles(self) -> bool:
+        """Whether every image has one tile."""
+        sizes = pyarrow.compute.binary_length(self.pixels)
+        longest: int | None = pyarrow.compute.max(sizes).as_py()
+        return longest == self.tile_bytes
+
     def __getitem__(self, index: int) -> tuple[torch.Tensor, Target]:
         # Reading the Arrow column is several times faster than reading a row of the dataset.
         content = bytearray(self.pixels[index].as_buffer())
@@ -155,11 +168,14 @@ class TrainingImages(Dataset[tuple[tuple[torch.Tensor, torch.Tensor], Target]]):
         self.plain, self.seed, self.whole_from = plain, seed, whole_from
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[tuple[torch.Tensor, torch.Tensor], Target]:
+        pixels, label = self.plain[key[1]]
+        return (pixels, self.draws(key, len(pixels))), label
+
+    def draws(self, key: tuple[int, int], tiles: int) -> torch.Tensor:
+        """Return the random numbers of each tile of an image in an epoch: [tile, number]."""
         epoch, index = key
-        pixels, label = self.plain[index]
-        seeds = tile_seeds(len(pixels), self.seed, epoch, index)
-        draws = [draw(seed, whole=epoch >= self.whole_from) for seed in seeds]
-        return (pixels, torch.stack(draws)), label
+        seeds = tile_seeds(tiles, self.seed, epoch, index)
+        return torch.stack([draw(seed, whole=epoch >= self.whole_from) for seed in seeds])
 
 
 def tile_seeds(tiles: int, *numbers: int) -> list[int]:

@@ -10,6 +10,7 @@ import pytest
 from datasets import Dataset
 from PIL import Image
 
+from space.inference.images.reader import read_image
 from trainer.data.images import bit_depth, decoding
 from trainer.data.images.decoding import decoded_once, open_image
 from trainer.data.images.encoded import image_rows, stored_image
@@ -32,11 +33,10 @@ def split(tmp_path: Path) -> Dataset:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The sources that were decoded."""
     sources: list[Any] = []
-    read = decoding.read_image
 
     def noted(source: Any, depth: int) -> Image.Image:
         sources.append(source)
-        return read(source, depth)
+        return read_image(source, depth)
 
     monkeypatch.setattr(decoding, "read_image", noted)
     return sources

@@ -11,7 +11,10 @@ import pytest
 
 from benchmarks import gpu_check
 from benchmarks.gpu_check import NO_CUDA, Settings, main
+from benchmarks.program import Finished, ProgramError
+from trainer.cli.run_settings import read_train_config
 from trainer.runtime.interruption import Stopped
+from trainer.train import COMMAND
 
 
 @pytest.mark.slow
@@ -19,7 +22,7 @@ def test_a_dry_run_compares_and_resumes(tmp_path: Path) -> None:
     file = tmp_path / "check.json"
     main(Settings("test_convnext", 32, batch_sizes=(2,), steps=2, json=file))
     result = json.loads(file.read_text(encoding="utf-8"))
-    assert result["profile"] == result["floor_tflops"] == NO_CUDA
+    assert result["profile"] == result["jobs"] == result["floor_tflops"] == NO_CUDA
     assert result["timm"] == {"skipped": "needs --timm-checkout"}
     assert result["batches"]["2"]["first_steps_equal"] is True
     assert result["batches"]["2"]["recorded_images_per_s"] > 0
@@ -44,3 +47,25 @@ def test_a_time_limit_leaves_what_was_measured(
     with pytest.raises(Stopped):
         main(Settings("test_convnext", 32, batch_sizes=(2, 4), json=file))
     assert json.loads(file.read_text(encoding="utf-8"))["batches"] == {"2": measured[2]}
+
+
+def test_whole_jobs_are_timed_and_a_failed_one_leaves_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    commands = []
+
+    def run(command: list[str | Path], folder: Path) -> Finished:
+        commands.append(list(map(str, command)))
+        assert len([*(folder / "images").rglob("*.png")]) == 6 * (2 + 1)
+        if "convnext_base" in commands[-1]:
+            raise ProgramError("out of memory")
+        return Finished("", 37.5, 1.0)
+
+    monkeypatch.setattr(gpu_check, "run", run)
+    monkeypatch.setattr(gpu_check, "TRAIN_PER_CLASS", 2)
+    monkeypatch.setattr(gpu_check, "TEST_PER_CLASS", 1)
+    found = gpu_check._jobs(Settings())
+    assert found == {"lite0, recommended": 37.5, "reference": {"failed": "out of memory"}}
+    settings = [read_train_config(command[2:], COMMAND) for command in commands]
+    assert [each.recipe.epochs for each in settings] == [16, 50]
+    assert len({each.run.run_dir for each in settings}) == 2
