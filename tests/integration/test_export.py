@@ -12,12 +12,16 @@ from dataclasses import replace
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from model_card.schema.exports import FormatPassport
 from model_card.schema.report import Report
 from space.inference.core.fingerprint import fingerprint
+from space.inference.engines.names import Precision
+from space.inference.engines.openvino_cpu import has_bf16
+from space.inference.exported.model_file import ExportedClassifier
 from space.inference.images.reader import read_image
 from space.inference.predictor import Predictor
 from tests.support.small_run import small_config
@@ -360,3 +364,42 @@ def test_int8_is_published_with_its_passport_or_refused(run_dir: Path, tmp_path:
     weights = next(each for each in exports.formats if each.format == "openvino")
     assert found.size_bytes < weights.size_bytes
     assert found.largest_logit_difference > weights.largest_logit_difference
+
+
+@pytest.mark.nightly
+def test_mixed_precision_is_published_where_bf16_is_refused(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run_dir, copy)
+    shutil.rmtree(copy / "published/openvino")
+    Report.read(copy / "published").model_copy(update={"exports": None}).write(copy / "published")
+
+    def all_but_bf16(*given: Any, precision: str) -> FormatPassport:
+        found = write_passport(*given, precision=cast(Precision, precision))
+        refused = "it decides otherwise" if precision == "bf16" else None
+        files = [] if refused else list(given[2])
+        return found.model_copy(update={"refused": refused, "files": files})
+
+    write_passport = passport.write_passport
+    monkeypatch.setattr(finished_run, "write_passport", all_but_bf16)
+    # Elsewhere, the marked network is computed in float32.
+    monkeypatch.setattr(finished_run, "_has_bf16", lambda: True)
+    finished_run.export_run(copy, ("openvino",))
+    exports = check_published(copy / "published").exports
+    assert exports is not None
+    found = exports.formats[-1]
+    assert (found.precision, found.slower) == ("mixed", "in bf16, it decides otherwise")
+    title = "bfloat16, first layers float32" if has_bf16() else "float32"
+    assert title in found.engine
+    for classifier in (
+        Predictor(copy / "published", engine="openvino"),
+        ExportedClassifier(copy / "published" / FORMATS["openvino"].file),
+    ):
+        assert classifier.engine.name.endswith(f", {title}")
+        image = draw_image(CLASSES[0], 1).convert("RGB")
+        [ours], [theirs] = (
+            classifier.predict([image]),
+            Predictor(copy / "published").predict([image]),
+        )
+        assert ours.probabilities == pytest.approx(theirs.probabilities, abs=0.1)
