@@ -24,7 +24,7 @@ FAINTEST_AT_QUALITY_90 = 1.0
 # Of 200 px, 15 % is a strip of 30 px: of much narrower ones there is not enough to go by. From 20 %
 # on hardly one is missed, whatever else is drawn; below, what is faint and stored badly may be.
 SMALLEST_SIDE_PX, LARGEST_SIDE_PX = 200, 280
-EXAMPLES = 30
+EXAMPLES = 20
 
 
 def search(images: list[Pixels]) -> list[Overlap]:
