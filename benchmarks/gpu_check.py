@@ -122,7 +122,9 @@ def _step(settings: Settings, size: int) -> TrainingStep:
     unused: Any = None
     inputs = FitInputs(network, unused, unused, Augment(recipe, data), unused)
     labels = list(range(len(CLASSES)))
-    images: Any = SimpleNamespace(labels=list(CLASSES), splits={"train": {"label": labels}})
+    images: Any = SimpleNamespace(
+        labels=list(CLASSES), splits={"train": {"label": labels}}, multi_label=False
+    )
     accelerator = Accelerator(mixed_precision=choose_precision(RunConfig()))
     return TrainingStep(inputs, images, recipe, 1000, accelerator)
 
