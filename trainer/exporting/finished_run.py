@@ -16,6 +16,7 @@ from model_card.schema.exports import Exports, FormatPassport
 from model_card.schema.report import Report
 from space.inference.engines.names import Precision
 from space.inference.exported.model_file import ExportedClassifier
+from space.inference.exported.self_test import SelfTestError
 from space.inference.model_config import WEIGHTS_FILE
 from space.inference.predictor import ModelError, Predictor
 from trainer.config.option_types import FormatName
@@ -134,9 +135,12 @@ def _measured(
     for precision in faster if faster and _has_bf16() else ():
         try:
             classifier = chosen.write(built, source, staging, precision)
+        except SelfTestError as error:
+            reason = error.reason
         except ModelError as error:
-            reason = "OpenVINO can't compute it, or its self-test differs too much"
-            logger.debug("%s", error)
+            # Its words name folders of this machine; the passport is published.
+            reason = "OpenVINO can't compute it"
+            logger.info("%s", error)
         else:
             passport = _passport(name, classifier, staging, tested, reference)
             if passport.refused is None:

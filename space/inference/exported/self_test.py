@@ -28,6 +28,21 @@ MAX_PNG_BYTES, MAX_SIDE_PX = 2**20, 1024
 SIZES_PX = ((200, 200), (160, 224), (320, 200))
 
 
+class SelfTestError(ModelError):
+    """A file computes other outputs than expected.
+
+    Attributes:
+        reason: half a sentence with the difference.
+    """
+
+    def __init__(self, origin: str, engine: str, reason: str) -> None:
+        super().__init__(
+            f"{origin} computes wrong outputs on this machine ({engine}): {reason}. Do not use it "
+            "here. Use a file without int8, update the library, or export the model again."
+        )
+        self.reason = reason
+
+
 @dataclass(frozen=True)
 class SelfTest:
     """Images with the expected outputs.
@@ -46,16 +61,15 @@ class SelfTest:
         """Compare what this machine computes with what was expected.
 
         Raises:
-            ModelError: they differ by more than the tolerance.
+            SelfTestError: they differ by more than the tolerance.
         """
         found = classifier.observe(self.images)
         off = difference(self.expected, found)
         if not off <= self.tolerance:
-            raise ModelError(
-                f"{classifier.facts.origin} computes wrong outputs on this machine "
-                f"({classifier.engine.name}): its self-test differs by {off:.2g}, at most "
-                f"{self.tolerance:.2g} is allowed. Do not use it here. Use a file without int8, "
-                "update the library, or export the model again."
+            raise SelfTestError(
+                classifier.facts.origin,
+                classifier.engine.name,
+                f"its self-test differs by {off:.2g}, at most {self.tolerance:.2g} is allowed",
             )
 
     def to_json(self) -> dict[str, Any]:
