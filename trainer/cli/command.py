@@ -72,13 +72,16 @@ def _exit_code(command: Callable[[list[str]], int | None]) -> int:
 
 
 def limit_spinning(environment: MutableMapping[str, str]) -> None:
-    """Set the spin time of waiting OpenMP threads, unless set; call it before importing torch.
+    """Set the spin time of waiting threads, unless set; call it before importing torch or numpy.
 
     Threads that spin take time from other busy programs, and from each other beside them
     (docs/results/speed.md).
     """
     if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & environment.keys():
         environment["GOMP_SPINCOUNT"] = "10000"
+    # Of the matrix products of numpy, as a power of 2 in clock cycles. Its 26 is 30 ms: after each
+    # decision on a batch, a core is not free for the network.
+    environment.setdefault("OPENBLAS_THREAD_TIMEOUT", "16")
 
 
 def is_main_process() -> bool:

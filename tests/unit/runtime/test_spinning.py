@@ -86,3 +86,18 @@ def test_commands_leave_the_choice_to_the_user(own: dict[str, str], found: str) 
     limit_spinning(environment)
     names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
     assert " ".join(environment.get(name, "unset") for name in names) == found
+
+
+@pytest.mark.parametrize(("own", "found"), [({}, "16"), ({"OPENBLAS_THREAD_TIMEOUT": "26"}, "26")])
+def test_threads_of_numpy_stop_spinning_early_unless_the_user_chose(
+    own: dict[str, str], found: str
+) -> None:
+    environment = dict(own)
+    limit_spinning(environment)
+    assert environment["OPENBLAS_THREAD_TIMEOUT"] == found
+    # OpenBLAS reads it when numpy is imported.
+    program = "import sys; import trainer.predict; print('numpy' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "False\n", done.stderr
