@@ -12,9 +12,10 @@ from markdown_it import MarkdownIt
 
 from model_card import formatting
 from model_card.schema.base import Score
+from tests.support.drawn_text import CHARACTERS
 
 NO_BREAK = "\u00a0"
-names = st.text(min_size=1).filter(lambda text: formatting.one_line(text) != "")
+names = st.text(CHARACTERS, min_size=1).filter(lambda text: formatting.one_line(text) != "")
 
 
 class ShownText(HTMLParser):
@@ -125,7 +126,9 @@ def test_a_name_is_shown_as_it_is(name: str) -> None:
     assert as_alternative.alternatives == [expected]
 
 
-@given(st.text().filter(lambda code: code.strip() and "\r" not in code and "\0" not in code))
+@given(
+    st.text(CHARACTERS).filter(lambda code: code.strip() and "\r" not in code and "\0" not in code)
+)
 @example("```\nrm -rf\n```")
 def test_code_stays_in_its_block(code: str) -> None:
     [block] = MarkdownIt("commonmark").parse(f"{formatting.fenced(code, 'bash')}\n")

@@ -10,6 +10,7 @@ from model_card.card import render_card
 from model_card.front_matter import card_data
 from model_card.licenses import LICENSES, suggested_license
 from tests.loopback_hub.cards import LICENSES as ACCEPTED
+from tests.support.drawn_text import CHARACTERS
 from tests.support.reports import example_model, example_report
 
 
@@ -37,7 +38,7 @@ def test_what_was_meant(text: str, meant: str | None) -> None:
     assert suggested_license(text) == meant
 
 
-@given(st.text())
+@given(st.text(CHARACTERS))
 def test_any_text_has_a_known_suggestion_or_none(text: str) -> None:
     assert suggested_license(text) in {None, *LICENSES}
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.drawn_text import CHARACTERS
 from trainer import (
     __version__,
     compare_models,
@@ -214,7 +215,11 @@ def test_synonyms_name_options_that_exist_and_hide_none() -> None:
         assert f"--{name}" not in known, name
 
 
-@given(st.lists(st.text() | st.sampled_from(["--epochs", "--lr", "--flip", "=", "-h2", "--"])))
+@given(
+    st.lists(
+        st.text(CHARACTERS) | st.sampled_from(["--epochs", "--lr", "--flip", "=", "-h2", "--"])
+    )
+)
 def test_any_words_are_read_or_refused_in_words(words: list[str]) -> None:
     words = [word for word in words if word not in ("-h", "--help", "--version")]
     try:

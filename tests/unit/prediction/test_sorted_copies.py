@@ -7,6 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.drawn_text import CHARACTERS
 from trainer.prediction.image_files import ImageFile
 from trainer.prediction.row import Row
 from trainer.prediction.sorted_copies import SortedCopies
@@ -83,8 +84,8 @@ def test_links_lead_to_the_images(tmp_path: Path) -> None:
 
 
 @given(
-    labels=st.lists(st.text(min_size=1), min_size=1, unique=True),
-    places=st.lists(st.text(min_size=1), min_size=1, max_size=5),
+    labels=st.lists(st.text(CHARACTERS, min_size=1), min_size=1, unique=True),
+    places=st.lists(st.text(CHARACTERS, min_size=1), min_size=1, max_size=5),
     data=st.data(),
 )
 def test_no_name_leads_outside_or_is_given_twice(

@@ -15,11 +15,12 @@ from pydantic import ValidationError
 from benchmarks.measurement import Measurement, command, number_column, text_column
 from benchmarks.table import Column, Table, text
 from docs.result_tables import BLOCK, FOLDER, MEASUREMENTS, README, REPOSITORY, measured, pages
+from tests.support.drawn_text import CHARACTERS
 
 # What pages show without a benchmark: where the data come from.
 EXPLAINED = {"data.md"}
 NUMBERS = st.integers(-(10**6), 10**6) | st.floats(-1e6, 1e6)
-CELLS = st.none() | st.text(max_size=8) | NUMBERS | st.tuples(NUMBERS, NUMBERS)
+CELLS = st.none() | st.text(CHARACTERS, max_size=8) | NUMBERS | st.tuples(NUMBERS, NUMBERS)
 EXAMPLE = Table(
     commands=("python -m benchmarks.steps --models a b" + " --image-size 64" * 12,),
     machine="two cores",

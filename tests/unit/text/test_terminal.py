@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.drawn_text import CHARACTERS
 from trainer.text.terminal import LONGEST_MESSAGE, PrintableFormatter, terminal_safe
 
 
-@given(st.text())
+@given(st.text(CHARACTERS))
 def test_no_control_character_is_left(text: str) -> None:
     shown = terminal_safe(text)
     assert not [c for c in shown if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"]
