@@ -39,7 +39,6 @@ from trainer.runtime.interruption import stop_signals_raised
 from trainer.synthetic.samples import CLASSES, write_samples
 
 NO_CUDA = {"skipped": "needs CUDA"}
-CUDA_CHECKS = ("profile", "jobs")
 PASSES, PRODUCTS, SIDE = 3, 20, 8192
 # Both are measured from the command to the published folder, on 1,440 + 360 drawn images.
 TRAIN_PER_CLASS, TEST_PER_CLASS = 240, 60
@@ -95,10 +94,12 @@ def main(settings: Settings) -> dict[str, Any]:
                     rate = row["recorded_images_per_s"] * _operations(settings)
                     row["share_of_floor"] = rate / (1e12 * result["floor_tflops"])
                 result["batches"][size] = row
-            checks = (("resume", _resume), ("profile", _profile), ("timm", _timm), ("jobs", _jobs))
-            for name, check in checks:
+            result["jobs"] = {} if cuda else NO_CUDA
+            for name, check in (("resume", _resume), ("profile", _profile), ("timm", _timm)):
                 print(f"{name} …", file=sys.stderr)
-                result[name] = check(settings) if cuda or name not in CUDA_CHECKS else NO_CUDA
+                result[name] = check(settings) if cuda or name != "profile" else NO_CUDA
+            if cuda:
+                _time_jobs(result["jobs"])
     finally:
         text = json.dumps(result, indent=1)
         print(text)
@@ -247,13 +248,16 @@ def _timm(settings: Settings) -> dict[str, Any]:
     return rates
 
 
-def _jobs(settings: Settings) -> dict[str, Any]:
-    """Measure whole jobs in seconds, from the command to the published folder."""
-    seconds: dict[str, Any] = {}
+def _time_jobs(seconds: dict[str, Any]) -> None:
+    """Add the seconds of each whole job, from the command to the published folder.
+
+    They are added one by one: the time of the whole check may end meanwhile.
+    """
     with tempfile.TemporaryDirectory() as temporary:
         images = Path(temporary) / "images"
         write_samples(images, train_per_class=TRAIN_PER_CLASS, test_per_class=TEST_PER_CLASS)
         for name, flags in JOBS.items():
+            print(f"{name} …", file=sys.stderr)
             run_dir = Path(temporary) / str(len(seconds))
             folders: list[str | Path] = ["--data-dir", images, "--run-dir", run_dir]
             train = ROOT / "trainer" / "train.py"
@@ -264,9 +268,6 @@ def _jobs(settings: Settings) -> dict[str, Any]:
                 seconds[name] = done.seconds
             except ProgramError as error:
                 seconds[name] = {"failed": str(error)[-500:]}
-            # What is known is printed if the time of the whole check ends meanwhile.
-            print(f"{name}: {seconds[name]}", file=sys.stderr)
-    return seconds
 
 
 if __name__ == "__main__":

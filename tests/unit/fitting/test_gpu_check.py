@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,8 @@ def test_whole_jobs_are_timed_and_a_failed_one_leaves_the_other(
     monkeypatch.setattr(gpu_check, "run", run)
     monkeypatch.setattr(gpu_check, "TRAIN_PER_CLASS", 2)
     monkeypatch.setattr(gpu_check, "TEST_PER_CLASS", 1)
-    found = gpu_check._jobs(Settings())
+    found: dict[str, Any] = {}
+    gpu_check._time_jobs(found)
     assert found == {"lite0, recommended": 37.5, "reference": {"failed": "out of memory"}}
     settings = [read_train_config(command[2:], COMMAND) for command in commands]
     assert [each.recipe.epochs for each in settings] == [16, 50]
