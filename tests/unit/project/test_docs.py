@@ -23,7 +23,7 @@ OLD_WORDS = (
 OF_OTHERS = {
     "num_processes", "multi_gpu", "num_machines", "machine_rank", "main_process_ip",
     "main_process_port", "channels-last", "color-jitter", "amp", "dataloader_num_workers",
-    "dataloader_persistent_workers", "logdir", "repo-type", "local-dir",
+    "dataloader_persistent_workers", "logdir", "repo-type", "local-dir", "amp-dtype", "openvino",
 }  # fmt: skip
 
 
