@@ -14,12 +14,13 @@ SCORE_DECIMALS = 4
 def card_data(report: Report, model_name: str) -> ModelCardData:
     """Return the front matter, without the keys that do not apply."""
     on_hub = report.data.kind == "hub"
+    several = [each.name for each in report.data.sources if each.kind == "hub"]
     data = ModelCardData(
         library_name="timm",
         pipeline_tag="image-classification",
         base_model=report.model.base_model,
         license=_license(report.model.license),
-        datasets=[report.data.source] if on_hub else None,
+        datasets=[report.data.source] if on_hub else several or None,
         metrics=[metric.hub_id for metric in report.metrics if metric.on_hub],
         tags=_tags(report),
         model_name=model_name,

@@ -31,6 +31,8 @@ class InspectConfig:
 
     data_dir: Texts = ()
     """Folder of class folders, with or without train/ and test/, or a Hub dataset; repeatable."""
+    class_map: File = None
+    """CSV of the columns name and class, perhaps source; an empty class leaves images out."""
     class_from_name: bool = False
     """Images are in no class folders; file names begin with the class, as in Cr_1.bmp."""
     label_column: Text = None
@@ -57,6 +59,7 @@ def main(arguments: list[str]) -> None:
         raise ConfigError("--data-dir is missing: name the folder to inspect, or a Hub dataset.")
     data = DataConfig(
         data_dir=config.data_dir,
+        class_map=config.class_map,
         class_from_name=config.class_from_name,
         label_column=config.label_column,
         image_column=config.image_column,
@@ -66,6 +69,7 @@ def main(arguments: list[str]) -> None:
     raise_problems(
         [
             *file_problems("--predictions", config.predictions),
+            *file_problems("--class-map", config.class_map),
             *output_problems("--output-dir", config.output_dir),
             *folder_problems("--feedback", config.feedback),
             *cache_problems(config.cache_dir),

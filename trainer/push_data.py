@@ -116,6 +116,7 @@ def _check(hub: PublishingConfig, data: DataConfig) -> None:
             ),
             *([f"--seed must be at least 0, not {hub.seed}"] if hub.seed < 0 else []),
             *file_problems("--split-file", data.split_file),
+            *file_problems("--class-map", data.class_map),
             *folder_problems("--boxes", hub.boxes),
             *cache_problems(hub.cache_dir),
         ]

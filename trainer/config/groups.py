@@ -18,6 +18,10 @@ class DataConfig:
 
     data_dir: Texts = ()
     """Folder of class folders, with or without train/ and test/, or a Hub dataset; repeatable."""
+    class_map: File = None
+    """CSV of the columns name and class, perhaps source; an empty class leaves images out."""
+    train_on: Texts = ()
+    """Train on this source only (its name) and test on all; repeatable."""
     class_from_name: bool = False
     """Images are in no class folders; file names begin with the class, as in Cr_1.bmp."""
     label_column: Text = None

@@ -5,7 +5,8 @@ Images of several sources keep their own names behind the name of the source: `n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,11 +33,15 @@ class SourceRecord:
 
     Attributes:
         name: unique among the sources.
+        names: of the classes, as they are in the data.
+        left_out: images of classes that --class-map leaves out, by their names in the data.
         revision: commit of a dataset on the Hub; None for a folder.
     """
 
     name: str
     kind: SourceKind
+    names: list[str]
+    left_out: dict[str, int] = field(default_factory=dict)
     revision: str | None = None
 
 
@@ -171,3 +176,31 @@ def _partly_missing(
 def source_names(rows: datasets.Dataset) -> list[str]:
     """Return the source of each image; rows without the column are of one source."""
     return rows[COLUMN][:] if COLUMN in rows.column_names else [""] * len(rows)
+
+
+def with_mapped_classes(
+    splits: DatasetDict, classes: Mapping[str, str | None]
+) -> tuple[DatasetDict, dict[str, int]]:
+    """Return splits with the classes of the model, and the number of images left out by name.
+
+    Args:
+        splits: with the column `label`.
+        classes: class of the model by name in the data; None leaves the images out.
+    """
+    names: list[str] = splits["train"].features["label"].names
+    meant = [classes.get(name, name) for name in names]
+    labels = list(dict.fromkeys(label for label in meant if label is not None))
+    if labels == names:
+        return splits, {}
+    left_out: Counter[str] = Counter()
+    mapped = DatasetDict()
+    for split, rows in splits.items():
+        numbers = rows["label"][:]
+        kept = [place for place, number in enumerate(numbers) if meant[number] is not None]
+        left_out.update(names[number] for number in numbers if meant[number] is None)
+        chosen = [labels.index(meant[numbers[place]] or "") for place in kept]
+        mapped[split] = with_column(
+            rows.select(kept).remove_columns("label"),
+            *("label", pyarrow.array(chosen, pyarrow.int64()), ClassLabel(names=labels)),
+        )
+    return mapped, dict(left_out)

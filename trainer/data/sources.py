@@ -26,7 +26,13 @@ from model_card.formatting import counted
 from model_card.schema.run.data import SkippedImage
 from space.inference.images.reader import ImageError
 from trainer.config.groups import DataConfig
-from trainer.data.collection import Collection, SourceRecord, one_collection
+from trainer.data.collection import (
+    Collection,
+    SourceRecord,
+    one_collection,
+    with_mapped_classes,
+)
+from trainer.data.folders.class_map import ClassMap, read_class_map
 from trainer.data.folders.class_names import name_problems
 from trainer.data.folders.entries import File
 from trainer.data.folders.location import DRAWN_DIR, Source, SourceKind, find_sources
@@ -38,6 +44,7 @@ from trainer.data.images.encoded import image_rows, stored_image
 from trainer.errors import DataError
 from trainer.monitoring.phases import PHASES
 from trainer.synthetic.samples import write_samples
+from trainer.text.names import printable
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +84,12 @@ def find_images(config: DataConfig) -> FoundImages:
         raise unusable_source(found.place, found.problems)
     for note in found.notes:
         logger.info(note)
+    for record in found.sources:
+        for name, images in record.left_out.items():
+            logger.warning(
+                "Left out by --class-map: %s of %s in %s.",
+                *(counted(images, "image"), printable(name), printable(record.name)),
+            )
     if mixture := found.depth.mixture():
         logger.warning("WARNING: %s", mixture)
     splits, skipped = _decoded(found, skip=config.skip_bad_images)
@@ -95,13 +108,16 @@ def collect_images(config: DataConfig) -> Collection:
     if any(source.kind == "drawn" for source in sources):
         draw_images()
     PHASES.start("check")
-    found = one_collection(sources, [READERS[source.kind](source, config) for source in sources])
+    class_map = read_class_map(config.class_map, sources)
+    read = [READERS[source.kind](source, config, class_map) for source in sources]
+    class_map.check({record.name: record.names for each in read for record in each.sources})
+    found = one_collection(sources, read)
     depth = find_bit_depth(found.splits)
     rows = {name: with_bit_depth(split, depth.bits) for name, split in found.splits.items()}
     return replace(found, splits=DatasetDict(rows), depth=depth)
 
 
-def _read_hub(source: Source, config: DataConfig) -> Collection:
+def _read_hub(source: Source, config: DataConfig, class_map: ClassMap) -> Collection:
     splits, revision = load_from_hub(
         source.place,
         config.stream_images,
@@ -113,8 +129,11 @@ def _read_hub(source: Source, config: DataConfig) -> Collection:
     origin = "The images come from a dataset on the Hub."
     if len(config.data_dir) > 1:
         origin = f"The images come from the dataset {source.place} on the Hub."
+    names = list(splits["train"].features["label"].names)
+    splits, left_out = with_mapped_classes(splits, class_map.of_source(source))
     found = collected(source, origin, splits, alone=len(config.data_dir) <= 1)
-    return replace(found, sources=[SourceRecord(source.name, "hub", revision)])
+    record = SourceRecord(source.name, "hub", names, left_out, revision)
+    return replace(found, sources=[record])
 
 
 def collected(
@@ -130,7 +149,9 @@ def collected(
     """
     found = Collection(
         *(source.name, source.kind, origin, splits),
-        sources=[SourceRecord(source.name, source.kind)],
+        sources=[
+            SourceRecord(source.name, source.kind, list(splits["train"].features["label"].names))
+        ],
     )
     found.problems += name_problems(found.labels)
     if alone and len(found.labels) == 1:
@@ -138,16 +159,16 @@ def collected(
     return found
 
 
-def _read_drawn(source: Source, config: DataConfig) -> Collection:
+def _read_drawn(source: Source, config: DataConfig, class_map: ClassMap) -> Collection:
     origin = "The images were drawn by a program, class by class; none is a photograph."
     if len(config.data_dir) > 1:
         origin = "The images come from a program that draws them; none is a photograph."
-    return replace(_read_folder(source, config), origin=origin)
+    return replace(_read_folder(source, config, class_map), origin=origin)
 
 
-def _read_folder(source: Source, config: DataConfig) -> Collection:
+def _read_folder(source: Source, config: DataConfig, class_map: ClassMap) -> Collection:
     datasets.disable_progress_bars()
-    root, scan = scan_source(source, config)
+    root, scan = scan_source(source, config, class_map)
     if not scan.images and (scan.problems or not scan.classes):
         raise unusable_source(str(root), scan.problems + unusable_lines(scan.unusable))
     names: set[str] = set()
@@ -167,12 +188,12 @@ def _read_folder(source: Source, config: DataConfig) -> Collection:
         problems=scan.problems,
         notes=scan.notes,
         boxes={images: Path(folder) for images, folder in scan.boxes.items()},
-        sources=[SourceRecord(source.name, source.kind)],
+        sources=[SourceRecord(source.name, source.kind, scan.names, scan.left_out)],
     )
 
 
 # Each lists the images of a source, as `--data-dir` names it.
-READERS: dict[SourceKind, Callable[[Source, DataConfig], Collection]] = {
+READERS: dict[SourceKind, Callable[[Source, DataConfig, ClassMap], Collection]] = {
     "folder": _read_folder,
     "hub": _read_hub,
     "drawn": _read_drawn,

@@ -23,6 +23,8 @@ class CurveConfig:
 
     data_dir: Texts = ()
     """Folder of class folders, with or without train/ and test/, or a Hub dataset; repeatable."""
+    class_map: File = None
+    """CSV of the columns name and class, perhaps source; an empty class leaves images out."""
     class_from_name: bool = False
     """Images are in no class folders; file names begin with the class, as in Cr_1.bmp."""
     label_column: Text = None
@@ -61,6 +63,7 @@ class CurveConfig:
         """The images."""
         return DataConfig(
             data_dir=self.data_dir,
+            class_map=self.class_map,
             class_from_name=self.class_from_name,
             label_column=self.label_column,
             image_column=self.image_column,
@@ -92,6 +95,7 @@ def check_options(config: CurveConfig) -> None:
         [
             *_number_problems(config),
             *file_problems("--weights", config.weights),
+            *file_problems("--class-map", config.class_map),
             *output_problems("--output-dir", config.output_dir),
             *cache_problems(config.cache_dir),
         ]

@@ -12,8 +12,17 @@ from sklearn.metrics import confusion_matrix, roc_curve
 
 from model_card.metrics import METRICS
 from model_card.schema.base import Score
-from model_card.schema.run.test_result import ClassResult, Mistake, RocCurve, Scores, TestResult
+from model_card.schema.run.test_result import (
+    ClassResult,
+    Mistake,
+    RocCurve,
+    Scores,
+    SourceResult,
+    TestResult,
+)
 from space.inference.predictor import Prediction
+from trainer.data.collection import source_names
+from trainer.evaluation.metrics.intervals import grouped_proportion
 from trainer.text.spreadsheet import write_table
 
 METRICS_DIR = Path(__file__).parent / "metrics"
@@ -62,7 +71,22 @@ def score(
         mistakes=_mistakes(split["file"][:], [labels[t] for t in truth], predictions),
         images_per_second=images_per_second,
         engine=engine,
+        sources=_by_source(split, predicted == truth),
     )
+
+
+def _by_source(split: datasets.Dataset, right: np.ndarray) -> list[SourceResult]:
+    """Return the accuracy on each source; none if there is only one."""
+    names, groups = np.asarray(source_names(split)), np.asarray(split["group"][:])
+    found = sorted(set(names.tolist()))
+    return [
+        SourceResult(
+            source=name,
+            images=int((names == name).sum()),
+            accuracy=grouped_proportion(right[names == name], groups[names == name].tolist()),
+        )
+        for name in (found if len(found) > 1 else [])
+    ]
 
 
 def _scores(

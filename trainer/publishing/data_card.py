@@ -59,6 +59,7 @@ def _text(facts: dict[str, Any]) -> str:
         f"- `{split}`: {escaped(origin)}" for split, origin in facts["origins"].items()
     )
     columns = ["`image`", "`label`", "`group` (images of one piece of surface share it)"]
+    columns.append("`source` (the folder or dataset that it comes from)")
     columns.append("`source_file` (its name before the upload)")
     if facts["boxed"]:
         boxed = f"{counted(facts['boxed'], 'image')} with a box"

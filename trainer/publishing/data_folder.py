@@ -78,6 +78,7 @@ def _write_split(
             "file_name": name,
             "label": labels[row["label"]],
             "group": row["group"],
+            "source": row["source"],
             "source_file": row["file"],
         }
         if boxes:

@@ -14,12 +14,13 @@ from model_card.figures.explanations import write_heatmaps
 from model_card.figures.reliability import write_novelty_figure, write_reliability_figures
 from model_card.schema.reliability import Reliability, SeveralDefects
 from model_card.schema.report import Export, Figure, Report
-from model_card.schema.run.data import Data, Leakage, SharedSurfaces, Split
+from model_card.schema.run.data import Data, DataSource, Leakage, SharedSurfaces, Split
 from model_card.schema.run.test_result import TestResult, UnseenTest
 from model_card.schema.run.training import Epoch, Machine, Model, Setting, Training
 from space.inference.predictor import Prediction
 from trainer.config.run_folder import RunContext
 from trainer.config.settings import TrainConfig
+from trainer.data.collection import source_names
 from trainer.data.image_record import short_fingerprint
 from trainer.data.images.decoding import open_image
 from trainer.data.splits.dataset import Images
@@ -191,7 +192,23 @@ def _data_facts(run: FinishedRun) -> Data:
         largest_px=by_area[-1],
         images_shared=run.images_shared,
         feedback=images.feedback.facts if images.feedback else None,
+        sources=_source_facts(images),
+        unshared=images.unshared,
     )
+
+
+def _source_facts(images: Images) -> list[DataSource]:
+    counts = {name: Counter(source_names(split)) for name, split in images.splits.items()}
+    return [
+        DataSource(
+            name=record.name,
+            kind=record.kind,
+            revision=record.revision,
+            images={name: counted[record.name] for name, counted in counts.items()},
+            left_out=record.left_out,
+        )
+        for record in images.sources
+    ]
 
 
 def _surface_facts(images: Images, surfaces: Surfaces) -> SharedSurfaces:

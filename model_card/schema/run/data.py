@@ -119,6 +119,18 @@ def _first(names: list[str]) -> str:
     return ", ".join(names[:5]) + (", …" if names[5:] else "")
 
 
+class DataSource(Schema):
+    """One of the folders or datasets that the images come from."""
+
+    name: str
+    kind: str = Field(description="folder, hub, drawn, or a kind that was added later")
+    revision: str | None = Field(description="commit of a dataset on the Hub")
+    images: dict[str, int] = Field(description="by split")
+    left_out: dict[str, int] = Field(
+        description="images that the class map leaves out, by the name of their class"
+    )
+
+
 class Data(Schema):
     """Source of the images and their splits."""
 
@@ -149,6 +161,14 @@ class Data(Schema):
     images_shared: bool = Field(description="whether photographs are part of the published folder")
     feedback: Feedback | None = Field(
         default=None, description="corrections of a web page; None: none were used"
+    )
+    sources: list[DataSource] = Field(
+        default=[], description="empty: written by an earlier version"
+    )
+    unshared: dict[str, int] = Field(
+        default={},
+        description="images of classes that a source lacks, left out since only some of the "
+        "sources were trained on",
     )
 
     @property

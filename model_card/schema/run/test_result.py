@@ -44,6 +44,14 @@ class Mistake(Schema):
     confidence: float = Field(ge=0, le=1)
 
 
+class SourceResult(Schema):
+    """Accuracy on the test images of one source."""
+
+    source: str
+    images: int = Field(gt=0)
+    accuracy: Score = Field(description="images of the same surface count less than others")
+
+
 class TestResult(Schema):
     """Scores of the published model on the test images, which are used only once."""
 
@@ -59,6 +67,7 @@ class TestResult(Schema):
         default=None,
         description="library that ran the network; null: not recorded by an earlier version",
     )
+    sources: list[SourceResult] = Field(default=[], description="empty: there is one source")
 
     @model_validator(mode="after")
     def _adds_up(self) -> TestResult:
@@ -71,6 +80,8 @@ class TestResult(Schema):
             raise ValueError("its columns don't add up to how often each class was predicted")
         if self.images != sum(rows) or len(self.mistakes) != self.images - right:
             raise ValueError("images, confusion matrix and mistakes contradict each other")
+        if self.sources and sum(each.images for each in self.sources) != self.images:
+            raise ValueError("the sources don't add up to the images")
         return self
 
 

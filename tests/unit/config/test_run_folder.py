@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer import compare_splits, push, train
-from trainer.cli.run_settings import read_push_config, read_train_config
+from trainer.cli.run_settings import read_push_config, read_train_config, started_or_resumed
 from trainer.cli.trained_folder import check_settings
 from trainer.config import run_folder
 from trainer.config.groups import DataConfig, ModelConfig, RunConfig
@@ -213,11 +213,11 @@ def test_a_class_named_none_is_no_missing_setting(tmp_path: Path) -> None:
 def test_each_split_of_a_comparison_starts_again_or_is_resumed(tmp_path: Path) -> None:
     _put(tmp_path / "random")
     given = TrainConfig(data=DataConfig(data_dir=("new",)))
-    again = compare_splits._on_split(given, "random", tmp_path / "random")
+    again = started_or_resumed(compare_splits._on_split(given, "random"), tmp_path / "random")
     assert (again.data.data_dir, again.run.resume) == (("new",), False)
     _put(tmp_path / "random", "fold-1/last.safetensors")
     with pytest.raises(ConfigError, match="--data-dir is new, was old"):
-        compare_splits._on_split(given, "random", tmp_path / "random")
+        started_or_resumed(compare_splits._on_split(given, "random"), tmp_path / "random")
 
 
 def test_a_finished_run_is_found_without_its_images(tmp_path: Path) -> None:

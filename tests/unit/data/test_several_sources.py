@@ -19,8 +19,10 @@ from trainer.data.folders.scan import check_layout
 from trainer.data.image_record import note_images
 from trainer.data.sources import collect_images
 from trainer.data.splits.dataset import Images, prepare_images
+from trainer.data.splits.given import train_on_some
 from trainer.data.splits.split import divide, divide_into_folds
 from trainer.errors import ConfigError, DataError
+from trainer.evaluation.scores import _by_source
 
 
 def write_images(folder: Path, count: int, first: int) -> None:
@@ -318,3 +320,44 @@ def test_each_source_gives_its_share_of_each_class() -> None:
             assert tested == {
                 (name, label): size // 10 for name, size in sizes.items() for label in "AB"
             }
+
+
+def test_training_on_some_sources_tests_on_all(tmp_path: Path, plant: Path, lab: Path) -> None:
+    both = prepared(tmp_path, plant, lab, train_on=("plant", "lab"))
+    one = prepared(tmp_path, plant, lab, train_on=("lab",))
+    assert one.labels == both.labels == ["Crazing", "Patches"]
+    assert one.unshared == both.unshared == {"Pitted": 10}
+    assert list(one.splits["test"]["file"]) == list(both.splits["test"]["file"])
+    assert set(one.splits["test"]["source"]) == {"plant", "lab"}
+    for name in ("train", "validation"):
+        assert set(one.splits[name]["source"]) == {"lab"}
+        own = [file for file in both.splits[name]["file"] if file.startswith("lab/")]
+        assert list(one.splits[name]["file"]) == own
+    with pytest.raises(DataError, match=r"no such source, only plant, lab\."):
+        prepared(tmp_path, plant, lab, train_on=("labs",))
+
+
+def test_a_class_without_training_images_is_refused() -> None:
+    whole = DatasetDict(
+        train=concatenate_datasets([rows("one", {1: "AB"}, "t"), rows("two", {2: "A"}, "t")]),
+        validation=rows("two", {3: "A"}, "v"),
+        test=rows("two", {4: "AB"}, "s"),
+    )
+    with pytest.raises(DataError, match="the class B has no training image there"):
+        train_on_some(whole, ("two",))
+    with pytest.raises(DataError, match="no image is left for validation"):
+        train_on_some(whole, ("one",))
+
+
+def test_accuracy_by_source() -> None:
+    split = concatenate_datasets(
+        [rows("one", {1: "AAA", 2: "B"}, "s"), rows("two", {3: "A", 4: "B"}, "s")]
+    )
+    found = _by_source(split, np.array([True, True, True, False, True, True]))
+    assert [(each.source, each.images, each.accuracy.value) for each in found] == [
+        ("one", 4, 0.75),
+        ("two", 2, 1.0),
+    ]
+    assert found[0].accuracy.low < 0.75 < found[0].accuracy.high
+    alone = split.select(range(4))
+    assert _by_source(alone, np.array([True] * 4)) == []

@@ -28,6 +28,7 @@ from trainer.config.groups import ChecksConfig, DataConfig, RunConfig
 from trainer.config.settings import TrainConfig
 from trainer.data import sources
 from trainer.data.collection import Collection
+from trainer.data.folders.class_map import ClassMap
 from trainer.data.folders.location import Source
 from trainer.data.splits.dataset import prepare_images
 from trainer.errors import DataError
@@ -212,7 +213,7 @@ def test_a_data_source_reaches_training_report_card_and_page(
     for gray, image in enumerate(pixels):
         image.save(tmp_path / f"{gray}.png")
 
-    def read(source: Source, config: DataConfig) -> Collection:
+    def read(source: Source, config: DataConfig, class_map: ClassMap) -> Collection:
         rows = datasets.Dataset.from_dict(
             {
                 "image": [str(tmp_path / f"{n}.png") for n in range(24)],

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from model_card.formatting import counted
 from model_card.schema.run.data import SkippedImage
 from trainer.config.groups import DataConfig
+from trainer.data.folders.class_map import ClassMap, read_class_map, renamed
 from trainer.data.folders.class_names import name_problems, split_problems
 from trainer.data.folders.entries import File, Folder
 from trainer.data.folders.label_table import LabelTable
@@ -41,6 +43,8 @@ class FolderScan:
         problems: sentences on the problems that prevent training: what, where, what to do.
         notes: how the layout was interpreted, if that is not obvious.
         boxes: folders of Pascal VOC files, by the folder (below the root) of the images they mark.
+        names: of the classes, as they are in the data.
+        left_out: images of classes that --class-map leaves out, by their names in the data.
     """
 
     splits: dict[str, dict[str, list[File]]] = field(default_factory=dict)
@@ -48,6 +52,8 @@ class FolderScan:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     boxes: dict[str, str] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
 
     @property
     def classes(self) -> list[str]:
@@ -78,6 +84,7 @@ def scan_folder(
     label_column: str | None = None,
     pooled: bool = False,
     alone: bool = True,
+    classes: Mapping[str, str | None] | None = None,
 ) -> FolderScan:
     """Scan a folder once; only label tables are opened.
 
@@ -87,6 +94,7 @@ def scan_folder(
         label_column: column of the classes in metadata files.
         pooled: whether the splits will be joined, so that their classes may differ.
         alone: whether no other source adds classes.
+        classes: class by name in the data, as `ClassMap.of_source` returns it.
     """
     folder = Folder(root)
     if folder.trouble:
@@ -97,6 +105,8 @@ def scan_folder(
     for level in layout.levels:
         reading.read(level)
     reading.name_missing_files()
+    found.names = found.classes
+    found.splits, found.left_out = renamed(found.splits, classes or {})
     # For splits that are not joined, similar names are reported with the missing classes.
     together = [found.classes] if pooled else found.splits.values()
     found.problems += dict.fromkeys(s for labels in together for s in name_problems(labels))
@@ -108,7 +118,7 @@ def scan_folder(
     return found
 
 
-def scan_source(source: Source, config: DataConfig) -> tuple[Path, FolderScan]:
+def scan_source(source: Source, config: DataConfig, class_map: ClassMap) -> tuple[Path, FolderScan]:
     """Scan the folder of a source as `config` says; also return its resolved path."""
     # Only the root is resolved: a link inside may put an image into its class.
     root = Path(source.place).expanduser().resolve()
@@ -118,6 +128,7 @@ def scan_source(source: Source, config: DataConfig) -> tuple[Path, FolderScan]:
         label_column=config.label_column,
         pooled=config.resplit or bool(config.folds) or config.split_file is not None,
         alone=len(config.data_dir) <= 1,
+        classes=class_map.of_source(source),
     )
 
 
@@ -128,12 +139,19 @@ def check_layout(config: DataConfig) -> None:
         DataError: one can't be used; the message lists all problems.
     """
     refused = []
-    for source in find_sources(config):
+    sources = find_sources(config)
+    class_map = read_class_map(config.class_map, sources)
+    names = {}
+    for source in sources:
         if source.kind == "folder":
-            root, scan = scan_source(source, config)
+            root, scan = scan_source(source, config, class_map)
+            names[source.name] = scan.names
             if scan.problems:
                 why_none = [] if scan.images else unusable_lines(scan.unusable)
                 refused.append(unusable_source(str(root), scan.problems + why_none))
+    # The classes of a dataset on the Hub are not known yet.
+    if len(names) == len(sources):
+        class_map.check(names)
     if refused:
         raise DataError("\n".join(map(str, refused)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from datasets import DatasetDict
@@ -18,6 +18,7 @@ from trainer.data.image_record import check_unchanged, fingerprints
 from trainer.data.images import bit_depth
 from trainer.data.sources import find_images
 from trainer.data.splits.corrections import Record, join, rejoin
+from trainer.data.splits.given import train_on_some, with_shared_classes
 from trainer.data.splits.leakage import leaking_files
 from trainer.data.splits.overlap_groups import Surfaces, find_surfaces, read_surfaces
 from trainer.data.splits.split import Division, divide, divide_into_folds, pooled
@@ -41,6 +42,7 @@ class Images:
         origin: sentence on where the images come from.
         boxes: folders of boxes, as `trainer.data.voc_boxes.read_boxes` takes them.
         sources: one or more.
+        unshared: images left out by --train-on, of classes that a source lacks.
         feedback: the corrected images in the training split; None if there are none.
     """
 
@@ -56,6 +58,7 @@ class Images:
     boxes: dict[str, Path]
     sources: list[SourceRecord]
     feedback: Record | None = None
+    unshared: dict[str, int] = field(default_factory=dict)
 
     @property
     def labels(self) -> list[str]:
@@ -114,6 +117,10 @@ def prepare_images(
         ConfigError: the run started with other images.
     """
     found = find_images(data)
+    unshared: dict[str, int] = {}
+    if data.train_on:
+        shared, unshared = with_shared_classes(found.splits, data.train_on)
+        found = replace(found, splits=shared)
     everything = pooled(found.splits)
     contents = fingerprints(everything)
     same_as_before = run_dir is not None and check_unchanged(run_dir, contents)
@@ -131,6 +138,10 @@ def prepare_images(
         divided = divide_into_folds(splits, data, run.seed)
     else:
         divided = [divide(splits, data, run.seed)]
+    if data.train_on:
+        divided = [
+            (train_on_some(splits, data.train_on), origins, how) for splits, origins, how in divided
+        ]
     record = None
     # After the division, so that test and validation are those without feedback.
     if data.feedback is not None:
@@ -155,6 +166,7 @@ def prepare_images(
             boxes=boxes,
             sources=found.sources,
             feedback=record,
+            unshared=unshared,
         )
         for splits, origins, division in divided
     ]

@@ -6,6 +6,7 @@ accuracy compares with that of a model of this source alone.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -14,8 +15,12 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from model_card.formatting import counted, enumeration
 from trainer.config.groups import DataConfig
-from trainer.data.collection import source_names
+from trainer.data.collection import source_names, with_mapped_classes
 from trainer.data.splits.shares import cut_share
+from trainer.errors import DataError
+from trainer.text.names import did_you_mean, listed, printable
+
+logger = logging.getLogger(__name__)
 
 HELD_OUT = ("test", "validation")
 
@@ -94,6 +99,69 @@ def complete(
     rest, cut = cut_share(train.select(np.flatnonzero(free)), fraction, seed, config)
     fixed = train.select(np.flatnonzero(~free))
     return concatenate_datasets([fixed, rest]), concatenate_datasets([split, cut])
+
+
+def with_shared_classes(
+    splits: DatasetDict, names: Collection[str]
+) -> tuple[DatasetDict, dict[str, int]]:
+    """Return the images of the classes that all sources have, and the number of the others.
+
+    Args:
+        splits: of all sources.
+        names: of the sources to train on.
+
+    Raises:
+        DataError: a source is unknown, or fewer than two classes are shared.
+    """
+    labels: list[str] = splits["train"].features["label"].names
+    own: dict[str, set[int]] = {}
+    for split in splits.values():
+        for source, label in zip(source_names(split), split["label"][:], strict=True):
+            own.setdefault(source, set()).add(label)
+    for name in names:
+        if name not in own:
+            raise DataError(
+                f"--train-on {printable(name)}: there is no such source, only {listed([*own])}."
+                f"{did_you_mean(name, own)}"
+            )
+    shared = set.intersection(*own.values())
+    if len(shared) < 2:
+        raise DataError(
+            f"--train-on needs two classes that all sources have; they share "
+            f"{listed([labels[number] for number in sorted(shared)])}. Map the names of the "
+            "sources with --class-map."
+        )
+    unshared = {label: None for number, label in enumerate(labels) if number not in shared}
+    found, left_out = with_mapped_classes(splits, unshared)
+    for label, images in left_out.items():
+        logger.warning(
+            "Left out: %s of %s, which a source lacks.", counted(images, "image"), printable(label)
+        )
+    return found, left_out
+
+
+def train_on_some(splits: DatasetDict, names: Collection[str]) -> DatasetDict:
+    """Return the splits with training and validation images of some sources only.
+
+    Raises:
+        DataError: a class has no training image left, or validation has no image at all.
+    """
+    kept = DatasetDict(splits)
+    for name in ("train", "validation"):
+        kept[name] = splits[name].select(np.flatnonzero(_of(splits[name], names)))
+    present = set(kept["train"]["label"][:])
+    for number, label in enumerate(splits["train"].features["label"].names):
+        if number not in present:
+            raise DataError(
+                f"--train-on {listed(sorted(names))}: the class {printable(label)} has no training "
+                "image there. Add some, or leave the class out with --class-map."
+            )
+    if not len(kept["validation"]):
+        raise DataError(
+            f"--train-on {listed(sorted(names))}: no image is left for validation. Add images, or "
+            "raise --validation-fraction."
+        )
+    return kept
 
 
 def _of(rows: Dataset, sources: Collection[str]) -> np.ndarray:
