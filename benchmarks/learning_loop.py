@@ -42,6 +42,8 @@ class Settings:
 
     data_dir: Path
     """Folder with a folder for each class."""
+    per_class: int | None = None
+    """Use only this many images of each class, evenly chosen; by default all."""
     hidden: float = 0.9
     """Share of each class of the training split whose labels are hidden at first."""
     seed: int = 0
@@ -57,14 +59,16 @@ class Settings:
 def main(settings: Settings) -> None:
     """Print the accuracy before and after."""
     with tempfile.TemporaryDirectory() as temporary, loopback_hub() as hub:
-        folder = Path(temporary)
-        data = DataConfig(data_dir=(str(settings.data_dir),))
+        folder, source = Path(temporary), settings.data_dir
+        if settings.per_class:
+            source = link_some(source, settings.per_class, folder / "some")
+        data = DataConfig(data_dir=(str(source),))
         [images] = prepare_images(data, RunConfig(), None, None)
         chosen = choose_hidden(images, settings.hidden, settings.seed)
-        link_images(images, chosen, settings.data_dir, folder / "data")
+        link_images(images, chosen, source, folder / "data")
         before = train(folder, "before", settings)
         push(before, folder, hub)
-        corrected = correct(chosen, settings.data_dir, folder, hub)
+        corrected = correct(chosen, source, folder, hub)
         after = train(folder, "after", settings, "--feedback", str(folder / "feedback"))
         push(after, folder, hub)
         measurement = measured(settings, corrected, before, after)
@@ -105,6 +109,16 @@ def measured(settings: Settings, corrected: int, before: Path, after: Path) -> M
             (100 * score.value, 100 * score.low, 100 * score.high),
         )
     return measurement
+
+
+def link_some(source: Path, per_class: int, folder: Path) -> Path:
+    """Create a data folder with some images of each class; return it."""
+    for label in sorted(path for path in source.iterdir() if path.is_dir()):
+        files = sorted(path for path in label.iterdir() if path.is_file())
+        (folder / label.name).mkdir(parents=True)
+        for file in files[:: max(1, len(files) // per_class)][:per_class]:
+            (folder / label.name / file.name).symlink_to(file.resolve())
+    return folder
 
 
 def choose_hidden(images: Images, share: float, seed: int) -> dict[str, str]:
