@@ -79,6 +79,6 @@ def test_a_corruption_costs_the_file_that_names_one() -> None:
 
 def test_a_data_source_costs_the_files_that_list_the_kinds() -> None:
     _, files = costs()["a kind of data source"]
-    listing = files_that_say('Literal["folder", "hub", "drawn"]')
+    listing = files_that_say('Literal["folder", "hub", "drawn", "several"]')
     reading = files_that_say("dict[SourceKind, ")
     assert listing | reading == {file for file in files if "NAME" not in file}

@@ -52,7 +52,7 @@ def test_reference_names_options_and_fields(generated: dict[str, str]) -> None:
     assert "| `scores` | object: string → [Score](#score) | of all classes" in report
     assert "| `metrics` | list of [Metric](#metric) (optional) | the metrics of" in report
     assert "| `confusion` | list of list of integer | rows: true class" in report
-    assert "| `division` | `given` or `file` or `grouped` or `random` |" in report
+    assert "| `division` | `given` or `partly given` or `file` or `grouped` or `random` |" in report
 
 
 def test_readme_is_short() -> None:
