@@ -208,10 +208,10 @@ def serve(uploads: UploadFolder) -> None:
     with Decoder() as decoder, ExitStack() as held:
         at_once = min(CONCURRENCY, os.cpu_count() or 1)
         predictor, desk = Predictor.load(model_id, engine, at_once), None
-        if predictor.facts.multi_label:
+        if feedback and predictor.facts.multi_label:
             raise StartError(
-                f"{model_id} names several defects of an image, which this page can't show yet. "
-                "Predict its images with trainer/predict.py."
+                f"{model_id} names several defects of an image, but a correction names one. Start "
+                "without FEEDBACK_DIR and FEEDBACK_DATASET."
             )
         if feedback:
             desk = CorrectionDesk.open(feedback, predictor, model_id, decoder.to_png)

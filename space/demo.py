@@ -96,9 +96,7 @@ class Demo:
         self.references = self._references(pictures) if found.own else {}
         self.background = prediction_panel.Background(
             rules=predictor.decision.rules if predictor.decision else None,
-            calibration=self.report.reliability.calibration
-            if self.report and self.report.reliability
-            else None,
+            calibration=self.report.calibration if self.report else None,
             drawn=self.report is not None and self.report.drawn,
             references=tuple(self.references),
         )
@@ -158,7 +156,8 @@ class Demo:
 
         Returns the verdict, the most likely class, the candidates and all probabilities. `verdict`
         is "class" (the answer is accepted), "unsure" (a person should review the image) or
-        "unknown" (an unknown surface: its `novelty` is above 1, and `label` means nothing). To
+        "unknown" (an unknown surface: its `novelty` is above 1, and `label` means nothing). A model
+        that names several defects lists them as `defects`; the other candidates are uncertain. To
         upload an image, POST it as the multipart field `files` to /gradio_api/upload; the response
         holds its path. Its address is that of this server, /gradio_api/file= and the path. Other
         addresses are never fetched.
@@ -172,7 +171,8 @@ class Demo:
                 [prediction] = self.predictor.predict([self.read(path)])
         except (ImageError, ModelError) as error:
             raise gr.Error(str(error), print_exception=False) from error
-        return {
+        several = {} if prediction.defects is None else {"defects": list(prediction.defects)}
+        return several | {
             "label": prediction.label,
             "confidence": prediction.confidence,
             "verdict": prediction.verdict,

@@ -19,12 +19,28 @@ if TYPE_CHECKING or __package__:
     from space.inference.core.errors import ModelError
     from space.inference.migration import EARLIER_METRICS
     from space.inference.model_folder import ModelFolder
-    from space.report_schema import MAX_METRICS, Reliability, Score, TestResult, Words
+    from space.report_schema import (
+        MAX_METRICS,
+        Calibration,
+        Reliability,
+        Score,
+        SeveralDefects,
+        TestResult,
+        Words,
+    )
 else:
     from inference.core.errors import ModelError
     from inference.migration import EARLIER_METRICS
     from inference.model_folder import ModelFolder
-    from report_schema import MAX_METRICS, Reliability, Score, TestResult, Words
+    from report_schema import (
+        MAX_METRICS,
+        Calibration,
+        Reliability,
+        Score,
+        SeveralDefects,
+        TestResult,
+        Words,
+    )
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +105,7 @@ class Report(BaseModel):
     test: TestResult
     metrics: list[Metric] = Field(default_factory=_earlier_metrics, max_length=MAX_METRICS)
     reliability: Reliability | None = None
+    several_defects: SeveralDefects | None = None
     figures: list[FigureText]
 
     @property
@@ -96,6 +113,12 @@ class Report(BaseModel):
         """The metrics that have a score, in order."""
         scores = self.test.scores
         return [(each, scores[each.name]) for each in self.metrics if each.name in scores]
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """How well the confidence agrees with the test images, if it was measured."""
+        measured = self.reliability or self.several_defects
+        return measured.calibration if measured else None
 
     @property
     def shown_of_classes(self) -> list[Metric]:

@@ -147,6 +147,32 @@ class OperatingPoint(BaseModel):
         return max(0.0, round(1 - self.unsure.value - self.unknown.value, 9))
 
 
+class MissedDefects(BaseModel):
+    """Defects that are ruled out; None promises nothing."""
+
+    promised: Share | None
+    groups: int = Field(gt=0, description="pieces of surface")
+    share: Score
+
+
+class SeveralDefects(BaseModel):
+    """Results of a model that names several defects of an image."""
+
+    calibration: Calibration
+    exact: Score
+    several: int = Field(ge=0, description="images of several defects")
+    second_named: Score
+    missed: MissedDefects
+    unsure: Score
+    unknown: Score
+    ood_detection: OodDetection | None = None
+
+    @property
+    def automatic(self) -> float:
+        """Share of test images that are accepted automatically."""
+        return max(0.0, round(1 - self.unsure.value - self.unknown.value, 9))
+
+
 class Reliability(BaseModel):
     """Reliability of the confidence, and what is done with it."""
 

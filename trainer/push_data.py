@@ -100,7 +100,7 @@ def _check(hub: PublishingConfig, data: DataConfig) -> None:
         raise ConfigError(
             f"--data-dir {listed(on_hub)} is no folder here. push_data.py publishes folders."
         )
-    unused = ("folds", "feedback", "stream_images", "publish_images", "multi_label")
+    unused = ("folds", "feedback", "stream_images", "publish_images", "multi_label", "defects")
     given = [name for name in unused if getattr(data, name) != getattr(DataConfig(), name)]
     raise_problems(
         [

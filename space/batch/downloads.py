@@ -29,12 +29,13 @@ FOLDERS = {"class": "accepted", "unsure": "unsure", "unknown": "unknown"}
 BYTE_ORDER_MARK = "\ufeff"
 
 
-def write_table(batch: Batch, labels: Sequence[str]) -> Path:
+def write_table(batch: Batch, labels: Sequence[str], *, several: bool = False) -> Path:
     """Write the answers as CSV; formulas in names are shown as text.
 
     Args:
         batch: finished, canceled or running.
         labels: the model's classes.
+        several: whether the model names several defects of an image.
 
     Raises:
         OSError: the file can't be written, or the answers were deleted.
@@ -42,11 +43,11 @@ def write_table(batch: Batch, labels: Sequence[str]) -> Path:
     rows = [row for row, _ in batch.answers()]
     file = batch.folder / TABLE_FILE
     partial = file.with_suffix(".partial")
-    partial.write_bytes(_table(rows, labels))
+    partial.write_bytes(_table(rows, labels, several=several))
     return partial.replace(file)
 
 
-def write_copies(batch: Batch, labels: Sequence[str]) -> Path:
+def write_copies(batch: Batch, labels: Sequence[str], *, several: bool = False) -> Path:
     """Write a zip with `accepted/CLASS/`, `unsure/CLASS/`, `unknown/` and the table.
 
     Files without an answer are listed in the table with the reason, and not copied.
@@ -54,6 +55,7 @@ def write_copies(batch: Batch, labels: Sequence[str]) -> Path:
     Args:
         batch: finished, canceled or running.
         labels: the model's classes.
+        several: whether the model names several defects of an image.
 
     Raises:
         OSError: the file can't be written, or the answers were deleted.
@@ -74,7 +76,7 @@ def write_copies(batch: Batch, labels: Sequence[str]) -> Path:
             except ImageError as error:
                 row = Row(row.path, error=str(error))
             rows.append(row)
-        copies.writestr(TABLE_FILE, _table(rows, labels))
+        copies.writestr(TABLE_FILE, _table(rows, labels, several=several))
     return partial.replace(file)
 
 
@@ -102,8 +104,8 @@ def copy_of(batch: Batch, index: int) -> tuple[Path, str]:
 def _place(row: Row, verdict: str, by_label: dict[str, str]) -> str:
     """Return the path of an image in the zip, before it is made unique."""
     place = [FOLDERS[verdict], _file_name(row.path)]
-    if verdict != "unknown" and row.label is not None:
-        place.insert(1, by_label[row.label])
+    if verdict != "unknown" and row.named:
+        place.insert(1, " + ".join(by_label[label] for label in row.named))
     return "/".join(place)
 
 
@@ -118,6 +120,7 @@ def _copy(source: Path | IO[bytes], copies: zipfile.ZipFile, name: str) -> None:
         shutil.copyfileobj(file, copy)
 
 
-def _table(rows: Sequence[Row], labels: Sequence[str]) -> bytes:
-    cells = [answer_columns(labels), *(row.as_cells(labels) for row in rows)]
+def _table(rows: Sequence[Row], labels: Sequence[str], *, several: bool) -> bytes:
+    header = answer_columns(labels, several=several)
+    cells = [header, *(row.as_cells(labels, several=several) for row in rows)]
     return (BYTE_ORDER_MARK + table_lines(cells)).encode("utf-8", "replace")

@@ -91,7 +91,7 @@ class ManyImages:
         Returns an answer for each image, with its `file`. `verdict` is "class" (the answer is
         accepted), "unsure" (a person should review the image), "unknown" (an unknown surface: its
         `novelty` is above 1, and `label` means nothing), or "error" (`error` says why the file
-        can't be used).
+        can't be used). A model that names several defects lists them as `defects`.
 
         Args:
             images: addresses of uploaded images or zips, each as for `predict`.
@@ -127,7 +127,9 @@ class ManyImages:
 
     def _download(self, event: gr.EventData, write: Any) -> dict[str, Any]:
         try:
-            path = write(self._batch(event), self.demo.predictor.labels)
+            model = self.demo.predictor
+            several = model.facts.multi_label
+            path = write(self._batch(event), model.labels, several=several)
         except ImageError:
             return {"error": GONE}
         except OSError as error:
@@ -202,7 +204,7 @@ def _state(progress: Progress, before: dict[str, Any]) -> dict[str, Any]:
         {
             "name": row.path,
             "verdict": row.outcome,
-            "label": row.label,
+            "label": " + ".join(row.named) or None,
             "confidence": row.confidence,
             "error": row.error,
             "thumbnail": thumbnail,

@@ -59,7 +59,8 @@ def example_caption(shows: str, labels: Sequence[str], prediction: Prediction) -
         return f"{shows} – reported as unknown surface"
     if prediction.verdict == "unsure":
         return f"{shows} – the model is unsure here"
-    if shows in labels and prediction.label != shows:
+    named = prediction.defects or (prediction.label,)
+    if shows in labels and shows not in named:
         return f"{shows} – predicted incorrectly"
     return shows
 

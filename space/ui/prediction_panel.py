@@ -81,6 +81,7 @@ class Bars(NamedTuple):
         rest: sum of their probabilities.
         required: the confidence that an automatic answer needs.
         limit: the same in words; None if there is no threshold.
+        named_from: the probability from which on each class is named; None if one class is named.
     """
 
     shown: list[tuple[str, float]]
@@ -89,6 +90,7 @@ class Bars(NamedTuple):
     rest: float
     required: float | None
     limit: str | None
+    named_from: dict[str, float] | None = None
 
 
 def beside(confidence: float, required: float) -> tuple[str, str]:
@@ -140,6 +142,8 @@ def prediction(prediction: Prediction, background: Background, own_example: bool
     if prediction.verdict == "unknown":
         return _unknown(prediction, _scope(classes, background), background.references)
     note, shown = _note(classes, background), background.references
+    if prediction.defects is not None and (own_example or not background.drawn):
+        return _several(prediction, background, note)
     if background.drawn and not own_example:
         headline = Headline(f"Most like {prediction.label}")
         bars = _bars(replace(prediction, required=None))
@@ -198,6 +202,26 @@ def _reasons(prediction: Prediction, rules: Rules) -> list[Reason]:
     return [Reason(f"Prediction set at {coverage} coverage:", prediction.label)]
 
 
+def _several(prediction: Prediction, background: Background, note: str) -> str:
+    """Return the panel of an image of which several defects can be named."""
+    named = prediction.defects or ()
+    uncertain = [label for label in prediction.candidates if label not in named]
+    sure = share(prediction.confidence).replace(">", "more than")
+    one = len(named) == 1 and not uncertain
+    words = _enumerated(named) if named else f"Perhaps {_enumerated(uncertain)}"
+    reasons = []
+    if uncertain and named:
+        reasons.append(Reason("Perhaps also", _enumerated(uncertain), ": a person should look."))
+    elif uncertain:
+        reasons.append(Reason("No defect is certain: a person should look."))
+    elif background.rules:
+        reasons.append(Reason("All other defects are ruled out."))
+    badge = _badge(prediction.verdict) if background.rules else None
+    headline = Headline(words, sure if one else None)
+    bars = _bars(prediction, background.rules)
+    return str(_HTML.prediction(badge, headline, reasons, bars, note, background.references))
+
+
 def _unknown(prediction: Prediction, note: str, references: Sequence[str]) -> str:
     """Return the panel of an unknown image: by how much, and the probabilities, folded."""
     novelty = prediction.novelty or 0.0
@@ -221,6 +245,8 @@ def _scope(classes: int, background: Background) -> str:
     """Return what the model can classify and reject."""
     rules = background.rules
     if rules is None or rules.novelty_limit is None:
+        if rules and rules.thresholds:
+            return f"The model looks for {classes} defects, even on an unknown surface."
         return f"The model always assigns one of its {classes} classes, even to an unknown surface."
     return f"The model knows {classes} classes and rejects images that resemble none of them."
 
@@ -248,8 +274,14 @@ def _note(classes: int, background: Background) -> str:
     return f"{_scope(classes, background)} {words}"
 
 
-def _bars(prediction: Prediction) -> Bars:
-    """Return the classes with their probabilities, the most likely first."""
+def _bars(prediction: Prediction, rules: Rules | None = None) -> Bars:
+    """Return the classes with their probabilities, the most likely first.
+
+    Args:
+        prediction: of the image.
+        rules: whose thresholds of several defects are shown; None shows none.
+    """
+    thresholds = rules.thresholds if rules else None
     ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
     sure, limit = share(prediction.confidence), None
     if prediction.verdict != "unknown":
@@ -262,4 +294,7 @@ def _bars(prediction: Prediction) -> Bars:
         rest=sum(probability for _, probability in others),
         required=prediction.required,
         limit=limit,
+        named_from=dict(zip(rules.labels, thresholds.named, strict=True))
+        if rules and thresholds
+        else None,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,20 @@ import pytest
 from accelerate.state import AcceleratorState
 
 from model_card.schema.report import Report
+from space.app import serve
+from space.demo import Demo
+from space.inference.exported.model_file import ExportedClassifier
 from space.inference.predictor import ModelError, Predictor
+from space.server.configuration import StartError
+from space.server.uploads import UploadFolder
+from space.ui.results import results as results_tab
+from tests.support.running_space import free_port
 from tests.support.small_run import going_on, small_config
 from tests.support.two_defects import CLASSES, draw, write_images
 from trainer.config.settings import TrainConfig
 from trainer.data.splits.split import SPLIT_FILE
-from trainer.errors import ConfigError, UserError
+from trainer.errors import ConfigError
 from trainer.exporting.finished_run import export_run
-from trainer.exporting.folder import export_model
 from trainer.prediction.coil.output import CoilOutput
 from trainer.prediction.image_files import list_images
 from trainer.prediction.run.delivery import Delivery
@@ -183,11 +190,53 @@ def test_a_table_has_a_column_of_defects(published: Path, tmp_path: Path) -> Non
         )
 
 
-def test_what_is_not_there_yet_is_refused(published: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="can't be exported yet"):
-        export_model(f"local-dir:{published}", ["onnx"], tmp_path, ())
-    with pytest.raises(ConfigError, match="can't be exported yet"):
-        export_run(published.parent, ["onnx"])
+def test_the_page_shows_several_defects(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads = UploadFolder(tmp_path / "uploads")
+    demo = Demo(Predictor(published), f"local-dir:{published}", uploads)
+    file = uploads.path / "strip.png"
+    draw(("Dots", "Lines"), 7).save(file)
+    answer = demo.predict({"path": str(file)})
+    [expected] = demo.predictor.predict([draw(("Dots", "Lines"), 7)])
+    assert answer["defects"] == list(expected.defects or ())
+    assert set(answer["defects"]) == {"Dots", "Lines"}
+    _, panel = demo.show_upload({"path": str(file)})
+    shown = re.sub(r"<[^>]+>|\s+", " ", panel)
+    assert expected.verdict == "unknown" or " and ".join(answer["defects"]) in shown
+    found = demo.report
+    assert found is not None
+    assert found.several_defects is not None
+    results = re.sub(r"<[^>]+>|\s+", " ", results_tab(found))
+    assert "Exactly the defects named" in results
+    assert "those of the most probable class of each image alone" in results
+    uploads.remove()
+    monkeypatch.setenv("GRADIO_SERVER_PORT", str(free_port()))
+    monkeypatch.setenv("ENGINE", "pytorch")
+    monkeypatch.setenv("MODEL_ID", f"local-dir:{published}")
+    monkeypatch.setenv("FEEDBACK_DIR", str(tmp_path / "corrections"))
+    with pytest.raises(StartError, match="a correction names one"):
+        serve(UploadFolder(tmp_path / "more"))
+
+
+def test_an_exported_file_decides_as_the_weights(published: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(published.parent, run_dir)
+    folder = export_run(run_dir, ["onnx"])
+    report = Report.read(folder)
+    assert report.exports is not None
+    weights, onnx = report.exports.formats
+    assert (onnx.refused, onnx.same_decision) == (None, 1)
+    found = report.several_defects
+    assert found is not None
+    assert weights.calibration_error == pytest.approx(found.calibration.after.ece, abs=1e-6)
+    exported = ExportedClassifier(folder / "onnx" / "model.onnx")
+    assert exported.facts.multi_label
+    images = [draw(defects, 3000) for defects in (("Dots", "Lines"), ("Rolled",))]
+    expected = Predictor(published).predict(images)
+    for ours, theirs in zip(exported.predict(images), expected, strict=True):
+        assert (ours.defects, ours.candidates) == (theirs.defects, theirs.candidates)
+        assert ours.verdict == theirs.verdict
 
 
 def test_changed_boxes_are_changed_images(

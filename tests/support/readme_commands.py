@@ -196,7 +196,7 @@ def _drawn() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="drawn-"))
     atexit.register(shutil.rmtree, folder)
     write_samples(folder / "custom_dataset", train_per_class=6, test_per_class=2)
-    write_boxes(folder / "boxes", folder / "custom_dataset")
+    write_boxes(folder / "boxes", folder / "custom_dataset", second="Scratches")
     return folder
 
 

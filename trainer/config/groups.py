@@ -46,6 +46,8 @@ class DataConfig:
     """Folder of a web page's corrections; their images join the training split only."""
     multi_label: bool = False
     """Name all defects of an image, of boxes beside it or in --boxes, not only its class."""
+    defects: File = None
+    """With --multi-label: CSV with the columns file and classes, as in A; B, instead of boxes."""
     skip_bad_images: bool = False
     """Skip files that can't be read as images, and list them, instead of stopping."""
     publish_images: bool = False

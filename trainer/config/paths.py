@@ -31,6 +31,7 @@ def check_paths(config: TrainConfig) -> None:
     problems = [
         *file_problems("--split-file", config.data.split_file),
         *file_problems("--class-map", config.data.class_map),
+        *file_problems("--defects", config.data.defects),
         *file_problems("--weights", config.model.weights),
         *folder_problems("--feedback", config.data.feedback),
         *folder_problems("--ood-dir", config.decision.ood_dir),

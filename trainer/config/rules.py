@@ -41,10 +41,10 @@ def problems(groups: Groups) -> Iterator[str]:
     except ValidationError as error:
         for details in error.errors():
             yield bound_problem(details) or f"{_flag(details)}: {details['msg']}"
-    data, model, recipe, decision, _, export, run = groups
+    data, model, recipe, decision, *_, run = groups
     rules = [*_data_rules(data), *_model_rules(model, run), *_recipe_rules(recipe, model)]
     if data.multi_label:
-        rules += _multi_label_rules(data, model, recipe, decision, export)
+        rules += _multi_label_rules(data, model, recipe, decision)
     else:
         unused = decision.max_missed != DecisionConfig().max_missed
         rules.append((unused, "--max-missed needs --multi-label; otherwise set --coverage"))
@@ -122,6 +122,7 @@ def _data_rules(data: DataConfig) -> Rules:
         data.feedback is not None and bool(data.folds),
         "--feedback and --folds exclude each other: each fold would need its own corrected images",
     )
+    yield data.defects is not None and not data.multi_label, "--defects needs --multi-label"
     yield data.folds == 1, "--folds must be at least 2, or 0 for none; not 1"
 
 
@@ -153,7 +154,6 @@ def _multi_label_rules(
     model: ModelConfig,
     recipe: RecipeConfig,
     decision: DecisionConfig,
-    export: ExportConfig,
 ) -> Rules:
     yield (
         model.tile,
@@ -178,10 +178,6 @@ def _multi_label_rules(
     yield (
         decision.no_defect is not None,
         "--multi-label excludes --no-defect: every class is a defect that can be named",
-    )
-    yield (
-        bool(export.export),
-        "--multi-label excludes --export: such models can't be exported yet",
     )
 
 

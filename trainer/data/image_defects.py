@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,55 +16,119 @@ from model_card.formatting import counted
 from trainer.data.voc_boxes import Box, match_class, read_boxes
 from trainer.errors import DataError
 from trainer.text.names import printable
+from trainer.text.spreadsheet import read_table
 
 logger = logging.getLogger(__name__)
 
 # Of a split: the sorted class indices of the defects of each image; its own class is one of them.
 COLUMN = "defects"
+# Of images, in a message.
+LISTED = 5
 
 
-def with_defects(splits: DatasetDict, folders: Mapping[str, Path]) -> DatasetDict:
-    """Add the column of defects; an image without boxes shows its own class alone.
+def with_defects(splits: DatasetDict, source: Path | Mapping[str, Path]) -> DatasetDict:
+    """Add the column of defects.
 
     Args:
         splits: with the columns `file` and `label`.
-        folders: of boxes, as `read_boxes` takes them.
+        source: a CSV with the columns `file` and `classes`, or folders of boxes, as `read_boxes`
+            takes them; an image without boxes shows its own class alone.
 
     Raises:
-        DataError: there are no boxes, one names no class, or no image shows several classes.
+        DataError: the source can't be used or names an unknown class, or no image shows several.
     """
-    if not folders:
-        raise DataError(
-            "--multi-label needs the defects of each image: there are no boxes beside the images. "
-            "Name their folder with --boxes, <stem>.xml for <stem>.jpg (Pascal VOC)."
-        )
-    files = [file for split in splits.values() for file in split["file"][:]]
-    boxes = read_boxes(folders, files)
     labels: list[str] = next(iter(splits.values())).features["label"].names
-    numbers = _class_numbers(boxes, labels)
-    marked = DatasetDict()
-    for name, split in splits.items():
-        defects = [
-            sorted({label, *(numbers[box.name] for box in boxes.get(file, []))})
-            for file, label in zip(split["file"][:], split["label"][:], strict=True)
-        ]
-        marked[name] = split.add_column(COLUMN, defects)
-    several = sum(len(each) > 1 for split in marked.values() for each in split[COLUMN][:])
+    truth = {
+        file: label
+        for split in splits.values()
+        for file, label in zip(split["file"][:], split["label"][:], strict=True)
+    }
+    if isinstance(source, Path):
+        shown = _of_table(source, truth, labels)
+    else:
+        shown = _of_boxes(source, truth, labels)
+    several = sum(len(each) > 1 for each in shown.values())
     if not several:
         raise DataError(
             "--multi-label: no image shows defects of several classes, so there is nothing to "
             "learn beyond the classes. Train without --multi-label."
         )
-    without = len(files) - len(boxes)
-    logger.info(
-        "%s of %s show defects of several classes.%s",
-        f"{several:,}",
-        counted(len(files), "image"),
-        f" {counted(without, 'image has', 'images have')} no boxes: only the class counts."
-        if without
-        else "",
+    logger.info("%s of %s show defects of several classes.", f"{several:,}", _images(len(truth)))
+    return DatasetDict(
+        {
+            name: split.add_column(COLUMN, [shown[file] for file in split["file"][:]])
+            for name, split in splits.items()
+        }
     )
-    return marked
+
+
+def _images(count: int) -> str:
+    return counted(count, "image")
+
+
+def _of_boxes(
+    folders: Mapping[str, Path], truth: Mapping[str, int], labels: Sequence[str]
+) -> dict[str, list[int]]:
+    if not folders:
+        raise DataError(
+            "--multi-label needs the defects of each image: there are no boxes beside the images. "
+            "Name their folder with --boxes, <stem>.xml for <stem>.jpg (Pascal VOC), or a CSV with "
+            "--defects."
+        )
+    boxes = read_boxes(folders, list(truth))
+    numbers = _class_numbers(boxes, labels)
+    if without := len(truth) - len(boxes):
+        logger.info("%s without boxes: only the class counts.", _images(without).capitalize())
+    return {
+        file: sorted({label, *(numbers[box.name] for box in boxes.get(file, []))})
+        for file, label in truth.items()
+    }
+
+
+def _of_table(table: Path, truth: Mapping[str, int], labels: Sequence[str]) -> dict[str, list[int]]:
+    """Return the classes of each image, by the columns `file` and `classes` of a CSV.
+
+    Raises:
+        DataError: it can't be read, does not match the images, or names an unknown class.
+    """
+    try:
+        header, *rows = read_table(table) or [[]]
+    except OSError as error:
+        raise DataError(f"--defects {table} can't be read: {error.strerror}.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"--defects {table} is no CSV text: {error}.") from error
+    if not {"file", "classes"} <= set(header):
+        raise DataError(f"--defects {table} needs a first line with the columns file and classes.")
+    found: dict[str, list[int]] = {}
+    for number, row in enumerate(rows, 2):
+        cells = dict(zip(header, row, strict=False))
+        file, text = cells.get("file", ""), cells.get("classes", "")
+        names = [name.strip() for name in text.split(";") if name.strip()]
+        unknown = [printable(name) for name in names if name not in labels]
+        where = f"--defects {table}, line {number}"
+        if file not in truth:
+            raise DataError(f"{where}: there is no image {printable(file)}.")
+        if file in found:
+            raise DataError(f"{where}: {printable(file)} is named twice. Keep one line.")
+        if unknown:
+            raise DataError(
+                f"{where}: no class is called {', '.join(unknown)}. The classes are "
+                f"{', '.join(map(printable, labels))}."
+            )
+        own = labels[truth[file]]
+        if own not in names:
+            raise DataError(
+                f"{where}: {printable(file)} has the class {printable(own)}, which its classes "
+                "lack. Add it, or move the image."
+            )
+        found[file] = sorted({labels.index(name) for name in names})
+    if missing := sorted(truth.keys() - found.keys()):
+        more = ", …" if missing[LISTED:] else ""
+        raise DataError(
+            f"--defects {table} lacks {_images(len(missing))}: "
+            f"{', '.join(map(printable, missing[:LISTED]))}{more}."
+        )
+    return found
 
 
 def _class_numbers(boxes: Mapping[str, Sequence[Box]], labels: Sequence[str]) -> dict[str, int]:

@@ -57,11 +57,6 @@ def export_run(run_dir: Path, names: Sequence[FormatName], data_dir: Sequence[st
     folder = finished_folder(run_dir)
     if folder is None:
         raise ConfigError(f"{run_dir} has no finished run: there is no {PUBLISHED_DIR} in it.")
-    if TrainConfig.read(run_dir).data.multi_label:
-        raise ConfigError(
-            f"The model in {run_dir} names several defects of an image. Such models "
-            "can't be exported yet."
-        )
     with only_training_in(run_dir), explained_failures(run_dir):
         report = check_published(folder)
         measured = report.exports.formats if report.exports else []

@@ -44,10 +44,6 @@ def export_model(
     try:
         # PyTorch on the processor: the reference of every file.
         source = Source(Predictor(find_model_folder(model_id)), model_id)
-        if source.predictor.facts.multi_label:
-            raise UserError(
-                f"{model_id} names several defects of an image. Such models can't be exported yet."
-            )
         calibration = Calibration([], [])
         if data_dir:
             calibration = of_folders(data_dir, source.predictor.bit_depth, seed=0)

@@ -9,6 +9,7 @@ from itertools import islice
 
 import datasets
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from model_card.schema.base import Score
@@ -17,8 +18,10 @@ from space.inference.core.arrays import Floats, Pixels
 from space.inference.core.classifier import Classifier, Observation
 from space.inference.core.decision import Prediction
 from space.inference.engines.names import Precision
+from trainer.data.image_defects import shown_classes
 from trainer.data.images.decoding import open_image
 from trainer.decision.temperature import Array, calibration_error
+from trainer.decision.thresholds import Flags
 from trainer.evaluation.metrics.intervals import grouped_proportion, proportion
 from trainer.evaluation.rejection import detection_auroc
 
@@ -37,12 +40,15 @@ class PreparedImages:
         truth: class index of each.
         groups: of the images; those of a group show the same surface.
         ood: of images that show none of the classes; none if the model rejects nothing.
+        shown: which classes each image of the test split shows, [image, class]; None if the model
+            names one class.
     """
 
     inputs: list[Pixels]
     truth: np.ndarray
     groups: list[int]
     ood: list[Pixels]
+    shown: Flags | None = None
 
     @classmethod
     def prepare(
@@ -55,6 +61,7 @@ class PreparedImages:
             truth=np.asarray(test["label"][:]),
             groups=list(test["group"][:]),
             ood=[classifier.prepare(image) for image in ood] if rejects else [],
+            shown=shown_classes(test) if classifier.facts.multi_label else None,
         )
 
 
@@ -149,7 +156,7 @@ def write_passport(
         ms_one=1000 * found.seconds_one,
         ms_sixteen=1000 * found.seconds_sixteen,
         accuracy=accuracy,
-        calibration_error=calibration_error(probabilities.max(axis=1), right),
+        calibration_error=_calibration_error(probabilities, right, images.shown),
         coverage=proportion(sum(covered), len(covered)) if classifier.decision else None,
         ood_auroc=detection_auroc(*found.novelty) if len(found.novelty[1]) else None,
         same_decision=float(np.mean(same)),
@@ -160,10 +167,18 @@ def write_passport(
 
 
 def same_decision(ours: Prediction, theirs: Prediction) -> bool:
-    """Return whether two predictions lead to the same action."""
+    """Return whether two predictions lead to the same action.
+
+    With several defects these are the named ones, and those that a person should look for.
+    """
     if ours.verdict != theirs.verdict:
         return False
-    return ours.verdict == "unknown" or ours.label == theirs.label
+    if ours.verdict == "unknown":
+        return True
+    if ours.defects is None or theirs.defects is None:
+        return ours.label == theirs.label
+    named = set(ours.defects) == set(theirs.defects)
+    return named and set(ours.candidates) == set(theirs.candidates)
 
 
 def why_refused(same: int, images: int, accuracy: Score, expected: Score) -> str | None:
@@ -187,6 +202,16 @@ def why_refused(same: int, images: int, accuracy: Score, expected: Score) -> str
             f"{100 * expected.low:.1f} to {100 * expected.high:.1f} %"
         )
     return None
+
+
+def _calibration_error(
+    probabilities: Array, right: npt.NDArray[np.bool_], shown: Flags | None
+) -> float:
+    """Return the ECE of the most probable class, or of each class of each image by itself."""
+    if shown is None:
+        return calibration_error(probabilities.max(axis=1), right)
+    flat = probabilities.ravel()
+    return calibration_error(np.maximum(flat, 1 - flat), (flat >= 0.5) == shown.ravel())
 
 
 def _probabilities(found: Measurement) -> Array:

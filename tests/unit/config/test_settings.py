@@ -59,6 +59,7 @@ from trainer.errors import ConfigError
         (ModelConfig, {"license": "none"}, "--license none is not a license id"),
         (RecipeConfig, {"views": 3}, "--views needs --tune head"),
         (DecisionConfig, {"max_missed": 0.1}, "--max-missed needs --multi-label"),
+        (DataConfig, {"defects": Path("defects.csv")}, "--defects needs --multi-label"),
         (DecisionConfig, {"max_missed": 1.0}, "--max-missed"),
         (RecipeConfig, {"weight_decay": float("inf")}, "--weight-decay"),
         (RecipeConfig, {"clip_grad": float("inf")}, "--clip-grad"),
@@ -315,7 +316,6 @@ def test_folders_of_the_machine_are_not_published(path: str) -> None:
         ("recipe", {"class_weights": "balanced"}),
         ("decision", {"coverage": 0.9}),
         ("decision", {"no_defect": "Clean"}),
-        ("export", {"export": ("onnx",)}),
     ],
 )
 def test_what_several_defects_exclude_is_refused_at_the_start(

@@ -89,3 +89,45 @@ def test_common_sets_of_defects_are_spread_over_the_splits(tmp_path: Path) -> No
         several = sum(shown == [0, 2] for shown in splits["test"][COLUMN][:])
         assert several == 2
         assert len(splits["test"]) == 24
+
+
+def table(folder: Path, *lines: str) -> Path:
+    file = folder / "defects.csv"
+    file.write_text("\n".join(["file,classes", *lines]) + "\n")
+    return file
+
+
+GOOD = ("Dots/a.png,Dots", "Lines/b.png,Lines; Dots", "Rolled/c.png,Rolled", "Rolled/d.png,Rolled")
+
+
+def test_a_table_names_the_classes_of_each_image(tmp_path: Path) -> None:
+    marked = with_defects(split(FILES), table(tmp_path, *GOOD))["train"]
+    assert marked[COLUMN][:] == [[0], [0, 1], [2], [2]]
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (GOOD[:3], "lacks 1 image: Rolled/d.png"),
+        ((*GOOD, "Rolled/e.png,Rolled"), "line 6: there is no image Rolled/e.png"),
+        ((*GOOD, GOOD[0]), "line 6: Dots/a.png is named twice"),
+        (("Dots/a.png,Dots;Burr", *GOOD[1:]), "line 2: no class is called Burr"),
+        (("Dots/a.png,Lines", *GOOD[1:]), "line 2: Dots/a.png has the class Dots, which its"),
+        (("Dots/a.png", *GOOD[1:]), "line 2: Dots/a.png has the class Dots"),
+    ],
+)
+def test_a_table_that_does_not_match_is_refused(
+    lines: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=words):
+        with_defects(split(FILES), table(tmp_path, *lines))
+
+
+def test_a_table_without_its_columns_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "defects.csv"
+    file.write_text("image,labels\n")
+    with pytest.raises(DataError, match="needs a first line with the columns file and classes"):
+        with_defects(split(FILES), file)
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match="is no CSV text"):
+        with_defects(split(FILES), file)

@@ -94,3 +94,44 @@ def test_a_passport_compares_with_the_weights() -> None:
     assert (passport.ms_one, passport.ms_sixteen) == (2, 1)
     assert passport.files == []
     assert "decides 1 of 4" in (passport.refused or "")
+
+
+def several(verdict: Any, defects: tuple[str, ...], candidates: tuple[str, ...]) -> Prediction:
+    return Prediction({"a": 0.9, "b": 0.6}, candidates, verdict, defects=defects)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "same"),
+    [
+        (several("class", ("b", "a"), ("b", "a")), True),
+        (several("class", ("a",), ("a",)), False),
+        (several("unsure", ("a", "b"), ("a", "b")), False),
+    ],
+)
+def test_several_defects_are_decided_alike_if_the_same_are_named(
+    theirs: Prediction, same: bool
+) -> None:
+    assert same_decision(several("class", ("a", "b"), ("a", "b")), theirs) is same
+
+
+def test_what_a_person_should_look_for_is_part_of_the_decision() -> None:
+    ours = several("unsure", ("a",), ("a", "b"))
+    assert same_decision(ours, several("unsure", ("a",), ("b", "a")))
+    assert not same_decision(ours, several("unsure", (), ("a", "b")))
+    assert not same_decision(ours, several("unsure", ("a",), ("a", "b", "c")))
+
+
+def test_the_calibration_of_several_defects_is_that_of_each_class() -> None:
+    predictions = [several("class", ("a", "b"), ("a", "b"))] * 2
+    shown = np.array([[True, True], [True, False]])
+    images = PreparedImages([], np.array([0, 0]), [0, 1], [], shown)
+    classifier: Any = SimpleNamespace(
+        labels=["a", "b"], decision=object(), engine=SimpleNamespace(name="Engine 1")
+    )
+    passport = write_passport(
+        *("onnx", "ONNX", ["a.onnx"], 7, cast(Any, classifier)),
+        *(measured(predictions, 0.0), measured(predictions, 0.0), images),
+        precision="f32",
+    )
+    # At 0.9 all are correct, at 0.6 one of two.
+    assert passport.calibration_error == pytest.approx((2 * 0.1 + 2 * 0.1) / 4)

@@ -22,6 +22,7 @@ from space.inference.attribution import COLORS
 from space.inference.core.decision import Prediction
 from space.model_identity import Identity, identify
 from space.ui import heatmap_panel, page, rendering, results
+from tests.support.reliability_facts import example_several_defects
 from tests.support.reports import LABELS, example_data, example_report
 
 SPACE = Path(space.__path__[0])
@@ -240,6 +241,18 @@ def test_a_report_without_further_facts_shows_what_it_has() -> None:
     assert "Accuracy 98.6 %" in text
     assert "automatically" not in text
     assert "confused" not in text
+
+
+def test_a_report_of_several_defects_shows_them() -> None:
+    several = example_several_defects(LABELS)
+    changes = {"reliability": None, "several_defects": several}
+    dumped = example_report().model_copy(update=changes).model_dump()
+    report = model_report.Report.model_validate(dumped)
+    text = _text(results.results(report))
+    assert "Exactly the defects named 86.1 %" in text
+    assert "Second defects named 47.8 %" in text
+    assert "Defects ruled out 1.2 % promised: at most 5 %" in text
+    assert "those of the most probable class of each image alone" in text
 
 
 # What a folder holds.

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from space.inference.core.decision import Costs, Decision, Prediction, Rules
+from space.inference.multilabel.thresholds import Thresholds
 from space.report_schema import Agreement, Calibration
 from space.ui import prediction_panel
 from space.ui.prediction_panel import Background
@@ -280,3 +281,57 @@ def test_names_from_outside_are_shown_and_not_obeyed(html: str) -> None:
     assert "\n" not in html
     assert "<img src=x" not in html
     assert "&lt;img src=x onerror=alert(1)&gt;&amp;&#34;&#39;" in html
+
+
+THRESHOLDS = Thresholds(named=[0.5, 0.6, 0.4], absent=[0.05] * 3, max_missed=0.05)
+
+
+def _several(
+    verdict: Any, defects: tuple[str, ...], candidates: tuple[str, ...], **changes: Any
+) -> str:
+    shares = {"Crazing": 0.97, "Scratches": 0.7, "Pitted": 0.2}
+    answer = Prediction(shares, candidates, verdict, 0.5, defects=defects)
+    rules = _rules(thresholds=THRESHOLDS)
+    return prediction_panel.prediction(answer, _background(rules=rules, **changes))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "defects", "candidates", "words"),
+    [
+        (
+            *("class", ("Crazing", "Scratches"), ("Crazing", "Scratches")),
+            "Answer accepted Crazing and Scratches All other defects are ruled out. Crazing",
+        ),
+        (
+            *("class", ("Crazing",), ("Crazing",)),
+            "Answer accepted Crazing — 97 % sure All other defects are ruled out.",
+        ),
+        (
+            *("unsure", ("Crazing",), ("Crazing", "Scratches", "Pitted")),
+            "Needs human review Crazing Perhaps also Scratches and Pitted : a person should look.",
+        ),
+        (
+            *("unsure", (), ("Scratches", "Pitted")),
+            "Needs human review Perhaps Scratches and Pitted No defect is certain: a person",
+        ),
+        (*("unknown", ("Crazing",), ("Crazing",)), "Unknown surface The image differs from all"),
+    ],
+)
+def test_several_defects_in_words(
+    verdict: Any, defects: tuple[str, ...], candidates: tuple[str, ...], words: str
+) -> None:
+    assert _text(_several(verdict, defects, candidates)).startswith(words)
+
+
+def test_each_bar_marks_where_its_class_is_named() -> None:
+    html = _several("class", ("Crazing", "Scratches"), ("Crazing", "Scratches"))
+    marks = re.findall(r'<b class="limit" style="left:([\d.]+)%"', html)
+    assert marks == ["50.00", "60.00", "40.00"]
+    assert "From here on a class is named" in html
+    # Of a model that never saw a photograph, nothing is accepted.
+    drawn = _text(_several("class", ("Crazing",), ("Crazing",), drawn=True))
+    assert drawn.startswith("Trained on drawings: do not rely on it Most like Crazing")
+    unlimited = _rules(thresholds=THRESHOLDS, novelty_limit=None)
+    assert "looks for 3 defects" in _text(
+        prediction_panel.waiting(["a", "b", "c"], _background(rules=unlimited))
+    )

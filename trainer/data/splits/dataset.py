@@ -133,7 +133,8 @@ def prepare_images(
             surfaces = find_surfaces(everything, run.cache_dir)
     splits = _with_groups(found.splits, surfaces)
     if data.multi_label:
-        splits = with_defects(splits, {"": boxes_dir} if boxes_dir else found.boxes)
+        boxes_of = {"": boxes_dir} if boxes_dir else found.boxes
+        splits = with_defects(splits, data.defects or boxes_of)
     if data.folds:
         divided = divide_into_folds(splits, data, run.seed)
     else:
