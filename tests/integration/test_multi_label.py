@@ -210,13 +210,13 @@ def test_the_page_shows_several_defects(
     results = re.sub(r"<[^>]+>|\s+", " ", results_tab(found))
     assert "Exactly the defects named" in results
     assert "those of the most probable class of each image alone" in results
-    uploads.remove()
     monkeypatch.setenv("GRADIO_SERVER_PORT", str(free_port()))
     monkeypatch.setenv("ENGINE", "pytorch")
     monkeypatch.setenv("MODEL_ID", f"local-dir:{published}")
     monkeypatch.setenv("FEEDBACK_DIR", str(tmp_path / "corrections"))
     with pytest.raises(StartError, match="a correction names one"):
-        serve(UploadFolder(tmp_path / "more"))
+        serve(uploads)
+    uploads.remove()
 
 
 def test_an_exported_file_decides_as_the_weights(published: Path, tmp_path: Path) -> None:
