@@ -1,0 +1,116 @@
+"""Repeats of a comparison side by side: `python -m benchmarks.leaderboards RUN RUN… --json FILE`.
+
+A claim of a leaderboard, that a network is better or worse than the baseline or not distinguishable
+from it, is worth reporting if a repeat with other folds and other initial weights makes it, too.
+"""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from benchmarks.table import Cell, Column, Table
+from trainer.comparison.leaderboard import LEADERBOARD_FILE, Leaderboard, Row
+from trainer.comparison.page import VERDICTS
+
+FIRST = (
+    Column(title="Network", aligned_right=False),
+    Column(title="Initial weights", aligned_right=False),
+)
+REPEAT = (
+    Column(title="Accuracy, {}", format="{:.1%} ({:.1%}–{:.1%})"),
+    Column(title="Difference, {}", format="{:+.1f}, p = {:.2g}"),
+    Column(title="Claim, {}", aligned_right=False),
+)
+LAST = (
+    Column(title="The claims agree", aligned_right=False),
+    Column(title="OOD AUROC", format="{:.3f}"),
+    Column(title="Parameters, M", format="{:.1f}"),
+    Column(title="GMACs", format="{:.2f}"),
+    Column(title="ms an image", format="{:.1f}"),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Comparisons of the same networks that differ in their seed."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Their folders, as compare_models.py wrote them."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write the table as JSON, too."""
+
+
+def main(settings: Settings) -> None:
+    """Print the table, and write it as JSON."""
+    boards = [
+        Leaderboard.model_validate_json((run / LEADERBOARD_FILE).read_bytes())
+        for run in settings.runs
+    ]
+    found = table(boards)
+    print(found.markdown())
+    if settings.json:
+        found.write(settings.json)
+
+
+def table(boards: list[Leaderboard]) -> Table:
+    """Return a row per network, in the order of the first leaderboard.
+
+    Raises:
+        SystemExit: the comparisons are not of the same networks, baseline and images.
+    """
+    first = boards[0]
+    compared = {(b.baseline, b.images, frozenset(row.model for row in b.rows)) for b in boards}
+    if len(compared) > 1:
+        raise SystemExit("These comparisons are not of the same networks, baseline and images.")
+    numbers = range(1, len(boards) + 1)
+    titled = [
+        column.model_copy(update={"title": column.title.format(f"run {number}")})
+        for number in numbers
+        for column in REPEAT
+    ]
+    rows = [
+        _cells([next(row for row in board.rows if row.model == each.model) for board in boards])
+        for each in first.rows
+    ]
+    return Table(
+        commands=tuple(board.command for board in boards),
+        machine=f"{first.processor}, {first.cores} cores",
+        dates=(datetime.date.today(),),
+        versions={"python": platform.python_version()},
+        conditions=f"{first.images:,} images of {first.groups} pieces of surface, {first.folds} "
+        f"grouped folds; differences in points to {first.baseline}, p-values adjusted by Holm's "
+        "method; AUROC, size and time of run 1; the other programs of the machine kept running",
+        columns=(*FIRST, *titled, *LAST),
+        rows=tuple(rows),
+    )
+
+
+def _cells(repeats: list[Row]) -> tuple[Cell, ...]:
+    row = repeats[0]
+    cells: list[Cell] = [f"`{row.model}`", row.initial_weights]
+    for each in repeats:
+        gap = each.difference
+        cells += [
+            (each.accuracy.value, each.accuracy.low, each.accuracy.high),
+            (100 * gap.value, gap.p_value) if gap else None,
+            VERDICTS[gap.verdict] if gap else "baseline",
+        ]
+    agree = "yes" if len({each.verdict for each in repeats}) == 1 else "no"
+    return (
+        *cells,
+        agree if row.difference else None,
+        row.ood_auroc,
+        row.parameters / 1e6,
+        row.cost.gmacs,
+        row.cost.ms,
+    )
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))
