@@ -83,7 +83,10 @@ DECLARED = names(PROJECT["dependencies"])
 @pytest.mark.parametrize(
     ("folders", "declared"),
     [
-        (PRODUCT, DECLARED | TRACKERS | names([*EXTRAS["export"], *EXTRAS["mqtt"]])),
+        (
+            PRODUCT,
+            DECLARED | TRACKERS | names([*EXTRAS["export"], *EXTRAS["fastervit"], *EXTRAS["mqtt"]]),
+        ),
         (("benchmarks",), DECLARED | names(EXTRAS["dev"])),
         (
             ("tests", "docs"),
@@ -91,8 +94,11 @@ DECLARED = names(PROJECT["dependencies"])
             | names(line for extra in ("dev", "docs", "export", "mqtt") for line in EXTRAS[extra])
             | TRACKERS,
         ),
-        # Exported files are run by optional packages, and the Space loads none.
-        (("space",), names([*requirements_of_the_space(), *EXTRAS["export"]])),
+        # Optional packages run exported files and FasterViT; the Space loads none by itself.
+        (
+            ("space",),
+            names([*requirements_of_the_space(), *EXTRAS["export"], *EXTRAS["fastervit"]]),
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
