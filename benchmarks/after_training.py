@@ -75,8 +75,11 @@ def _measured(finished: Path, checkout: Path) -> tuple[dict[str, float], Any]:
         again, times = Path(temporary) / "run", Path(temporary) / "seconds.json"
         shutil.copytree(finished, again, ignore=shutil.ignore_patterns("published", "run.lock"))
         train = checkout / "trainer" / "train.py"
-        own = ["env", f"PYTHONPATH={checkout}", sys.executable]
-        run([*own, CLOCK, times, train, "--run-dir", again, "--resume"], Path(temporary))
+        run(
+            [sys.executable, CLOCK, times, train, "--run-dir", again, "--resume"],
+            Path(temporary),
+            PYTHONPATH=str(checkout),
+        )
         report = (again / "published" / "report.json").read_text(encoding="utf-8")
         return json.loads(times.read_text(encoding="utf-8")), json.loads(report)
 

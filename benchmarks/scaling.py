@@ -102,8 +102,6 @@ def _rate(settings: Settings, processes: int, threads: int) -> float:
         times_file = Path(temporary) / "steps.txt"
         run(
             [
-                *("env", f"OMP_NUM_THREADS={threads}"),
-                *([] if torch.cuda.is_available() else ["ACCELERATE_USE_CPU=true"]),
                 # What `accelerate launch` calls for GPUs; for processors it would need MPI.
                 *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
                 *("--nproc-per-node", str(processes), CLOCK, times_file),
@@ -114,6 +112,8 @@ def _rate(settings: Settings, processes: int, threads: int) -> float:
                 *("--reference-images", "0", "--robustness-images", "0"),
             ],
             Path(temporary),
+            OMP_NUM_THREADS=str(threads),
+            ACCELERATE_USE_CPU=str(not torch.cuda.is_available()).lower(),
         )
         moments = [float(line) for line in times_file.read_text(encoding="utf-8").split()]
     # On a GPU, steps that are recorded are taken both ways before the first.

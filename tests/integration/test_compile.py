@@ -25,7 +25,9 @@ def _training_step(accelerator: Accelerator, *, compile_network: bool) -> Traini
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.Flatten(), nn.Linear(144, 3))
     unused: Any = None
     inputs = FitInputs(model, unused, unused, augment=nn.Identity(), prepare=nn.Identity())
-    images: Any = SimpleNamespace(labels=["a", "b", "c"], splits={"train": {"label": [0, 1, 2]}})
+    images: Any = SimpleNamespace(
+        labels=["a", "b", "c"], splits={"train": {"label": [0, 1, 2]}}, multi_label=False
+    )
     recipe = RecipeConfig(lr=1e-2, ema_decay=0.5)
     return TrainingStep(inputs, images, recipe, 2, accelerator, compile_network=compile_network)
 

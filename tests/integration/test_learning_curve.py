@@ -29,7 +29,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config_of(data_dir: Path, folder: Path, **options: object) -> CurveConfig:
     settings: dict[str, object] = {
-        "data_dir": str(data_dir),
+        "data_dir": (str(data_dir),),
         "model": "test_convnext",
         "pretrained": False,
         "image_size": 32,
