@@ -46,6 +46,7 @@ SMALL_BENCHMARKS = {
     "--train-per-class 5 --test-per-class 2",
     "heatmaps": "--help",  # it needs a finished run, and boxes
     "passports": "--help",  # it needs exported runs
+    "several_defects": "--help",  # it needs finished runs
     "leaderboards": "--help",  # it needs finished comparisons
     "drift": "--help",  # it needs a finished run
     "rejection_scores": "--image-size 32",

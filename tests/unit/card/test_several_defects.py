@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.several_defects import table
 from model_card.card import render_card
 from tests.support.reliability_facts import example_several_defects
 from tests.support.reports import LABELS, example_report
@@ -68,3 +69,23 @@ def test_what_is_missing_is_said(changes: dict[str, object], words: str) -> None
 def test_more_defects_than_images_show_is_refused() -> None:
     with pytest.raises(ValueError, match="fewer than the defects"):
         example_several_defects(LABELS, several=1000)
+
+
+def test_runs_stand_side_by_side() -> None:
+    """The table of docs/results, from the reports alone."""
+    reports = [
+        example_report().model_copy(
+            update={
+                "reliability": None,
+                "several_defects": example_several_defects(LABELS, **changes),
+            }
+        )
+        for changes in ({}, {"mean_average_precision": 0.5})
+    ]
+    found = table(reports, ["python trainer/train.py"])
+    one, mean = "Images with one defect (263): exactly it is named", "Mean average precision"
+    assert [cells[1:] for cells in found.rows if cells[0] == one] == [((0.924, 0.885, 0.951),) * 2]
+    assert [cells[1:] for cells in found.rows if cells[0] == mean] == [("0.943", "0.500")]
+    assert "| … is named or left to a person | 73.9% (53.5%–87.5%) |" in found.markdown()
+    with pytest.raises(SystemExit, match="names one class of each image"):
+        table([example_report()], [])
