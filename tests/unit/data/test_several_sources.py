@@ -266,6 +266,7 @@ shared_groups = st.dictionaries(st.integers(0, 40), st.sampled_from(["A", "B", "
     folds=st.sampled_from([0, 0, 2]),
     validated=st.booleans(),
 )
+@pytest.mark.slow
 def test_no_surface_is_in_two_splits_whatever_the_sources(
     first: dict[int, str],
     second: dict[int, str],

@@ -49,6 +49,7 @@ def second_names(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     }
 
 
+@pytest.mark.slow
 def test_it_computes_what_the_package_computes(network: Any, images: torch.Tensor) -> None:
     """NVIDIA's network with the same tensors, built as its function faster_vit_0_224 does."""
     [nvidias] = TimmFasterViT.__bases__
@@ -78,6 +79,7 @@ def test_maps_and_logits_are_those_of_one_pass(network: Any, images: torch.Tenso
     assert listed[:2] == [(128, 8), (256, 16)]
 
 
+@pytest.mark.slow
 def test_a_file_starts_it_and_is_loaded_whole(network: Any, tmp_path: Path) -> None:
     file = tmp_path / "converted.safetensors"
     tensors = network.state_dict()
@@ -102,11 +104,13 @@ def test_its_published_weights_are_never_loaded(monkeypatch: pytest.MonkeyPatch)
         backbone.build(replace(CONFIG, pretrained=True), classes=3)
 
 
+@pytest.mark.slow
 def test_a_size_that_its_windows_do_not_divide_is_refused() -> None:
     with pytest.raises(ConfigError, match="--image-size 256 does not suit"):
         backbone.check_network(replace(CONFIG, image_size=256), 2)
 
 
+@pytest.mark.slow
 def test_it_lacks_nothing() -> None:
     found = abilities_of(replace(CONFIG, image_size=224))
     assert found.missing == []
