@@ -231,6 +231,8 @@ def test_the_keyboard_alone_does_everything(
 ) -> None:
     """From the tab to a stored correction: Tab, arrows, Enter, digits and Escape only."""
     page = browser.new_page(viewport={"width": DESKTOP[0], "height": DESKTOP[1]})
+    # A key is pressed sooner than Chromium learns that it must not open a dialog.
+    page.on("filechooser", lambda chooser: None)
     page.goto(served.url)
     expect(page.locator("#answer .verdict")).to_have_text("No image yet")
     names = [_focused(page)]
