@@ -70,7 +70,8 @@ def test_the_clocks_of_this_process_and_of_all_cores_run() -> None:
         pass
     after = read_core_use()
     assert after.now_s > before.now_s
-    assert after.own_s >= before.own_s + 0.05
+    # The clock ticks every 10 ms.
+    assert after.own_s >= before.own_s + 0.04
     assert after.all_s >= before.all_s
 
 
