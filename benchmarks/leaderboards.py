@@ -1,4 +1,4 @@
-"""Repeats of a comparison side by side: `python -m benchmarks.leaderboards RUN RUN… --json FILE`.
+"""A comparison, or repeats side by side: `python -m benchmarks.leaderboards RUN… --json FILE`.
 
 A claim of a leaderboard, that a network is better or worse than the baseline or not distinguishable
 from it, is worth reporting if a repeat with other folds and other initial weights makes it, too.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -27,21 +28,22 @@ REPEAT = (
     Column(title="Difference, {}", format="{:+.1f}, p = {:.2g}"),
     Column(title="Claim, {}", aligned_right=False),
 )
+AGREEMENT = Column(title="The claims agree", aligned_right=False)
 LAST = (
-    Column(title="The claims agree", aligned_right=False),
     Column(title="OOD AUROC", format="{:.3f}"),
     Column(title="Parameters, M", format="{:.1f}"),
     Column(title="GMACs", format="{:.2f}"),
-    Column(title="ms an image", format="{:.1f}"),
 )
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Comparisons of the same networks that differ in their seed."""
+    """Comparisons of the same networks; repeats differ in their seed."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Their folders, as compare_models.py wrote them."""
+    commands: tuple[str, ...] = ()
+    """Commands that made them, for the record."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the table as JSON, too."""
 
@@ -52,13 +54,13 @@ def main(settings: Settings) -> None:
         Leaderboard.model_validate_json((run / LEADERBOARD_FILE).read_bytes())
         for run in settings.runs
     ]
-    found = table(boards)
+    found = table(boards, settings.commands)
     print(found.markdown())
     if settings.json:
         found.write(settings.json)
 
 
-def table(boards: list[Leaderboard]) -> Table:
+def table(boards: Sequence[Leaderboard], commands: Sequence[str] = ()) -> Table:
     """Return a row per network, in the order of the first leaderboard.
 
     Raises:
@@ -68,10 +70,11 @@ def table(boards: list[Leaderboard]) -> Table:
     compared = {(b.baseline, b.images, frozenset(row.model for row in b.rows)) for b in boards}
     if len(compared) > 1:
         raise SystemExit("These comparisons are not of the same networks, baseline and images.")
-    numbers = range(1, len(boards) + 1)
+    repeated = len(boards) > 1
+    names = [f"run {number}" for number in range(1, len(boards) + 1)] if repeated else [""]
     titled = [
-        column.model_copy(update={"title": column.title.format(f"run {number}")})
-        for number in numbers
+        column.model_copy(update={"title": column.title.format(name).removesuffix(", ")})
+        for name in names
         for column in REPEAT
     ]
     rows = [
@@ -79,14 +82,15 @@ def table(boards: list[Leaderboard]) -> Table:
         for each in first.rows
     ]
     return Table(
-        commands=tuple(board.command for board in boards),
+        commands=tuple(commands),
         machine=f"{first.processor}, {first.cores} cores",
         dates=(datetime.date.today(),),
         versions={"python": platform.python_version()},
         conditions=f"{first.images:,} images of {first.groups} pieces of surface, {first.folds} "
         f"grouped folds; differences in points to {first.baseline}, p-values adjusted by Holm's "
-        "method; AUROC, size and time of run 1; the other programs of the machine kept running",
-        columns=(*FIRST, *titled, *LAST),
+        f"method; {'AUROC and size of run 1; ' if repeated else ''}the other programs of the "
+        "machine kept running",
+        columns=(*FIRST, *titled, *([AGREEMENT] if repeated else []), *LAST),
         rows=tuple(rows),
     )
 
@@ -101,14 +105,14 @@ def _cells(repeats: list[Row]) -> tuple[Cell, ...]:
             (100 * gap.value, gap.p_value) if gap else None,
             VERDICTS[gap.verdict] if gap else "baseline",
         ]
-    agree = "yes" if len({each.verdict for each in repeats}) == 1 else "no"
+    if len(repeats) > 1:
+        agree = "yes" if len({each.verdict for each in repeats}) == 1 else "no"
+        cells.append(agree if row.difference else None)
     return (
         *cells,
-        agree if row.difference else None,
         row.ood_auroc,
         row.parameters / 1e6,
         row.cost.gmacs,
-        row.cost.ms,
     )
 
 

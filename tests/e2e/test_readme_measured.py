@@ -17,7 +17,7 @@ from tests.support.readme_commands import (
     run,
     steps,
 )
-from trainer import train
+from trainer import compare_models, train
 from trainer.cli.run_settings import read_train_config
 
 SHARED = REPOSITORY.parent / "shared"
@@ -59,6 +59,9 @@ def test_measured_command_has_options_that_fit_together(step: Step) -> None:
     assert program == "python"
     if script == "-m":
         assert options[0].removeprefix("benchmarks.") in SMALL_BENCHMARKS
+        return
+    if script == "trainer/compare_models.py":
+        assert compare_models._read(options).train.data.data_dir == ("../data/neu/images",)
         return
     assert script in ("trainer/train.py", "trainer/compare_splits.py")
     config = read_train_config(options, train.COMMAND)

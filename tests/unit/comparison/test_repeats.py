@@ -26,6 +26,13 @@ def test_claims_of_two_runs_are_compared() -> None:
     assert accuracy[0] == 32 / 40
 
 
+def test_a_single_run_makes_claims_that_nothing_repeats() -> None:
+    found = table([board(result("base", 8), result("good", 0))])
+    titles = [column.title for column in found.columns]
+    assert titles[2:6] == ["Accuracy", "Difference", "Claim", "OOD AUROC"]
+    assert found.cell("`good`", "Claim") == "better"
+
+
 def test_comparisons_of_other_networks_are_refused() -> None:
     with pytest.raises(SystemExit, match="not of the same networks"):
         table([board(result("base", 8), result("a", 0)), board(result("base", 8), result("b", 0))])
