@@ -9,13 +9,10 @@ from __future__ import annotations
 import datetime
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
 
 import tyro
 
-from benchmarks.table import Cell, Column, Table
+from benchmarks.table import Cell, Column, RunSettings, Table
 from trainer.comparison.leaderboard import LEADERBOARD_FILE, Leaderboard, Row
 from trainer.comparison.page import VERDICTS
 
@@ -36,19 +33,7 @@ LAST = (
 )
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Comparisons of the same networks; repeats differ in their seed."""
-
-    runs: tyro.conf.Positional[tuple[Path, ...]]
-    """Their folders, as compare_models.py wrote them."""
-    commands: tuple[str, ...] = ()
-    """Commands that made them, for the record."""
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Write the table as JSON, too."""
-
-
-def main(settings: Settings) -> None:
+def main(settings: RunSettings) -> None:
     """Print the table, and write it as JSON."""
     boards = [
         Leaderboard.model_validate_json((run / LEADERBOARD_FILE).read_bytes())
@@ -117,4 +102,4 @@ def _cells(repeats: list[Row]) -> tuple[Cell, ...]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings))
+    main(tyro.cli(RunSettings))

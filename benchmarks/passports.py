@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import datetime
 import platform
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
 
 import tyro
 
-from benchmarks.table import Cell, Column, Table
+from benchmarks.table import Cell, Column, RunSettings, Table
 from model_card.schema.exports import FormatPassport
 from model_card.schema.report import Report
 
@@ -28,19 +25,7 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Runs that were exported."""
-
-    runs: tyro.conf.Positional[tuple[Path, ...]]
-    """Their folders; each one's published folder holds the passports."""
-    commands: tuple[str, ...] = ()
-    """Commands that made the runs, for the record."""
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Write the table as JSON, too."""
-
-
-def main(settings: Settings) -> None:
+def main(settings: RunSettings) -> None:
     """Print the passports of all runs, and write them as JSON."""
     rows: list[tuple[Cell, ...]] = []
     machine = ""
@@ -87,4 +72,4 @@ def row(network: str, passport: FormatPassport) -> tuple[Cell, ...]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings))
+    main(tyro.cli(RunSettings))

@@ -5,13 +5,10 @@ from __future__ import annotations
 import datetime
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
 
 import tyro
 
-from benchmarks.table import Cell, Column, Table
+from benchmarks.table import Cell, Column, RunSettings, Table
 from model_card.schema.base import Score
 from model_card.schema.report import Report
 
@@ -19,19 +16,7 @@ Share = tuple[float, float, float]
 SHARE = "{:.1%} ({:.1%}–{:.1%})"
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Runs that were trained on the same split."""
-
-    runs: tyro.conf.Positional[tuple[Path, ...]]
-    """Their folders."""
-    commands: tuple[str, ...] = ()
-    """Commands that made the runs, for the record."""
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Write the table as JSON, too."""
-
-
-def main(settings: Settings) -> None:
+def main(settings: RunSettings) -> None:
     """Print what the runs reached on their test split, and write it as JSON."""
     found = table([Report.read(run / "published") for run in settings.runs], settings.commands)
     print(found.markdown())
@@ -100,4 +85,4 @@ def _share(score: Score | None) -> Share | None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings))
+    main(tyro.cli(RunSettings))

@@ -10,11 +10,27 @@ import json
 import re
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+import tyro
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 COMMAND_COLUMNS = 110
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Finished runs whose results are shown as a table."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Their folders."""
+    commands: tuple[str, ...] = ()
+    """Commands that made the runs, for the record."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write the table as JSON, too."""
+
 
 Number = int | float
 # Several numbers share a cell: a value and its interval.

@@ -73,7 +73,7 @@ class Visitors:
 class Session(SessionState):
     """The state of a session, without what the visitor last sent and saw.
 
-    For links to a page's state, which are off, Gradio describes all components anew in each
+    For links to a page's state, which are off, Gradio describes all components again in each
     session, and stores each input and output: 8 ms and up to 10 MB.
 
     Args:

@@ -80,7 +80,7 @@ def read_flags(
 
 
 def _without_lists(default: Settings, given: Collection[str]) -> Settings:
-    """Return the default without the lists that the command line gives anew."""
+    """Return the default without the lists that the command line gives again."""
     changes: dict[str, Any] = {}
     own = repeated(type(default))
     for item in fields(default):  # type: ignore[arg-type]
