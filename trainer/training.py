@@ -13,6 +13,7 @@ from model_card.formatting import shortlist
 from trainer.config.recipe import RecipeConfig
 from trainer.config.run_folder import RunContext
 from trainer.config.settings import TrainConfig
+from trainer.data.images.decoding import decoded_once
 from trainer.data.splits.dataset import Images
 from trainer.data.splits.split import write_split
 from trainer.fitting.head_search import fit_heads
@@ -62,7 +63,8 @@ def train_on(images: Images, config: TrainConfig, context: RunContext) -> None:
         # float32.
         accelerator.unwrap_model(inputs.model, keep_fp32_wrapper=False)
         inputs.model.load_state_dict(weights)
-        build_package(config, images, built, fit, context)
+        with decoded_once(images.splits["test"]):
+            build_package(config, images, built, fit, context)
     accelerator.wait_for_everyone()
 
 

@@ -2,7 +2,7 @@
 
 The threads of a training step wait for each other hundreds of times, and oneDNN's threads spin
 meanwhile. A thread that shares its core with another program makes all others wait, so that one
-busy core of two costs two thirds of the speed (`python -m benchmarks.spinning`).
+busy core of two costs half of the speed (`python -m benchmarks.spinning`).
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from trainer.config.groups import DecisionConfig
 from trainer.config.run_folder import PUBLISHED_DIR, RunContext
 from trainer.config.settings import TrainConfig
 from trainer.data.image_defects import shown_classes
-from trainer.data.images.decoding import decoded_once, open_image
+from trainer.data.images.decoding import open_image
 from trainer.data.splits.dataset import Images
 from trainer.decision.baseline import fit_baseline, write_baseline
 from trainer.decision.outputs import (
@@ -98,17 +98,6 @@ def build_package(
     context: RunContext,
 ) -> None:
     """Write the published folder, which gets its name once it is complete."""
-    with decoded_once(images.splits["test"]):
-        _build_package(config, images, backbone, fit, context)
-
-
-def _build_package(
-    config: TrainConfig,
-    images: Images,
-    backbone: Backbone,
-    fit: TrainingResult,
-    context: RunContext,
-) -> None:
     PHASES.start("test")
     folder = context.run_dir / (PUBLISHED_DIR + ".partial")
     shutil.rmtree(folder, ignore_errors=True)

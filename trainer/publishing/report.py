@@ -221,14 +221,16 @@ def _surface_facts(images: Images, surfaces: Surfaces) -> SharedSurfaces:
         for file, label in zip(split["file"][:], split["label"][:], strict=True)
         if file not in images.corrected
     }
-    sizes = Counter(surfaces.groups.values())
+    # The search also saw images that --train-on leaves out.
+    pairs = [pair for pair in surfaces.pairs if {pair.file_a, pair.file_b} <= labels.keys()]
+    sizes = Counter(surfaces.groups[file] for file in labels)
     random_leakage, _ = random_split_leakage(surfaces, labels, len(files["test"]) / len(labels))
     in_validation = overlapping(surfaces, files["validation"], files["train"])
     return SharedSurfaces(
         images=len(labels),
-        pairs=len(surfaces.pairs),
-        turned_pairs=sum(pair.turn > 0 for pair in surfaces.pairs),
-        pairs_across_classes=sum(pair.label_a != pair.label_b for pair in surfaces.pairs),
+        pairs=len(pairs),
+        turned_pairs=sum(pair.turn > 0 for pair in pairs),
+        pairs_across_classes=sum(pair.label_a != pair.label_b for pair in pairs),
         sharing_images=sum(size for size in sizes.values() if size > 1),
         groups=len(sizes),
         largest_group=max(sizes.values()),

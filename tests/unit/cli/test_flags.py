@@ -289,3 +289,10 @@ def test_output_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_command(lambda arguments: None) == 0
     assert sys.stdout.write("goes nowhere")
     sys.stdout.close()
+
+
+def test_a_second_path_does_not_replace_the_first(tmp_path: Path) -> None:
+    words = ["--boxes", str(tmp_path / "a"), "--boxes", str(tmp_path / "b")]
+    with pytest.raises(ConfigError, match="--boxes takes one path, not both '.*a' and '.*b'"):
+        given_flags(words, TrainConfig)
+    assert given_flags([*words[:2], *words[:2]], TrainConfig)["--boxes"] == words[1]

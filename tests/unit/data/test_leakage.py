@@ -112,3 +112,15 @@ def test_a_random_split_of_copies_leaks_as_all_their_pairs(
     assert spelled_out.groups == surfaces.groups
     expected = random_split_leakage(spelled_out, labels, 0.3)
     assert np.allclose(random_split_leakage(surfaces, labels, 0.3), expected)
+
+
+def test_images_that_a_run_leaves_out_count_only_through_their_copies() -> None:
+    """b copies a, which the run leaves out as it does x; c shows the surface of a.
+
+    One of b and c is tested while the other one is trained on, and one of d and e, which share
+    nothing: half of the test images leak.
+    """
+    pairs = [pair("a", "b", copy_of_a=True), pair("a", "c"), pair("d", "x")]
+    surfaces = join_groups(pairs, list("abcdex"))
+    labels = {"b": 0, "c": 0, "d": 1, "e": 1}
+    assert random_split_leakage(surfaces, labels, 0.5) == (0.5, 0)

@@ -43,31 +43,36 @@ def random_split_leakage(
     """Return the share of test images that would leak in a random split.
 
     Args:
-        surfaces: of all images.
+        surfaces: of these images, and of others that a run leaves out.
         labels: the class of each file.
         test_share: share of each class that the test split takes, as a fraction of 1.
 
     Returns:
         mean and standard deviation over RANDOM_SPLITS stratified random splits.
     """
-    files = np.array(list(labels))
-    place = {file: index for index, file in enumerate(files)}
     first = surfaces.stand_in
+    # A copy may be in the run whose representative is not: that has a row after all others.
+    names = dict.fromkeys([*labels, *(first.get(file, file) for file in labels)])
+    place = {file: index for index, file in enumerate(names)}
     # Row of the representative of each image and its copies.
-    shown = np.array([place[first.get(file, file)] for file in labels])
-    pairs = [(place[p.file_a], place[p.file_b]) for p in surfaces.pairs if not p.a_stands_for_b]
+    shown = np.array([place[first.get(file, file)] for file in names])
+    pairs = [
+        (place[pair.file_a], place[pair.file_b])
+        for pair in surfaces.pairs
+        if not pair.a_stands_for_b and pair.file_a in place and pair.file_b in place
+    ]
     ends = shown[np.array(pairs, dtype=np.int64).reshape(-1, 2)]
     classes = np.array(list(labels.values()))
     rows_of_classes = [np.flatnonzero(classes == label) for label in np.unique(classes)]
     shares = []
     for seed in range(RANDOM_SPLITS):
         # Ranks within each class, in random order: the lowest share of them is the test split.
-        rng, tested = np.random.default_rng(seed), np.zeros(len(files), dtype=bool)
+        rng, tested = np.random.default_rng(seed), np.zeros(len(names), dtype=bool)
         for rows in rows_of_classes:
             count = max(1, round(test_share * len(rows)))
             tested[rng.permutation(rows)[:count]] = True
-        trained = np.zeros(len(files), dtype=bool)
-        trained[shown[~tested]] = True
+        trained = np.zeros(len(names), dtype=bool)
+        trained[shown[: len(labels)][~tested[: len(labels)]]] = True
         seen = trained.copy()
         for one, other in (ends.T, ends.T[::-1]):
             seen[one[trained[other]]] = True
