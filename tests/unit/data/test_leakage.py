@@ -115,7 +115,7 @@ def test_a_random_split_of_copies_leaks_as_all_their_pairs(
 
 
 def test_images_that_a_run_leaves_out_count_only_through_their_copies() -> None:
-    """b copies a, which the run leaves out as it does x; c shows the surface of a.
+    """B copies a, which the run leaves out as it does x; c shows the surface of a.
 
     One of b and c is tested while the other one is trained on, and one of d and e, which share
     nothing: half of the test images leak.
