@@ -20,6 +20,8 @@ from model_card.schema.report import Report
 from tests.support.small_run import going_on, small_config, train_until
 from trainer.config.settings import TrainConfig
 from trainer.data.image_record import RECORD_FILE
+from trainer.data.images.decoding import open_image
+from trainer.data.splits.dataset import Images
 from trainer.errors import ConfigError, DataError, UserError
 from trainer.fitting.loop import TrainingLoop
 from trainer.fitting.state import TrainingState
@@ -38,6 +40,20 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "strips"
     write_samples(folder, train_per_class=4, test_per_class=2)
     return folder
+
+
+def test_test_images_are_decoded_once_while_they_are_examined(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same = []
+
+    def package(config: Any, images: Images, *_: Any) -> None:
+        row = images.splits["test"][0]
+        same.append(open_image(row) is open_image(row))
+
+    monkeypatch.setattr("trainer.training.build_package", package)
+    train(small_config(data_dir, tmp_path / "run", epochs=1))
+    assert same == [True]
 
 
 def test_epochs_that_settle_are_the_last_ones(

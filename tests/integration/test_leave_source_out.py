@@ -68,5 +68,6 @@ def test_each_training_is_tested_on_the_same_images(
         assert report.data.surfaces is not None
         # Copies count where both images are in the run.
         assert report.data.surfaces.images == len(rows)
+        assert report.data.surfaces.groups == len({row["group"] for row in rows})
     assert tested[0] == tested[1] == tested[2]
     assert "| plant + lab |" in capsys.readouterr().out

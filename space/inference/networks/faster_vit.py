@@ -109,19 +109,8 @@ default_cfgs = generate_default_cfgs(
 )
 
 
-def _without_second_names(
-    tensors: dict[str, torch.Tensor], network: torch.nn.Module
-) -> dict[str, torch.Tensor]:
-    """Return the tensors of a file of NVIDIA's as the network names them."""
-    return {
-        name: each for name, each in tensors.items() if ".global_tokenizer.pos_embed." not in name
-    }
-
-
 def _create(name: str, pretrained: bool, options: dict[str, Any]) -> torch.nn.Module:
-    network: torch.nn.Module = build_model_with_cfg(
-        TimmFasterViT, name, pretrained, pretrained_filter_fn=_without_second_names, **options
-    )
+    network: torch.nn.Module = build_model_with_cfg(TimmFasterViT, name, pretrained, **options)
     return network
 
 

@@ -40,6 +40,12 @@ def test_names_are_mapped_by_source_or_for_all(tmp_path: Path) -> None:
         found.check({"a": ["Pa", "Crs"], "ada/b": ["RS", "Pa"]})
 
 
+def test_a_row_of_the_source_comes_before_one_for_all(tmp_path: Path) -> None:
+    for lines in ("Pa,Patches,\nPa,Pitted,a\n", "Pa,Pitted,a\nPa,Patches,\n"):
+        found = read_class_map(table(tmp_path, f"name,class,source\n{lines}"), SOURCES)
+        assert [found.of_source(source)["Pa"] for source in SOURCES] == ["Pitted", "Patches"]
+
+
 def test_without_a_table_names_stay() -> None:
     assert read_class_map(None, SOURCES).of_source(SOURCES[0]) == {}
 

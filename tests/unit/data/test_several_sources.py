@@ -151,10 +151,12 @@ def test_a_resumed_run_notices_changes_in_each_source(
 
 def test_what_is_wrong_names_the_source(tmp_path: Path, plant: Path, lab: Path) -> None:
     (plant / "Pitted/broken.png").write_bytes(b"no image")
+    (plant / "Pitted/scan.docx").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"plant/Pitted/broken\.png"):
         prepared(tmp_path, plant, lab)
     images = prepared(tmp_path, plant, lab, skip_bad_images=True)
-    assert [bad.file for bad in images.skipped] == ["plant/Pitted/broken.png"]
+    skipped = {bad.file for bad in images.skipped}
+    assert skipped == {"plant/Pitted/broken.png", "plant/Pitted/scan.docx"}
     (lab / "train/pitted").mkdir()
     write_images(lab / "train/pitted", 2, 7000)
     (lab / "empty").mkdir()
