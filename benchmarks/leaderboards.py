@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 import tyro
 
-from benchmarks.table import Cell, Column, RunSettings, Table
+from benchmarks.table import Cell, Column, Table
+from benchmarks.table import RunSettings as Settings
 from trainer.comparison.leaderboard import LEADERBOARD_FILE, Leaderboard, Row
 from trainer.comparison.page import VERDICTS
 
@@ -33,7 +34,7 @@ LAST = (
 )
 
 
-def main(settings: RunSettings) -> None:
+def main(settings: Settings) -> None:
     """Print the table, and write it as JSON."""
     boards = [
         Leaderboard.model_validate_json((run / LEADERBOARD_FILE).read_bytes())
@@ -102,4 +103,4 @@ def _cells(repeats: list[Row]) -> tuple[Cell, ...]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(RunSettings))
+    main(tyro.cli(Settings))

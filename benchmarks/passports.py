@@ -7,7 +7,8 @@ import platform
 
 import tyro
 
-from benchmarks.table import Cell, Column, RunSettings, Table
+from benchmarks.table import Cell, Column, Table
+from benchmarks.table import RunSettings as Settings
 from model_card.schema.exports import FormatPassport
 from model_card.schema.report import Report
 
@@ -25,7 +26,7 @@ COLUMNS = (
 )
 
 
-def main(settings: RunSettings) -> None:
+def main(settings: Settings) -> None:
     """Print the passports of all runs, and write them as JSON."""
     rows: list[tuple[Cell, ...]] = []
     machine = ""
@@ -72,4 +73,4 @@ def row(network: str, passport: FormatPassport) -> tuple[Cell, ...]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(RunSettings))
+    main(tyro.cli(Settings))

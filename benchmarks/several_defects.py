@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import tyro
 
-from benchmarks.table import Cell, Column, RunSettings, Table
+from benchmarks.table import Cell, Column, Table
+from benchmarks.table import RunSettings as Settings
 from model_card.schema.base import Score
 from model_card.schema.report import Report
 
@@ -16,7 +17,7 @@ Share = tuple[float, float, float]
 SHARE = "{:.1%} ({:.1%}–{:.1%})"
 
 
-def main(settings: RunSettings) -> None:
+def main(settings: Settings) -> None:
     """Print what the runs reached on their test split, and write it as JSON."""
     found = table([Report.read(run / "published") for run in settings.runs], settings.commands)
     print(found.markdown())
@@ -85,4 +86,4 @@ def _share(score: Score | None) -> Share | None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(RunSettings))
+    main(tyro.cli(Settings))
