@@ -15,6 +15,7 @@ import tyro
 from trainer import __version__
 from trainer.cli.synonyms import SYNONYMS
 from trainer.config.option_types import repeated
+from trainer.config.paths import shown
 from trainer.errors import ConfigError
 from trainer.runtime.invocation import command_line
 from trainer.text.names import printable
@@ -210,20 +211,20 @@ def _read_value(option: _Option, attached: str | None, words: list[str]) -> tupl
 
 def _problem(option: _Option, value: str) -> str | None:
     """Return the problem with the value of an option, None if it is valid."""
-    flag, kind, shown = option.flag, option.kind, _short(value)
+    flag, kind, word = option.flag, option.kind, _short(value)
     if not value:
         return f"{flag} needs a value"
     if get_origin(kind) is Literal:
         *others, last = get_args(kind)
         if value in (*others, last):
             return None
-        return f"{flag} takes {', '.join(others)} or {last}, not '{shown}'"
+        return f"{flag} takes {', '.join(others)} or {last}, not '{word}'"
     if kind in (int, float):
         try:
             kind(value)
         except ValueError:
             number = "a whole number" if kind is int else "a number"
-            return f"{flag} takes {number}, not '{shown}'{_with_a_point(value, kind)}"
+            return f"{flag} takes {number}, not '{word}'{_with_a_point(value, kind)}"
     return None
 
 
@@ -231,7 +232,7 @@ def _second_path(flag: str, first: str, second: str) -> str | None:
     """Refuse a second file or folder, which would silently replace the first one."""
     if first == second:
         return None
-    return f"{flag} takes one path, not both '{_short(first)}' and '{_short(second)}'"
+    return f"{flag} takes one path, not both '{shown(Path(first))}' and '{shown(Path(second))}'"
 
 
 def _with_a_point(value: str, kind: type[int] | type[float]) -> str:
@@ -270,5 +271,5 @@ def _looks_like_option(word: str) -> bool:
 
 
 def _short(text: str) -> str:
-    shown = printable(text)
-    return shown if len(shown) <= LONGEST_SHOWN else shown[:LONGEST_SHOWN] + "…"
+    word = printable(text)
+    return word if len(word) <= LONGEST_SHOWN else word[:LONGEST_SHOWN] + "…"

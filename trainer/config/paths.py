@@ -90,9 +90,12 @@ def why_not_writable(folder: Path) -> str | None:
 
 
 def shown(path: Path) -> str:
-    """Return a path for a message; a very long one is truncated."""
+    """Return a path for a message; a very long one keeps its beginning and its name."""
     text = printable(str(path))
-    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
+    if len(text) <= LONGEST_SHOWN:
+        return text
+    half = LONGEST_SHOWN // 2
+    return f"{text[:half]}…{text[-half:]}"
 
 
 def _problems(flag: str, path: Path, wanted: str, access: int) -> Iterator[str]:

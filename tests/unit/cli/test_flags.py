@@ -292,7 +292,8 @@ def test_output_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_second_path_does_not_replace_the_first(tmp_path: Path) -> None:
-    words = ["--boxes", str(tmp_path / "a"), "--boxes", str(tmp_path / "b")]
+    folder = tmp_path / ("a long name of a folder, as on a server of photographs " * 3)
+    words = ["--boxes", str(folder / "a"), "--boxes", str(folder / "b")]
     with pytest.raises(ConfigError, match=r"--boxes takes one path, not both '.*a' and '.*b'"):
         given_flags(words, TrainConfig)
     assert given_flags([*words[:2], *words[:2]], TrainConfig)["--boxes"] == words[1]
