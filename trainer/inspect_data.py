@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from trainer.cli.command import run_command
 from trainer.cli.flags import Command, given_flags, read_flags
-from trainer.config.groups import DataConfig
-from trainer.config.option_types import File, Folder, Text, Texts
+from trainer.config.groups import DataConfig, SourceConfig
+from trainer.config.option_types import File, Folder
 from trainer.config.paths import (
     cache_problems,
     file_problems,
@@ -26,21 +26,9 @@ COMMAND = Command(
 
 
 @dataclass(frozen=True)
-class InspectConfig:
+class InspectConfig(SourceConfig):
     """The images to inspect, and the folder of the report."""
 
-    data_dir: Texts = ()
-    """Folder of class folders, with or without train/ and test/, or a Hub dataset; repeatable."""
-    class_map: File = None
-    """CSV of the columns name and class, perhaps source; an empty class leaves images out."""
-    class_from_name: bool = False
-    """Images are in no class folders; file names begin with the class, as in Cr_1.bmp."""
-    label_column: Text = None
-    """Column that holds the classes, in a Hub dataset or in metadata.csv beside the images."""
-    image_column: Text = None
-    """Column that holds the images, in a Hub dataset."""
-    stream_images: int = 0
-    """Take at most this many images of each split of a Hub dataset; 0 downloads all."""
     output_dir: Folder = None
     """Folder of the report; default: runs/inspection-<name of the data>."""
     predictions: File = None
@@ -57,19 +45,12 @@ def main(arguments: list[str]) -> None:
     config = read_flags(arguments, COMMAND, InspectConfig(), given)
     if not config.data_dir:
         raise ConfigError("--data-dir is missing: name the folder to inspect, or a Hub dataset.")
-    data = DataConfig(
-        data_dir=config.data_dir,
-        class_map=config.class_map,
-        class_from_name=config.class_from_name,
-        label_column=config.label_column,
-        image_column=config.image_column,
-        stream_images=config.stream_images,
-    )
+    data = DataConfig(**config.sources())
     find_sources(data)
     raise_problems(
         [
             *file_problems("--predictions", config.predictions),
-            *file_problems("--class-map", config.class_map),
+            *file_problems("--class-map", data.class_map),
             *output_problems("--output-dir", config.output_dir),
             *folder_problems("--feedback", config.feedback),
             *cache_problems(config.cache_dir),

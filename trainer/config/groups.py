@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -11,8 +11,8 @@ from trainer.config.option_types import STRICT, File, Folder, Formats, Text, Tex
 
 
 @dataclass(frozen=True)
-class DataConfig:
-    """Images and how they are split."""
+class SourceConfig:
+    """Images and their classes."""
 
     __pydantic_config__ = STRICT
 
@@ -20,8 +20,6 @@ class DataConfig:
     """Folder of class folders, with or without train/ and test/, or a Hub dataset; repeatable."""
     class_map: File = None
     """CSV of the columns name and class, perhaps source; an empty class leaves images out."""
-    train_on: Texts = ()
-    """Train on this source only (its name) and test on all; repeatable."""
     class_from_name: bool = False
     """Images are in no class folders; file names begin with the class, as in Cr_1.bmp."""
     label_column: Text = None
@@ -30,6 +28,18 @@ class DataConfig:
     """Column of the images in a Hub dataset."""
     stream_images: Annotated[int, Field(ge=0)] = 0
     """Stream at most this many images of each split of a Hub dataset; 0 downloads all."""
+
+    def sources(self) -> dict[str, Any]:
+        """Return these settings by name, without those that a subclass adds."""
+        return {item.name: getattr(self, item.name) for item in fields(SourceConfig)}
+
+
+@dataclass(frozen=True)
+class DataConfig(SourceConfig):
+    """Images and how they are split."""
+
+    train_on: Texts = ()
+    """Train on this source only (its name) and test on all; repeatable."""
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of each class for the test split, if the data have none."""
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import tyro
 
-from trainer.config.groups import DataConfig, ModelConfig
-from trainer.config.option_types import File, Folder, Text, Texts
+from trainer.config.groups import DataConfig, ModelConfig, SourceConfig
+from trainer.config.option_types import File, Folder
 from trainer.config.paths import cache_problems, file_problems, output_problems, raise_problems
 from trainer.errors import ConfigError
 
@@ -18,21 +18,9 @@ Counts = Annotated[tuple[int, ...], tyro.conf.arg(metavar="N …", help_behavior
 
 
 @dataclass(frozen=True)
-class CurveConfig:
+class CurveConfig(SourceConfig):
     """The images, the frozen network, and the subsets to measure."""
 
-    data_dir: Texts = ()
-    """Folder of class folders, with or without train/ and test/, or a Hub dataset; repeatable."""
-    class_map: File = None
-    """CSV of the columns name and class, perhaps source; an empty class leaves images out."""
-    class_from_name: bool = False
-    """Images are in no class folders; file names begin with the class, as in Cr_1.bmp."""
-    label_column: Text = None
-    """Column that holds the classes, in a Hub dataset or in metadata.csv beside the images."""
-    image_column: Text = None
-    """Column that holds the images, in a Hub dataset."""
-    stream_images: int = 0
-    """Take at most this many images of each split of a Hub dataset; 0 downloads all."""
     skip_bad_images: bool = False
     """Skip files that can't be read as images, and list them, instead of stopping."""
     model: str = ModelConfig.model
@@ -61,15 +49,7 @@ class CurveConfig:
     @property
     def data(self) -> DataConfig:
         """The images."""
-        return DataConfig(
-            data_dir=self.data_dir,
-            class_map=self.class_map,
-            class_from_name=self.class_from_name,
-            label_column=self.label_column,
-            image_column=self.image_column,
-            stream_images=self.stream_images,
-            skip_bad_images=self.skip_bad_images,
-        )
+        return DataConfig(**self.sources(), skip_bad_images=self.skip_bad_images)
 
     @property
     def network(self) -> ModelConfig:

@@ -61,9 +61,12 @@ def sentences(kind: type[Any]) -> dict[str, str]:
     """Return the docstring under each field, those of nested dataclasses included."""
     hints = get_type_hints(kind)
     nested = [hints[item.name] for item in fields(kind) if is_dataclass(hints[item.name])]
-    source = (ROOT / f"{kind.__module__.replace('.', '/')}.py").read_text(encoding="utf-8")
-    body = source.partition(f"class {kind.__name__}:")[2].partition("\n@dataclass")[0]
-    found = dict(re.findall(r'^    (\w+): [^\n]*\n    """(.*?)"""', body, re.DOTALL | re.MULTILINE))
+    found: dict[str, str] = {}
+    # Those of the base classes come first, as in `fields`.
+    for each in reversed([base for base in kind.__mro__ if is_dataclass(base)]):
+        source = (ROOT / f"{each.__module__.replace('.', '/')}.py").read_text(encoding="utf-8")
+        body = re.split(rf"class {each.__name__}\b.*:", source)[1].partition("\n@dataclass")[0]
+        found |= re.findall(r'^    (\w+): [^\n]*\n    """(.*?)"""', body, re.DOTALL | re.MULTILINE)
     own = [item.name for item in fields(kind) if not is_dataclass(hints[item.name])]
     assert own == [name for name in found if name in own], f"a field of {kind} has no sentence"
     for inner in nested:
