@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 from optuna.trial import TrialState
+from sqlalchemy.pool import NullPool
 
 from trainer.errors import ConfigError, UserError
 from trainer.monitoring.epoch_log import EpochResult
@@ -96,7 +97,8 @@ def _storage(file: Path) -> optuna.storages.RDBStorage:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.storages.RDBStorage(
             f"sqlite:///{file.absolute()}",
-            engine_kwargs={"connect_args": {"timeout": 60}},
+            # A pool would keep connections open until Python collects it.
+            engine_kwargs={"connect_args": {"timeout": 60}, "poolclass": NullPool},
             heartbeat_interval=HEARTBEAT_S,
             grace_period=GRACE_S,
             heartbeat_stale_trial_callback=_queue_again,
