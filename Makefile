@@ -52,7 +52,7 @@ format: setup ## bring the code into shape, as far as ruff can by itself
 lint: setup ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 
 # What it proves: each module computes the values that it should, on small inputs, by itself. What it
 # does not: that a whole training, the Hub's protocol, a server under load, README's commands and

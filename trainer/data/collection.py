@@ -18,7 +18,7 @@ from model_card.formatting import enumeration
 from model_card.schema.run.data import SkippedImage
 from trainer.data.folders.class_names import name_problems
 from trainer.data.folders.location import Source, SourceKind
-from trainer.data.folders.scan import one_class
+from trainer.data.folders.messages import one_class
 from trainer.data.images.bit_depth import FULL_DEPTH, BitDepth
 from trainer.data.images.encoded import with_column
 from trainer.text.names import listed, printable

@@ -36,7 +36,8 @@ from trainer.data.folders.class_map import ClassMap, read_class_map
 from trainer.data.folders.class_names import name_problems
 from trainer.data.folders.entries import File
 from trainer.data.folders.location import DRAWN_DIR, Source, SourceKind, find_sources
-from trainer.data.folders.scan import one_class, scan_source, unusable_lines, unusable_source
+from trainer.data.folders.messages import one_class, unusable_lines, unusable_source
+from trainer.data.folders.scan import scan_source
 from trainer.data.hub import load_from_hub
 from trainer.data.images.bit_depth import find_bit_depth, with_bit_depth
 from trainer.data.images.decoding import decode_each

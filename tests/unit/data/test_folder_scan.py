@@ -17,7 +17,8 @@ from tests.support.folder_trees import write_tree
 from trainer.cli.trained_folder import check_settings
 from trainer.config.groups import DataConfig
 from trainer.config.settings import TrainConfig
-from trainer.data.folders.scan import FolderScan, class_from_name, scan_folder
+from trainer.data.folders.class_names import class_from_name
+from trainer.data.folders.scan import FolderScan, scan_folder
 from trainer.data.sources import find_images
 from trainer.errors import DataError
 

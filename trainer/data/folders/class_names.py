@@ -1,13 +1,30 @@
-"""Compare the names of classes: within one folder, and between its splits."""
+"""Names of classes: read from file names, compared within a folder and between its splits."""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from trainer.text.names import did_you_mean, difference, folded, looks_same, printable, visible
 
+# What Roboflow appends to the name of an image: crazing_1_jpg.rf.0123abcd.jpg
+_ROBOFLOW = re.compile(r"[._](jpe?g|png|bmp|tiff?)\.rf\.\w+$", re.IGNORECASE)
+# Digits belong to the class if a number follows after a separator, as in type2_13.
+_NUMBERED = re.compile(r"(.*?[^\W\d_]\d*)(?:[\s_.()-]+\d+)+[\s)]*|(.*[^\W\d_])\d+[\s)]*", re.DOTALL)
+
 NAMED_AT_ONCE = 10
+
+
+def class_from_name(basename: str) -> str | None:
+    """Return the class at the start of a file name, before its number.
+
+    >>> class_from_name("rolled-in_scale_241.jpg")
+    'rolled-in_scale'
+    """
+    stem = _ROBOFLOW.sub("", basename.rpartition(".")[0])
+    found = _NUMBERED.fullmatch(stem)
+    return found[1] or found[2] if found else None
 
 
 def name_problems(labels: Iterable[str]) -> list[str]:

@@ -6,31 +6,28 @@ the same sentences and continues with the usable images.
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from model_card.formatting import counted
 from model_card.schema.run.data import SkippedImage
 from trainer.config.groups import DataConfig
 from trainer.data.folders.class_map import ClassMap, read_class_map, renamed
-from trainer.data.folders.class_names import name_problems, split_problems
+from trainer.data.folders.class_names import class_from_name, name_problems, split_problems
 from trainer.data.folders.entries import File, Folder
 from trainer.data.folders.label_table import LabelTable
 from trainer.data.folders.layout import Level, find_layout, place
 from trainer.data.folders.location import Source, find_sources
+from trainer.data.folders.messages import (
+    empty_folder,
+    loose_images,
+    one_class,
+    unusable_lines,
+    unusable_source,
+)
 from trainer.errors import DataError
 from trainer.text.names import as_text, is_text, listed, printable
-
-# What Roboflow appends to the name of an image: crazing_1_jpg.rf.0123abcd.jpg
-_ROBOFLOW = re.compile(r"[._](jpe?g|png|bmp|tiff?)\.rf\.\w+$", re.IGNORECASE)
-# Digits belong to the class if a number follows after a separator, as in type2_13.
-_NUMBERED = re.compile(r"(.*?[^\W\d_]\d*)(?:[\s_.()-]+\d+)+[\s)]*|(.*[^\W\d_])\d+[\s)]*", re.DOTALL)
-
-LISTED_PROBLEMS = 10
 
 
 @dataclass
@@ -64,17 +61,6 @@ class FolderScan:
     def images(self) -> int:
         """Number of images with a class."""
         return sum(len(files) for split in self.splits.values() for files in split.values())
-
-
-def class_from_name(basename: str) -> str | None:
-    """Return the class at the start of a file name, before its number.
-
-    >>> class_from_name("rolled-in_scale_241.jpg")
-    'rolled-in_scale'
-    """
-    stem = _ROBOFLOW.sub("", basename.rpartition(".")[0])
-    found = _NUMBERED.fullmatch(stem)
-    return found[1] or found[2] if found else None
 
 
 def scan_folder(
@@ -156,29 +142,6 @@ def check_layout(config: DataConfig) -> None:
         raise DataError("\n".join(map(str, refused)))
 
 
-def unusable_source(source: str, problems: list[str]) -> DataError:
-    """Return the error that lists the problems of a folder or dataset."""
-    count = "A problem prevents" if len(problems) == 1 else f"{len(problems)} problems prevent"
-    listing = "\n".join(f"  {problem}" for problem in problems)
-    return DataError(f"{count} the use of {printable(source)}:\n{listing}")
-
-
-def unusable_lines(unusable: list[SkippedImage]) -> list[str]:
-    """Return a line for each of the first files, and the number of the others."""
-    shown = unusable[:LISTED_PROBLEMS]
-    lines = [f"{printable(image.file)}: {printable(image.reason)}" for image in shown]
-    more = len(unusable) - len(shown)
-    return lines + [f"and {more} more"] * bool(more)
-
-
-def one_class(source: str, classes: list[str]) -> str:
-    """Report that there is only one class."""
-    return (
-        f"{source} has only one class ({listed(classes)}). A classifier needs two or more: add a "
-        "folder for each further class."
-    )
-
-
 class _Reading:
     """Collects the images of one split after the other."""
 
@@ -200,10 +163,10 @@ class _Reading:
         elif self.names_give_classes and not level.folders:
             self._read_by_names(classes, level)
         elif level.folder.images and not (table and table.broken):
-            self._problem(_loose(level))
+            self._problem(loose_images(level))
         elif not level.folders and not level.folder.images:
             advice = "It should contain a folder of images for each class."
-            self._problem(_empty(level.folder, advice))
+            self._problem(empty_folder(level.folder, advice))
         if self.names_give_classes and level.folders:
             self._problem(
                 f"--class-from-name is for images without class folders, but {place(level.folder)} "
@@ -258,7 +221,7 @@ class _Reading:
 
     def _read_by_names(self, classes: dict[str, list[File]], level: Level) -> None:
         if not level.folder.images:
-            self._problem(_empty(level.folder, "It should contain images."))
+            self._problem(empty_folder(level.folder, "It should contain images."))
         for file in level.folder.images:
             label = class_from_name(file.basename)
             if file.trouble:
@@ -289,7 +252,7 @@ class _Reading:
                 "the classes, point --data-dir at the folder that holds them."
             )
         elif not folder.images:
-            self._problem(_empty(folder, "Add images, or remove the folder."))
+            self._problem(empty_folder(folder, "Add images, or remove the folder."))
         return [file for file in folder.images if not file.trouble]
 
     def _skip(self, file: File, reason: str) -> None:
@@ -297,47 +260,3 @@ class _Reading:
 
     def _problem(self, sentence: str) -> None:
         self.found.problems.append(sentence)
-
-
-def _loose(level: Level) -> str:
-    """Report images without a class, and how to assign one."""
-    images = [file.name for file in level.folder.images]
-    where = place(level.folder)
-    if level.folders:
-        return (
-            f"{counted(len(images), 'image')} {'is' if len(images) == 1 else 'are'} directly in "
-            f"{where}, beside the class folders: "
-            f"{listed(images)}. Move each into the folder of its class."
-        )
-    words = [
-        f"{where} holds {counted(len(images), 'image')} but no class folders, so no labels: "
-        f"{listed(images)}. Put them into a folder for each class, or list them in "
-        f"{where}/metadata.csv with the columns file_name and label."
-    ]
-    if level.table and level.table.columns:
-        words.append(
-            f"If one of the columns {listed(level.table.columns)} of {printable(level.table.name)} "
-            "holds the classes, name it with --label-column."
-        )
-    names = [class_from_name(file.basename) for file in level.folder.images]
-    classes = Counter(name for name in names if name)
-    # If each image had its own class, the names would not be classes.
-    if 1 < len(classes) <= len(images) / 2 or (len(classes) > 1 and max(classes.values()) > 1):
-        counts = [f"{name} ({count})" for name, count in sorted(classes.items())]
-        words.append(
-            f"The file names would give the classes {listed(counts)}: pass --class-from-name to "
-            "use these."
-        )
-    if level.split != "train":
-        words.append(f"Or move {where} elsewhere: then {level.split} is split off from train.")
-    return " ".join(words)
-
-
-def _empty(folder: Folder, advice: str) -> str:
-    """Report the content of a folder without images."""
-    lying = [each.basename for each in folder.folders] + [file.basename for file in folder.files]
-    if not lying:
-        return f"{place(folder)} is empty. {advice}"
-    archives = [f.basename for f in folder.files if f.suffix in (".zip", ".7z", ".rar", ".gz")]
-    unpack = f" Unpack {listed(archives)} first." if archives else ""
-    return f"{place(folder)} contains no image, only {listed(lying)}.{unpack} {advice}"
