@@ -1,6 +1,7 @@
 """Predict a folder of images with a published model: `python trainer/predict.py --help`."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -93,6 +94,8 @@ def main(arguments: list[str]) -> int:
     files = [] if config.watch else list_images(paths, sys.stdin)
     found = "" if config.watch else f"{counted(len(files), 'image')}; "
     logger.info("%sloading the model …", found)
+    # Products of the decision are small: numpy's threads would only wait for each other, and spin.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # The libraries take seconds to import; --help and wrong options do not need them.
     from trainer.prediction.drift.batch import BatchDrift
     from trainer.prediction.run.delivery import Delivery

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -21,7 +21,7 @@ from trainer.prediction.image_files import ImageFile
 from trainer.prediction.row import Row
 from trainer.runtime.system import core_count
 
-# Prepared images that wait for the network; they bound the memory.
+# Batches that are prepared while the network runs on others; they bound the memory.
 BATCHES_AHEAD = 2
 BITS = 8
 # Times to read a file that changes meanwhile.
@@ -58,13 +58,16 @@ class Pipeline:
         workers = core_count()
         self._decoder = Decoder(workers)
         self._pool = ThreadPoolExecutor(workers)
+        # Beside the thread that takes the rows: the network never waits for it.
+        self._network = ThreadPoolExecutor(predictor.engine.batches_at_once)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         # After an error or a signal, nothing more is decoded.
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for each in (self._network, self._pool):
+            each.shutdown(wait=False, cancel_futures=True)
         self._decoder.close()
 
     def batches(self, files: Iterable[ImageFile], batch_size: int) -> Iterator[list[Row]]:
@@ -73,16 +76,18 @@ class Pipeline:
         Raises:
             ModelError: the network computes non-finite outputs.
         """
-        upcoming, waiting = iter(files), deque[Future[_Prepared]]()
+        upcoming, running = iter(files), deque[Future[list[Row]]]()
+        most = self._predictor.engine.batches_at_once + BATCHES_AHEAD
         while True:
-            room = (1 + BATCHES_AHEAD) * batch_size - len(waiting)
-            for file in islice(upcoming, room):
-                waiting.append(self._pool.submit(self._prepare, file))
-            if not waiting:
+            while len(running) < most and (batch := list(islice(upcoming, batch_size))):
+                prepared = [self._pool.submit(self._prepare, file) for file in batch]
+                running.append(self._network.submit(self._answer, prepared))
+            if not running:
                 return
-            count = min(batch_size, len(waiting))
-            batch = [waiting.popleft().result() for _ in range(count)]
-            yield _predict(self._predictor, batch, self.model)
+            yield running.popleft().result()
+
+    def _answer(self, prepared: Sequence[Future[_Prepared]]) -> list[Row]:
+        return _predict(self._predictor, [each.result() for each in prepared], self.model)
 
     def _prepare(self, file: ImageFile) -> _Prepared:
         prepared = _prepare(self._predictor, self._decoder, file)

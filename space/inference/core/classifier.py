@@ -38,6 +38,10 @@ class Engine(Protocol):
     def name(self) -> str:
         """Library, version and precision, for people."""
 
+    @property
+    def batches_at_once(self) -> int:
+        """Batches that take less time beside each other, in threads, than one after another."""
+
     def run(self, pixels: Pixels) -> Observation:
         """Run the network on pixels of its input size, [image, row, column, 3]."""
 

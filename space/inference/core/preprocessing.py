@@ -82,10 +82,11 @@ class Preprocessing:
         if self.crop_mode == "border":
             red, green, blue = (round(255 * level) for level in self.mean)
             fill = red, green, blue
-        scaled = image.resize(
+        # Steel is gray, however it is stored: one color is scaled in place of three equal ones.
+        scaled = (_gray(image) or image).resize(
             self._scaled_px(image.size), Image.Resampling[self.interpolation.upper()]
         )
-        return np.asarray(_center(scaled, *self.size_px, fill))
+        return np.asarray(_center(scaled.convert("RGB"), *self.size_px, fill))
 
     def region(self, size_px: tuple[int, int]) -> tuple[float, float, float, float]:
         """Return the part of an image that the network sees: left, top, right, bottom in pixels.
@@ -113,6 +114,14 @@ class Preprocessing:
             width, height = (int(rows * side / min(size_px)) for side in size_px)
             return width, height
         return _scaled(size_px, min(across, down))
+
+
+def _gray(image: Image.Image) -> Image.Image | None:
+    """Return the one color of an RGB image whose three colors are equal; None for others."""
+    first = image.getchannel(0)
+    levels = first.tobytes()
+    equal = all(image.getchannel(color).tobytes() == levels for color in (1, 2))
+    return first if equal else None
 
 
 def _scaled(size_px: tuple[int, int], ratio: float) -> tuple[int, int]:

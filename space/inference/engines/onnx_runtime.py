@@ -27,6 +27,9 @@ class OnnxRuntimeEngine:
         Exception: ONNX Runtime can't read the model; its errors have no base class of their own.
     """
 
+    # The threads of one batch use all cores.
+    batches_at_once = 1
+
     def __init__(self, model: bytes, stages: Sequence[int], threads: int | None = None) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = ERRORS_ONLY

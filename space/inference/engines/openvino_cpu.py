@@ -53,6 +53,9 @@ class OpenVINOEngine:
         RuntimeError: OpenVINO can't read or compile the model.
     """
 
+    # The cores that have nothing more to do for one begin with the next.
+    batches_at_once = 2
+
     def __init__(
         self,
         model: Any,
@@ -119,9 +122,8 @@ class OpenVINOEngine:
         if images > 1:
             hints = {"PERFORMANCE_HINT": "THROUGHPUT", "PERFORMANCE_HINT_NUM_REQUESTS": STARTED}
         compiled = the_core().compile_model(fixed, "CPU", self._settings | hints)
-        # Several of four images would share the same cores.
         networks: queue.LifoQueue[_Network] = queue.LifoQueue()
-        for _ in range(self._at_once if images == 1 else 1):
+        for _ in range(self._at_once if images == 1 else self.batches_at_once):
             networks.put(_Network(compiled, self._names, images))
         return networks
 

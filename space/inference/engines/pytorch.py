@@ -17,6 +17,9 @@ class PyTorchEngine:
         device: where it is.
     """
 
+    # The threads of one batch use all cores.
+    batches_at_once = 1
+
     def __init__(self, graph: PixelGraph, device: torch.device) -> None:
         self.graph, self.device = graph.to(device).eval(), device
         place = f", {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ""

@@ -26,6 +26,7 @@ from .reader import BIT_DEPTHS, MAX_FILE_BYTES, ImageError, decode_image
 REQUEST = struct.Struct(">BIQ")  # bit depth, bytes of the form, bytes of the file
 ANSWER = struct.Struct(">?IQ")  # whether it is an image, bytes of properties, bytes of picture
 MAX_FORM_BYTES = 2**12
+PIPE_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,15 @@ def read_exactly(pipe: IO[bytes], size: int) -> bytearray:
     return content
 
 
-def write_all(pipe: IO[bytes], content: bytes) -> None:
-    """Write all of `content` to an unbuffered pipe."""
-    view = memoryview(content)
-    while view:
-        view = view[pipe.write(view) :]
+def write_all(pipe: IO[bytes], *contents: bytes | memoryview) -> None:
+    """Write contents to an unbuffered pipe, one after the other."""
+    # Each write wakes the reader: what fits into the pipe is written at once.
+    if sum(map(len, contents)) <= PIPE_BYTES:
+        contents = (b"".join(contents),)
+    for content in contents:
+        view = memoryview(content)
+        while view:
+            view = view[pipe.write(view) :]
 
 
 def _serve(requests: IO[bytes], answers: IO[bytes], limit_s: float) -> None:
@@ -121,14 +126,15 @@ def _serve(requests: IO[bytes], answers: IO[bytes], limit_s: float) -> None:
             facts, picture = {"error": "Decoding the image takes too much memory."}, b""
         del content
         text = json.dumps(facts).encode()
-        write_all(answers, ANSWER.pack("error" not in facts, len(text), len(picture)))
-        write_all(answers, text)
-        write_all(answers, picture)
+        head = ANSWER.pack("error" not in facts, len(text), len(picture))
+        write_all(answers, head, text, picture)
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _decoded(content: bytes, bit_depth: int, form: Form) -> tuple[dict[str, Any], bytes]:
+def _decoded(
+    content: bytes, bit_depth: int, form: Form
+) -> tuple[dict[str, Any], bytes | memoryview]:
     """Return the properties of a file, and its picture."""
     decoded = decode_image(content)
     image = decoded.to_rgb(bit_depth or decoded.bit_depth or 16)
@@ -142,10 +148,8 @@ def _decoded(content: bytes, bit_depth: int, form: Form) -> tuple[dict[str, Any]
         tagged_depth=decoded.tagged_depth,
     )
     if form.preprocessing:
-        picture = form.preprocessing.tiles(image, tile=form.tile).tobytes()
-    else:
-        picture = png_of(decoded) if form.kind == "png" else image.tobytes()
-    return asdict(facts), picture
+        return vars(facts), form.preprocessing.tiles(image, tile=form.tile).data.cast("B")
+    return vars(facts), png_of(decoded) if form.kind == "png" else image.tobytes()
 
 
 def _limit_memory(limit_bytes: int) -> None:

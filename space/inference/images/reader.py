@@ -117,7 +117,8 @@ class DecodedImage:
             image = image.convert("RGBA")
             white = Image.new("RGBA", image.size, "white")
             image = Image.alpha_composite(white, image)
-        image = image.convert("RGB")
+        # Converting copies, even where there is nothing to convert.
+        image = image if image.mode == "RGB" else image.convert("RGB")
         method = UPRIGHT.get(self.orientation)
         return image if method is None else image.transpose(method)
 

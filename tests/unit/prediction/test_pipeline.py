@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from space.inference.core.arrays import Pixels
+from space.inference.core.classifier import Engine, Observation
 from space.inference.images.decoding import Decoder
 from space.inference.predictor import Predictor
 from tests.support.published_folder import noise
@@ -69,6 +73,64 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
         assert (row.label, row.confidence) == (expected.label, expected.confidence)
     else:
         assert (row.error is not None) == torn
+
+
+class _Meeting:
+    """An engine whose batches wait for each other."""
+
+    name = "meeting"
+
+    def __init__(self, engine: Engine, batches_at_once: int) -> None:
+        self.engine, self.batches_at_once = engine, batches_at_once
+        self.barrier = threading.Barrier(batches_at_once, timeout=60)
+
+    def run(self, pixels: Pixels) -> Observation:
+        self.barrier.wait()
+        return self.engine.run(pixels)
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_as_many_batches_run_at_once_as_the_engine_likes(
+    at_once: int, predictor: Predictor, tmp_path: Path
+) -> None:
+    files = []
+    for number in range(8):
+        path = tmp_path / f"{number}.png"
+        noise(number).save(path)
+        files.append(ImageFile(str(path), path.name, path.name))
+    files.insert(3, ImageFile(str(tmp_path / "none.png"), "none.png", "none.png"))
+    expected = [answers(predictor, Path(file.path)) for file in files]
+    meeting = copy.copy(predictor)
+    meeting.engine = _Meeting(predictor.engine, at_once)
+    with Pipeline(meeting) as pipeline:
+        batches = list(pipeline.batches(files, 5))
+    assert [len(batch) for batch in batches] == [5, 4]
+    rows = [row for batch in batches for row in batch]
+    assert [row.path for row in rows] == [file.name for file in files]
+    assert [row.label for row in rows] == [row.label for row in expected]
+    assert [row.error is None for row in rows] == [number != 3 for number in range(9)]
+
+
+def test_the_network_runs_on_while_rows_are_written(predictor: Predictor, tmp_path: Path) -> None:
+    files = []
+    for number in range(3):
+        noise(number).save(tmp_path / f"{number}.png")
+        files.append(ImageFile(str(tmp_path / f"{number}.png"), str(number), str(number)))
+    watched, runs = copy.copy(predictor), threading.Semaphore(0)
+
+    class Counted:
+        name, batches_at_once = "counted", 1
+
+        def run(self, pixels: Pixels) -> Observation:
+            runs.release()
+            return predictor.engine.run(pixels)
+
+    watched.engine = Counted()
+    with Pipeline(watched) as pipeline:
+        batches = pipeline.batches(files, 1)
+        next(batches)
+        # Nobody asks for a further batch.
+        assert all(runs.acquire(timeout=60) for _ in files)
 
 
 @pytest.mark.slow

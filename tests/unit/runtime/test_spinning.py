@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from trainer import predict
 from trainer.cli.command import limit_spinning
+from trainer.prediction.run.delivery import Outcome
 
 ROOT = Path(__file__).parents[3]
 # Stands in for the first heavy library: says what it finds, and ends the program.
@@ -95,9 +97,29 @@ def test_threads_of_numpy_stop_spinning_early_unless_the_user_chose(
     environment = dict(own)
     limit_spinning(environment)
     assert environment["OPENBLAS_THREAD_TIMEOUT"] == found
-    # OpenBLAS reads it when numpy is imported.
+    # OpenBLAS reads it when numpy is imported, which main does.
     program = "import sys; import trainer.predict; print('numpy' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.stdout == "False\n", done.stderr
+
+
+@pytest.mark.parametrize(("own", "found"), [(None, "1"), ("2", "2")])
+def test_a_decision_has_one_thread_of_numpy_unless_the_user_chose(
+    own: str | None, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", own or "")
+    if own is None:
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    for name in ("1.png", "config.json"):
+        (tmp_path / name).touch()
+    seen: list[str] = []
+
+    def noted(*_: object, **__: object) -> Outcome:
+        seen.append(os.environ["OPENBLAS_NUM_THREADS"])
+        return Outcome()
+
+    monkeypatch.setattr("trainer.prediction.run.runner.run", noted)
+    predict.main([str(tmp_path), "--model", f"local-dir:{tmp_path}"])
+    assert seen == [found]

@@ -142,6 +142,8 @@ def test_auto_takes_the_engine_of_the_processor(
 class _Exact:
     """Answers as PyTorch does, in the name of a precision."""
 
+    batches_at_once = 1
+
     def __init__(self, engine: Engine, precision: Precision) -> None:
         self.engine = engine
         self.name = "float32" if precision == "f32" else precision
@@ -154,6 +156,7 @@ class _Wrong:
     """Adds to the logits of an engine."""
 
     name = "wrong"
+    batches_at_once = 1
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -195,7 +198,7 @@ def test_openvino_uses_no_more_threads_than_allowed(
 )
 def test_each_output_is_compared(logits: list[float], statistic: float, difference: float) -> None:
     class Fixed:
-        name = "fixed"
+        name, batches_at_once = "fixed", 1
 
         def run(self, pixels: Pixels) -> Observation:
             assert pixels.shape == (1, 5, 6, 3)
@@ -346,12 +349,14 @@ def test_any_number_of_images_is_answered_in_fixed_batches(
 
 
 @pytest.mark.slow
-def test_single_images_are_answered_at_once_as_one_after_another(
-    converted: tuple[bytes, list[int], Predictor],
+@pytest.mark.parametrize(("images", "at_once"), [(1, 2), (4, 1), (8, 1)])
+def test_images_are_answered_at_once_as_one_after_another(
+    images: int, at_once: int, converted: tuple[bytes, list[int], Predictor]
 ) -> None:
     model, stages, reference = converted
-    engine = OpenVINOEngine(model, stages, at_once=2)
-    pixels = [reference.prepare(noise(number)) for number in range(12)]
+    engine = OpenVINOEngine(model, stages, at_once=at_once)
+    prepared = [reference.prepare(noise(number)) for number in range(12 * images)]
+    pixels = [np.concatenate(prepared[at::12]) for at in range(12)]
     alone = [engine.run(each).logits for each in pixels]
     meeting = threading.Barrier(2, timeout=30)
     infer = openvino_cpu._Network.infer

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -22,6 +25,7 @@ INPUT = st.integers(16, 48)
     mode=st.sampled_from(["squash", "center", "border"]),
     share=st.sampled_from([1.0, 0.95, 0.875, 0.5]),
     interpolation=st.sampled_from(["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]),
+    gray=st.booleans(),
 )
 def test_pixels_are_those_of_timm(
     size: tuple[int, int],
@@ -31,11 +35,12 @@ def test_pixels_are_those_of_timm(
     mode: str,
     share: float,
     interpolation: str,
+    gray: bool,
 ) -> None:
     if square:
         columns = rows
     noise = np.random.default_rng(size[0]).integers(0, 256, (size[1], size[0], 3), np.uint8)
-    image = Image.fromarray(noise)
+    image = Image.fromarray(noise[..., :1].repeat(3, axis=2) if gray else noise)
     config = {
         "input_size": (3, rows, columns),
         "interpolation": interpolation,
@@ -48,6 +53,26 @@ def test_pixels_are_those_of_timm(
     # Without normalization, as 8-bit samples.
     expected = create_transform(**config, is_training=False, normalize=False)(image)
     assert np.array_equal(found, expected.permute(1, 2, 0).numpy())
+
+
+@pytest.mark.parametrize(("changed", "channels"), [(None, 1), (0, 3), (1, 3), (2, 3)])
+def test_a_gray_image_is_scaled_as_one_channel(
+    changed: int | None, channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = np.random.default_rng(0).integers(0, 255, (8, 9, 1), np.uint8).repeat(3, axis=2)
+    if changed is not None:
+        levels[7, 8, changed] += 1
+    seen, resize = list[int](), Image.Image.resize
+
+    def noted(image: Image.Image, *given: Any, **options: Any) -> Image.Image:
+        seen.append(len(image.getbands()))
+        return resize(image, *given, **options)
+
+    monkeypatch.setattr(Image.Image, "resize", noted)
+    Preprocessing((4, 4), "box", 1.0, "squash", (0.5,) * 3, (1.0,) * 3).pixels(
+        Image.fromarray(levels)
+    )
+    assert seen == [channels]
 
 
 def test_a_line_is_scaled_to_at_least_one_pixel() -> None:
