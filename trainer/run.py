@@ -143,7 +143,7 @@ def _train_in(
             _check_images(config, prepared)
             _open_run(run_dir, config, locks, resuming=resuming)
             if not resuming:
-                note_images(run_dir, prepared[0].data_contents)
+                note_images(run_dir, prepared[0].data_contents, config.data)
                 if prepared[0].feedback:
                     prepared[0].feedback.write(run_dir)
             if prepared[0].surfaces:

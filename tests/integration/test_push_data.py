@@ -87,6 +87,72 @@ def test_a_dataset_comes_back_with_its_splits_groups_and_boxes(
     assert len(files) == 12
 
 
+def test_several_folders_become_one_dataset(
+    command: Run, hub: LoopbackHub, token: str, folder: Path, tmp_path: Path
+) -> None:
+    lab = tmp_path / "lab"
+    for label in ("crz", "Patches", "Dirt"):
+        (lab / "images" / label).mkdir(parents=True)
+        for seed in range(20, 23):
+            drawn = draw_image("Crazing" if label == "crz" else "Patches", seed)
+            drawn.resize((64, 64)).save(lab / "images" / label / f"{seed}.png")
+    write_boxes(lab / "annotations", lab / "images")
+    table = tmp_path / "map.csv"
+    table.write_text("name,class,source\ncrz,Crazing,lab\nDirt,,lab\n")
+    options = ["--data-dir", str(folder), "--data-dir", str(lab), "--class-map", str(table)]
+    code, _, err = command("push_data.py", *options, "--repo-id", REPO)
+    assert code == 0, err
+    loaded = datasets.load_dataset(REPO)
+    rows = [row for split in loaded.values() for row in split.remove_columns("image")]
+    found = {row["source_file"]: (row["source"], row["label"]) for row in rows}
+    expected = {
+        f"plates/{label}/{label} [{seed}].png": ("plates", label)
+        for label in CLASSES
+        for seed in range(6)
+    }
+    for name, label in (("crz", "Crazing"), ("Patches", "Patches")):
+        expected |= {f"lab/images/{name}/{seed}.png": ("lab", label) for seed in range(20, 23)}
+    assert found == expected | {"plates/Patches/copy.png": ("plates", "Patches")}
+    boxed = {row["source_file"] for row in rows if row["objects"]["bbox"]}
+    assert boxed == {file for file in expected if file.startswith("lab/")}
+    assert (
+        "19 images" in DatasetCard.load(REPO).text or "| Crazing |" in DatasetCard.load(REPO).text
+    )
+
+
+def test_a_dataset_of_the_hub_trains_beside_a_folder(
+    command: Run, hub: LoopbackHub, token: str, folder: Path, tmp_path: Path
+) -> None:
+    assert command("push_data.py", "--data-dir", str(folder), "--repo-id", REPO)[0] == 0
+    lab = tmp_path / "lab"
+    for label in ("crz", "Patches"):
+        (lab / label).mkdir(parents=True)
+        for seed in range(20, 26):
+            drawn = draw_image("Crazing" if label == "crz" else "Patches", seed)
+            drawn.resize((64, 64)).save(lab / label / f"{seed}.png")
+    shutil.copyfile(folder / "Patches/Patches [1].png", lab / "Patches/copy.png")
+    table = tmp_path / "map.csv"
+    table.write_text(f"name,class,source\ncrz,Crazing,lab\nPatches,Patches,{REPO}\n")
+    data = DataConfig(data_dir=(str(lab), REPO), class_map=table)
+    [images] = prepare_images(data, RunConfig(), None, None)
+    assert images.labels == list(CLASSES)
+    assert [(each.name, each.kind) for each in images.sources] == [("lab", "folder"), (REPO, "hub")]
+    assert images.sources[1].revision == HfApi().dataset_info(REPO).sha
+    placed = {
+        file: (name, source)
+        for name, split in images.splits.items()
+        for file, source in zip(split["file"], split["source"], strict=True)
+    }
+    assert sum(source == "lab" for _, source in placed.values()) == 13
+    of_hub = {file for file, (_, source) in placed.items() if source == REPO}
+    assert len(of_hub) == 13
+    assert all(file.startswith("ada--plates/") for file in of_hub)
+    # The dataset on the Hub brings its splits; the copy of one of its images is found.
+    assert images.surfaces is not None
+    [copy] = [pair for pair in images.surfaces.pairs if pair.file_a == "lab/Patches/copy.png"]
+    assert copy.file_b in of_hub
+
+
 def test_other_contents_and_public_repositories_are_not_replaced(
     command: Run, hub: LoopbackHub, token: str, folder: Path
 ) -> None:

@@ -87,7 +87,7 @@ def test_what_was_found_is_not_sought_again(crops: Path, tmp_path: Path) -> None
     assert images.surfaces is not None
     # As a run does when it begins.
     images.surfaces.write(run_dir)
-    note_images(run_dir, images.contents)
+    note_images(run_dir, images.contents, DataConfig())
     again = read_surfaces(run_dir, names)
     assert again is not None
     assert again.pairs == images.surfaces.pairs

@@ -1,4 +1,4 @@
-"""Record of a run's image files, to detect changed files when the run is resumed."""
+"""Record of the files that a run reads, to detect changed files when the run is resumed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from typing import Any, Literal
 from datasets import Dataset
 from pydantic import TypeAdapter
 
+from model_card.formatting import enumeration
 from model_card.schema.checksums import seal, unseal
+from trainer.config.groups import DataConfig
 from trainer.data.images.bit_depth import FULL_DEPTH, depth_of
 from trainer.errors import ConfigError, DataError
 from trainer.runtime.files import replaced_whole
 
 RECORD_FILE = "images.json"
 LISTED_FILES = 5
-_RECORD = TypeAdapter(dict[Literal["images"], dict[str, str]])
+# The SHA-256 of each image by its name, and of each table by its option.
+_RECORD = TypeAdapter(dict[Literal["images", "tables"], dict[str, str]])
 
 
 def image_digest(row: dict[str, Any]) -> str:
@@ -43,10 +46,48 @@ def fingerprints(images: Dataset) -> dict[str, str]:
         return dict(zip(images["file"][:], pool.map(image_digest, contents), strict=True))
 
 
-def note_images(run_dir: Path, found: Mapping[str, str]) -> None:
-    """Record the images of a new run; see `fingerprints`."""
+def note_images(run_dir: Path, found: Mapping[str, str], data: DataConfig) -> None:
+    """Record the images of a new run (see `fingerprints`), and the tables of its options."""
+    tables = {flag: _table_digest(file) for flag, file in _tables(data).items()}
+    record = json.dumps({"images": dict(found), "tables": tables})
     with replaced_whole(run_dir / RECORD_FILE) as partial:
-        partial.write_text(seal(json.dumps({"images": dict(found)})) + "\n", encoding="utf-8")
+        partial.write_text(seal(record) + "\n", encoding="utf-8")
+
+
+def check_tables(run_dir: Path, data: DataConfig) -> None:
+    """Refuse to resume a run with tables of classes, defects or splits that were edited since.
+
+    Raises:
+        ConfigError: a table was edited.
+        DataError: the record in `run_dir` is damaged, or a table can't be read.
+    """
+    if not os.path.lexists(run_dir / RECORD_FILE):
+        return
+    before = _read(run_dir / RECORD_FILE)["tables"]
+    tables = _tables(data).items()
+    edited = [f"{f} {t}" for f, t in tables if f in before and before[f] != _table_digest(t)]
+    if edited:
+        raise ConfigError(
+            f"{enumeration(edited)} was edited since the run in {run_dir} started. Restore what "
+            "it said, or start a new run."
+        )
+
+
+def _tables(data: DataConfig) -> dict[str, Path]:
+    """Return the files that say what images show, and in which split they are, by option."""
+    given = {
+        "--class-map": data.class_map,
+        "--defects": data.defects,
+        "--split-file": data.split_file,
+    }
+    return {flag: file for flag, file in given.items() if file is not None}
+
+
+def _table_digest(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(f"{file} can't be read: {error.strerror}.") from error
 
 
 def check_unchanged(run_dir: Path, found: Mapping[str, str]) -> bool:
@@ -67,7 +108,7 @@ def check_unchanged(run_dir: Path, found: Mapping[str, str]) -> bool:
     # Without a record, the checkpoint detects a change but can't name the files.
     if not os.path.lexists(file):
         return False
-    before = _read(file)
+    before = _read(file)["images"]
     if before == found:
         return True
     both = before.keys() & found.keys()
@@ -83,10 +124,11 @@ def check_unchanged(run_dir: Path, found: Mapping[str, str]) -> bool:
     )
 
 
-def _read(file: Path) -> dict[str, str]:
+def _read(file: Path) -> dict[str, dict[str, str]]:
     try:
-        return _RECORD.validate_python(unseal(file.read_text(encoding="utf-8")))["images"]
-    except (OSError, ValueError) as error:
+        record = _RECORD.validate_python(unseal(file.read_text(encoding="utf-8")))
+        return {"images": record["images"], "tables": record.get("tables", {})}
+    except (OSError, ValueError, KeyError) as error:
         raise DataError(
             f"{file}, the list of the run's images, is damaged. Remove it; without it, a changed "
             "image is still detected but not named."

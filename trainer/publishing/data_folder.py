@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from datasets import Dataset
+from datasets import Dataset, Features, List, Value
 
 from model_card.schema.base import Schema
 from model_card.schema.run.data import Leakage
@@ -18,7 +17,11 @@ from trainer.data.splits.leakage import leaking_files, overlapping, random_split
 from trainer.data.voc_boxes import Box, read_boxes
 from trainer.publishing.data_card import data_card
 
-METADATA_FILE, DATA_FILE, CARD_FILE = "metadata.jsonl", "data_facts.json", "README.md"
+METADATA_FILE, DATA_FILE, CARD_FILE = "metadata.parquet", "data_facts.json", "README.md"
+# Parquet, since JSON has no type for the boxes of a split without boxes: the splits would differ.
+COLUMNS = {name: Value("string") for name in ("file_name", "label", "source", "source_file")}
+COLUMNS["group"] = Value("int64")
+OBJECTS = {"bbox": List(List(Value("float64"))), "category": List(Value("string"))}
 # The Hub allows 10,000 files in a folder.
 IMAGES_PER_FOLDER = 1000
 
@@ -65,7 +68,7 @@ def _write_split(
     split: Dataset, labels: list[str], folder: Path, boxes: dict[str, list[Box]]
 ) -> None:
     folder.mkdir()
-    lines = []
+    entries = []
     for number, row in enumerate(split):
         name = _stored_name(number, row["file"])
         place = folder / name
@@ -83,8 +86,9 @@ def _write_split(
         }
         if boxes:
             entry["objects"] = _coco(boxes.get(row["file"], []), row["size_px"])
-        lines.append(json.dumps(entry, ensure_ascii=False))
-    (folder / METADATA_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        entries.append(entry)
+    features = Features(COLUMNS | ({"objects": OBJECTS} if boxes else {}))
+    Dataset.from_list(entries, features=features).to_parquet(folder / METADATA_FILE)
 
 
 def _stored_name(number: int, file: str) -> str:

@@ -16,7 +16,7 @@ from PIL import Image
 from trainer.config.groups import DataConfig, RunConfig
 from trainer.data.folders.location import Source, find_sources
 from trainer.data.folders.scan import check_layout
-from trainer.data.image_record import note_images
+from trainer.data.image_record import check_tables, note_images
 from trainer.data.sources import collect_images
 from trainer.data.splits.dataset import Images, prepare_images
 from trainer.data.splits.given import train_on_some
@@ -137,7 +137,7 @@ def test_a_resumed_run_notices_changes_in_each_source(
     run_dir = tmp_path / "run"
     run_dir.mkdir()
     images = prepared(tmp_path, plant, lab)
-    note_images(run_dir, images.contents)
+    note_images(run_dir, images.contents, DataConfig())
     again = prepared(tmp_path, plant, lab, run_dir=run_dir)
     assert again.digest() == images.digest()
     write_images(lab / "train/Patches", 1, 5000)
@@ -147,6 +147,42 @@ def test_a_resumed_run_notices_changes_in_each_source(
     assert "1 changed (lab/train/Patches/0.png); 1 missing (plant/Pitted/3.png)" in str(
         caught.value
     )
+
+
+TABLE = Path("table.csv")
+
+
+@pytest.mark.parametrize(
+    ("flag", "data"),
+    [
+        ("--class-map", DataConfig(class_map=TABLE)),
+        ("--defects", DataConfig(defects=TABLE)),
+        ("--split-file", DataConfig(split_file=TABLE)),
+    ],
+)
+def test_a_resumed_run_names_the_table_that_was_edited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: str, data: DataConfig
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    TABLE.write_text("as it was\n")
+    note_images(tmp_path, {"a.png": "0"}, data)
+    check_tables(tmp_path, data)
+    TABLE.write_text("edited\n")
+    with pytest.raises(ConfigError) as caught:
+        check_tables(tmp_path, data)
+    assert str(caught.value).startswith(f"{flag} {TABLE} was edited since the run in {tmp_path}")
+
+
+def test_a_run_is_not_resumed_with_another_class_map(tmp_path: Path, plant: Path) -> None:
+    table = tmp_path / "map.csv"
+    table.write_text("name,class\nPitted,Pits\n")
+    data = DataConfig(data_dir=(str(plant),), class_map=table)
+    run = RunConfig(cache_dir=tmp_path / "cache")
+    [images] = prepare_images(data, run, None, None)
+    note_images(tmp_path, images.contents, data)
+    table.write_text("name,class\nPitted,\n")
+    with pytest.raises(ConfigError, match=r"--class-map .*map\.csv was edited"):
+        prepare_images(data, run, None, tmp_path)
 
 
 def test_what_is_wrong_names_the_source(tmp_path: Path, plant: Path, lab: Path) -> None:

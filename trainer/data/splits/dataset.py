@@ -14,7 +14,7 @@ from trainer.config.groups import DataConfig, RunConfig
 from trainer.data.collection import SourceRecord
 from trainer.data.folders.location import SourceKind
 from trainer.data.image_defects import COLUMN, is_multi_label, with_defects
-from trainer.data.image_record import check_unchanged, fingerprints
+from trainer.data.image_record import check_tables, check_unchanged, fingerprints
 from trainer.data.images import bit_depth
 from trainer.data.sources import find_images
 from trainer.data.splits.corrections import Record, join, rejoin
@@ -114,13 +114,19 @@ def prepare_images(
 
     Raises:
         DataError: the images can't be used; the message says which, why, and what to do.
-        ConfigError: the run started with other images.
+        ConfigError: the run started with other images, or tables of its options were edited.
     """
+    if run_dir is not None:
+        check_tables(run_dir, data)
     found = find_images(data)
     unshared: dict[str, int] = {}
     if data.train_on:
         shared, unshared = with_shared_classes(found.splits, data.train_on)
         found = replace(found, splits=shared)
+    if data.multi_label:
+        # Before the images are compared, which takes longer.
+        boxes_of = {"": boxes_dir} if boxes_dir else found.boxes
+        found = replace(found, splits=with_defects(found.splits, data.defects or boxes_of))
     everything = pooled(found.splits)
     contents = fingerprints(everything)
     same_as_before = run_dir is not None and check_unchanged(run_dir, contents)
@@ -132,9 +138,6 @@ def prepare_images(
         if surfaces is None:
             surfaces = find_surfaces(everything, run.cache_dir)
     splits = _with_groups(found.splits, surfaces)
-    if data.multi_label:
-        boxes_of = {"": boxes_dir} if boxes_dir else found.boxes
-        splits = with_defects(splits, data.defects or boxes_of)
     if data.folds:
         divided = divide_into_folds(splits, data, run.seed)
     else:
