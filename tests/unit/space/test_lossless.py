@@ -26,7 +26,7 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
 @pytest.mark.parametrize("mode", MODES)
 def test_the_picture_of_eight_bits_is_the_same(mode: str) -> None:
     rng = np.random.default_rng(5)
-    rgba = Image.fromarray(rng.integers(0, 256, (13, 17, 4), np.uint8), "RGBA")
+    rgba = Image.fromarray(rng.integers(0, 256, (13, 17, 4), np.uint8))
     content = encoded(
         (rgba if mode in ("LA", "RGBA") else rgba.convert("RGB")).convert(mode), "TIFF"
     )
