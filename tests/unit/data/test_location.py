@@ -98,6 +98,18 @@ def test_a_folder_that_nobody_may_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "steel can't be read: Permission denied" in refusal("steel")
 
 
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("neu/images", "neu"), ("Coil 7/DATA", "Coil 7"), ("neu/photographs", "photographs")],
+)
+def test_a_source_is_called_by_a_folder_that_says_something(
+    tmp_path: Path, folder: str, name: str
+) -> None:
+    (tmp_path / folder).mkdir(parents=True)
+    [source] = find_sources(DataConfig(data_dir=(str(tmp_path / folder),)))
+    assert source.name == name
+
+
 def test_a_dataset_on_the_hub() -> None:
     assert find_sources(DataConfig(data_dir=("ada/steel-2",))) == [
         Source("ada/steel-2", "hub", "ada/steel-2")

@@ -231,19 +231,19 @@ def test_all_problems_of_all_folders_are_reported_at_once(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("named", "names"),
     [
-        (("a/images", "b/images"), ["images", "images-2"]),
-        (("a/images", "b/images", "c/Images"), ["images", "images-2", "Images-3"]),
-        (("a/images", "plant=b/images"), ["images", "plant"]),
-        (("a/images", "ada/steel", "ada--steel"), ["images", "ada/steel", "ada--steel-2"]),
-        (("a=b/images",), ["images"]),
-        (("images-2", "a/images", "b/images"), ["images-2", "images", "images-3"]),
+        (("a/photos", "b/photos"), ["photos", "photos-2"]),
+        (("a/photos", "b/photos", "c/Photos"), ["photos", "photos-2", "Photos-3"]),
+        (("a/photos", "plant=b/photos"), ["photos", "plant"]),
+        (("a/photos", "ada/steel", "ada--steel"), ["photos", "ada/steel", "ada--steel-2"]),
+        (("a=b/photos",), ["photos"]),
+        (("photos-2", "a/photos", "b/photos"), ["photos-2", "photos", "photos-3"]),
     ],
 )
 def test_names_of_sources_are_unique(
     named: tuple[str, ...], names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for place in ("a/images", "b/images", "c/Images", "a=b/images", "ada--steel", "images-2"):
+    for place in ("a/photos", "b/photos", "c/Photos", "a=b/photos", "ada--steel", "photos-2"):
         Path(place).mkdir(parents=True)
     assert [source.name for source in find_sources(DataConfig(data_dir=named))] == names
 

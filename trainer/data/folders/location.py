@@ -16,6 +16,8 @@ from trainer.text.names import as_text, did_you_mean, is_text, listed, printable
 # Tried in this order if --data-dir is not given. The first is the reference spelling.
 DEFAULT_DATA_DIRS = ("custom_dateset", "custom_dataset")
 DRAWN_DIR = Path("drawn_samples")
+# Names of folders that say nothing of what is in them.
+ANY_IMAGES = frozenset(("images", "data", "dataset"))
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 
 _GIVEN_NAME = re.compile(r"[^=/\\]+=")
@@ -130,7 +132,10 @@ def _unnamed_source(named: str) -> Source:
 def _folder_source(path: str, kind: SourceKind = "folder") -> Source:
     if kind == "folder":
         _check_readable(Path(path))
-    return Source(path, kind, as_text(Path(path).resolve().name))
+    folder = Path(path).resolve()
+    # Card and tables name the images by their folder, and this name would say nothing.
+    named = folder.parent if folder.name.casefold() in ANY_IMAGES and folder.parent.name else folder
+    return Source(path, kind, as_text(named.name))
 
 
 def no_such_folder(named: str) -> str:
