@@ -205,7 +205,10 @@ def _held_out(
 def _identity(config: TuneConfig, images: Images) -> str:
     """Return a fingerprint of what all trials share: images, folds, network and preset."""
     free = ("--run-dir", "--resume", "--workers", "--log-with", "--cache-dir")
-    settings = [str((i.flag, i.value)) for i in config.train.settings() if i.flag not in free]
+    # Sorted: a later version may list its options in another order.
+    settings = sorted(
+        str((each.flag, each.value)) for each in config.train.settings() if each.flag not in free
+    )
     settings += [images.digest(), str(config.search.tuning_folds)]
     return hashlib.sha256("\n".join(settings).encode()).hexdigest()
 
