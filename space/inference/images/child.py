@@ -25,6 +25,7 @@ from .reader import BIT_DEPTHS, MAX_FILE_BYTES, ImageError, decode_image
 
 REQUEST = struct.Struct(">BIQ")  # bit depth, bytes of the form, bytes of the file
 ANSWER = struct.Struct(">?IQ")  # whether it is an image, bytes of properties, bytes of picture
+READY = b"\x06"  # the first answer: the libraries are loaded
 MAX_FORM_BYTES = 2**12
 PIPE_BYTES = 2**20
 
@@ -105,6 +106,7 @@ def write_all(pipe: IO[bytes], *contents: bytes | memoryview) -> None:
 
 def _serve(requests: IO[bytes], answers: IO[bytes], limit_s: float) -> None:
     """Answer requests until the input ends."""
+    write_all(answers, READY)
     while True:
         try:
             bit_depth, form_bytes, size = REQUEST.unpack(read_exactly(requests, REQUEST.size))

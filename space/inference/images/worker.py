@@ -12,9 +12,20 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from . import child
-from .child import ANSWER, PIPE_BYTES, REQUEST, Form, ImageProperties, read_exactly, write_all
+from .child import (
+    ANSWER,
+    PIPE_BYTES,
+    READY,
+    REQUEST,
+    Form,
+    ImageProperties,
+    read_exactly,
+    write_all,
+)
 from .reader import MAX_PIXELS, ImageError
 
+# Until a process has loaded its libraries, which takes long on a busy machine.
+START_LIMIT_S = 60.0
 # The child ends itself this much later if its parent is gone.
 GRACE_S = 5
 MAX_FACTS_BYTES = 2**16
@@ -57,7 +68,7 @@ class Worker:
             pipesize=PIPE_BYTES,
         )
         self._deadline: float | None = None
-        self._late = False
+        self._ready = self._late = False
         self._lock = threading.Lock()
         self._ended = threading.Event()
         # One thread for the life of the process: starting one takes longer than many images.
@@ -75,7 +86,8 @@ class Worker:
     def _wait_s(self) -> float:
         # An image that comes meanwhile has a later deadline.
         deadline = self._deadline
-        return self.limit_s if deadline is None else max(0, deadline - time.monotonic())
+        left_s = self.limit_s if deadline is None else deadline - time.monotonic()
+        return min(self.limit_s, max(0, left_s))
 
     def ask(self, content: bytes, bit_depth: int, form: Form) -> tuple[bytearray, ImageProperties]:
         """Send a file to a child and read its answer.
@@ -84,8 +96,9 @@ class Worker:
             RefusalError: the file can't be used; the child can.
             ImageError: the child failed.
         """
-        self._deadline = time.monotonic() + self.limit_s
         try:
+            self._await_start()
+            self._deadline = time.monotonic() + self.limit_s
             answer, picture = self._answer(content, bit_depth, form)
         except RefusalError:
             raise
@@ -100,6 +113,13 @@ class Worker:
             raise self._lateness()
         facts = ImageProperties(**{**answer, "size_px": tuple(answer["size_px"])})
         return picture, facts
+
+    def _await_start(self) -> None:
+        """Wait until the process is ready; the first image is not charged for it."""
+        if not self._ready:
+            self._deadline = time.monotonic() + START_LIMIT_S
+            read_exactly(cast("IO[bytes]", self.process.stdout), len(READY))
+            self._ready = True
 
     def _answer(
         self, content: bytes, bit_depth: int, form: Form
@@ -116,6 +136,11 @@ class Worker:
         return facts, read_exactly(answers, picture_bytes)
 
     def _lateness(self) -> ImageError:
+        if not self._ready:
+            return ImageError(
+                f"The decoder did not start within {START_LIMIT_S:.0f} seconds: the machine is too "
+                "busy. Try again later."
+            )
         return ImageError(
             f"Decoding the image takes longer than {self.limit_s:.0f} seconds. Save it again as "
             "PNG or JPEG, or scale it down."

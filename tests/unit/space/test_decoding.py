@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from space.inference.core.preprocessing import Preprocessing
-from space.inference.images import child
+from space.inference.images import child, worker
 from space.inference.images.decoding import Decoder
 from space.inference.images.reader import MAX_FILE_BYTES, ImageError, read_image
 from tests.support.hostile_images import encoded, hostile_files
@@ -97,7 +97,7 @@ def test_what_takes_too_long_is_ended_and_the_next_image_is_read() -> None:
     with Decoder(workers=1, limit_s=0.001) as decoder:
         decoder.limit_s = 60
         with pytest.raises(ImageError, match="takes longer than"):
-            decoder.read(_noise())
+            decoder.read(io.BytesIO(encoded("PNG", (2_000, 2_000), "RGB")))
         assert decoder.read(_noise()).size == (30, 40)
 
 
@@ -109,6 +109,27 @@ def test_what_takes_too_much_memory_is_refused_and_the_next_image_is_read() -> N
             with pytest.raises(ImageError, match="too much memory"):
                 decoder.read(io.BytesIO(large))
             assert decoder.read(_noise()).size == (30, 40)
+
+
+@pytest.mark.slow
+def test_the_start_of_a_process_is_not_charged_to_its_first_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = tmp_path / "python"
+    late.write_text(f'#!/bin/sh\nsleep 3\nexec "{sys.executable}" "$@"\n')
+    late.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(late))
+    with Decoder(workers=1, limit_s=2.5) as decoder:
+        assert decoder.read(_noise()).size == (30, 40)
+
+
+def test_a_process_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "START_LIMIT_S", 0.01)
+    with (
+        Decoder(workers=1, limit_s=0.05) as decoder,
+        pytest.raises(ImageError, match="did not start within"),
+    ):
+        decoder.read(_noise())
 
 
 def test_a_process_that_died_is_replaced() -> None:
@@ -240,7 +261,8 @@ def test_an_answer_of_any_size_is_not_believed() -> None:
             assert worker is not None
             worker.end()
             program = (
-                f"import os; os.read(0, 2**20); os.write(1, {answer + b'{}'!r}); os.read(0, 1)"
+                f"import os; os.write(1, {child.READY!r}); os.read(0, 2**20); "
+                f"os.write(1, {answer + b'{}'!r}); os.read(0, 1)"
             )
             worker.process = subprocess.Popen(
                 [sys.executable, "-c", program],
