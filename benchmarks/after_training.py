@@ -1,8 +1,8 @@
 """Time from the trained network to the published folder, of this version and an earlier one.
 
-`python -m benchmarks.after_training RUN --earlier CHECKOUT` resumes copies of a finished run, which
-the earlier version wrote, without their published folders. It also compares both reports: all
-figures but rates and settings must be equal.
+`python -m benchmarks.after_training RUN --earlier CHECKOUT` resumes copies of a run that the
+earlier version trained, without their published folders. It also compares both reports: all figures
+but rates and settings must be equal.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import matplotlib
 import tyro
 
 from benchmarks.measurement import Measurement, number_column, text_column, times_column
@@ -31,7 +32,7 @@ class Settings:
     """Time of the tests after training, of this version and an earlier one."""
 
     run: Annotated[Path, tyro.conf.Positional]
-    """A finished run folder of the earlier version; it stays as it is."""
+    """A run folder of the earlier version, whose training ended; it stays as it is."""
     earlier: Path
     """A checkout of the earlier version."""
     json: Path | None = None
@@ -44,8 +45,16 @@ def main(settings: Settings) -> None:
     Raises:
         ProgramError: a version fails, or their reports differ.
     """
-    facts = json.loads((settings.run / "published" / "report.json").read_text(encoding="utf-8"))
-    images = sum(facts["data"]["splits"][-1]["images_by_class"].values())
+    seconds, reports = {}, []
+    for version, checkout in (("earlier", settings.earlier.absolute()), ("this", ROOT)):
+        print(f"{version} …", file=sys.stderr)
+        seconds[version], report = _measured(settings.run, checkout)
+        reports.append(report)
+    leaves = [dict(_leaves(report)) for report in reports]
+    differing = [name for name in leaves[0] if leaves[0][name] != leaves[1].get(name)]
+    if differing:
+        raise ProgramError(f"The reports differ: {', '.join(differing[:20])}")
+    model, images = reports[0]["model"], reports[0]["test"]["images"]
     measurement = Measurement(
         [
             text_column("Version"),
@@ -53,19 +62,12 @@ def main(settings: Settings) -> None:
             number_column("Processor seconds", "{:.0f}"),
             times_column("Earlier ÷ this, seconds"),
         ],
-        f"{facts['model']['architecture']} at {facts['model']['input_size_px']} px, {images} test "
-        "images; from the trained network to the published folder, report and card included",
+        f"{model['architecture']} at {model['input_size_px']} px, {images} test images; from the "
+        "trained network to the published folder, report and card included, nothing in caches",
     )
-    reports, first_s = [], None
-    for version, checkout in (("earlier", settings.earlier.absolute()), ("this", ROOT)):
-        print(f"{version} …", file=sys.stderr)
-        seconds, report = _measured(settings.run, checkout)
-        first_s = first_s or seconds["wall_s"]
-        measurement.add(version, seconds["wall_s"], seconds["cpu_s"], first_s / seconds["wall_s"])
-        reports.append(dict(_leaves(report)))
-    differing = [name for name in reports[0] if reports[0][name] != reports[1].get(name)]
-    if differing:
-        raise ProgramError(f"The reports differ: {', '.join(differing[:20])}")
+    for version, each in seconds.items():
+        times = seconds["earlier"]["wall_s"] / each["wall_s"]
+        measurement.add(version, each["wall_s"], each["cpu_s"], times)
     measurement.write(settings.json)
 
 
@@ -79,6 +81,9 @@ def _measured(finished: Path, checkout: Path) -> tuple[dict[str, float], Any]:
             [sys.executable, CLOCK, times, train, "--run-dir", again, "--resume"],
             Path(temporary),
             PYTHONPATH=str(checkout),
+            # Each version converts the network; fonts are not searched again.
+            XDG_CACHE_HOME=str(Path(temporary) / "cache"),
+            MPLCONFIGDIR=matplotlib.get_cachedir(),
         )
         report = (again / "published" / "report.json").read_text(encoding="utf-8")
         return json.loads(times.read_text(encoding="utf-8")), json.loads(report)

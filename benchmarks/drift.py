@@ -29,7 +29,7 @@ from trainer.data.images.decoding import open_image
 from trainer.data.splits.dataset import prepare_images
 from trainer.decision.baseline import MOST_CORRUPTED, corrupt
 from trainer.inputs.corruptions import COMBINED, CORRUPTIONS, Corruption
-from trainer.inputs.loading import mixed_seed
+from trainer.inputs.draws import mixed_seed
 
 BATCH_SIZE = 16
 Rows = npt.NDArray[np.int64]

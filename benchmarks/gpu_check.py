@@ -30,7 +30,8 @@ from trainer.config.recipe import RecipeConfig
 from trainer.fitting.graphs import GraphedSteps, capture_graph
 from trainer.fitting.inputs import FitInputs
 from trainer.fitting.step import TrainingStep
-from trainer.inputs.augment import Augment, draw
+from trainer.inputs.augment import Augment
+from trainer.inputs.draws import draw
 from trainer.inputs.loading import Batch
 from trainer.model.cost import forward_operations
 from trainer.model.precision import choose_precision
@@ -134,7 +135,7 @@ def _batch(step: TrainingStep, side_px: int, number: int) -> Batch:
     size, device = step.recipe.batch_size, step.accelerator.device
     generator = torch.Generator().manual_seed(number)
     pixels = torch.randint(256, (size, 3, side_px, side_px), dtype=torch.uint8, generator=generator)
-    draws = torch.stack([draw(number * size + place) for place in range(size)])
+    draws = draw(range(number * size, (number + 1) * size))
     targets = torch.arange(size) % len(CLASSES)
     return Batch((pixels.to(device), draws.to(device)), [1] * size, targets.to(device))
 

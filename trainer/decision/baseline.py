@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Iterator, Sequence
+from itertools import islice, product
 from pathlib import Path
 
 import datasets
@@ -18,9 +17,9 @@ from space.inference.core.decision import Prediction
 from space.inference.drift.baseline import BASELINE_FILE, Baseline, ImageReference, Signature
 from space.inference.drift.image_statistics import image_statistics
 from trainer.data.images.decoding import open_image
+from trainer.inputs.ahead import done_ahead
 from trainer.inputs.corruptions import COMBINED, CORRUPTIONS, Corruption, to_bytes
-from trainer.inputs.loading import mixed_seed
-from trainer.runtime.system import core_count
+from trainer.inputs.draws import mixed_seed
 
 MOST_MEASURED, MOST_CORRUPTED = 200, 24
 
@@ -72,34 +71,33 @@ def _image_reference(
     classifier: Classifier, test: datasets.Dataset, corrupted_images: int, seed: int
 ) -> ImageReference:
     order = np.random.default_rng(seed).permutation(len(test))[:MOST_MEASURED]
-    with ThreadPoolExecutor(core_count()) as pool:
-        inputs = list(pool.map(lambda row: classifier.prepare(open_image(test[int(row)])), order))
-        healthy = np.stack(list(pool.map(image_statistics, inputs)))
-    few = min(MOST_CORRUPTED, corrupted_images)
+    inputs = list(done_ahead(lambda row: classifier.prepare(open_image(test[int(row)])), order))
+    healthy = np.stack(list(done_ahead(image_statistics, inputs)))
+    few = min(MOST_CORRUPTED, corrupted_images, len(inputs))
+
+    def measured(copy: tuple[tuple[int, Corruption], int, int]) -> Floats:
+        (number, corruption), place, image = copy
+        own_seed = mixed_seed(mixed_seed(seed, number), place, image)
+        severity = corruption.severities[place]
+        return image_statistics(corrupt(inputs[image], corruption, severity, own_seed))
+
+    # Several corruptions at once are no cause.
+    kinds = [each for each in enumerate(CORRUPTIONS) if each[1] is not COMBINED]
+    copies = product(kinds, range(len(COMBINED.severities)), range(few))
+    statistics = done_ahead(measured, copies)
     return ImageReference(
         mean=healthy.mean(axis=0).tolist(),
         covariance=np.cov(healthy, rowvar=False, ddof=0).tolist(),
-        signatures=[
-            _signature(corruption, inputs[:few], healthy[:few], mixed_seed(seed, number))
-            for number, corruption in enumerate(CORRUPTIONS)
-            # Several corruptions at once are no cause.
-            if corruption is not COMBINED
-        ],
+        signatures=[_signature(kind, statistics, healthy[:few]) for _, kind in kinds],
     )
 
 
-def _signature(
-    corruption: Corruption, inputs: Sequence[Pixels], healthy: Floats, seed: int
-) -> Signature:
-    def measured(severity: float, place: int, number: int) -> Floats:
-        own_seed = mixed_seed(seed, place, number)
-        return image_statistics(corrupt(inputs[number], corruption, severity, own_seed))
-
-    shifts = []
-    with ThreadPoolExecutor(core_count()) as pool:
-        for place, severity in enumerate(corruption.severities):
-            corrupted = list(pool.map(partial(measured, severity, place), range(len(inputs))))
-            shifts.append((np.stack(corrupted) - healthy).mean(axis=0).tolist())
+def _signature(corruption: Corruption, statistics: Iterator[Floats], healthy: Floats) -> Signature:
+    """Return the mean shift of the next statistics: those of all images, at each severity."""
+    shifts = [
+        (np.stack(list(islice(statistics, len(healthy)))) - healthy).mean(axis=0).tolist()
+        for _ in corruption.severities
+    ]
     return Signature(
         name=corruption.name,
         unit=corruption.unit,

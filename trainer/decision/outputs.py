@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from space.inference.core.arrays import Floats
+from space.inference.core.arrays import Floats, Pixels
 from space.inference.core.classifier import Engine, Observation
 from space.inference.core.novelty import MahalanobisDetector
 from space.inference.networks.stages import feature_stages
@@ -25,6 +26,7 @@ from trainer.data.splits.dataset import Images
 from trainer.decision.novelty import fit_detector, held_out_novelty
 from trainer.decision.temperature import Array, Labels
 from trainer.errors import DataError
+from trainer.inputs.ahead import done_ahead
 from trainer.runtime import checkpoint
 from trainer.runtime.system import core_count
 
@@ -225,26 +227,37 @@ def observe_split(
     predictor: Predictor, split: datasets.Dataset, engine: Engine, title: str
 ) -> Observation:
     """Pass all images of a split through an engine of the predictor."""
-    observed = []
-    with (
-        tqdm(total=len(split), desc=title, unit="image", leave=False, disable=None) as bar,
-        ThreadPoolExecutor(core_count()) as pool,
-    ):
-        for first in range(0, len(split), BATCH_SIZE):
-            rows = split.select(range(first, min(first + BATCH_SIZE, len(split))))
-            inputs = list(pool.map(lambda row: predictor.prepare(open_image(row)), rows))
-            observed.append(predictor.observe_prepared(inputs, engine))
-            bar.update(len(rows))
-    return _joined(observed)
+    with tqdm(total=len(split), desc=title, unit="image", leave=False, disable=None) as bar:
+        inputs = done_ahead(lambda row: predictor.prepare(open_image(row)), split)
+        return _joined(list(observed_batches(predictor, inputs, engine, bar)))
 
 
 def observe_images(
     predictor: Predictor, images: Iterable[Image.Image], engine: Engine
 ) -> Observation:
-    """Pass images through an engine of the predictor, in batches."""
-    left = map(predictor.prepare, images)
-    batches = iter(lambda: list(islice(left, BATCH_SIZE)), [])
-    return _joined([predictor.observe_prepared(batch, engine) for batch in batches])
+    """Pass images through an engine of the predictor."""
+    inputs = done_ahead(predictor.prepare, images)
+    return _joined(list(observed_batches(predictor, inputs, engine)))
+
+
+def observed_batches(
+    predictor: Predictor,
+    inputs: Iterator[Pixels],
+    engine: Engine | None = None,
+    bar: tqdm[Any] | None = None,
+) -> Iterator[Observation]:
+    """Yield the outputs for each batch of prepared images.
+
+    Args:
+        predictor: of the images.
+        inputs: what it prepared of each.
+        engine: instead of the predictor's own.
+        bar: of progress.
+    """
+    while batch := list(islice(inputs, BATCH_SIZE)):
+        yield predictor.observe_prepared(batch, engine)
+        if bar is not None:
+            bar.update(len(batch))
 
 
 def _joined(batches: Sequence[Observation]) -> Observation:

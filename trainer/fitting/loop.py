@@ -24,8 +24,9 @@ from trainer.fitting.optimizer import highest_rate
 from trainer.fitting.state import PartialEpoch, TrainingState
 from trainer.fitting.step import TrainingStep
 from trainer.fitting.time_left import TimeLeft, Workload, advice
+from trainer.inputs.draws import mixed_seed
 from trainer.inputs.held import HeldImages, fits_device
-from trainer.inputs.loading import EpochSampler, TrainingImages, mixed_seed, stack_tiles
+from trainer.inputs.loading import EpochSampler, TrainingImages, stack_tiles
 from trainer.model.tile_pooling import pool
 from trainer.monitoring.busy_cores import ThreadLimit
 from trainer.monitoring.epoch_log import EpochResult

@@ -16,27 +16,8 @@ from torchvision.transforms import v2
 from trainer.config.recipe import RecipeConfig
 from trainer.inputs.corruptions import corrupt_randomly
 
-# The random numbers of one image: angle, shear in x and y, zoom, shift in x and y, flip in x and y,
-# contrast, brightness; whether it is corrupted, and the seed of the corruption.
-DRAWS = 12
-# The index of the first flip; the numbers before it move pixels out of the image.
-FLIPS = 6
 # A float32 between -1 and 1 represents at least this many distinct seeds.
 SEEDS = 2**23
-
-
-def draw(seed: int, *, whole: bool = False) -> torch.Tensor:
-    """Draw the random numbers of one image, from -1 to 1: [12].
-
-    Args:
-        seed: of this image in this epoch; the result depends on the two arguments alone.
-        whole: set the geometric changes to zero, so that the whole image stays visible.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    numbers = torch.rand(DRAWS, generator=generator).mul_(2).sub_(1)
-    if whole:
-        numbers[:FLIPS] = 0
-    return numbers
 
 
 class Changes(NamedTuple):
@@ -61,7 +42,7 @@ def changes(recipe: RecipeConfig, draws: torch.Tensor) -> Changes:
 
     Args:
         recipe: the largest extent of each change.
-        draws: [image, 12], from `draw`.
+        draws: [image, 12], from `trainer.inputs.draws`.
     """
     angle, shear_x, shear_y, zoom, shift_x, shift_y, flip_x, flip_y, contrast, brightness = draws[
         :, :10

@@ -47,8 +47,9 @@ class HeldImages:
 
     def __iter__(self) -> Iterator[Batch]:
         keys = list(self.sampler)
-        draws = torch.cat([self.images.draws(key, 1) for key in keys]).to(self.device)
-        order = torch.tensor([index for _, index in keys], device=self.device)
+        order = torch.tensor([index for _, index in keys])
+        draws = self.images.draws(self.sampler.epoch)[order].to(self.device)
+        order = order.to(self.device)
         for first in range(0, len(keys), self.batch_size):
             rows = order[first : first + self.batch_size]
             inputs = self.pixels[rows], draws[first : first + self.batch_size]
@@ -62,7 +63,7 @@ def fits_device(images: TrainingImages, device: torch.device) -> bool:
     plain = images.plain
     free_bytes, _ = torch.cuda.mem_get_info(device)
     size_bytes = plain.tile_bytes * len(plain)
-    if size_bytes > HELD_SHARE * free_bytes or not plain.single_tiles:
+    if size_bytes > HELD_SHARE * free_bytes or (plain.tile_counts > 1).any():
         return False
     logger.info(
         "%d training images stay on the GPU (%.2f GB of %.1f GB free memory).",

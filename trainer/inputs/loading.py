@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import datasets
+import numpy as np
+import numpy.typing as npt
 import psutil
 import pyarrow.compute
 import torch
@@ -17,7 +19,8 @@ from tqdm import tqdm
 
 from space.inference.core.tiling import cut
 from trainer.data.images.decoding import open_image
-from trainer.inputs.augment import draw, plain_transform
+from trainer.inputs.augment import plain_transform
+from trainer.inputs.draws import draw, mixed_seed, tile_seeds
 from trainer.inputs.shapes import tile_counts
 from trainer.runtime.system import core_count
 
@@ -142,11 +145,11 @@ class PlainImages(Dataset[tuple[torch.Tensor, Target]]):
         return math.prod(self.shape)
 
     @property
-    def single_tiles(self) -> bool:
-        """Whether every image has one tile."""
-        sizes = pyarrow.compute.binary_length(self.pixels)
-        longest: int | None = pyarrow.compute.max(sizes).as_py()
-        return longest == self.tile_bytes
+    def tile_counts(self) -> npt.NDArray[np.int64]:
+        """Number of tiles of each image."""
+        sizes_bytes = pyarrow.compute.binary_length(self.pixels).to_numpy()
+        counts: npt.NDArray[np.int64] = sizes_bytes.astype(np.int64) // self.tile_bytes
+        return counts
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, Target]:
         # Reading the Arrow column is several times faster than reading a row of the dataset.
@@ -166,22 +169,25 @@ class TrainingImages(Dataset[tuple[tuple[torch.Tensor, torch.Tensor], Target]]):
 
     def __init__(self, plain: PlainImages, seed: int, whole_from: float = math.inf) -> None:
         self.plain, self.seed, self.whole_from = plain, seed, whole_from
+        self._drawn_epoch: int | None = None
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[tuple[torch.Tensor, torch.Tensor], Target]:
-        pixels, label = self.plain[key[1]]
-        return (pixels, self.draws(key, len(pixels))), label
-
-    def draws(self, key: tuple[int, int], tiles: int) -> torch.Tensor:
-        """Return the random numbers of each tile of an image in an epoch: [tile, number]."""
         epoch, index = key
-        seeds = tile_seeds(tiles, self.seed, epoch, index)
-        return torch.stack([draw(seed, whole=epoch >= self.whole_from) for seed in seeds])
+        pixels, label = self.plain[index]
+        draws = self.draws(epoch)
+        first = self._first_tiles[index]
+        return (pixels, draws[first : first + len(pixels)]), label
 
-
-def tile_seeds(tiles: int, *numbers: int) -> list[int]:
-    """Return a seed for each tile of an image; the first is that of the whole image."""
-    first = mixed_seed(*numbers)
-    return [first, *(mixed_seed(*numbers, tile) for tile in range(1, tiles))]
+    def draws(self, epoch: int) -> torch.Tensor:
+        """Return the random numbers of all tiles of all images in an epoch: [tile, number]."""
+        if epoch != self._drawn_epoch:
+            counts = self.plain.tile_counts
+            images = np.arange(len(counts), dtype=np.uint64)
+            seeds = tile_seeds(counts, self.seed, epoch, images)
+            self._draws = draw(seeds, whole=epoch >= self.whole_from)
+            self._first_tiles = np.cumsum(counts) - counts
+            self._drawn_epoch = epoch
+        return self._draws
 
 
 class Batch(NamedTuple):
@@ -206,16 +212,3 @@ def stack_tiles(items: Sequence[tuple[Any, Target]]) -> Batch:
         return Batch(torch.cat(inputs), [len(tiles) for tiles in inputs], targets)
     stacked = tuple(torch.cat(rows) for rows in zip(*inputs, strict=True))
     return Batch(stacked, [len(tiles) for tiles, *_ in inputs], targets)
-
-
-def mixed_seed(*numbers: int) -> int:
-    """Combine several numbers into one seed; unlike with `a + b`, seeds do not coincide.
-
-    Not numpy's SeedSequence: torch uses only the lowest 32 bits of a seed, and hashes of 200,000
-    images coincide there. These are distinct for all images of an epoch.
-    """
-    mixed = 0
-    for number in numbers:
-        # One step of the 64-bit linear congruential generator of Knuth's MMIX for each number.
-        mixed = ((mixed ^ number) * 6364136223846793005 + 1442695040888963407) % 2**64
-    return mixed % 2**63

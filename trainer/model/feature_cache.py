@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import datasets
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch.utils.data import DataLoader, Dataset
@@ -28,8 +29,9 @@ from trainer.config.option_types import AUGMENTS_VIEWS
 from trainer.config.recipe import RecipeConfig
 from trainer.data.image_record import image_digest
 from trainer.errors import ConfigError
-from trainer.inputs.augment import Augment, draw
-from trainer.inputs.loading import Target, mixed_seed, scaled_tiles, stack_tiles, tile_seeds
+from trainer.inputs.augment import Augment
+from trainer.inputs.draws import draw, mixed_seed, tile_seeds
+from trainer.inputs.loading import Target, scaled_tiles, stack_tiles
 from trainer.inputs.shapes import tile_counts
 from trainer.model.backbone import Backbone
 from trainer.runtime import checkpoint
@@ -145,12 +147,9 @@ class FeatureStore:
 
     def _draws(self, names: Sequence[list[str]], view: int) -> torch.Tensor:
         """Draw the changes of one view, by image and not by position: any split finds it."""
-        seeds = [
-            seed
-            for tiles in names
-            for seed in tile_seeds(len(tiles), self.run.seed, view, int(tiles[0][:15], 16))
-        ]
-        return torch.stack([draw(seed) for seed in seeds]).to(self.accelerator.device)
+        images = np.array([int(tiles[0][:15], 16) for tiles in names], np.uint64)
+        seeds = tile_seeds([len(tiles) for tiles in names], self.run.seed, view, images)
+        return draw(seeds).to(self.accelerator.device)
 
     @torch.inference_mode()
     def _check_head(self) -> None:

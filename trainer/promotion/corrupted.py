@@ -14,7 +14,7 @@ from trainer.data.images import bit_depth
 from trainer.data.images.decoding import open_image
 from trainer.evaluation.checks.robustness import choose_rows
 from trainer.inputs.corruptions import CORRUPTIONS, Corruption, to_bytes
-from trainer.inputs.loading import mixed_seed
+from trainer.inputs.draws import mixed_seed
 
 # The middle one of five: the weakest distinguish no models, the strongest leave none correct.
 PLACE = 3

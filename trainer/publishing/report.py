@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
+import numpy as np
 from torchvision.transforms import v2
 
 from model_card.figures import results
@@ -30,8 +30,9 @@ from trainer.evaluation.checks.post_training import PostTrainingChecks, draw_che
 from trainer.evaluation.metrics.intervals import grouped_proportion
 from trainer.evaluation.sample_rows import choose_samples
 from trainer.fitting.loop import TrainingResult
-from trainer.inputs.augment import Augment, draw
-from trainer.inputs.loading import mixed_seed, scaled_tiles
+from trainer.inputs.augment import Augment
+from trainer.inputs.draws import draw, mixed_seeds
+from trainer.inputs.loading import scaled_tiles
 from trainer.model.backbone import Backbone, count_parameters
 from trainer.publishing.example_images import choose_examples, write_examples
 from trainer.publishing.shared_images import note_figures
@@ -287,8 +288,8 @@ def _write_image_figures(
     """Draw the figures that show images: classes, predictions, augmentations and heatmaps."""
     row, tile = run.images.splits["train"][0], run.config.model.tile
     pixels = scaled_tiles(row, run.backbone.data_config, tile=tile)[0]
-    seed = run.config.run.seed
-    draws = torch.stack([draw(mixed_seed(seed, number)) for number in range(AUGMENTED)])
+    numbers = np.arange(AUGMENTED, dtype=np.uint64)
+    draws = draw(mixed_seeds(run.config.run.seed, numbers))
     augment = Augment(run.config.recipe, run.backbone.data_config)
     batch = augment((pixels.expand(AUGMENTED, -1, -1, -1), draws))
     augmented = [v2.functional.to_pil_image(image) for image in augment.normalize.undo(batch)]

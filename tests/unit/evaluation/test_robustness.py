@@ -17,7 +17,9 @@ from PIL import Image
 from model_card.card import render_card
 from model_card.figures import explanations
 from model_card.schema.robustness import Robustness
-from space.inference.predictor import Prediction, Predictor
+from space.inference.core.arrays import Pixels
+from space.inference.core.classifier import Engine
+from space.inference.predictor import Observation, Prediction, Predictor
 from tests.support.extra_facts import example_robustness, share
 from tests.support.published_folder import write_published_folder
 from tests.support.reports import example_report
@@ -50,12 +52,17 @@ class Blind(Predictor):
         # Not the image by which a model is tried out.
         self.seen.clear()
 
-    def predict(self, images: Sequence[Image.Image]) -> list[Prediction]:
-        self.seen += [np.asarray(image) for image in images]
+    def observe_prepared(
+        self, inputs: Sequence[Pixels], engine: Engine | None = None
+    ) -> Observation:
+        self.seen += [tiles[0] for tiles in inputs]
+        return super().observe_prepared(inputs, engine)
+
+    def predict_from(self, observation: Observation) -> list[Prediction]:
         probabilities = {label: float(label == "Pitted") for label in self.labels}
         return [
-            Prediction(probabilities, verdict="unknown" if np.asarray(i).mean() < 30 else "class")
-            for i in images
+            Prediction(probabilities, verdict="unknown" if image.mean() < 30 else "class")
+            for image in self.seen[-len(observation.logits) :]
         ]
 
 
@@ -113,17 +120,19 @@ def test_a_further_corruption_takes_its_row_alone(
 
 
 class Counting(Predictor):
-    """In its n-th call names the first n % 7 of six images correctly, and the others wrongly."""
+    """Of six images names the first n % 7 correctly, the n-th time; the others wrongly."""
 
     def __init__(self, folder: Path) -> None:
-        self.calls = 0
+        self.images = 0
         super().__init__(folder)
-        self.calls = 0
+        self.images = 0
 
-    def predict(self, images: Sequence[Image.Image]) -> list[Prediction]:
-        right = self.calls % 7
-        self.calls += 1
-        named = [self.labels[i if i < right else (i + 1) % 6] for i in range(len(images))]
+    def predict_from(self, observation: Observation) -> list[Prediction]:
+        named = []
+        for _ in observation.logits:
+            time, image = divmod(self.images, 6)
+            named.append(self.labels[image if image < time % 7 else (image + 1) % 6])
+            self.images += 1
         return [
             Prediction({label: float(label == name) for label in self.labels}, verdict="class")
             for name in named

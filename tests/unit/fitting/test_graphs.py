@@ -15,7 +15,8 @@ from trainer.config.recipe import RecipeConfig
 from trainer.fitting.graphs import GraphedSteps, graphs_fit
 from trainer.fitting.inputs import FitInputs
 from trainer.fitting.step import TrainingStep
-from trainer.inputs.augment import Augment, draw
+from trainer.inputs.augment import Augment
+from trainer.inputs.draws import draw
 from trainer.inputs.loading import Batch, stack_tiles
 from trainer.runtime import checkpoint
 
@@ -53,7 +54,7 @@ def _batch(number: int, size: int = SIZE, tiles: int = 1) -> Batch:
         pixels = torch.randint(
             256, (tiles, 3, SIDE_PX, SIDE_PX), dtype=torch.uint8, generator=generator
         )
-        draws = torch.stack([draw(100 * number + 10 * image + tile) for tile in range(tiles)])
+        draws = draw([100 * number + 10 * image + tile for tile in range(tiles)])
         items.append(((pixels, draws), image % 3))
     return stack_tiles(items)
 

@@ -13,7 +13,8 @@ from timm.data import create_transform
 from torchvision.transforms import v2
 
 from trainer.config.recipe import RecipeConfig
-from trainer.inputs.augment import Augment, Normalize, changes, draw, plain_transform
+from trainer.inputs.augment import Augment, Normalize, changes, plain_transform
+from trainer.inputs.draws import draw
 from trainer.model.feature_cache import AUGMENTATION_SETTINGS
 
 
@@ -60,7 +61,7 @@ def test_cached_views_depend_on_every_setting_that_an_augmentation_reads() -> No
     """A setting that lacks the marker AUGMENTS_VIEWS would leave stale features in the cache."""
     watched: Any = Watched(RecipeConfig(corrupt=1, zoom=0.1, brightness=0.1, contrast=0.1))
     pixels = torch.full((2, 3, 32, 32), 90, dtype=torch.uint8)
-    Augment(watched, data_config(32))((pixels, torch.stack([draw(1), draw(2)])))
+    Augment(watched, data_config(32))((pixels, draw([1, 2])))
     assert watched.read == set(AUGMENTATION_SETTINGS)
 
 
@@ -83,7 +84,7 @@ def test_undo_gives_the_pixels_back() -> None:
 def test_training_with_nothing_random_is_plain() -> None:
     config = data_config()
     pixels = plain_transform(config)(noise(90, 70))
-    assert torch.equal(changed(pixels, recipe(), draw(5)), pixels)
+    assert torch.equal(changed(pixels, recipe(), draw([5])[0]), pixels)
 
 
 def test_flips_are_the_four_flips_and_nothing_else() -> None:
@@ -91,7 +92,7 @@ def test_flips_are_the_four_flips_and_nothing_else() -> None:
     flips = [pixels, pixels.flip(1), pixels.flip(2), pixels.flip(1, 2)]
     seen = []
     for seed in range(64):
-        result = changed(pixels, recipe(flip=True), draw(seed))
+        result = changed(pixels, recipe(flip=True), draw([seed])[0])
         seen.append(next(i for i, flip in enumerate(flips) if torch.equal(flip, result)))
     # Of 64 draws, 16 are expected of each; 4 or fewer would happen once in ten thousand.
     assert all(seen.count(flip) > 4 for flip in range(4))
@@ -102,11 +103,11 @@ def test_whole_images_are_flipped_and_lit_as_before_and_not_moved() -> None:
     moving = recipe(rotation=45, shear=5, translation=0.1, zoom=0.5, flip=True)
     lit = {"flip": True, "contrast": 0.8, "brightness": 0.3}
     for seed in range(16):
-        drawn = draw(seed, whole=True)
-        flipped = changed(pixels, recipe(flip=True), draw(seed))
+        drawn = draw([seed], whole=True)[0]
+        flipped = changed(pixels, recipe(flip=True), draw([seed])[0])
         assert torch.equal(changed(pixels, moving, drawn), flipped)
         assert torch.equal(
-            changed(pixels, recipe(**lit), drawn), changed(pixels, recipe(**lit), draw(seed))
+            changed(pixels, recipe(**lit), drawn), changed(pixels, recipe(**lit), draw([seed])[0])
         )
 
 
@@ -139,12 +140,12 @@ def test_the_map_is_that_of_torchvision(
     before = picture().float().unsqueeze(0)
     moved = []
     for seed in range(5):
-        drawn = draw(seed).tolist()
+        drawn = draw([seed])[0].tolist()
         still = {"angle": 0.0, "translate": [0.0, 0.0], "scale": 1.0, "shear": [0.0, 0.0]}
         theirs = v2.functional.affine(
             before, **still | at(drawn), interpolation=v2.InterpolationMode.BILINEAR
         )
-        ours = changed(picture(), recipe(**amounts), draw(seed)).float().unsqueeze(0)
+        ours = changed(picture(), recipe(**amounts), draw([seed])[0]).float().unsqueeze(0)
         assert (ours - theirs)[inner].abs().mean() < 1
         moved.append((before - theirs)[inner].abs().mean())
     assert sum(moved) / len(moved) > 3
@@ -157,10 +158,10 @@ def test_light_is_contrast_about_the_mean_colour_and_brightness_above_it() -> No
     pixels[:, 0, 0] += 40
     for seed in range(20):
         lit = recipe(contrast=0.5, brightness=0.1)
-        _, [contrast], [brightness] = changes(lit, draw(seed).unsqueeze(0))
+        _, [contrast], [brightness] = changes(lit, draw([seed]))
         assert 1 / 1.5 <= contrast <= 1.5
         assert -0.1 <= brightness <= 0.1
-        result = changed(pixels, lit, draw(seed)).float()
+        result = changed(pixels, lit, draw([seed])[0]).float()
         base = means.float() + 255 * brightness
         torch.testing.assert_close(result[:, 4, 4], base, rtol=0, atol=1.1)
         torch.testing.assert_close(result[:, 0, 0], base + 40 * contrast, rtol=0, atol=1.5)
@@ -168,7 +169,7 @@ def test_light_is_contrast_about_the_mean_colour_and_brightness_above_it() -> No
 
 def test_each_limit_is_reached_and_kept() -> None:
     """Over many draws: angles to 45°, shifts to a tenth of the side."""
-    draws = torch.stack([draw(seed) for seed in range(400)])
+    draws = draw(range(400))
     maps = changes(recipe(rotation=45), draws).maps
     angles = torch.rad2deg(torch.atan2(maps[:, 0, 1], maps[:, 0, 0]))
     assert angles.abs().max() <= 45.001

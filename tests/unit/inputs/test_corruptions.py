@@ -9,9 +9,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn.functional import conv2d, pad
 
 from trainer.config.recipe import RecipeConfig
-from trainer.inputs.augment import Augment, draw
+from trainer.inputs.augment import Augment
 from trainer.inputs.corruptions import (
     BY_NAME,
     COMBINED,
@@ -22,6 +23,7 @@ from trainer.inputs.corruptions import (
     line_kernel,
     to_bytes,
 )
+from trainer.inputs.draws import draw
 
 KINDS = [pytest.param(kind, id=kind.name) for kind in CORRUPTIONS]
 
@@ -50,6 +52,17 @@ def test_a_seed_decides_everything(kind: Corruption) -> None:
         assert torch.equal(first, kind.apply(surface(), severity, seed=7))
         assert first.shape == (3, 64, 64)
         assert first.min() >= 0 and first.max() <= 1
+
+
+@pytest.mark.parametrize("severity", [3, 15])
+def test_blur_is_a_convolution_of_the_mirrored_image(severity: float) -> None:
+    levels = surface(40, 1) * torch.tensor([1, 0.7, 0.4]).view(3, 1, 1)
+    angle = math.pi * torch.rand((), generator=torch.Generator().manual_seed(7)).item()
+    kernel = line_kernel(round(severity), angle)
+    mirrored = pad(levels[:, None], [kernel.shape[0] // 2] * 4, mode="reflect")
+    expected = conv2d(mirrored, kernel[None, None])[:, 0]
+    found = BY_NAME["Motion blur"].apply(levels, severity, seed=7)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -182,7 +195,7 @@ def augment(corrupt: float) -> Augment:
 
 def test_training_degrades_the_share_that_was_asked_for() -> None:
     pixels = to_bytes(surface(32)).expand(400, -1, -1, -1)
-    draws = torch.stack([draw(seed) for seed in range(400)])
+    draws = draw(range(400))
     plain = augment(0)((pixels, draws))
     for share in (0.25, 1.0):
         seen = augment(share)((pixels, draws))

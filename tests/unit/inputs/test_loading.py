@@ -17,12 +17,12 @@ from torch.utils.data import DataLoader
 
 from trainer.errors import DataError
 from trainer.inputs import loading
+from trainer.inputs.draws import draw, mixed_seed
 from trainer.inputs.loading import (
     EpochSampler,
     PlainImages,
     TrainingImages,
     decode,
-    mixed_seed,
     stack_tiles,
 )
 
@@ -135,6 +135,16 @@ def test_changes_differ_by_image_epoch_and_seed(plain: PlainImages) -> None:
     assert all(not torch.equal(a, b) for a, b in itertools.combinations(draws, 2))
 
 
+def test_each_tile_has_its_own_changes() -> None:
+    counts, tile = [2, 1, 3], np.arange(192, dtype=np.uint8).tobytes()
+    pixels = Dataset.from_dict({"pixels": [tile * count for count in counts]})
+    images = TrainingImages(PlainImages(pixels, [0, 1, 2], DATA_CONFIG), 5)
+    for epoch_number, index in itertools.product((1, 2, 1), range(3)):
+        (_, numbers), _ = images[(epoch_number, index)]
+        others = [mixed_seed(5, epoch_number, index, each) for each in range(1, counts[index])]
+        assert torch.equal(numbers, draw([mixed_seed(5, epoch_number, index), *others]))
+
+
 def test_in_the_last_epochs_images_stay_whole(plain: PlainImages) -> None:
     settling, always = TrainingImages(plain, 0, whole_from=3), TrainingImages(plain, 0)
     for epoch_number in (2, 3, 4):
@@ -150,14 +160,6 @@ def test_loading_leaves_the_random_state_alone(plain: PlainImages) -> None:
     torch.manual_seed(7)
     TrainingImages(plain, 0)[(1, 2)]
     assert torch.equal(torch.rand(3), expected)
-
-
-def test_mixed_seeds_do_not_coincide() -> None:
-    grid = list(itertools.product(range(12), repeat=3))
-    assert len({mixed_seed(*numbers) for numbers in grid}) == len(grid)
-    assert all(0 <= mixed_seed(*numbers) < 2**63 for numbers in grid)
-    # Of a seed, torch uses the lowest 32 bits only.
-    assert len({mixed_seed(7, 3, index) % 2**32 for index in range(100_000)}) == 100_000
 
 
 def test_threads_decode_the_same_pixels_and_report_the_first_error(

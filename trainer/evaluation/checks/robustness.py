@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from itertools import islice, product
 from typing import Any
 
 import datasets
@@ -17,16 +17,17 @@ from tqdm import tqdm
 from model_card.figures.explanations import write_robustness
 from model_card.schema.base import Score
 from model_card.schema.robustness import CorruptionResult, Robustness, Step
+from space.inference.core.arrays import Pixels
 from space.inference.core.tiling import scaled_size
-from space.inference.predictor import Predictor
+from space.inference.predictor import Prediction, Predictor
 from trainer.data.images.decoding import open_image
-from trainer.decision.outputs import BATCH_SIZE
+from trainer.decision.outputs import observed_batches
 from trainer.evaluation.checks.check import Check, CheckedModel
 from trainer.evaluation.metrics.intervals import proportion
+from trainer.inputs.ahead import done_ahead
 from trainer.inputs.augment import plain_transform
 from trainer.inputs.corruptions import CORRUPTIONS, Corruption, to_bytes
-from trainer.inputs.loading import mixed_seed
-from trainer.runtime.system import core_count
+from trainer.inputs.draws import mixed_seed
 
 
 def measure_robustness(
@@ -46,25 +47,25 @@ def measure_robustness(
     truth = [labels[label] for label in sample["label"][:]]
     data_config = resolve_model_data_config(predictor.model)
     tile = predictor.tile
-    with ThreadPoolExecutor(core_count()) as pool:
-        pixels = list(
-            pool.map(lambda row: _scaled(open_image(row), data_config, tile=tile), sample)
-        )
+    pixels = list(done_ahead(lambda row: _scaled(open_image(row), data_config, tile=tile), sample))
+
+    def corrupted(copy: tuple[int, int, int]) -> Pixels:
+        kind, place, image = copy
+        corruption, own_seed = CORRUPTIONS[kind], mixed_seed(seed, kind, place, rows[image])
+        levels = pixels[image] / 255
+        return shown(to_bytes(corruption.apply(levels, corruption.severities[place - 1], own_seed)))
+
+    def shown(image: torch.Tensor) -> Pixels:
+        return predictor.prepare(v2.functional.to_pil_image(image))
+
+    clean = _score(list(_predicted(predictor, done_ahead(shown, pixels))), truth)
     places = range(1, len(CORRUPTIONS[0].severities) + 1)
-    clean = _score(predictor, iter(pixels), truth)
-    kinds = []
-    total = len(CORRUPTIONS) * len(places) * len(pixels)
-    with tqdm(total=total, desc="corrupted images", unit="image", leave=False, disable=None) as bar:
-        for number, corruption in enumerate(CORRUPTIONS):
-            steps = []
-            for place in places:
-                seeds = [mixed_seed(seed, number, place, row) for row in rows]
-                corrupted = _corrupted(pixels, corruption, place, seeds)
-                accuracy, unnoticed = _score(predictor, corrupted, truth)
-                severity = corruption.severities[place - 1]
-                steps.append(Step(severity=severity, accuracy=accuracy, unnoticed=unnoticed))
-                bar.update(len(pixels))
-            kinds.append(CorruptionResult(name=corruption.name, unit=corruption.unit, steps=steps))
+    copies = list(product(range(len(CORRUPTIONS)), places, range(len(pixels))))
+    with tqdm(
+        total=len(copies), desc="corrupted images", unit="image", leave=False, disable=None
+    ) as bar:
+        predictions = _predicted(predictor, done_ahead(corrupted, copies), bar)
+        kinds = [_result(corruption, predictions, truth) for corruption in CORRUPTIONS]
     return Robustness(
         images=len(rows),
         of=len(test),
@@ -101,30 +102,26 @@ def choose_rows(truth: Sequence[int], most: int, seed: int) -> list[int]:
     return sorted(row for _, row in sorted(ranked)[:most])
 
 
-def _corrupted(
-    pixels: Sequence[torch.Tensor], corruption: Corruption, place: int, seeds: Sequence[int]
-) -> Iterator[torch.Tensor]:
-    """Yield the corrupted images in order; all cores prepare them ahead of the network."""
-    severity = corruption.severities[place - 1]
-
-    def corrupt(image: torch.Tensor, seed: int) -> torch.Tensor:
-        return to_bytes(corruption.apply(image / 255, severity, seed))
-
-    with ThreadPoolExecutor(core_count()) as pool:
-        yield from pool.map(corrupt, pixels, seeds)
+def _predicted(
+    predictor: Predictor, inputs: Iterator[Pixels], bar: tqdm[Any] | None = None
+) -> Iterator[Prediction]:
+    for observation in observed_batches(predictor, inputs, bar=bar):
+        yield from predictor.predict_from(observation)
 
 
-def _score(
-    predictor: Predictor, pixels: Iterator[torch.Tensor], truth: Sequence[str]
-) -> tuple[Score, Score]:
+def _result(
+    corruption: Corruption, predictions: Iterator[Prediction], truth: Sequence[str]
+) -> CorruptionResult:
+    """Score the next predictions: those of all images, at each severity in turn."""
+    steps = []
+    for severity in corruption.severities:
+        accuracy, unnoticed = _score(list(islice(predictions, len(truth))), truth)
+        steps.append(Step(severity=severity, accuracy=accuracy, unnoticed=unnoticed))
+    return CorruptionResult(name=corruption.name, unit=corruption.unit, steps=steps)
+
+
+def _score(predictions: Sequence[Prediction], truth: Sequence[str]) -> tuple[Score, Score]:
     """Return accuracy, and the share of errors that the decision accepted automatically."""
-    predictions = []
-    batch: list[Image.Image] = []
-    for number, image in enumerate(pixels, 1):
-        batch.append(v2.functional.to_pil_image(image))
-        if len(batch) == BATCH_SIZE or number == len(truth):
-            predictions += predictor.predict(batch)
-            batch = []
     correct = [p.label == label for p, label in zip(predictions, truth, strict=True)]
     unnoticed = [
         not hit and p.verdict == "class" for p, hit in zip(predictions, correct, strict=True)
