@@ -50,10 +50,6 @@ def main(settings: Settings) -> None:
         print(f"{version} …", file=sys.stderr)
         seconds[version], report = _measured(settings.run, checkout)
         reports.append(report)
-    leaves = [dict(_leaves(report)) for report in reports]
-    differing = [name for name in leaves[0] if leaves[0][name] != leaves[1].get(name)]
-    if differing:
-        raise ProgramError(f"The reports differ: {', '.join(differing[:20])}")
     model, images = reports[0]["model"], reports[0]["test"]["images"]
     measurement = Measurement(
         [
@@ -68,6 +64,10 @@ def main(settings: Settings) -> None:
     for version, each in seconds.items():
         times = seconds["earlier"]["wall_s"] / each["wall_s"]
         measurement.add(version, each["wall_s"], each["cpu_s"], times)
+    leaves = [dict(_leaves(report)) for report in reports]
+    differing = [name for name in leaves[0] if leaves[0][name] != leaves[1].get(name)]
+    if differing:
+        raise ProgramError(f"The reports differ: {', '.join(differing[:20])}")
     measurement.write(settings.json)
 
 

@@ -1,4 +1,4 @@
-"""Decoding and scaling of the training images, before the first epoch: on one core and on all.
+"""Decoding and scaling of the images before the first epoch: in one thread and on all cores.
 
 `python -m benchmarks.decoding` prints images per second; the images are drawn, enlarged and stored
 as JPEG.
@@ -11,8 +11,8 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
-import psutil
 import tyro
 from PIL import Image
 
@@ -20,6 +20,7 @@ from benchmarks.measurement import Measurement, number_column, times_column
 from trainer.config.groups import DataConfig
 from trainer.data.sources import find_images
 from trainer.inputs.loading import decode
+from trainer.runtime.system import core_count
 from trainer.synthetic.samples import CLASSES, draw_image
 
 DATA = {"interpolation": "bicubic"}
@@ -27,7 +28,7 @@ DATA = {"interpolation": "bicubic"}
 
 @dataclass(frozen=True)
 class Settings:
-    """Decoding and scaling of the training images on one core and on all."""
+    """Decoding and scaling of the training images, in one thread and on all cores."""
 
     sides: tuple[int, ...] = (200, 1000)
     """Sides of the images in pixels."""
@@ -46,9 +47,9 @@ def main(settings: Settings) -> None:
     measurement = Measurement(
         [
             number_column("Images", "{0} × {0} px"),
-            number_column("One core", "{:,.0f} images/s"),
+            number_column("One thread", "{:,.0f} images/s"),
             number_column("All cores", "{:,.0f} images/s"),
-            times_column("All ÷ one"),
+            times_column("All ÷ one thread"),
         ],
         f"{settings.images} JPEG images, scaled to {settings.image_size} px, median of "
         f"{settings.rounds} turns",
@@ -61,21 +62,19 @@ def main(settings: Settings) -> None:
 
 
 def _rates(settings: Settings, side_px: int, folder: Path) -> tuple[float, float]:
-    """Return images per second of one core, and of all cores that this process may use."""
+    """Return images per second of one thread, and of as many as this process may use cores."""
     _write_images(folder / "images", settings.images, side_px)
     split = find_images(DataConfig(data_dir=(str(folder / "images"),))).splits["train"]
     data_config = DATA | {"input_size": (3, settings.image_size, settings.image_size)}
-    process = psutil.Process()
-    usable = process.cpu_affinity()
     rates: dict[int, list[float]] = {}
-    for number in range(2 * settings.rounds):
-        process.cpu_affinity(usable[: 1 + (len(usable) - 1) * (number % 2)])
-        start = time.perf_counter()
-        decode(split, data_config, folder / "pixels.arrow")
-        rates.setdefault(number % 2, []).append(len(split) / (time.perf_counter() - start))
-    process.cpu_affinity(usable)
-    one, every = (statistics.median(each) for each in rates.values())
-    return one, every
+    for _ in range(settings.rounds):
+        for threads in (1, core_count()):
+            with patch("trainer.inputs.loading.core_count", return_value=threads):
+                start = time.perf_counter()
+                decode(split, data_config, folder / "pixels.arrow")
+                rate = len(split) / (time.perf_counter() - start)
+            rates.setdefault(threads, []).append(rate)
+    return statistics.median(rates[1]), statistics.median(rates[core_count()])
 
 
 def _write_images(folder: Path, images: int, side_px: int) -> None:

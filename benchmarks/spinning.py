@@ -23,8 +23,10 @@ from accelerate import Accelerator
 from torch import nn
 
 from benchmarks.measurement import Measurement, number_column, text_column
+from trainer.config.groups import RunConfig
 from trainer.config.recipe import RecipeConfig
 from trainer.fitting.optimizer import build_optimizer
+from trainer.model.precision import choose_precision
 from trainer.monitoring.busy_cores import ThreadLimit
 from trainer.runtime.system import keep_freed_memory
 
@@ -72,6 +74,7 @@ def main(settings: Settings) -> None:
                 print(f"round {number + 1}, {policy}, busy: {busy} …", file=sys.stderr)
                 rate = _measured(policy, settings, busy=busy)
                 rates.setdefault((policy, busy), []).append(rate)
+    precision = "bf16" if _in_bf16() else "float32"
     measurement = Measurement(
         [
             number_column(VARIABLE, "{:,}"),
@@ -83,7 +86,7 @@ def main(settings: Settings) -> None:
             number_column("beside ÷ alone at the default", "{:.2f}"),
         ],
         f"images per second, {settings.model} at {settings.image_size} px in batches of "
-        f"{settings.batch_size}, median of {settings.rounds} turns",
+        f"{settings.batch_size}, {precision}, median of {settings.rounds} turns",
     )
     undisturbed = statistics.median(rates[policies[0], False])
     for policy in policies:
@@ -122,6 +125,11 @@ def _spin() -> None:
         pass
 
 
+def _in_bf16() -> bool:
+    """Return whether a training on this machine computes in bf16."""
+    return choose_precision(RunConfig()) == "bf16"
+
+
 def images_per_second(settings: Settings, *, fixed: bool) -> float:
     """Return the rate over all steps within the duration, after the warm-up."""
     torch.manual_seed(0)
@@ -133,10 +141,11 @@ def images_per_second(settings: Settings, *, fixed: bool) -> float:
     inputs = inputs.contiguous(memory_format=torch.channels_last)
     targets = torch.arange(settings.batch_size) % 6
     threads = ThreadLimit(Accelerator(cpu=True), compiled=fixed)
+    bf16 = _in_bf16()
     begin = now_s = time.monotonic()
     steps, start_s = 0, None
     while start_s is None or steps == 0 or now_s - start_s < settings.seconds:
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             loss = nn.functional.cross_entropy(model(inputs).float(), targets)
         torch.autograd.backward(loss)
         optimizer.step()

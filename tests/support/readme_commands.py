@@ -59,6 +59,8 @@ SMALL_BENCHMARKS = {
     "spinning": "--model test_convnext --image-size 32 --batch-size 2 --seconds 0.2 "
     "--warm-up-s 0 --rounds 1",
     "after_training": "--help",  # it needs a finished run and an earlier version
+    "start_time": "--starts 1",
+    "decoding": "--sides 40 --image-size 32 --images 12 --rounds 1",
     "scaling": "--model test_convnext --image-size 32 --batch-size 6 --steps 2 --epochs 2",
     "counted_once": "--model test_convnext --no-pretrained --image-size 32 --epochs 2 "
     "--train-per-class 10 --strips 1 --apart 200",

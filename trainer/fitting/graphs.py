@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from trainer.fitting.step import TrainingStep
+from trainer.fitting.step import DrawnBatch, TrainingStep
 from trainer.inputs.loading import Batch
 
 logger = logging.getLogger(__name__)
@@ -67,8 +67,8 @@ class GraphedSteps:
     def __init__(self, step: TrainingStep, capture: Capture = capture_graph) -> None:
         self.plain, self.capture = step, capture
         self.usable: bool | None = None
-        # Corruptions and mixing draw on the processor; they stay outside of the graph.
-        self.outside = bool(step.recipe.corrupt) or step.mix is not None
+        # Which images are corrupted, and how, changes the shapes of the work: it is not recorded.
+        self.outside = bool(step.recipe.corrupt)
         self._replay: Replay | None = None
 
     def step(self, batches: Sequence[Batch], number: int) -> torch.Tensor:
@@ -76,17 +76,17 @@ class GraphedSteps:
         if self.usable is False or not self._full(batches):
             return self.plain.step(batches, number)
         self.plain.prepare_step(number)
-        presented = [self._presented(batch) for batch in batches]
+        drawn = [self._drawn(batch) for batch in batches]
         if self.usable is None:
-            self._allocate(presented)
-            self._fill(presented, number)
+            self._allocate(drawn)
+            self._fill(drawn, number)
             self.usable = self._prove()
             if not self.usable:
                 self._replay = None
-                totals = self.plain.descend(presented, presented=self.outside)
+                totals = self.plain.descend(drawn, augmented=self.outside)
                 self.plain.update_average(number)
                 return totals
-        self._fill(presented, number)
+        self._fill(drawn, number)
         assert self._replay is not None  # noqa: S101 -- set by the proof
         self._replay()
         return self.totals.clone()
@@ -98,23 +98,24 @@ class GraphedSteps:
             for batch in batches
         )
 
-    def _presented(self, batch: Batch) -> tuple[Any, torch.Tensor]:
-        """Return what the graph starts from: pixels and draws, or finished inputs; targets."""
+    def _drawn(self, batch: Batch) -> DrawnBatch:
+        """Return what the graph starts from: pixels and draws, or augmented images."""
+        drawn = self.plain.drawn(batch)
         if self.outside:
-            return self.plain.present(batch.inputs, batch.targets)
-        return batch.inputs, batch.targets
+            return drawn._replace(inputs=self.plain.augment(batch.inputs))
+        return drawn
 
-    def _allocate(self, presented: Sequence[tuple[Any, torch.Tensor]]) -> None:
+    def _allocate(self, drawn: Sequence[DrawnBatch]) -> None:
         device = self.plain.accelerator.device
-        self.buffers = [_like(each) for each in presented]
+        self.buffers = [DrawnBatch(*(_like(each, device) for each in batch)) for batch in drawn]
         self.totals = torch.zeros(3, dtype=torch.float64, device=device)
         groups = self.plain.optimizer.param_groups
         self.rates = [torch.zeros((), device=device) for _ in groups]
         self.average_weight = torch.zeros((), device=device)
 
-    def _fill(self, presented: Sequence[tuple[Any, torch.Tensor]], number: int) -> None:
+    def _fill(self, drawn: Sequence[DrawnBatch], number: int) -> None:
         """Copy everything that differs from step to step into the buffers."""
-        for buffer, source in zip(self.buffers, presented, strict=True):
+        for buffer, source in zip(self.buffers, drawn, strict=True):
             _copy(buffer, source)
         for rate, group in zip(self.rates, self.plain.optimizer.param_groups, strict=True):
             rate.fill_(group["lr"])
@@ -124,7 +125,7 @@ class GraphedSteps:
     def _whole_step(self) -> None:
         """The work of one step, from the buffers to the weights: this is recorded."""
         with self._static_rates():
-            self.totals.copy_(self.plain.descend(self.buffers, presented=self.outside))
+            self.totals.copy_(self.plain.descend(self.buffers, augmented=self.outside))
         if self.plain.average is not None:
             averages = self.plain.average.module.state_dict().values()
             for average, current in zip(
@@ -253,17 +254,19 @@ def _own_stream(device: torch.device) -> Iterator[None]:
     torch.cuda.current_stream(device).wait_stream(stream)
 
 
-def _like(tree: Any) -> Any:
-    """Return tensors of the same shapes and layouts."""
-    return tuple(map(_like, tree)) if isinstance(tree, tuple) else torch.empty_like(tree)
+def _like(tree: Any, device: torch.device) -> Any:
+    """Return tensors of the same shapes and layouts on a device; None stays None."""
+    if isinstance(tree, tuple):
+        return tuple(_like(each, device) for each in tree)
+    return None if tree is None else torch.empty_like(tree, device=device)
 
 
 def _copy(buffers: Any, sources: Any) -> None:
     if isinstance(buffers, torch.Tensor):
         buffers.copy_(sources, non_blocking=True)
-        return
-    for buffer, source in zip(buffers, sources, strict=True):
-        _copy(buffer, source)
+    elif buffers is not None:
+        for buffer, source in zip(buffers, sources, strict=True):
+            _copy(buffer, source)
 
 
 def _listed(values: Sequence[float]) -> str:

@@ -12,7 +12,6 @@ from timm.scheduler import create_scheduler_v2
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.modules.batchnorm import _BatchNorm
-from torchvision.transforms import v2
 
 from trainer.config.recipe import RecipeConfig
 
@@ -119,19 +118,6 @@ def balanced_weights(labels: Sequence[int]) -> torch.Tensor:
     """Return inverse class frequencies, with mean 1 over the images."""
     counts = torch.bincount(torch.tensor(labels))
     return counts.sum() / (len(counts) * counts)
-
-
-def build_mixing(recipe: RecipeConfig, classes: int) -> v2.Transform | None:
-    """Return mixup or CutMix for batches and their targets; None if the recipe has neither.
-
-    If it has both, one of them is chosen at random for each batch.
-    """
-    ways: list[v2.Transform] = []
-    if recipe.mixup:
-        ways.append(v2.MixUp(alpha=recipe.mixup, num_classes=classes))
-    if recipe.cutmix:
-        ways.append(v2.CutMix(alpha=recipe.cutmix, num_classes=classes))
-    return v2.RandomChoice(ways) if ways else None
 
 
 def correct(

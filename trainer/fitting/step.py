@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from accelerate import Accelerator
@@ -17,17 +17,31 @@ from trainer.fitting.inputs import FitInputs
 from trainer.fitting.optimizer import (
     SigmoidLoss,
     build_loss,
-    build_mixing,
     build_optimizer,
     build_schedule,
     correct,
 )
 from trainer.inputs.loading import Batch
+from trainer.inputs.mixing import build_mixing
 from trainer.model.compilation import compiled
 from trainer.model.precision import spare_slow_convolutions
 from trainer.model.tile_pooling import pool
 from trainer.runtime import checkpoint
 from trainer.runtime.checkpoint import Tensors
+
+
+class DrawnBatch(NamedTuple):
+    """All that a step needs of a batch.
+
+    Attributes:
+        inputs: of all tiles: pixels with their random numbers, augmented images, or features.
+        targets: as in `Batch`.
+        mixing: how images are mixed, see `Mixing.draw`; None if they are not.
+    """
+
+    inputs: Any
+    targets: torch.Tensor
+    mixing: torch.Tensor | None = None
 
 
 class TrainingStep:
@@ -75,7 +89,7 @@ class TrainingStep:
         self.passes = compiled(self.model) if compile_network else self.model
         self.schedule = build_schedule(self.optimizer, recipe, steps_per_epoch)
         self.augment = inputs.augment.to(accelerator.device)
-        self.mix = build_mixing(recipe, len(images.labels))
+        self.mixing = build_mixing(recipe, len(images.labels))
         self.multi_label = images.multi_label
         labels = images.splits["train"]["label"][:]
         loss = build_loss(recipe, labels, multi_label=self.multi_label)
@@ -105,8 +119,7 @@ class TrainingStep:
         """
         self.prepare_step(number)
         totals = self.descend(
-            [(batch.inputs, batch.targets) for batch in batches],
-            counts=[batch.counts for batch in batches],
+            [self.drawn(batch) for batch in batches], counts=[batch.counts for batch in batches]
         )
         self.update_average(number)
         return totals
@@ -121,16 +134,19 @@ class TrainingStep:
         if self.average is not None:
             self.average.update(self.network, number)
 
-    def present(self, inputs: Any, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what the network sees of a batch, augmented and mixed, and the targets."""
-        augmented = self.augment(inputs)
-        return (augmented, targets) if self.mix is None else self.mix(augmented, targets)
+    def drawn(self, batch: Batch) -> DrawnBatch:
+        """Draw how a batch is mixed."""
+        if self.mixing is None:
+            return DrawnBatch(batch.inputs, batch.targets)
+        pixels, _ = batch.inputs
+        mixing = self.mixing.draw(*pixels.shape[2:]).to(pixels.device, non_blocking=True)
+        return DrawnBatch(batch.inputs, batch.targets, mixing)
 
     def descend(
         self,
-        batches: Sequence[tuple[Any, torch.Tensor]],
+        batches: Sequence[DrawnBatch],
         *,
-        presented: bool = False,
+        augmented: bool = False,
         counts: Sequence[Sequence[int]] | None = None,
     ) -> torch.Tensor:
         """Accumulate the gradients of batches, clip them, and change the weights.
@@ -138,17 +154,19 @@ class TrainingStep:
         Nothing here reads a number from a GPU, so that it can be recorded (`GraphedSteps`).
 
         Args:
-            batches: inputs and targets.
-            presented: whether the inputs are results of `present` already.
+            batches: of this step.
+            augmented: whether the inputs are augmented already.
             counts: number of tiles of each image of each batch; None: one each.
         """
-        images = sum(len(targets) for _, targets in batches)
+        images = sum(len(batch.targets) for batch in batches)
         totals = torch.zeros(3, dtype=self._total_dtype, device=self.accelerator.device)
-        for place, (inputs, targets) in enumerate(batches):
+        for place, (inputs, targets, drawn) in enumerate(batches):
             last = place == len(batches) - 1
             tiles = counts[place] if counts else [1] * len(targets)
             with nullcontext() if last else self.accelerator.no_sync(self.model):
-                seen, wanted = (inputs, targets) if presented else self.present(inputs, targets)
+                seen, wanted = inputs if augmented else self.augment(inputs), targets
+                if self.mixing is not None and drawn is not None:
+                    seen, wanted = self.mixing.mix(seen, targets, drawn)
                 totals += self._backward(seen, wanted, tiles, images)
         if self.recipe.clip_grad:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip_grad)

@@ -123,7 +123,8 @@ class Augment(torch.nn.Module):
         `batch` is 8-bit images [image, 3, height, width] and the random numbers of each.
         """
         pixels, draws = batch
-        maps, contrast, brightness = changes(self.recipe, draws)
+        moved = draws.to(pixels.device, non_blocking=True)
+        maps, contrast, brightness = changes(self.recipe, moved)
         added = 255 * brightness.view(-1, 1, 1, 1) / self.normalize.std
         levels = self.normalize(pixels).mul_(contrast.view(-1, 1, 1, 1)).add_(added)
         # Padding with zeros is padding with the mean color, which carries no information.
@@ -135,7 +136,7 @@ class Augment(torch.nn.Module):
 
     def _corrupt(self, levels: torch.Tensor, draws: torch.Tensor) -> None:
         """Corrupt the chosen images in place, last: the camera comes after the surface."""
-        # Read all numbers at once: every single read would make a GPU wait.
+        # Read all numbers at once: every single read of a GPU's memory would make it wait.
         for index, (chance, seed) in enumerate(draws.tolist()):
             if chance < 2 * self.recipe.corrupt - 1:
                 image = (levels[index] * self.normalize.std[0] + self.normalize.mean[0]) / 255

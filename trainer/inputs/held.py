@@ -1,7 +1,7 @@
 """Images that stay on the GPU: batches are gathered there, with no work for each image.
 
 A small data set takes less memory than one step. Its pixels are copied to the device once, as
-8-bit values; the random numbers of an epoch follow in one copy.
+8-bit values. Random numbers stay on the processor, which chooses by them what to corrupt.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class HeldImages:
         images: each of one tile.
         sampler: gives the order of each epoch.
         batch_size: images per batch.
-        device: where pixels, random numbers and labels are held.
+        device: where pixels and labels are held.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class HeldImages:
     def __iter__(self) -> Iterator[Batch]:
         keys = list(self.sampler)
         order = torch.tensor([index for _, index in keys])
-        draws = self.images.draws(self.sampler.epoch)[order].to(self.device)
+        draws = self.images.draws(self.sampler.epoch)[order]
         order = order.to(self.device)
         for first in range(0, len(keys), self.batch_size):
             rows = order[first : first + self.batch_size]

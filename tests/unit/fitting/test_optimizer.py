@@ -16,7 +16,6 @@ from trainer.config.recipe import RecipeConfig
 from trainer.fitting.optimizer import (
     balanced_weights,
     build_loss,
-    build_mixing,
     build_optimizer,
     build_schedule,
     correct,
@@ -128,43 +127,6 @@ def test_unmixed_shares_are_scored_like_classes(
     assert torch.allclose(loss(outputs, classes), loss(outputs, shares))
 
 
-@given(
-    mixup=st.sampled_from([0.0, 0.2, 1.0]),
-    cutmix=st.sampled_from([0.0, 0.2, 1.0]),
-    targets=st.lists(st.integers(0, 2), min_size=1, max_size=6),
-    seed=st.integers(0, 999),
-)
-def test_targets_hold_how_much_of_each_class_is_shown(
-    mixup: float, cutmix: float, targets: list[int], seed: int
-) -> None:
-    classes = torch.tensor(targets)
-    # An image of class c is 1 in channel c and 0 elsewhere, so that its mean is its target.
-    shares = nn.functional.one_hot(classes, 3).float()
-    images = shares[:, :, None, None].expand(-1, -1, 8, 8).clone()
-    mix = build_mixing(RecipeConfig(mixup=mixup, cutmix=cutmix), 3)
-    if not mixup + cutmix:
-        assert mix is None
-        return
-    assert mix is not None
-    torch.manual_seed(seed)
-    mixed, found = mix(images, classes)
-    assert torch.allclose(mixed.mean((2, 3)), found, atol=1e-6)
-    assert torch.allclose(found.sum(1), torch.ones(len(targets)))
-    torch.manual_seed(seed)
-    assert torch.equal(mix(images, classes)[0], mixed)
-
-
-def test_both_ways_of_mixing_occur() -> None:
-    mix = build_mixing(RecipeConfig(mixup=1.0, cutmix=1.0), 2)
-    assert mix is not None
-    images = torch.tensor([0.0, 1.0])[:, None, None, None].expand(-1, 3, 16, 16)
-    torch.manual_seed(0)
-    mixed = [mix(images, torch.tensor([0, 1]))[0] for _ in range(20)]
-    # CutMix leaves every pixel as it was in one of the images; MixUp leaves none so.
-    cut = [set(batch.unique().tolist()) <= {0.0, 1.0} for batch in mixed]
-    assert 3 < sum(cut) < 17
-
-
 def test_likeliest_class() -> None:
     assert likeliest(torch.tensor([2, 0])).tolist() == [2, 0]
     assert likeliest(torch.tensor([[0.1, 0.5, 0.4], [0.9, 0.0, 0.1]])).tolist() == [1, 0]
@@ -190,16 +152,3 @@ def test_an_image_is_correct_if_exactly_its_defects_are_likely() -> None:
     targets = torch.tensor([[1.0, 0.0, 1.0]] * 3)
     assert correct(outputs, targets, multi_label=True).tolist() == [True, False, False]
     assert correct(outputs, torch.tensor([2, 0, 2])).tolist() == [True, False, True]
-
-
-def test_mixed_images_have_shares_of_all_their_defects() -> None:
-    mix = build_mixing(RecipeConfig(mixup=1.0), 3)
-    assert mix is not None
-    torch.manual_seed(0)
-    targets = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
-    _, mixed = mix(torch.zeros(2, 3, 4, 4), targets)
-    share = mixed[0, 0]
-    assert 0 < share < 1
-    expected = torch.stack([share, share, 1 - share])
-    assert torch.allclose(mixed[0], expected)
-    assert torch.allclose(mixed[1], 1 - expected)

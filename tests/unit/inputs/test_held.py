@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import datasets
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from trainer.config.recipe import RecipeConfig
+from trainer.inputs.augment import Augment
 from trainer.inputs.held import HELD_SHARE, HeldImages, fits_device
 from trainer.inputs.loading import (
     Batch,
@@ -19,7 +22,7 @@ from trainer.inputs.loading import (
 )
 
 SIDE_PX, IMAGES, SIZE = 4, 13, 4
-DATA_CONFIG = {"input_size": (3, SIDE_PX, SIDE_PX)}
+DATA_CONFIG: dict[str, Any] = {"input_size": (3, SIDE_PX, SIDE_PX)}
 IMAGE_BYTES = 3 * SIDE_PX**2
 CUDA = torch.device("cuda")
 
@@ -67,6 +70,18 @@ def test_no_random_number_of_the_process_is_used() -> None:
     before = torch.get_rng_state()
     list(held)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("corrupt", [0.0, 1.0])
+def test_augmenting_reads_nothing_from_the_device(corrupt: float) -> None:
+    """Each reading would make a GPU wait; of the device "meta", nothing can be read."""
+    held = HeldImages(_images(), EpochSampler(IMAGES, SIZE, seed=3), SIZE, torch.device("meta"))
+    colors = {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.4)}
+    augment = Augment(RecipeConfig(corrupt=corrupt, brightness=0.2), DATA_CONFIG | colors)
+    for batch in held:
+        pixels, draws = batch.inputs
+        assert (pixels.device.type, draws.device.type) == ("meta", "cpu")
+        assert augment.to("meta")(batch.inputs).shape == pixels.shape
 
 
 @pytest.mark.parametrize(("short_bytes", "fits"), [(0, True), (1, False)])
