@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import psutil
@@ -41,8 +42,8 @@ class Settings:
     """A folder of images to send; by default drawn ones."""
     users: tuple[int, ...] = (64,)
     """Users who send single images; one measurement each."""
-    pause: float = 1.0
-    """Seconds from an answer to the next image of the same user."""
+    pause: tuple[float, ...] = (1.0,)
+    """Seconds from an answer to the next image of the same user; one measurement each."""
     heatmaps: int = 0
     """Clients beside the users who ask for one heatmap after another; 0 measures none."""
     batches: int = 0
@@ -72,8 +73,8 @@ def main(settings: Settings) -> None:
             ),
             number_column("CPU of server and clients", "{:.0f} s, {:.0f} s"),
         ],
-        f"{kind}; {settings.pause:g} s from an answer to a user's next image; server and clients "
-        "on one machine, the clients in one process",
+        f"{kind}; a pause from an answer to the same user's next image; server and clients on one "
+        "machine, the clients in one process",
     )
     with tempfile.TemporaryDirectory() as temporary:
         uploads = _uploads(settings.images, Path(temporary))
@@ -86,13 +87,12 @@ def main(settings: Settings) -> None:
 
 
 def _crowds(settings: Settings) -> Iterator[Crowd]:
-    for users in settings.users:
-        yield Crowd(users, settings.pause)
+    for users, pause in product(settings.users, settings.pause):
+        yield Crowd(users, pause)
         if settings.heatmaps:
-            yield Crowd(users, settings.pause, heatmaps=settings.heatmaps)
+            yield Crowd(users, pause, heatmaps=settings.heatmaps)
         if settings.batches:
-            some = settings.batches, settings.batch_images
-            yield Crowd(users, settings.pause, 0, *some)
+            yield Crowd(users, pause, 0, settings.batches, settings.batch_images)
 
 
 def _measure(
@@ -121,7 +121,7 @@ def _measure(
 
 
 def _name(crowd: Crowd) -> str:
-    parts = [f"{crowd.users} user{'s' * (crowd.users != 1)}"]
+    parts = [f"{crowd.users} user{'s' * (crowd.users != 1)} who pause {crowd.pause_s:g} s"]
     if crowd.heatmaps:
         parts.append(f"{crowd.heatmaps} asking for heatmaps")
     if crowd.batches:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 # A batch goes on after this, or it would never end on a busy page.
 LONGEST_PAUSE_S = 1.0
+# It then runs for so long: with one image after each pause, it would outlive its uploads.
+RUN_S = 0.3
 
 
 class Precedence:
@@ -20,6 +23,7 @@ class Precedence:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._single = 0
+        self._running_until = 0.0
         self.pausing = 0
 
     @contextmanager
@@ -35,8 +39,15 @@ class Precedence:
                 self._changed.notify_all()
 
     def pause(self) -> None:
-        """Return when no single image is being answered, or after `LONGEST_PAUSE_S`."""
+        """Return when no single image is being answered, or after `LONGEST_PAUSE_S`.
+
+        After such a long pause, calls return at once for `RUN_S`.
+        """
         with self._changed:
+            if time.monotonic() < self._running_until:
+                return
             self.pausing += 1
-            self._changed.wait_for(lambda: self._single == 0, LONGEST_PAUSE_S)
+            idle = self._changed.wait_for(lambda: self._single == 0, LONGEST_PAUSE_S)
             self.pausing -= 1
+            if not idle:
+                self._running_until = time.monotonic() + RUN_S

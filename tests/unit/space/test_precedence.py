@@ -91,6 +91,38 @@ def test_a_batch_goes_on_when_single_images_never_end(
         assert len(run_batch(uploads, precedence.pause, []).rows) == 3
 
 
+@pytest.mark.parametrize(("run_s", "waits"), [(FOREVER_S, 1), (0.0, 3)])
+def test_after_a_long_pause_work_runs_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, run_s: float, waits: int
+) -> None:
+    monkeypatch.setattr(precedence_module, "RUN_S", run_s)
+    precedence, limits = Precedence(), list[float]()
+
+    def never_idle(_: object, limit_s: float) -> bool:
+        limits.append(limit_s)
+        return False
+
+    monkeypatch.setattr(precedence._changed, "wait_for", never_idle)
+    for _ in range(3):
+        precedence.pause()
+    assert limits == [precedence_module.LONGEST_PAUSE_S] * waits
+
+
+def test_after_a_short_pause_the_next_single_image_goes_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    precedence, waits = Precedence(), list[int]()
+
+    def soon_idle(_: object, __: float) -> bool:
+        waits.append(1)
+        return True
+
+    monkeypatch.setattr(precedence._changed, "wait_for", soon_idle)
+    for _ in range(2):
+        precedence.pause()
+    assert waits == [1, 1]
+
+
 def test_a_failed_single_image_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precedence_module, "LONGEST_PAUSE_S", FOREVER_S)
     precedence = Precedence()
