@@ -120,11 +120,14 @@ async def ask(url: str, uploads: list[Upload], crowd: Crowd, seconds: float) -> 
         for step in itertools.count():
             if over():
                 return
-            waits.heatmaps += await waits.count_failure(visitor.heatmap(chosen(number, step)))
+            answered = await waits.count_failure(visitor.heatmap(chosen(number, step)))
+            waits.heatmaps += answered
 
     async def batch(number: int, visitor: Visitor) -> None:
         some = [chosen(number, step) for step in range(crowd.batch_images)]
-        waits.batches += await waits.count_failure(visitor.predict_batch(some))
+        # Not in one line: `+=` reads the old number before it awaits.
+        answered = await waits.count_failure(visitor.predict_batch(some))
+        waits.batches += answered
         waits.last_batch_s = time.monotonic() - began
 
     async def work(kind: Any, number: int) -> None:

@@ -9,11 +9,11 @@ import gradio as gr
 # In a Space on the Hub this folder is the root, and its modules are siblings.
 if TYPE_CHECKING or __package__:
     from space.demo import Demo
-    from space.server.inputs import EXAMPLE, describe
+    from space.server.inputs import EXAMPLE, describe, take_turns
     from space.tabs.many_images import ManyImages
 else:
     from demo import Demo
-    from server.inputs import EXAMPLE, describe
+    from server.inputs import EXAMPLE, describe, take_turns
     from tabs.many_images import ManyImages
 
 EXAMPLE_ZIP = EXAMPLE | {"path": "coil.zip", "orig_name": "coil.zip"}
@@ -27,6 +27,7 @@ def build(demo: Demo, many: ManyImages) -> None:
     # Gradio's own description of the type is none that MCP clients can resolve.
     addresses = {"type": "array", "items": {"type": "string"}}
     describe(files, [EXAMPLE, EXAMPLE_ZIP], api_info=lambda: addresses)
+    take_turns(files)
     trigger = gr.Button(visible=False)
     endpoint: dict[str, Any] = {"preprocess": False}
     answer, answers = (gr.JSON(label=label, visible=False) for label in ("answer", "answers"))

@@ -21,6 +21,7 @@ if TYPE_CHECKING or __package__.startswith("space"):
     from space.batch.runner import BatchRunner, Progress
     from space.demo import Demo
     from space.inference.images.reader import MAX_FILE_BYTES, ImageError
+    from space.server.inputs import take_turns
     from space.server.uploads import MAX_FILES
     from space.tabs.one_image import OneImage
     from space.ui import drift_panel
@@ -35,6 +36,7 @@ else:
     from batch.runner import BatchRunner, Progress
     from demo import Demo
     from inference.images.reader import MAX_FILE_BYTES, ImageError
+    from server.inputs import take_turns
     from server.uploads import MAX_FILES
     from tabs.one_image import OneImage
     from ui import drift_panel
@@ -165,6 +167,7 @@ def build(demo: Demo, one: OneImage) -> ManyImages:
         limits={"files": MAX_FILES, "bytes": MAX_FILE_BYTES},
     )
     chosen = gr.File(file_count="multiple", visible=False)
+    take_turns(chosen)
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     running = page.classify(
         many.classify,

@@ -49,8 +49,11 @@ def results(report: Report | None) -> str:
         return str(_HTML.missing())
     point = report.reliability.operating_point if report.reliability else None
     mistakes = report.test.mistakes[:MOST_MISTAKES]
-    curve = _curve(point) if point and point.curve.coverage else None
-    return str(_HTML.results(report, _matrix(report.test), curve, mistakes, MOST_MISTAKES))
+    errors = point.curve.risk if point and point.curve.coverage else []
+    curve = _curve(point) if point and any(errors) else None
+    faultless = bool(errors) and curve is None
+    matrix = _matrix(report.test)
+    return str(_HTML.results(report, matrix, curve, faultless, mistakes, MOST_MISTAKES))
 
 
 def folded(scores: str, figures: Sequence[str]) -> str:

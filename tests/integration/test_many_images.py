@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import time
@@ -10,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
+from gradio.processing_utils import async_move_files_to_cache
 from gradio_client import Client, handle_file  # type: ignore[import-untyped]
 from gradio_client.exceptions import AppError  # type: ignore[import-untyped]
 
@@ -222,6 +225,26 @@ def test_a_stopped_batch_keeps_what_is_done(site: Site, monkeypatch: pytest.Monk
     # Nothing is left that runs.
     assert len(_rows(_classified(site, files[:2]))) == 2
     assert len(list(batch.answers())) == done
+
+
+def test_other_requests_run_between_the_files_of_a_list(site: Site) -> None:
+    """Gradio checks all files of an event on the event loop."""
+    files = [_file(site, seed, f"{seed}.png") for seed in range(1, 9)]
+
+    async def turns_beside(component: gr.File) -> int:
+        checking = asyncio.create_task(
+            async_move_files_to_cache(files, component, check_in_upload_folder=True)
+        )
+        turns = 0
+        while not checking.done():
+            turns += 1
+            await asyncio.sleep(0)
+        assert [file["path"] for file in await checking] == [file["path"] for file in files]
+        return turns
+
+    lists = [block for block in site.app.blocks.values() if isinstance(block, gr.File)]
+    assert len(lists) == 2
+    assert all(asyncio.run(turns_beside(component)) >= len(files) for component in lists)
 
 
 def test_single_images_go_before_batches_and_heatmaps(

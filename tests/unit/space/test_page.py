@@ -234,6 +234,18 @@ def test_the_curve_ends_at_the_error_of_all_images() -> None:
     assert "Errors rise to 1.4 % if all test images are answered." in html
 
 
+def test_without_errors_a_sentence_stands_in_place_of_the_curve() -> None:
+    dumped = example_report().model_dump()
+    curve = dumped["reliability"]["operating_point"]["curve"]
+    curve["risk"] = [0.0] * len(curve["risk"])
+    html = results.results(model_report.Report.model_validate(dumped))
+    assert "There are none: all test images are classified correctly." in html
+    assert "<polyline" not in html
+    curve["risk"] = curve["coverage"] = []
+    html = results.results(model_report.Report.model_validate(dumped))
+    assert "Errors by the share" not in html
+
+
 def test_a_report_without_further_facts_shows_what_it_has() -> None:
     bare = example_report().model_dump(include={"data", "test", "figures"})
     bare["test"] = {"images": 288, "scores": bare["test"]["scores"]}
