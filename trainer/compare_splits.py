@@ -30,7 +30,6 @@ COMMAND = Command(
     "--data-dir my_images --folds 5",
 )
 SPLITS = ("random", "grouped")
-MATRIX_FILE = "sources.json"
 
 
 @dataclass(frozen=True)
@@ -79,15 +78,15 @@ def _compare_sources(config: TrainConfig) -> None:
     names = [source.name for source in find_sources(config.data)]
     if len(names) < 2:
         raise ConfigError("--leave-source-out needs two sources: give --data-dir several times.")
+    from model_card.schema.report import Report
+    from trainer.comparison.source_matrix import MATRIX_FILE, source_matrix
+
     chosen = _chosen_sources(names)
     settings = {
         folder: replace(config, data=replace(config.data, train_on=sources))
         for folder, sources in chosen.items()
     }
     folders = _train(config, "sources", settings, (MATRIX_FILE,))
-    from model_card.schema.report import Report
-    from trainer.comparison.source_matrix import source_matrix
-
     command = config.command().replace("train.py", f"{COMMAND.name} --leave-source-out", 1)
     reports = {folder: (chosen[folder], Report.read(folders[folder])) for folder in chosen}
     matrix = source_matrix(reports, command)

@@ -13,6 +13,8 @@ from model_card.schema.report import Report
 from model_card.schema.run.test_result import SourceResult
 from trainer.runtime.files import replaced_whole
 
+MATRIX_FILE = "sources.json"
+
 
 class Training(Schema):
     """A model, and its accuracy on the test images of each source."""

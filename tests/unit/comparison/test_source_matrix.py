@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from benchmarks import sources
+from benchmarks.table import RunSettings
 from model_card.schema.base import Score
 from model_card.schema.run.test_result import SourceResult
 from tests.support.reports import example_report
 from trainer.compare_splits import _chosen_sources
-from trainer.comparison.source_matrix import source_matrix
+from trainer.comparison.source_matrix import MATRIX_FILE, source_matrix
 
 
 def test_each_training_is_a_row_and_each_source_a_column(tmp_path: Path) -> None:
@@ -39,6 +41,37 @@ def test_each_training_is_a_row_and_each_source_a_column(tmp_path: Path) -> None
     saved = json.loads(matrix.write(tmp_path / "sources.json").read_text())
     assert [row["folder"] for row in saved["trainings"]] == ["run-1", "run-2"]
     assert saved["trainings"][1]["tests"][1]["accuracy"]["value"] == 0.3
+
+
+def test_the_table_has_a_row_for_each_training(tmp_path: Path) -> None:
+    report = example_report()
+    shares = {("a",): (0.8, 0.6), ("a", "b"): (0.7, 0.5)}
+    tests = {
+        trained: [
+            SourceResult(
+                source=name,
+                images=report.test.images - 4 if name == "a" else 4,
+                accuracy=Score(value=value, low=0.1, high=0.95),
+            )
+            for name, value in zip("ab", values, strict=True)
+        ]
+        for trained, values in shares.items()
+    }
+    rows = {}
+    for number, (trained, found) in enumerate(tests.items(), 1):
+        test = report.test.model_copy(update={"sources": found})
+        rows[f"run-{number}"] = (
+            trained,
+            report.model_copy(update={"test": test, "cross_validation": None}),
+        )
+    source_matrix(rows, "python x").write(tmp_path / MATRIX_FILE)
+    (tmp_path / "run-1/published").mkdir(parents=True)
+    report.write(tmp_path / "run-1/published")
+    table = sources.table(RunSettings(runs=(tmp_path,), commands=("python x",)))
+    assert [column.title for column in table.columns[3:]] == ["Tested on a", "Tested on b"]
+    assert [cells[1] for cells in table.rows] == ["a", "a + b"]
+    assert table.rows[0][4] == (0.6, 0.1, 0.95)
+    assert table.machine == f"{report.machine.processor}, {report.machine.cores} cores"
 
 
 def test_three_sources_are_also_left_out_one_by_one() -> None:
