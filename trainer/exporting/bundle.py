@@ -36,7 +36,10 @@ MODULES = (
     "trainer/exporting/standalone.py",
     "trainer/prediction/__init__.py",
     "trainer/prediction/options.py",
+    "trainer/prediction/pipeline.py",
     "trainer/prediction/row.py",
+    "trainer/runtime/__init__.py",
+    "trainer/runtime/system.py",
     "trainer/text/__init__.py",
     "trainer/text/names.py",
 )

@@ -7,30 +7,23 @@ import csv
 import io
 import os
 import sys
-import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
-from space.inference.core.arrays import Pixels
 from space.inference.core.errors import ModelError
-from space.inference.core.fingerprint import fingerprint
 from space.inference.engines.names import PRECISIONS
 from space.inference.exported.model_file import ExportedClassifier
-from space.inference.images.decoding import Decoder
-from space.inference.images.reader import ImageError
 from space.inference.text.spreadsheet import from_text_cells, table_lines, whole_records
 from trainer import __version__
 from trainer.data.folders.entries import File, Folder
 from trainer.errors import ConfigError, UserError
 from trainer.prediction.options import check_model, read_condition
-from trainer.prediction.row import Row, columns
+from trainer.prediction.pipeline import Pipeline
+from trainer.prediction.row import columns
 from trainer.text.names import as_text
 
 EXIT_ERROR = 2
-BITS = 8
-Prepared = tuple[File, "Pixels | None", int, float, "str | None"]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -69,12 +62,13 @@ def _answer(given: argparse.Namespace) -> None:
     selection.check_labels(classifier.labels)
     print(f"{given.model} by {classifier.engine.name}", file=sys.stderr)  # noqa: T201
     labels, several = classifier.labels, classifier.facts.multi_label
-    model, header = fingerprint(classifier.files), columns(labels, several=several)
+    header = columns(labels, several=several)
     done, out = 0, sys.stdout
     with ExitStack() as stack:
+        pipeline = stack.enter_context(Pipeline(classifier))
         if given.resume and given.output.exists():
             saved = _saved_rows(given.output, header)
-            check_model({row["model"] for row in saved}, model, given.output)
+            check_model({row["model"] for row in saved}, pipeline.model, given.output)
             paths, names = [row["path"] for row in saved], [file.name for file in files]
             done = selection.done(paths, names, given.output)
             out = stack.enter_context(given.output.open("a", encoding="utf-8", newline=""))
@@ -85,7 +79,7 @@ def _answer(given: argparse.Namespace) -> None:
             out.write(table_lines([header]))
         # Batches begin where they would have begun: their composition shows in the last digits.
         at = done if done == len(files) else done // given.batch_size * given.batch_size
-        for rows in predict(classifier, files[at:], model, given.batch_size):
+        for rows in pipeline.batches(files[at:], given.batch_size):
             new = filter(selection.takes, rows[max(0, done - at) :])
             at += len(rows)
             out.write(table_lines(row.as_cells(labels, several=several) for row in new))
@@ -129,56 +123,6 @@ def list_files(paths: Sequence[str]) -> Iterator[File]:
         else:
             missing = None if os.path.lexists(path) else "the file does not exist"
             yield File(path, as_text(path), missing)
-
-
-def predict(
-    classifier: ExportedClassifier, files: Sequence[File], model: str, batch_size: int
-) -> Iterator[list[Row]]:
-    """Yield the rows of the images, a batch at a time; the next batch is decoded meanwhile.
-
-    Raises:
-        ModelError: the network computes non-finite outputs.
-    """
-    workers = os.cpu_count() or 1
-    if not files:
-        return
-    batches = [files[first : first + batch_size] for first in range(0, len(files), batch_size)]
-    with Decoder(workers) as decoder, ThreadPoolExecutor(workers) as pool:
-
-        def start(batch: Sequence[File]) -> Iterator[Prepared]:
-            return pool.map(lambda file: _prepare(classifier, decoder, file), batch)
-
-        ahead = start(batches[0])
-        for following in [*batches[1:], []]:
-            prepared, ahead = list(ahead), start(following)
-            yield _rows(classifier, prepared, model)
-
-
-def _prepare(classifier: ExportedClassifier, decoder: Decoder, file: File) -> Prepared:
-    started = time.perf_counter()
-    try:
-        if file.trouble:
-            raise ImageError(f"It can't be read: {file.trouble}.")
-        inputs, facts = decoder.prepare(
-            *(file.path, classifier.bit_depth, classifier.facts.preprocessing), tile=classifier.tile
-        )
-    except ImageError as error:
-        return file, None, 0, time.perf_counter() - started, str(error)
-    return file, inputs, facts.bit_depth or BITS, time.perf_counter() - started, None
-
-
-def _rows(classifier: ExportedClassifier, batch: Sequence[Prepared], model: str) -> list[Row]:
-    started = time.perf_counter()
-    inputs = [pixels for _, pixels, *_ in batch if pixels is not None]
-    seen = classifier.observe_prepared(inputs) if inputs else None
-    predictions = iter(classifier.predict_from(seen) if seen else [])
-    share = (time.perf_counter() - started) / max(1, len(inputs))
-    return [
-        Row(file.name, error=error, milliseconds=round(1000 * seconds, 2), model=model)
-        if pixels is None
-        else Row.measured(file.name, next(predictions), bit_depth, 1000 * (seconds + share), model)
-        for file, pixels, bit_depth, seconds, error in batch
-    ]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,17 +9,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from space.inference.core.arrays import Pixels
 from space.inference.core.classifier import Classifier
 from space.inference.core.fingerprint import fingerprint
-from space.inference.exported.model_file import ExportedClassifier
 from space.inference.images.decoding import Decoder, ImageProperties
-from space.inference.predictor import ImageError, Predictor
-from trainer.prediction.image_files import ImageFile
+from space.inference.images.reader import ImageError
 from trainer.prediction.row import Row
 from trainer.runtime.system import core_count
+
+if TYPE_CHECKING:
+    # Its libraries are not there where exported files run without PyTorch.
+    from trainer.data.folders.entries import File
+    from trainer.prediction.image_files import ImageFile
 
 # Batches that are prepared while the network runs on others; they bound the memory.
 BATCHES_AHEAD = 2
@@ -32,7 +35,7 @@ ATTEMPTS = 3
 class _Prepared:
     """An image that is ready for the network, or why it is not."""
 
-    file: ImageFile
+    file: ImageFile | File
     inputs: Pixels | None
     bit_depth: int
     seconds: float
@@ -70,7 +73,7 @@ class Pipeline:
             each.shutdown(wait=False, cancel_futures=True)
         self._decoder.close()
 
-    def batches(self, files: Iterable[ImageFile], batch_size: int) -> Iterator[list[Row]]:
+    def batches(self, files: Iterable[ImageFile | File], batch_size: int) -> Iterator[list[Row]]:
         """Yield the rows of the images, a batch at a time, in order.
 
         Raises:
@@ -89,7 +92,7 @@ class Pipeline:
     def _answer(self, prepared: Sequence[Future[_Prepared]]) -> list[Row]:
         return _predict(self._predictor, [each.result() for each in prepared], self.model)
 
-    def _prepare(self, file: ImageFile) -> _Prepared:
+    def _prepare(self, file: ImageFile | File) -> _Prepared:
         prepared = _prepare(self._predictor, self._decoder, file)
         if self._examine and prepared.inputs is not None:
             self._examine(file.name, prepared.inputs)
@@ -98,17 +101,10 @@ class Pipeline:
 
 def model_fingerprint(predictor: Classifier) -> str:
     """Return the fingerprint of the files that decide what a model answers."""
-    return fingerprint(_files_of(predictor))
+    return fingerprint(predictor.files)
 
 
-def _files_of(predictor: Classifier) -> list[Path]:
-    """Return the files that decide what a model answers."""
-    if isinstance(predictor, ExportedClassifier | Predictor):
-        return predictor.files
-    raise TypeError(f"{type(predictor)} has no files.")
-
-
-def _prepare(predictor: Classifier, decoder: Decoder, file: ImageFile) -> _Prepared:
+def _prepare(predictor: Classifier, decoder: Decoder, file: ImageFile | File) -> _Prepared:
     started = time.perf_counter()
     try:
         if file.trouble:

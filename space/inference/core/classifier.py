@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -79,6 +80,11 @@ class Classifier:
     def __init__(self, facts: Facts, decision: Decision | None, engine: Engine) -> None:
         self.facts, self.decision, self.engine = facts, decision, engine
         self.labels, self.bit_depth, self.tile = facts.labels, facts.bit_depth, facts.tile
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that determine an answer, of a classifier that was loaded from some."""
+        raise TypeError(f"{type(self)} has no files.")
 
     def tiles(self, image: Image.Image) -> list[Image.Image]:
         """Return the network's input pictures for an image: its squares, or the whole image."""
