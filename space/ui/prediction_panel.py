@@ -175,7 +175,7 @@ def _headline(prediction: Prediction) -> Headline:
     """Return the verdict as a headline."""
     if prediction.verdict == "unsure" and len(prediction.candidates) > 1:
         return Headline(f"Between {_enumerated(prediction.candidates)}")
-    sure = _confidence(prediction)[0].replace(">", "more than")
+    sure = _confidence(prediction)[0].replace(">", "over")
     probably = "Probably " if prediction.verdict == "unsure" else ""
     return Headline(f"{probably}{prediction.label}", sure)
 
@@ -206,7 +206,7 @@ def _several(prediction: Prediction, background: Background, note: str) -> str:
     """Return the panel of an image of which several defects can be named."""
     named = prediction.defects or ()
     uncertain = [label for label in prediction.candidates if label not in named]
-    sure = share(prediction.confidence).replace(">", "more than")
+    sure = share(prediction.confidence).replace(">", "over")
     one = len(named) == 1 and not uncertain
     words = _enumerated(named) if named else f"Perhaps {_enumerated(uncertain)}"
     reasons = []

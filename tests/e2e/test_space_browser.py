@@ -46,7 +46,7 @@ class Demo:
             return "Unknown surface"
         if len(prediction.candidates) > 1 and prediction.verdict == "unsure":
             return f"Between {enumeration(list(prediction.candidates))}"
-        sure = "more than 99" if prediction.confidence >= 0.995 else f"{prediction.confidence:.0%}"
+        sure = "over 99" if prediction.confidence >= 0.995 else f"{prediction.confidence:.0%}"
         probably = "Probably " if prediction.verdict == "unsure" else ""
         return f"{probably}{prediction.label} — {sure.rstrip('%')} % sure"
 

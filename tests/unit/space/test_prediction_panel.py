@@ -83,7 +83,7 @@ def test_the_verdict_comes_first_and_the_classes_by_probability() -> None:
 def test_a_confidence_near_1_is_said_in_words() -> None:
     prediction = Prediction({"Crazing": 0.9999, "Pitted": 0.0001})
     assert _text(prediction_panel.prediction(prediction, PLAIN)).startswith(
-        "Crazing — more than 99 % sure"
+        "Crazing — over 99 % sure"
     )
 
 
