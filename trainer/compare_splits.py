@@ -46,9 +46,7 @@ def main(arguments: list[str]) -> None:
 
     The same command resumes an interrupted comparison.
     """
-    arguments, preset = replaced_preset(arguments)
-    given = given_flags(arguments, SplitsConfig)
-    config = read_flags(arguments, COMMAND, SplitsConfig(train=defaults(given, preset)), given)
+    config = _read(arguments)
     check_names_one_class(config.train.data, COMMAND.name)
     try:
         (_compare_sources if config.leave_source_out else _compare_splits)(config.train)
@@ -58,6 +56,12 @@ def main(arguments: list[str]) -> None:
             "trained again."
         )
         raise
+
+
+def _read(arguments: list[str]) -> SplitsConfig:
+    arguments, preset = replaced_preset(arguments)
+    given = given_flags(arguments, SplitsConfig)
+    return read_flags(arguments, COMMAND, SplitsConfig(train=defaults(given, preset)), given)
 
 
 def _compare_splits(config: TrainConfig) -> None:

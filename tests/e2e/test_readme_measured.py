@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,22 @@ from tests.support.readme_commands import (
     run,
     steps,
 )
-from trainer import compare_models, train
+from trainer import compare_models, compare_splits, train, tune
 from trainer.cli.run_settings import read_train_config
+from trainer.config.settings import TrainConfig
+from trainer.synthetic.samples import write_samples
 
 SHARED = REPOSITORY.parent / "shared"
 PHOTOGRAPHS = SHARED / "data" / "neu" / "images"
 # One photograph in this many is enough to try a command.
 SHARE = 10
+# How each command reads its options.
+READ: dict[str, Callable[[list[str]], TrainConfig]] = {
+    "trainer/train.py": lambda options: read_train_config(options, train.COMMAND),
+    "trainer/compare_splits.py": lambda options: compare_splits._read(options).train,
+    "trainer/compare_models.py": lambda options: compare_models._read(options).train,
+    "trainer/tune.py": lambda options: tune._read(options).train,
+}
 # Tables that were measured by the same command show it twice.
 MEASURED = [*{step.text: step for step in steps() if step.needs_photographs}.values()]
 
@@ -35,6 +45,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = beside / "clone"
     folder.mkdir()
     lay_out_checkout(folder)
+    # What `make demo` draws.
+    write_samples(folder / "drawn_samples", train_per_class=6, test_per_class=2)
     (beside / "weights").symlink_to(SHARED / "weights")
     images = beside / "data" / "neu" / "images"
     for photographs in PHOTOGRAPHS.iterdir():
@@ -60,12 +72,8 @@ def test_measured_command_has_options_that_fit_together(step: Step) -> None:
     if script == "-m":
         assert options[0].removeprefix("benchmarks.") in SMALL_BENCHMARKS
         return
-    if script == "trainer/compare_models.py":
-        assert compare_models._read(options).train.data.data_dir == ("../data/neu/images",)
-        return
-    assert script in ("trainer/train.py", "trainer/compare_splits.py")
-    config = read_train_config(options, train.COMMAND)
-    assert config.data.data_dir == ("../data/neu/images",)
+    paths = [path.rpartition("=")[2] for path in READ[script](options).data.data_dir]
+    assert paths in (["../data/neu/images"], ["../data/neu/images", "drawn_samples"])
 
 
 @pytest.mark.parametrize("step", MEASURED, ids=lambda step: f"{step.page}: {step.text[:60]}")

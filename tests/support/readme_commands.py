@@ -72,7 +72,7 @@ SMALL_BENCHMARKS = {
 # push.py then publishes the one that the page names.
 SMALL_COMPARISON = [*CHEAP, "--warmup-epochs", "1", "--no-pretrained"]
 SMALL_COMPARISON += ["--models", "tf_efficientnet_lite0", "test_convnext"]
-SMALL_SEARCH = [*SMALL, "--warmup-epochs", "1", "--trials", "2", "--folds", "3"]
+SMALL_SEARCH = ["--warmup-epochs", "1", "--trials", "2", "--folds", "3"]
 SMALL_CURVE = ["--model", "test_convnext", "--no-pretrained", "--image-size", "32"]
 SMALL_CURVE += ["--folds", "2", "--repeats", "1"]
 PROGRAM = Path(sys.executable).parent
@@ -148,7 +148,7 @@ def made_small(words: list[str]) -> list[str]:
     if words[1].endswith("compare_models.py"):
         return [*words, *SMALL_COMPARISON, "--folds", "2"]
     if words[1].endswith("tune.py"):
-        return [*words, *SMALL_SEARCH]
+        return [*words, *(CHEAP if "--weights" in words else SMALL), *SMALL_SEARCH]
     trains = any(word.endswith(("train.py", "compare_splits.py")) for word in words)
     if not trains or "--resume" in words:
         return words

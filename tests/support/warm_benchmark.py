@@ -10,6 +10,7 @@ import multiprocessing
 import sys
 from multiprocessing import forkserver
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO
 from unittest import mock
 
@@ -49,7 +50,8 @@ def start(data_dir: Path, run_dir: Path, *, epochs: int = 6) -> WarmProcess:
 if __name__ == "__main__":
     server = multiprocessing.get_context("forkserver")
     with (
-        mock.patch("benchmarks.program.subprocess.Popen", WarmProgram),
+        # Its own name alone: other modules start processes as they are.
+        mock.patch("benchmarks.program.subprocess", SimpleNamespace(Popen=WarmProgram)),
         mock.patch("benchmarks.killed_run.start", start),
         mock.patch("multiprocessing.get_context", lambda method: server),
         # Ask the server that this process comes from; Python 3.11 would start another.
