@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -21,6 +21,7 @@ from trainer.config.groups import (
     DecisionConfig,
     ModelConfig,
     RunConfig,
+    SourceConfig,
 )
 from trainer.config.recipe import PRESETS, RecipeConfig
 from trainer.config.rules import Groups
@@ -29,7 +30,9 @@ from trainer.config.settings import (
     HubConfig,
     TrainConfig,
 )
+from trainer.data_needs.options import CurveConfig
 from trainer.errors import ConfigError
+from trainer.inspect_data import InspectConfig
 
 
 @pytest.mark.parametrize(
@@ -334,3 +337,18 @@ def test_commands_that_compare_accuracies_refuse_several_defects(command: Any) -
     models = ["--models", "resnet18", "resnet34"] if command is compare_models else []
     with pytest.raises(ConfigError, match=f"--multi-label does not go with {command.COMMAND.name}"):
         command.main([*models, "--multi-label", *(["--folds", "0"] if command is tune else [])])
+
+
+def test_every_option_of_images_reaches_inspection_and_learning_curve() -> None:
+    named: dict[str, Any] = {
+        "data_dir": ("plant",),
+        "class_map": Path("map.csv"),
+        "class_from_name": True,
+        "label_column": "defect",
+        "image_column": "picture",
+        "stream_images": 3,
+    }
+    assert named.keys() == {item.name for item in fields(SourceConfig)}
+    assert InspectConfig(**named).sources() == named
+    curve = CurveConfig(**named, skip_bad_images=True)
+    assert curve.data == DataConfig(**named, skip_bad_images=True)
