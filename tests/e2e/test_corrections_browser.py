@@ -35,6 +35,7 @@ def test_corrections_by_mouse_and_by_keyboard_reach_the_hub(
             app,
             f"local-dir:{package}",
             tmp_path,
+            warm=True,
             FEEDBACK_DIR=str(tmp_path / "corrections"),
             FEEDBACK_DATASET="ada/corrections",
             HF_ENDPOINT=hub.url,

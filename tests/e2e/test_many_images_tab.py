@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from docs.browser import DESKTOP, PHONE, open_browser
+from docs.browser import DESKTOP, PHONE
 from space.feedback.store import read_corrections
 from space.inference.drift.baseline import Baseline
 from space.inference.predictor import Predictor
@@ -20,6 +20,7 @@ from tests.support.accessibility import check_accessibility
 from tests.support.published_folder import noise, write_decision, write_published_folder
 from tests.support.reports import LABELS
 from tests.support.running_space import copy_space, running_space
+from tests.support.visits import visited
 from trainer.decision.baseline import write_baseline
 
 pytestmark = pytest.mark.browser
@@ -58,31 +59,17 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     model_id = f"local-dir:{folder / 'model'}"
     feedback = folder / "feedback"
     app = copy_space(folder / "copy")
-    with running_space(app, model_id, folder, FEEDBACK_DIR=str(feedback)) as url:
+    with running_space(app, model_id, folder, warm=True, FEEDBACK_DIR=str(feedback)) as url:
         yield Served(url, Predictor(folder / "model"), images, feedback)
     assert "Traceback" not in (folder / "space.log").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as browser:
-        yield browser
-
-
 @pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
-def page(request: pytest.FixtureRequest, served: Served, browser: Browser) -> Iterator[Page]:
-    """The tab, just opened; no error may reach the console."""
-    width, height = request.param
-    page = browser.new_page(viewport={"width": width, "height": height})
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(served.url)
-    page.get_by_role("tab", name="Many images").click()
-    yield page
-    sizes = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    page.close()
-    assert sizes[0] <= sizes[1], "the page can be scrolled sideways"
-    assert errors == []
+def page(request: pytest.FixtureRequest, served: Served, tab: Page) -> Iterator[Page]:
+    """The tab of the Space, just opened."""
+    with visited(tab, served.url, request.param):
+        tab.get_by_role("tab", name="Many images").click()
+        yield tab
 
 
 def _choose(page: Page, files: list[Path]) -> None:
@@ -282,25 +269,25 @@ def test_the_keyboard_alone_does_everything(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(
-    browser: Browser, served: Served, tmp_path: Path, scheme: Literal["light", "dark"]
+    served: Served, tab: Page, tmp_path: Path, scheme: Literal["light", "dark"]
 ) -> None:
     """The rows with a drift and a bad file, and the form for corrections."""
-    size = {"width": DESKTOP[0], "height": DESKTOP[1]}
-    page = browser.new_page(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
-    page.goto(served.url)
-    page.get_by_role("tab", name="Many images").click()
-    (tmp_path / "bad.png").write_text("no image at all")
-    Image.new("L", (80, 60), 128).save(tmp_path / "unknown.png")
-    bad = [tmp_path / "bad.png", tmp_path / "unknown.png"]
-    _choose(page, [*served.images * 4, *bad])
-    expect(page.locator("#many .many-status")).to_contain_text("drift found.", timeout=60_000)
-    check_accessibility(page)
-    _rows(page).filter(has_text="1.png").first.click()
-    form = page.locator("#correction form")
-    expect(form).to_be_visible(timeout=30_000)
-    form.get_by_label(LABELS[0]).check()
-    check_accessibility(page)
-    form.get_by_role("button", name="Send correction").click()
-    expect(page.locator("#correction-status")).to_contain_text("Stored")
-    check_accessibility(page)
-    page.close()
+    tab.emulate_media(color_scheme=scheme)
+    with visited(tab, served.url) as visit:
+        page = visit.page
+        page.get_by_role("tab", name="Many images").click()
+        (tmp_path / "bad.png").write_text("no image at all")
+        Image.new("L", (80, 60), 128).save(tmp_path / "unknown.png")
+        bad = [tmp_path / "bad.png", tmp_path / "unknown.png"]
+        _choose(page, [*served.images * 4, *bad])
+        expect(page.locator("#many .many-status")).to_contain_text("drift found.", timeout=60_000)
+        check_accessibility(page)
+        _rows(page).filter(has_text="1.png").first.click()
+        form = page.locator("#correction form")
+        expect(form).to_be_visible(timeout=30_000)
+        form.get_by_label(LABELS[0]).check()
+        check_accessibility(page)
+        form.get_by_role("button", name="Send correction").click()
+        expect(page.locator("#correction-status")).to_contain_text("Stored")
+        check_accessibility(page)
+    tab.emulate_media(color_scheme="null")

@@ -8,14 +8,14 @@ import shutil
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Literal
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from docs.browser import DESKTOP, PHONE, open_browser
+from docs.browser import DESKTOP, PHONE
 from model_card.figures.reliability import write_reliability_figures
 from model_card.figures.results import write_report_figures
 from model_card.formatting import enumeration
@@ -25,6 +25,7 @@ from tests.support.accessibility import check_accessibility
 from tests.support.published_folder import noise, write_decision, write_published_folder
 from tests.support.reports import LABELS, example_report
 from tests.support.running_space import SPACE_FOLDER, copy_space, running_space
+from tests.support.visits import Visit, visited
 
 pytestmark = pytest.mark.browser
 # What Gradio's own page writes to the console, whatever the app does.
@@ -58,23 +59,6 @@ class Demo:
         return path
 
 
-class Visit:
-    """A page, and everything that went wrong or went astray while it was open."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.console: list[str] = []
-        self.astray: list[str] = []
-        page.on("console", lambda message: self.console.append(message.text))
-        page.on("pageerror", lambda error: self.console.append(str(error)))
-        page.on("request", lambda request: self._note(request.url))
-
-    def _note(self, url: str) -> None:
-        address = urlsplit(url)
-        if address.scheme not in ("data", "blob") and address.hostname != "127.0.0.1":
-            self.astray.append(url)
-
-
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """A bare copy of the Space that serves a small model with real figures."""
@@ -88,31 +72,18 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     figures += write_reliability_figures(report.reliability, model)
     report.model_copy(update={"figures": figures}).write(model)
     write_decision(model)
-    with running_space(copy_space(folder / "copy"), f"local-dir:{model}", folder) as url:
+    app, model_id = copy_space(folder / "copy"), f"local-dir:{model}"
+    with running_space(app, model_id, folder, warm=True) as url:
         yield Demo(url, model, folder / "space.log")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A headless Chromium."""
-    with open_browser() as browser:
-        yield browser
-
-
 @pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
-def visit(request: pytest.FixtureRequest, demo: Demo, browser: Browser) -> Iterator[Visit]:
+def visit(request: pytest.FixtureRequest, demo: Demo, tab: Page) -> Iterator[Visit]:
     """The demo's page, just opened, whose console and requests are checked afterwards."""
-    width, height = request.param
-    page = browser.new_page(viewport={"width": width, "height": height})
-    visit = Visit(page)
-    page.goto(demo.url)
-    expect(page.locator("#answer .verdict")).to_have_text("No image yet")
-    yield visit
-    sizes = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    page.close()
-    assert sizes[0] <= sizes[1], "the page can be scrolled sideways"
+    with visited(tab, demo.url, request.param) as visit:
+        expect(tab.locator("#answer .verdict")).to_have_text("No image yet")
+        yield visit
     assert set(visit.console) <= HARMLESS
-    assert visit.astray == []
     assert "Traceback" not in demo.log.read_text(encoding="utf-8")
 
 
@@ -387,40 +358,42 @@ def test_the_results_tab_shows_numbers_first_and_the_rest_folded(visit: Visit) -
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_its_ground(
-    demo: Demo, browser: Browser, photo: Path, scheme: str
+    demo: Demo, tab: Page, photo: Path, scheme: Literal["light", "dark"]
 ) -> None:
     """Contrast of at least 4.5, which WCAG 2.2 asks of text (criterion 1.4.3)."""
-    context = browser.new_context(
-        color_scheme="dark" if scheme == "dark" else "light",
-        viewport={"width": DESKTOP[0], "height": DESKTOP[1]},
-    )
-    page = context.new_page()
-    page.goto(demo.url)
-    _upload(page, photo)
-    _says(page, demo.verdict_for(photo))
-    texts = (
-        ".intro p",
-        ".fact",
-        ".look",
-        ".zoom button",
-        ".verdict",
-        ".advice",
-        ".note",
-        ".share",
-        "#examples small",
-    )
-    for text in (*texts, ".badge", "#examples button span", "button[role=tab][aria-selected=true]"):
-        assert _contrast(page, text) >= 4.5, text
-    page.get_by_role("button", name="Show where the model looks").click()
-    expect(page.locator("#heatmap .heat")).to_be_visible(timeout=30_000)
-    check_accessibility(page)
-    page.get_by_role("tab", name="Results").click()
-    for summary in page.locator("#more-results summary").all():
-        summary.click()
-    check_accessibility(page)
-    for text in (".card small", ".confusion .wrong", ".scores small", ".plot figcaption"):
-        assert _contrast(page, text) >= 4.5, text
-    context.close()
+    tab.emulate_media(color_scheme=scheme)
+    with visited(tab, demo.url) as visit:
+        page = visit.page
+        _upload(page, photo)
+        _says(page, demo.verdict_for(photo))
+        texts = (
+            ".intro p",
+            ".fact",
+            ".look",
+            ".zoom button",
+            ".verdict",
+            ".advice",
+            ".note",
+            ".share",
+            "#examples small",
+        )
+        for text in (
+            *texts,
+            ".badge",
+            "#examples button span",
+            "button[role=tab][aria-selected=true]",
+        ):
+            assert _contrast(page, text) >= 4.5, text
+        page.get_by_role("button", name="Show where the model looks").click()
+        expect(page.locator("#heatmap .heat")).to_be_visible(timeout=30_000)
+        check_accessibility(page)
+        page.get_by_role("tab", name="Results").click()
+        for summary in page.locator("#more-results summary").all():
+            summary.click()
+        check_accessibility(page)
+        for text in (".card small", ".confusion .wrong", ".scores small", ".plot figcaption"):
+            assert _contrast(page, text) >= 4.5, text
+    tab.emulate_media(color_scheme="null")
 
 
 def _contrast(page: Page, selector: str) -> float:

@@ -143,7 +143,7 @@ def test_a_journal_that_can_not_be_written_is_an_error(tmp_path: Path) -> None:
         address = f"http://127.0.0.1:{server.server_port}/"
         channel = Webhook(WebhookAddress.read(address))
         journal.add([], [Row("1.png", error="x")], ["x"])
-        journal._all("PRAGMA query_only = ON")
+        journal._database.rows("PRAGMA query_only = ON")
         channel.start(journal, errors.append)
         eventually(lambda: bool(errors), "an error")
         channel.stop()

@@ -71,7 +71,7 @@ def test_rows_wait_for_each_channel(tmp_path: Path) -> None:
         for number in (1, 2):
             journal.delivered("b", number)
         journal.written(99)
-        assert journal._all("SELECT count(*) FROM rows") == [(0,)]
+        assert journal._database.rows("SELECT count(*) FROM rows") == [(0,)]
 
 
 @settings(max_examples=20)
@@ -168,8 +168,8 @@ def test_other_files_are_no_journal(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_an_error_of_the_disk(tmp_path: Path) -> None:
     with Journal(tmp_path / "out.csv", []) as journal:
-        pages = journal._all("PRAGMA page_count")[0][0]
-        journal._all(f"PRAGMA max_page_count = {pages}")
+        pages = journal._database.rows("PRAGMA page_count")[0][0]
+        journal._database.rows(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(OSError, match="full") as error:
             add(journal, *(Row(f"{n}.png", error="x" * 5000) for n in range(9)))
         assert isinstance(error.value.__cause__, sqlite3.OperationalError)

@@ -6,25 +6,21 @@ it. So a kill at any moment, or a power failure, loses no row and writes none tw
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import sqlite3
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from trainer.config.paths import shown
-from trainer.errors import UserError
+from trainer.prediction.journal.database import Database
 from trainer.prediction.row import Row
 
 SUFFIX = ".journal"
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS answered (
     path BLOB PRIMARY KEY, size INTEGER, changed_ns INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rows (number INTEGER PRIMARY KEY AUTOINCREMENT, line TEXT, fields TEXT);
@@ -32,11 +28,6 @@ CREATE TABLE IF NOT EXISTS deliveries (
     channel TEXT, number INTEGER, received INTEGER DEFAULT 0, PRIMARY KEY (channel, number)
     ) WITHOUT ROWID;
 """
-ERRORS = {
-    sqlite3.SQLITE_FULL: errno.ENOSPC,
-    sqlite3.SQLITE_READONLY: errno.EROFS,
-    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
-}
 # The table is a channel, too: its deliveries are rows that it may not have.
 TABLE = "table"
 
@@ -84,48 +75,22 @@ class Journal:
     """
 
     def __init__(self, table: Path | None, channels: Sequence[str]) -> None:
-        self._table, self._channels = table, channels
+        self._channels = channels
         self.more = threading.Condition()
-        self._lock = threading.RLock()
-        # SQLite keeps a database without a name in a temporary file.
-        self._file = journal_path(table) if table else Path()
-        name = str(self._file) if table else ""
-        self._database = sqlite3.connect(
-            name, timeout=0, isolation_level=None, check_same_thread=False
+        self._database = Database(
+            journal_path(table) if table else None,
+            SCHEMA,
+            {"id": uuid.uuid4().hex, "table_bytes": 0},
+            in_use=f"Another predict.py writes {shown(table or Path())}. Stop it, or name another "
+            "file with --output.",
         )
-        try:
-            self._prepare()
-        except sqlite3.OperationalError as error:
-            self._database.close()
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                raise self._explained(error) from error
-            raise UserError(
-                f"Another predict.py writes {shown(table or Path())}. Stop it, or name another "
-                "file with --output."
-            ) from error
-        except sqlite3.DatabaseError as error:
-            self._database.close()
-            raise UserError(
-                f"{shown(self._file)} is not a journal of predict.py, or it is damaged. Name "
-                "another file with --output."
-            ) from error
-
-    def _prepare(self) -> None:
-        self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = FULL")
-        self._database.executescript(SCHEMA)
-        with self._changed():
-            self._set_default("id", uuid.uuid4().hex)
-            self._set_default("table_bytes", 0)
-        self.id: str = self._fact("id")
+        self.id: str = self._database.fact("id")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._database.close()
+        self._database.close()
 
     def used_by(self, model: str) -> str | None:
         """Record the model of the next rows; return the one before, if it was another.
@@ -133,30 +98,32 @@ class Journal:
         Args:
             model: its fingerprint.
         """
-        with self._changed():
-            self._set_default("model", model)
-            former = str(self._fact("model"))
-            self._set("model", model)
+        with self._database.changed():
+            self._database.set_default("model", model)
+            former = str(self._database.fact("model"))
+            self._database.set("model", model)
         return None if former == model else former
 
     @property
     def table_bytes(self) -> int:
         """The length of the table up to which its rows are known to be on disk."""
-        return int(self._fact("table_bytes"))
+        return int(self._database.fact("table_bytes"))
 
     def answered(self, path: str, stamp: Stamp) -> bool:
         """Return whether an image has an answer; if it has changed since, it has none."""
-        found = self._all("SELECT size, changed_ns FROM answered WHERE path = ?", _key(path))
+        found = self._database.rows(
+            "SELECT size, changed_ns FROM answered WHERE path = ?", _key(path)
+        )
         return bool(found) and found[0] in ((None, None), tuple(stamp))
 
     def adopt(self, rows: Sequence[Row], table_bytes: int) -> None:
         """Count the images of a table that was written without a journal as answered."""
-        with self._changed():
+        with self._database.changed():
             for row in rows:
                 self._database.execute(
-                    "INSERT OR IGNORE INTO answered VALUES (?, NULL, NULL)", (_key(row.path),)
+                    "INSERT OR IGNORE INTO answered VALUES (?, NULL, NULL)", _key(row.path)
                 )
-            self._set("table_bytes", table_bytes)
+            self._database.set("table_bytes", table_bytes)
 
     def add(
         self, answered: Sequence[tuple[str, Stamp]], rows: Sequence[Row], lines: Sequence[str]
@@ -168,17 +135,17 @@ class Journal:
             rows: of those images whose rows are written.
             lines: these rows as text of the table.
         """
-        with self._changed():
-            self._database.executemany(
+        with self._database.changed():
+            self._database.execute_all(
                 "INSERT OR REPLACE INTO answered VALUES (?, ?, ?)",
                 [(_key(path), *stamp) for path, stamp in answered],
             )
             for row, line in zip(rows, lines, strict=True):
                 number = self._database.execute(
                     "INSERT INTO rows (line, fields) VALUES (?, ?)",
-                    (line, json.dumps(row.as_json())),
-                ).lastrowid
-                self._database.executemany(
+                    *(line, json.dumps(row.as_json())),
+                )
+                self._database.execute_all(
                     "INSERT INTO deliveries (channel, number) VALUES (?, ?)",
                     [(channel, number) for channel in (TABLE, *self._channels)],
                 )
@@ -187,7 +154,7 @@ class Journal:
 
     def text_to_write(self) -> str:
         """Return the rows that the table may not have, as its text."""
-        lines = self._all(
+        lines = self._database.rows(
             "SELECT line FROM rows JOIN deliveries USING (number) WHERE channel = ? "
             "ORDER BY number",
             TABLE,
@@ -200,9 +167,9 @@ class Journal:
         Args:
             table_bytes: its length.
         """
-        with self._changed():
-            self._database.execute("DELETE FROM deliveries WHERE channel = ?", (TABLE,))
-            self._set("table_bytes", table_bytes)
+        with self._database.changed():
+            self._database.execute("DELETE FROM deliveries WHERE channel = ?", TABLE)
+            self._database.set("table_bytes", table_bytes)
             self._forget_delivered()
 
     def to_deliver(self, channel: str, most: int, after: int = 0) -> list[Entry]:
@@ -213,7 +180,7 @@ class Journal:
             most: rows to return.
             after: the number of a row that is not asked for, nor those before it.
         """
-        found = self._all(
+        found = self._database.rows(
             "SELECT number, fields, received FROM rows JOIN deliveries USING (number) "
             "WHERE channel = ? AND number > ? ORDER BY number LIMIT ?",
             *(channel, after, most),
@@ -225,34 +192,36 @@ class Journal:
 
     def waiting(self, channel: str) -> int:
         """Return the number of rows that a channel has not delivered."""
-        [(count,)] = self._all("SELECT count(*) FROM deliveries WHERE channel = ?", channel)
+        [(count,)] = self._database.rows(
+            "SELECT count(*) FROM deliveries WHERE channel = ?", channel
+        )
         return int(count)
 
     def other_channels(self) -> list[tuple[str, int]]:
         """Return the channels of former commands that still have rows to deliver."""
-        found = self._all("SELECT channel, count(*) FROM deliveries GROUP BY channel")
+        found = self._database.rows("SELECT channel, count(*) FROM deliveries GROUP BY channel")
         return [(name, count) for name, count in found if name not in (TABLE, *self._channels)]
 
     def received(self, channel: str, number: int) -> None:
         """Record that the receiver has a row, before it is asked to pass it on."""
-        with self._changed():
+        with self._database.changed():
             self._database.execute(
                 "UPDATE deliveries SET received = 1 WHERE channel = ? AND number = ?",
-                (channel, number),
+                *(channel, number),
             )
 
     def none_received(self, channel: str) -> None:
         """Record that the receiver has forgotten which rows it has."""
-        with self._changed():
+        with self._database.changed():
             self._database.execute(
-                "UPDATE deliveries SET received = 0 WHERE channel = ? AND received", (channel,)
+                "UPDATE deliveries SET received = 0 WHERE channel = ? AND received", channel
             )
 
     def delivered(self, channel: str, number: int) -> None:
         """Record that a channel has delivered a row."""
-        with self._changed():
+        with self._database.changed():
             self._database.execute(
-                "DELETE FROM deliveries WHERE channel = ? AND number = ?", (channel, number)
+                "DELETE FROM deliveries WHERE channel = ? AND number = ?", *(channel, number)
             )
             self._forget_delivered()
 
@@ -260,44 +229,6 @@ class Journal:
         self._database.execute(
             "DELETE FROM rows WHERE number < (SELECT ifnull(min(number), 1 << 62) FROM deliveries)"
         )
-
-    def _fact(self, name: str) -> Any:
-        [(value,)] = self._all("SELECT value FROM facts WHERE name = ?", name)
-        return value
-
-    def _set(self, name: str, value: str | int) -> None:
-        self._database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
-
-    def _set_default(self, name: str, value: str | int) -> None:
-        self._database.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, value))
-
-    def _all(self, query: str, *values: str | int | bytes) -> list[tuple[Any, ...]]:
-        with self._lock:
-            try:
-                return self._database.execute(query, values).fetchall()
-            except sqlite3.OperationalError as error:
-                raise self._explained(error) from error
-
-    @contextmanager
-    def _changed(self) -> Iterator[None]:
-        """Make the changes in a block together, or none of them."""
-        with self._lock:
-            try:
-                self._database.execute("BEGIN IMMEDIATE")
-                yield
-                self._database.execute("COMMIT")
-            except BaseException as error:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                if isinstance(error, sqlite3.OperationalError):
-                    raise self._explained(error) from error
-                raise
-
-    def _explained(self, error: sqlite3.OperationalError) -> OSError:
-        """Return an error of the database as one of the disk."""
-        # An extended code holds the primary one in its last byte.
-        number = ERRORS.get(error.sqlite_errorcode & 0xFF, errno.EIO)
-        return OSError(number, str(error), str(self._file))
 
 
 def _key(path: str) -> bytes:
