@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from tqdm import tqdm
 from space.inference.core.arrays import Floats, Pixels
 from space.inference.core.classifier import Engine, Observation
 from space.inference.core.novelty import MahalanobisDetector
+from space.inference.core.tiling import TILES_AT_ONCE
 from space.inference.networks.stages import feature_stages
 from space.inference.predictor import Predictor
 from trainer.data.images.decoding import open_image
@@ -33,7 +35,7 @@ from trainer.runtime.system import core_count
 logger = logging.getLogger(__name__)
 
 OUTPUTS_FILE = "outputs.safetensors"
-BATCH_SIZE = 16
+BATCH_SIZE = TILES_AT_ONCE
 LARGEST_DIFFERENCE = 1e-3
 MOST_LEFT_OUT = 20
 
@@ -246,7 +248,9 @@ def observed_batches(
     engine: Engine | None = None,
     bar: tqdm[Any] | None = None,
 ) -> Iterator[Observation]:
-    """Yield the outputs for each batch of prepared images.
+    """Yield the outputs for each batch of prepared images, in order.
+
+    The engine runs beside the caller, so that neither it nor the cores wait for who takes them.
 
     Args:
         predictor: of the images.
@@ -254,10 +258,23 @@ def observed_batches(
         engine: instead of the predictor's own.
         bar: of progress.
     """
-    while batch := list(islice(inputs, BATCH_SIZE)):
-        yield predictor.observe_prepared(batch, engine)
-        if bar is not None:
-            bar.update(len(batch))
+    at_once = (engine or predictor.engine).batches_at_once
+    threads = torch.get_num_threads()
+    running: deque[Future[Observation]] = deque()
+    pool = ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(threads,))
+    try:
+        while True:
+            # One more waits, so that the engine begins with it at once.
+            while len(running) <= at_once and (batch := list(islice(inputs, BATCH_SIZE))):
+                running.append(pool.submit(predictor.observe_prepared, batch, engine))
+            if not running:
+                return
+            observed = running.popleft().result()
+            if bar is not None:
+                bar.update(len(observed.logits))
+            yield observed
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _joined(batches: Sequence[Observation]) -> Observation:

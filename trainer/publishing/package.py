@@ -104,7 +104,8 @@ def build_package(
     folder.mkdir()
     seed = config.run.seed
     exported = export_model(backbone, images, folder, config)
-    outputs = collect(exported, images, config.decision, seed, context.accelerator.device)
+    device = context.accelerator.device
+    outputs = collect(exported, images, config.decision, seed, device)
     decision = fit_decision(outputs.reference, images, config.decision)
     save_decision(decision, folder)
     evaluation = evaluate(
@@ -115,7 +116,8 @@ def build_package(
         context.run_dir,
         network_saw_left_out=config.model.tune == "all",
     )
-    served = export.load_exported(folder, engine=exported.engine)
+    # On a GPU, PyTorch runs the thousands of corrupted copies there.
+    served = export.load_exported(folder, device, exported.engine)
     test = images.splits["test"]
     baseline = fit_baseline(
         served,

@@ -48,9 +48,11 @@ class Blind(Predictor):
 
     def __init__(self, folder: Path) -> None:
         self.seen: list[np.ndarray] = []
+        self.predicted = 0
         super().__init__(folder)
         # Not the image by which a model is tried out.
         self.seen.clear()
+        self.predicted = 0
 
     def observe_prepared(
         self, inputs: Sequence[Pixels], engine: Engine | None = None
@@ -60,9 +62,11 @@ class Blind(Predictor):
 
     def predict_from(self, observation: Observation) -> list[Prediction]:
         probabilities = {label: float(label == "Pitted") for label in self.labels}
+        # Further ones may have been observed since.
+        first, self.predicted = self.predicted, self.predicted + len(observation.logits)
         return [
             Prediction(probabilities, verdict="unknown" if image.mean() < 30 else "class")
-            for image in self.seen[-len(observation.logits) :]
+            for image in self.seen[first : self.predicted]
         ]
 
 

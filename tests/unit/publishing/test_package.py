@@ -25,13 +25,16 @@ from trainer.data.splits.dataset import Images, prepare_images
 from trainer.decision.outputs import HeldOutOutputs
 from trainer.decision.temperature import fit_temperature
 from trainer.fitting.loop import TrainingResult
-from trainer.model import cost
+from trainer.model import cost, export
 from trainer.model.backbone import build
+from trainer.model.export import load_exported
 from trainer.monitoring.epoch_log import EpochResult
 from trainer.publishing.package import build_package
 from trainer.synthetic.samples import write_samples
 
 STARTED = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
+EPOCH = EpochResult(1, 1e-3, 1.5, 0.3, 1.7, 0.2, 4.0)
+FIT = TrainingResult([EPOCH], best_epoch=1, stopped_early=False)
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +46,18 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainConfig, Ima
     config = replace(config, decision=replace(config.decision, max_rejected=0.2))
     [images] = prepare_images(config.data, config.run, config.checks.boxes, None)
     return config, images
+
+
+def recorded_loads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """Return what `load_exported` is called with from now on."""
+    calls = []
+
+    def load(*arguments: Any) -> Predictor:
+        calls.append(arguments)
+        return load_exported(*arguments)
+
+    monkeypatch.setattr(export, "load_exported", load)
+    return calls
 
 
 @pytest.mark.slow
@@ -57,12 +72,13 @@ def test_each_stage_uses_what_the_one_before_it_handed_on(
     # Random weights answer the same for every image; these distinguish images.
     head = cast(Any, backbone.model).get_classifier()
     head.weight.data.mul_(100)
-    epoch = EpochResult(1, 1e-3, 1.5, 0.3, 1.7, 0.2, 4.0)
-    fit = TrainingResult([epoch], best_epoch=1, stopped_early=False)
     context = RunContext(tmp_path, STARTED, Accelerator(cpu=True))
+    loaded = recorded_loads(monkeypatch)
     with small_pictures():
-        build_package(config, images, backbone, fit, context)
+        build_package(config, images, backbone, FIT, context)
 
+    # The checks run where the training ran, by the fast engine.
+    assert loaded[-1] == (tmp_path / "published.partial", context.accelerator.device, "auto")
     folder = tmp_path / "published"
     assert not (tmp_path / "published.partial").exists()
     plain = Predictor(folder)
