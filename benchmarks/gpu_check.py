@@ -6,11 +6,12 @@ by name, and the rest runs with plain calls in the place of graphs.
 
 from __future__ import annotations
 
+import datetime
 import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ from accelerate import Accelerator
 from timm.data import resolve_model_data_config
 
 from benchmarks.contenders import OURS, Job, ours, timms
+from benchmarks.measurement import command
 from benchmarks.program import ROOT, ProgramError, run
 from benchmarks.training_speed import measure
 from trainer.config.groups import RunConfig
@@ -64,6 +66,8 @@ class Settings:
     """Images in a step."""
     steps: int = 30
     """Timed steps of each kind."""
+    jobs: bool = True
+    """Time whole commands, too."""
     timm_checkout: Path | None = None
     """A checkout of pytorch-image-models, whose train.py is measured too, at its own clock."""
     json: Path | None = None
@@ -78,7 +82,10 @@ def main(settings: Settings) -> dict[str, Any]:
     cuda = torch.cuda.is_available()
     device = torch.device("cuda" if cuda else "cpu")
     result: dict[str, Any] = {
+        "command": command(sys.argv),
+        "date": datetime.datetime.now().astimezone().date().isoformat(),
         "machine": system.accelerator_name(device) or system.processor_name(),
+        "image_size": settings.image_size,
         "versions": system.versions(),
         "model": settings.model,
         "floor_tflops": NO_CUDA,
@@ -88,25 +95,38 @@ def main(settings: Settings) -> dict[str, Any]:
         with stop_signals_raised():
             if cuda:
                 result["floor_tflops"] = _product_rate() / 1e12
-            for size in settings.batch_sizes:
-                print(f"batch of {size} …", file=sys.stderr)
-                row = _compare(settings, size)
-                if cuda:
-                    rate = row["recorded_images_per_s"] * _operations(settings)
-                    row["share_of_floor"] = rate / (1e12 * result["floor_tflops"])
-                result["batches"][size] = row
             result["jobs"] = {} if cuda else NO_CUDA
-            for name, check in (("resume", _resume), ("profile", _profile), ("timm", _timm)):
+            # What must be known first: the time of the whole check may end meanwhile.
+            first, *others = settings.batch_sizes
+            _compare_batches(settings, [first], result)
+            for name, check in (("resume", _resume), ("timm", _timm), ("profile", _profile)):
                 print(f"{name} …", file=sys.stderr)
                 result[name] = check(settings) if cuda or name != "profile" else NO_CUDA
-            if cuda:
+                _write(settings, result)
+            _compare_batches(settings, others, result)
+            if cuda and settings.jobs:
                 _time_jobs(result["jobs"])
     finally:
-        text = json.dumps(result, indent=1)
-        print(text)
-        if settings.json:
-            settings.json.write_text(text + "\n", encoding="utf-8")
+        _write(settings, result)
+        print(json.dumps(result, indent=1))
     return result
+
+
+def _write(settings: Settings, result: dict[str, Any]) -> None:
+    if settings.json:
+        settings.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def _compare_batches(settings: Settings, sizes: Sequence[int], result: dict[str, Any]) -> None:
+    for size in sizes:
+        print(f"batch of {size} …", file=sys.stderr)
+        row = _compare(settings, size)
+        if torch.cuda.is_available():
+            for kind in ("plain", "recorded", "compiled"):
+                rate = row[f"{kind}_images_per_s"] * _operations(settings)
+                row[f"{kind}_share_of_floor"] = rate / (1e12 * result["floor_tflops"])
+        result["batches"][size] = row
+        _write(settings, result)
 
 
 def _operations(settings: Settings) -> float:
@@ -140,23 +160,26 @@ def _batch(step: TrainingStep, side_px: int, number: int) -> Batch:
     return Batch((pixels.to(device), draws.to(device)), [1] * size, targets.to(device))
 
 
-def _recorded(step: TrainingStep) -> GraphedSteps:
+def _recorded(step: TrainingStep, *, compile_blocks: bool = False) -> GraphedSteps:
     cuda = step.accelerator.device.type == "cuda"
-    return GraphedSteps(step, capture_graph if cuda else lambda work: work)
+    capture = capture_graph if cuda else lambda work: work
+    return GraphedSteps(step, capture, compile_blocks=compile_blocks)
 
 
 def _compare(settings: Settings, size: int) -> dict[str, Any]:
-    """Time plain and recorded steps from the same start."""
-    plain, other = _step(settings, size), _step(settings, size)
-    graphs = _recorded(other)
-    batch = _batch(plain, settings.image_size, 0)
-    rates = [_rate(take, batch, settings.steps) for take in (plain.step, graphs.step)]
-    return {
-        "first_steps_equal": graphs.usable,
-        "plain_images_per_s": rates[0],
-        "recorded_images_per_s": rates[1],
-        "times": rates[1] / rates[0],
-    }
+    """Time plain, recorded, and recorded steps with compiled blocks, from the same start."""
+    row: dict[str, Any] = {}
+    for kind in ("plain", "recorded", "compiled"):
+        step = _step(settings, size)
+        taken = step if kind == "plain" else _recorded(step, compile_blocks=kind == "compiled")
+        start = time.perf_counter()
+        rate = _rate(taken.step, _batch(step, settings.image_size, 0), settings.steps)
+        row[f"{kind}_images_per_s"] = rate
+        row[f"{kind}_start_s"] = time.perf_counter() - start - settings.steps * size / rate
+        if isinstance(taken, GraphedSteps):
+            row[f"{kind}_first_steps_equal"] = taken.usable
+            row["times"] = rate / row["plain_images_per_s"]
+    return row
 
 
 def _rate(take: Callable[..., torch.Tensor], batch: Batch, steps: int) -> float:
@@ -175,13 +198,13 @@ def _resume(settings: Settings) -> dict[str, Any]:
     states = []
     for halts in ((), (2,)):
         step = _step(settings, settings.batch_sizes[0])
-        graphs = _recorded(step)
+        graphs = _recorded(step, compile_blocks=True)
         for number in range(4):
             if number in halts:
                 saved = {n: t.cpu().clone() for n, t in checkpoint.pack(**step.states()).items()}
                 step = _step(settings, settings.batch_sizes[0])
                 step.restore(saved)
-                graphs = _recorded(step)
+                graphs = _recorded(step, compile_blocks=True)
             graphs.step([_batch(step, settings.image_size, number)], number)
         states.append(checkpoint.pack(**step.states()))
     one, other = states
@@ -205,7 +228,7 @@ def _product_rate() -> float:
 def _profile(settings: Settings) -> dict[str, Any]:
     """Profile ten recorded steps: the longest kernels, and the share of time without one."""
     step = _step(settings, settings.batch_sizes[0])
-    graphs = _recorded(step)
+    graphs = _recorded(step, compile_blocks=True)
     batch = _batch(step, settings.image_size, 0)
     graphs.step([batch], 0).tolist()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:

@@ -5,9 +5,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}
 if [ -n "${WHEELS:-}" ]; then
-  ENVIRONMENT=$(mktemp -d)
-  "$PYTHON" -m venv --system-site-packages "$ENVIRONMENT"
-  PYTHON=$ENVIRONMENT/bin/python
-  "$PYTHON" -m pip install --quiet --no-index --find-links "$WHEELS" "$WHEELS"/*.whl
+  # Beside the Python that has PyTorch, which may itself be in a virtual environment.
+  PACKAGES=$(mktemp -d)
+  "$PYTHON" -m pip install --quiet --no-index --no-deps --target "$PACKAGES" "$WHEELS"/*.whl
+  export PYTHONPATH=$PACKAGES${PYTHONPATH:+:$PYTHONPATH}
 fi
 exec timeout 480 "$PYTHON" -m benchmarks.gpu_check "$@"

@@ -56,7 +56,8 @@ def run(command: Sequence[str | Path], folder: Path, **variables: str) -> Finish
         # A setting of the caller takes precedence, for all programs alike.
         "OMP_NUM_THREADS": str(system.core_count()),
         **os.environ,
-        "PYTHONPATH": str(ROOT),
+        # Packages may lie in folders of their own, too.
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *_packages()]),
         "HF_HUB_OFFLINE": "1",
         "HF_HOME": str(folder / "hf-home"),
         **variables,
@@ -74,6 +75,10 @@ def run(command: Sequence[str | Path], folder: Path, **variables: str) -> Finish
             last = f"{output.read()}{errors.read()}".splitlines()[-LAST_LINES:]
             raise ProgramError("\n".join([" ".join(map(str, command)), *last]))
         return Finished(output.read(), seconds, memory_bytes / 1e9)
+
+
+def _packages() -> list[str]:
+    return [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:

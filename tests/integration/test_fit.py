@@ -28,6 +28,7 @@ from trainer.fitting.state import TrainingState
 from trainer.fitting.step import TrainingStep
 from trainer.inputs.held import HeldImages
 from trainer.inputs.loading import Batch
+from trainer.model.compilation import KERNELS_VARIABLE
 from trainer.monitoring.epoch_log import BEST, LAST, METRICS
 from trainer.run import train
 from trainer.runtime import checkpoint
@@ -82,22 +83,39 @@ def test_epochs_that_settle_are_the_last_ones(
 def test_steps_are_recorded_unless_no_graphs_is_given(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Blocks are compiled in long trainings of large networks, or on demand."""
     recorded = []
 
     class Recorder:
-        def __init__(self, step: TrainingStep) -> None:
-            recorded.append(step)
+        def __init__(self, step: TrainingStep, *, compile_blocks: bool) -> None:
+            assert step.passes is step.model, "blocks are compiled instead of the network"
+            recorded.append(compile_blocks)
             self.step = step.step
 
     # As on a GPU.
     monkeypatch.setattr("trainer.fitting.loop.graphs_fit", lambda _: True)
     monkeypatch.setattr("trainer.fitting.loop.GraphedSteps", Recorder)
     monkeypatch.setattr("trainer.training.build_package", lambda *_: None)
-    for graphs in (False, True):
-        config = small_config(data_dir, tmp_path / str(graphs), epochs=1)
+    monkeypatch.setattr("trainer.run._check_machine", lambda *_: None)
+    worth = []
+
+    def noted(network: torch.nn.Module, side_px: int, images: int) -> bool:
+        worth.append((side_px, images))
+        return len(worth) == 2
+
+    monkeypatch.setattr("trainer.fitting.loop.worth_compiling", noted)
+    # Set before it is deleted: so it is missing after the test, too.
+    monkeypatch.setenv(KERNELS_VARIABLE, "")
+    monkeypatch.delenv(KERNELS_VARIABLE)
+    all_options: list[dict[str, Any]] = [{"graphs": False}, {}, {}, {"compile": True}]
+    for number, options in enumerate(all_options):
+        config = small_config(data_dir, tmp_path / str(number), epochs=1)
         assert config.run.graphs
-        train(replace(config, run=replace(config.run, graphs=graphs)))
-        assert len(recorded) == graphs
+        run = replace(config.run, cache_dir=tmp_path / "cache", **options)
+        train(replace(config, run=run))
+    assert recorded == [False, True, True]
+    assert worth == 2 * [(config.model.image_size, 18)]
+    assert os.environ[KERNELS_VARIABLE] == str(tmp_path / "cache" / "kernels")
 
 
 def test_images_held_on_the_device_train_the_same_weights(

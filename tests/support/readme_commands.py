@@ -48,6 +48,7 @@ SMALL_BENCHMARKS = {
     "passports": "--help",  # it needs exported runs
     "several_defects": "--help",  # it needs finished runs
     "leaderboards": "--help",  # it needs finished comparisons
+    "gpu_check": "--help",  # its own test runs it
     "sources": "--help",  # it needs a finished comparison
     "tuned_recipe": "--help",  # it needs finished searches
     "drift": "--help",  # it needs a finished run

@@ -15,6 +15,7 @@ import datasets
 import numpy as np
 import torch
 from PIL import Image
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from space.inference.core.arrays import Floats, Pixels
@@ -218,8 +219,8 @@ def _leave_classes_out(
         return novelty[truth != index], novelty[truth == index]
 
     left_out = range(0, len(labels), -(-len(labels) // MOST_LEFT_OUT))
-    # numpy's linear algebra leaves the interpreter to other threads.
-    with ThreadPoolExecutor(core_count()) as pool:
+    # numpy's linear algebra leaves the interpreter to other threads; its own would get in the way.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(core_count()) as pool:
         return dict(
             zip((labels[index] for index in left_out), pool.map(without, left_out), strict=True)
         )

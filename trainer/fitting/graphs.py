@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 
 from trainer.fitting.step import DrawnBatch, TrainingStep
 from trainer.inputs.loading import Batch
+from trainer.model.compilation import compiled_blocks, repeated_blocks
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +41,12 @@ def capture_graph(work: Callable[[], None]) -> Replay:
     return replay
 
 
-def graphs_fit(step: TrainingStep) -> bool:
-    """Return whether the steps of this training can be recorded.
+def graphs_fit(accelerator: Accelerator) -> bool:
+    """Return whether the steps of a training can be recorded.
 
     Several processes exchange gradients in between, and the loss scale of fp16 is read by the
     processor in each step.
     """
-    accelerator = step.accelerator
     return (
         accelerator.device.type == "cuda"
         and accelerator.num_processes == 1
@@ -59,13 +60,21 @@ class GraphedSteps:
     Args:
         step: the training step that is recorded.
         capture: records a function. Tests on a processor without a GPU return the function itself.
+        compile_blocks: whether the repeated blocks of the network are compiled before.
 
     Attributes:
         usable: None before the proof, then its result.
     """
 
-    def __init__(self, step: TrainingStep, capture: Capture = capture_graph) -> None:
+    def __init__(
+        self,
+        step: TrainingStep,
+        capture: Capture = capture_graph,
+        *,
+        compile_blocks: bool = False,
+    ) -> None:
         self.plain, self.capture = step, capture
+        self.blocks = repeated_blocks(step.network) if compile_blocks else []
         self.usable: bool | None = None
         # Which images are corrupted, and how, changes the shapes of the work: it is not recorded.
         self.outside = bool(step.recipe.corrupt)
@@ -159,7 +168,7 @@ class GraphedSteps:
         state = _Snapshot(self.plain)
         try:
             expected = self._trial(self._whole_step, state)
-            self._replay = self.capture(self._whole_step)
+            self._replay = self._record(state)
             found = self._trial(self._replay, state)
         except RuntimeError as error:
             reason = str(error).strip().partition("\n")[0]
@@ -184,6 +193,28 @@ class GraphedSteps:
                 *(_listed(found), _listed(expected), found[-1], expected[-1]),
             )
         return agree
+
+    def _record(self, state: _Snapshot) -> Replay:
+        """Record the whole step, with compiled blocks if that is asked for and works."""
+        if self.blocks:
+            logger.info(
+                "Compiling the blocks of the network: up to a minute, the first time only …"
+            )
+            try:
+                with compiled_blocks(self.blocks):
+                    self._trial(self._whole_step, state)
+                    return self.capture(self._whole_step)
+            # The compiler needs other programs, and a folder for its kernels.
+            except (RuntimeError, OSError) as error:
+                reason = str(error).strip().partition("\n")[0]
+                self.plain.optimizer.zero_grad()
+                state.restore()
+                logger.warning(
+                    "WARNING: blocks of the network can't be compiled (%s). Steps are recorded "
+                    "as they are, which is slower.",
+                    reason,
+                )
+        return self.capture(self._whole_step)
 
     def _trial(self, take: Callable[[], None], state: _Snapshot) -> list[float]:
         """Return the losses of the first steps and the distance that weights moved; undo them."""

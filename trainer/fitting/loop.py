@@ -27,12 +27,15 @@ from trainer.fitting.time_left import TimeLeft, Workload, advice
 from trainer.inputs.draws import mixed_seed
 from trainer.inputs.held import HeldImages, fits_device
 from trainer.inputs.loading import EpochSampler, TrainingImages, stack_tiles
+from trainer.model.compilation import keep_kernels
+from trainer.model.cost import worth_compiling
 from trainer.model.tile_pooling import pool
 from trainer.monitoring.busy_cores import ThreadLimit
 from trainer.monitoring.epoch_log import EpochResult
 from trainer.monitoring.progress import LEGEND, ProgressBar, epoch_line, epoch_title
 from trainer.monitoring.slowdown import Slowdown
 from trainer.monitoring.tracking import track
+from trainer.runtime.cache import cache_folder
 from trainer.runtime.interruption import StopRequest, leave_to_parent
 from trainer.runtime.process_group import highest
 
@@ -99,6 +102,7 @@ class TrainingLoop:
             self.train_batches = HeldImages(train, self.sampler, recipe.batch_size, device)
         self.left = TimeLeft(work, recipe.epochs, inputs.image_s)
         self.slowdown = Slowdown()
+        graphs = run.graphs and graphs_fit(accelerator)
         self.threads = ThreadLimit(accelerator, compiled=run.compile)
         self.steps = math.ceil(len(self.train_batches) / recipe.accumulate)
         self.training_step = TrainingStep(
@@ -107,11 +111,14 @@ class TrainingLoop:
             recipe,
             self.steps,
             accelerator,
-            compile_network=run.compile,
+            compile_network=run.compile and not graphs,
         )
         self.take_step = self.training_step.step
-        if run.graphs and graphs_fit(self.training_step):
-            self.take_step = GraphedSteps(self.training_step).step
+        if graphs:
+            keep_kernels(cache_folder("kernels", run.cache_dir))
+            seen = recipe.epochs * len(images.splits["train"])
+            worth = run.compile or worth_compiling(self.training_step.network, work.side_px, seen)
+            self.take_step = GraphedSteps(self.training_step, compile_blocks=worth).step
         self.state = TrainingState(
             context.run_dir, images.digest(), recipe, self.training_step, accelerator
         )

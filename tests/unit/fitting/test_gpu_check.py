@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks import gpu_check
 from benchmarks.gpu_check import NO_CUDA, Settings, main
+from benchmarks.gpu_table import KINDS, table
 from benchmarks.program import Finished, ProgramError
 from trainer.cli.run_settings import read_train_config
 from trainer.runtime.interruption import Stopped
@@ -19,14 +20,17 @@ from trainer.train import COMMAND
 
 
 @pytest.mark.slow
-def test_a_dry_run_compares_and_resumes(tmp_path: Path) -> None:
+def test_a_dry_run_compares_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The compiler's time is not what is tested.
+    monkeypatch.setattr("torch.compile", lambda function, **_: function)
     file = tmp_path / "check.json"
     main(Settings("test_convnext", 32, batch_sizes=(2,), steps=2, json=file))
     result = json.loads(file.read_text(encoding="utf-8"))
     assert result["profile"] == result["jobs"] == result["floor_tflops"] == NO_CUDA
     assert result["timm"] == {"skipped": "needs --timm-checkout"}
-    assert result["batches"]["2"]["first_steps_equal"] is True
-    assert result["batches"]["2"]["recorded_images_per_s"] > 0
+    for kind in ("recorded", "compiled"):
+        assert result["batches"]["2"][f"{kind}_first_steps_equal"] is True
+        assert result["batches"]["2"][f"{kind}_images_per_s"] > 0
     assert result["resume"]["bit_equal"]
     assert result["resume"]["tensors"] > 100
 
@@ -43,6 +47,7 @@ def test_a_time_limit_leaves_what_was_measured(
         return measured[size]
 
     monkeypatch.setattr(gpu_check, "_compare", compare)
+    monkeypatch.setattr(gpu_check, "_resume", lambda settings: {})
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     file = tmp_path / "check.json"
     with pytest.raises(Stopped):
@@ -71,3 +76,31 @@ def test_whole_jobs_are_timed_and_a_failed_one_leaves_the_other(
     settings = [read_train_config(command[2:], COMMAND) for command in commands]
     assert [each.recipe.epochs for each in settings] == [16, 50]
     assert len({each.run.run_dir for each in settings}) == 2
+
+
+def test_the_table_of_a_check_by_hand() -> None:
+    rates = {"plain": 100.0, "recorded": 150.0, "compiled": 400.0}
+    batch = {f"{kind}_images_per_s": rate for kind, rate in rates.items()}
+    batch |= {f"{kind}_share_of_floor": rate / 1000 for kind, rate in rates.items()}
+    batch |= {f"{kind}_start_s": rate / 100 for kind, rate in rates.items()}
+    found = table(
+        {
+            "command": "python -m benchmarks.gpu_check",
+            "date": "2026-11-27",
+            "machine": "a GPU",
+            "image_size": 64,
+            "model": "test_convnext",
+            "versions": {"python": "3.12", "torch": "2.11", "timm": "1.0", "datasets": "5.2"},
+            "floor_tflops": 812.4,
+            "batches": {"16": batch},
+        }
+    )
+    assert found.rows == (
+        (16, KINDS["plain"], 100.0, 1.0, 0.1, 1.0),
+        (16, KINDS["recorded"], 150.0, 1.5, 0.15, 1.5),
+        (16, KINDS["compiled"], 400.0, 4.0, 0.4, 4.0),
+    )
+    assert "27 November 2026; python 3.12, torch 2.11, timm 1.0; `test_convnext` at 64 px" in (
+        found.measured()
+    )
+    assert "812 TFLOP/s" in found.measured()

@@ -160,6 +160,54 @@ def test_what_is_not_equal_trains_plainly(
     _assert_equal(_state(plain), _state(recorded))
 
 
+def test_blocks_are_compiled_while_a_step_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Any] = []
+
+    def compile_it(function: Any, *, dynamic: bool) -> Any:
+        def other(*inputs: torch.Tensor) -> Any:
+            compiled.append(function.__self__)
+            return function(*inputs)
+
+        return other
+
+    monkeypatch.setattr(torch, "compile", compile_it)
+    plain, recorded = _step(**RECIPES["all"]), _step(**RECIPES["all"])
+    # A stage has one block here, which is no repetition.
+    network: Any = recorded.network
+    blocks = [stage.blocks[0] for stage in network.stages]
+    monkeypatch.setattr("trainer.fitting.graphs.repeated_blocks", lambda network: blocks)
+    graphs = GraphedSteps(recorded, _recorded, compile_blocks=True)
+    expected, found = (_train(step, 2) for step in (plain.step, graphs.step))
+    assert graphs.usable
+    # Three steps of two batches before the recording; the recording itself calls nothing here.
+    assert len(compiled) == 3 * 2 * len(blocks)
+    assert set(compiled) == set(blocks)
+    assert found == [pytest.approx(row, rel=1e-5) for row in expected]
+    _assert_close(_state(plain), _state(recorded))
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no triton\nmore"), OSError(28, "No space left")])
+def test_blocks_that_cannot_be_compiled_are_recorded_as_they_are(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: torch.Tensor) -> Any:
+        raise error
+
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: fail)
+    one, other = _step(**RECIPES["all"]), _step(**RECIPES["all"])
+    monkeypatch.setattr(
+        "trainer.fitting.graphs.repeated_blocks", lambda network: [network.stages[0].blocks[0]]
+    )
+    graphs = GraphedSteps(other, _recorded, compile_blocks=True)
+    expected = _train(GraphedSteps(one, _recorded).step, 2)
+    assert _train(graphs.step, 2) == expected
+    assert graphs.usable
+    [warning] = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert str(error).partition("\n")[0] in warning
+    assert "more" not in warning
+    _assert_equal(_state(one), _state(other))
+
+
 @pytest.mark.parametrize(
     ("device", "processes", "precision", "fits"),
     [
@@ -171,8 +219,7 @@ def test_what_is_not_equal_trains_plainly(
     ],
 )
 def test_where_graphs_are_tried(device: str, processes: int, precision: str, fits: bool) -> None:
-    accelerator = SimpleNamespace(
+    accelerator: Any = SimpleNamespace(
         device=torch.device(device), num_processes=processes, mixed_precision=precision
     )
-    step: Any = SimpleNamespace(accelerator=accelerator)
-    assert graphs_fit(step) is fits
+    assert graphs_fit(accelerator) is fits

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from trainer.model import cost
-from trainer.model.cost import choose_testing_engine, forward_operations
+from trainer.model.cost import choose_testing_engine, forward_operations, worth_compiling
 
 
 class Network(nn.Module):
@@ -38,3 +38,17 @@ def test_the_fast_engine_runs_tests_that_are_worth_a_conversion(
 ) -> None:
     monkeypatch.setattr(cost, "WORTH_CONVERTING", 10 * OPERATIONS)
     assert choose_testing_engine(Network().eval(), (8, 6), passes) == engine
+
+
+@pytest.mark.parametrize(("images", "worth"), [(9, False), (10, True)])
+def test_long_trainings_are_worth_compiling(
+    images: int, worth: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "WORTH_COMPILING", 10 * 2 * (27 * 4 * 36 + 4 * 36 * 36))
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 36)
+    )
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    assert worth_compiling(network, 6, images) is worth
+    assert network.training
+    assert all(torch.equal(before[name], now) for name, now in network.state_dict().items())

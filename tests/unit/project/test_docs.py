@@ -92,8 +92,9 @@ def known_options(generated: dict[str, str]) -> set[str]:
     known |= {f"no-{name}" for name in known} | OF_OTHERS
     for benchmark in (REPOSITORY / "benchmarks").glob("*.py"):
         # Parameters of their `main`, from which tyro makes options.
-        annotated = re.findall(r"\b(\w+): ", benchmark.read_text(encoding="utf-8"))
-        known |= {name.replace("_", "-") for name in annotated}
+        source = benchmark.read_text(encoding="utf-8")
+        known |= {name.replace("_", "-") for name in re.findall(r"\b(\w+): ", source)}
+        known |= {f"no-{name.replace('_', '-')}" for name in re.findall(r"\b(\w+): bool", source)}
     return known
 
 

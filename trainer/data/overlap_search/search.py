@@ -12,6 +12,7 @@ from itertools import groupby
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from trainer.data.overlap_search.candidates import Candidate, propose
@@ -122,6 +123,8 @@ class _PairSearch:
         ordered = sorted(candidates)
         pairs = len({(each.a, each.b) for each in ordered})
         with (
+            # Every thread of the pool would start more for its products, and wait for them.
+            threadpool_limits(1, user_api="blas"),
             ThreadPoolExecutor(os.cpu_count()) as pool,
             tqdm(total=pairs, desc=title, leave=False, disable=None) as bar,
         ):
