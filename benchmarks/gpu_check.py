@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
+import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +28,7 @@ from timm.data import resolve_model_data_config
 
 from benchmarks.contenders import OURS, Job, ours, timms
 from benchmarks.measurement import command
-from benchmarks.program import ROOT, ProgramError, run
+from benchmarks.program import LAST_LINES, ROOT, ProgramError, offline
 from benchmarks.training_speed import measure
 from trainer.config.groups import RunConfig
 from trainer.config.recipe import RecipeConfig
@@ -42,6 +45,8 @@ from trainer.runtime.interruption import stop_signals_raised
 from trainer.synthetic.samples import CLASSES, write_samples
 
 NO_CUDA = {"skipped": "needs CUDA"}
+# A phase, such as "3/5 train", or an epoch that ended.
+MILESTONE = re.compile(r"\d+/\d+ (\w+)|(epoch \d+)/")
 PASSES, PRODUCTS, SIDE = 3, 20, 8192
 # Both are measured from the command to the published folder, on 1,440 + 360 drawn images.
 TRAIN_PER_CLASS, TEST_PER_CLASS = 240, 60
@@ -99,17 +104,24 @@ def main(settings: Settings) -> dict[str, Any]:
             # What must be known first: the time of the whole check may end meanwhile.
             first, *others = settings.batch_sizes
             _compare_batches(settings, [first], result)
-            for name, check in (("resume", _resume), ("timm", _timm), ("profile", _profile)):
-                print(f"{name} …", file=sys.stderr)
-                result[name] = check(settings) if cuda or name != "profile" else NO_CUDA
-                _write(settings, result)
-            _compare_batches(settings, others, result)
+            _check(settings, result, "resume", _resume)
+            _check(settings, result, "profile", _profile if cuda else lambda _: NO_CUDA)
             if cuda and settings.jobs:
                 _time_jobs(result["jobs"])
+            _compare_batches(settings, others, result)
+            _check(settings, result, "timm", _timm)
     finally:
         _write(settings, result)
         print(json.dumps(result, indent=1))
     return result
+
+
+def _check(
+    settings: Settings, result: dict[str, Any], name: str, check: Callable[[Settings], Any]
+) -> None:
+    print(f"{name} …", file=sys.stderr)
+    result[name] = check(settings)
+    _write(settings, result)
 
 
 def _write(settings: Settings, result: dict[str, Any]) -> None:
@@ -272,7 +284,7 @@ def _timm(settings: Settings) -> dict[str, Any]:
     return rates
 
 
-def _time_jobs(seconds: dict[str, Any]) -> None:
+def _time_jobs(jobs: dict[str, Any]) -> None:
     """Add the seconds of each whole job, from the command to the published folder.
 
     They are added one by one: the time of the whole check may end meanwhile.
@@ -282,16 +294,38 @@ def _time_jobs(seconds: dict[str, Any]) -> None:
         write_samples(images, train_per_class=TRAIN_PER_CLASS, test_per_class=TEST_PER_CLASS)
         for name, flags in JOBS.items():
             print(f"{name} …", file=sys.stderr)
-            run_dir = Path(temporary) / str(len(seconds))
-            folders: list[str | Path] = ["--data-dir", images, "--run-dir", run_dir]
+            run_dir = Path(temporary) / str(len(jobs))
             train = ROOT / "trainer" / "train.py"
-            try:
-                done = run(
-                    [sys.executable, train, *folders, "--no-pretrained", *flags], Path(temporary)
-                )
-                seconds[name] = done.seconds
-            except ProgramError as error:
-                seconds[name] = {"failed": str(error)[-500:]}
+            _time_job(
+                [
+                    *(sys.executable, train, "--data-dir", images, "--run-dir", run_dir),
+                    *("--no-pretrained", *flags),
+                ],
+                Path(temporary),
+                jobs.setdefault(name, {}),
+            )
+
+
+def _time_job(command: Sequence[str | Path], folder: Path, seconds: dict[str, Any]) -> None:
+    """Add the seconds after which each phase of a command and each epoch began, and its end."""
+    lines: deque[str] = deque(maxlen=LAST_LINES)
+    start = time.monotonic()
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd=folder,
+        text=True,
+        env=offline(folder),
+    ) as process:
+        assert process.stderr is not None  # noqa: S101 -- a pipe was asked for
+        for line in process.stderr:
+            lines.append(line)
+            if found := MILESTONE.match(line):
+                seconds[found[1] or f"end of {found[2]}"] = time.monotonic() - start
+    seconds["end"] = time.monotonic() - start
+    if process.returncode:
+        seconds["failed"] = "".join(lines)
 
 
 if __name__ == "__main__":

@@ -52,16 +52,7 @@ def run(command: Sequence[str | Path], folder: Path, **variables: str) -> Finish
     Raises:
         ProgramError: it failed.
     """
-    environment = {
-        # A setting of the caller takes precedence, for all programs alike.
-        "OMP_NUM_THREADS": str(system.core_count()),
-        **os.environ,
-        # Packages may lie in folders of their own, too.
-        "PYTHONPATH": os.pathsep.join([str(ROOT), *_packages()]),
-        "HF_HUB_OFFLINE": "1",
-        "HF_HOME": str(folder / "hf-home"),
-        **variables,
-    }
+    environment = offline(folder) | variables
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         start = time.monotonic()
         process = subprocess.Popen(
@@ -75,6 +66,19 @@ def run(command: Sequence[str | Path], folder: Path, **variables: str) -> Finish
             last = f"{output.read()}{errors.read()}".splitlines()[-LAST_LINES:]
             raise ProgramError("\n".join([" ".join(map(str, command)), *last]))
         return Finished(output.read(), seconds, memory_bytes / 1e9)
+
+
+def offline(folder: Path) -> dict[str, str]:
+    """Return the environment of a program that works in `folder`, on all cores."""
+    return {
+        # A setting of the caller takes precedence, for all programs alike.
+        "OMP_NUM_THREADS": str(system.core_count()),
+        **os.environ,
+        # Packages may lie in folders of their own, too.
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *_packages()]),
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(folder / "hf-home"),
+    }
 
 
 def _packages() -> list[str]:

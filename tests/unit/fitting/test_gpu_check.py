@@ -13,7 +13,6 @@ import pytest
 from benchmarks import gpu_check
 from benchmarks.gpu_check import NO_CUDA, Settings, main
 from benchmarks.gpu_table import KINDS, table
-from benchmarks.program import Finished, ProgramError
 from trainer.cli.run_settings import read_train_config
 from trainer.runtime.interruption import Stopped
 from trainer.train import COMMAND
@@ -55,25 +54,32 @@ def test_a_time_limit_leaves_what_was_measured(
     assert json.loads(file.read_text(encoding="utf-8"))["batches"] == {"2": measured[2]}
 
 
-def test_whole_jobs_are_timed_and_a_failed_one_leaves_the_other(
-    monkeypatch: pytest.MonkeyPatch,
+def test_whole_jobs_are_timed_by_phase_and_a_failed_one_leaves_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commands = []
-
-    def run(command: list[str | Path], folder: Path) -> Finished:
-        commands.append(list(map(str, command)))
-        assert len([*(folder / "images").rglob("*.png")]) == 6 * (2 + 1)
-        if "convnext_base" in commands[-1]:
-            raise ProgramError("out of memory")
-        return Finished("", 37.5, 1.0)
-
-    monkeypatch.setattr(gpu_check, "run", run)
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import json, sys\n"
+        f"with open({str(tmp_path / 'commands')!r}, 'a') as file:\n"
+        "    print(json.dumps(sys.argv[1:]), file=file)\n"
+        "for line in ('1/5 check', 'about the data', '3/5 train', 'epoch 1/16 loss'):\n"
+        "    print(line, file=sys.stderr, flush=True)\n"
+        "sys.exit('out of memory' if 'convnext_base' in sys.argv else 0)\n"
+    )
+    (tmp_path / "trainer").mkdir()
+    script.rename(tmp_path / "trainer" / "train.py")
+    monkeypatch.setattr(gpu_check, "ROOT", tmp_path)
     monkeypatch.setattr(gpu_check, "TRAIN_PER_CLASS", 2)
     monkeypatch.setattr(gpu_check, "TEST_PER_CLASS", 1)
     found: dict[str, Any] = {}
     gpu_check._time_jobs(found)
-    assert found == {"lite0, recommended": 37.5, "reference": {"failed": "out of memory"}}
-    settings = [read_train_config(command[2:], COMMAND) for command in commands]
+    assert [*found] == ["lite0, recommended", "reference"]
+    whole, failed = found.values()
+    assert [*whole] == ["check", "train", "end of epoch 1", "end"]
+    assert 0 < whole["check"] <= whole["train"] <= whole["end of epoch 1"] <= whole["end"]
+    assert failed["failed"].endswith("out of memory\n")
+    commands = map(json.loads, (tmp_path / "commands").read_text().splitlines())
+    settings = [read_train_config(command, COMMAND) for command in commands]
     assert [each.recipe.epochs for each in settings] == [16, 50]
     assert len({each.run.run_dir for each in settings}) == 2
 
