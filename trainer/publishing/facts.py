@@ -12,7 +12,7 @@ from model_card.schema.report import Report
 from trainer.config.run_folder import finished_folder
 from trainer.config.settings import FACTS, TrainConfig
 from trainer.publishing.published import check_published
-from trainer.publishing.shared_images import publish_images, withdraw_images
+from trainer.publishing.report.shared_images import publish_images, withdraw_images
 from trainer.runtime.files import disk_errors_explained
 
 logger = logging.getLogger(__name__)

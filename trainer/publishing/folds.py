@@ -28,8 +28,8 @@ from trainer.evaluation import scores
 from trainer.evaluation.checks.post_training import draw_checks, join_checks
 from trainer.evaluation.folds import FoldOutcomes, fold_outcomes, measure_folds
 from trainer.monitoring.phases import PHASES
-from trainer.publishing.report import draw_samples
-from trainer.publishing.shared_images import EXAMPLES_DIR, note_figures, noted_figures
+from trainer.publishing.report.image_figures import draw_samples
+from trainer.publishing.report.shared_images import EXAMPLES_DIR, note_figures, noted_figures
 from trainer.runtime.files import complete_folder
 
 logger = logging.getLogger(__name__)

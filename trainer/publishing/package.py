@@ -45,8 +45,7 @@ from trainer.model import export
 from trainer.model.backbone import Backbone
 from trainer.model.cost import choose_testing_engine
 from trainer.monitoring.phases import PHASES
-from trainer.publishing import report
-from trainer.publishing.report import Evaluation
+from trainer.publishing.report.writing import Evaluation, FinishedRun, write_report
 from trainer.runtime.files import complete_folder
 
 logger = logging.getLogger(__name__)
@@ -129,8 +128,8 @@ def build_package(
     write_baseline(baseline, folder)
     checks = run_checks(served, test, evaluation.predictions, config.checks, seed, images.boxes)
     PHASES.start("card")
-    report.write_report(
-        report.FinishedRun(
+    write_report(
+        FinishedRun(
             config=config,
             images=images,
             backbone=backbone,

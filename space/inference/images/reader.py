@@ -11,15 +11,8 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from .containers import (
-    DEEP_KINDS,
-    MAX_PIXELS,
-    ImageError,
-    Picture,
-    check_size,
-    may_be_deep,
-    picture_of,
-)
+from .containers import DEEP_KINDS, may_be_deep, picture_of
+from .picture import MAX_PIXELS, ImageError, Picture, check_size
 
 __all__ = [
     "BIT_DEPTHS",

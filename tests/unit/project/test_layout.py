@@ -52,6 +52,7 @@ ROOMS = {
         "trainer.evaluation",
         "trainer.evaluation.checks",
         "trainer.fitting",
+        "trainer.publishing.report",
         "trainer.publishing",
         "trainer.publishing.hub",
         "trainer.data_needs",
@@ -241,7 +242,11 @@ HOLD_ALL_SETTINGS = {
     *("trainer.cli.run_settings", "trainer.cli.trained_folder"),
     *("trainer.compare_models", "trainer.tune"),
     *("trainer.config.settings", "trainer.config.paths"),
-    *("trainer.publishing.package", "trainer.publishing.report", "trainer.publishing.facts"),
+    *(
+        "trainer.publishing.package",
+        "trainer.publishing.report.writing",
+        "trainer.publishing.facts",
+    ),
 }
 
 

@@ -20,8 +20,9 @@ from space.inference.core.decision import Prediction
 from trainer.config.groups import ModelConfig, RunConfig
 from trainer.config.recipe import RecipeConfig
 from trainer.data.splits.dataset import Images
-from trainer.publishing import report
-from trainer.publishing.example_images import MAX_EXAMPLES, choose_examples, write_examples
+from trainer.publishing.report import writing
+from trainer.publishing.report.example_images import MAX_EXAMPLES, choose_examples, write_examples
+from trainer.publishing.report.image_figures import AUGMENTED
 
 LABELS = ["Dent", "Rust", "Scale"]
 Verdict = Literal["class", "unsure", "unknown"]
@@ -183,24 +184,24 @@ def test_the_augmentation_figure_shows_the_recipe(
         {"image": [str(tmp_path / "a.png")]}, features=Features(image=ImageColumn(decode=False))
     )
     recipe = RecipeConfig(rotation=0, shear=0, translation=0, flip=False, brightness=brightness)
-    config = SimpleNamespace(model=ModelConfig(image_size=32), recipe=recipe, run=RunConfig())
     data_config = {"input_size": (3, 32, 32), "interpolation": "bicubic", "crop_pct": 1.0}
     data_config |= {"crop_mode": "squash", "mean": (0.5,) * 3, "std": (0.2,) * 3}
     finished = SimpleNamespace(
-        config=config,
+        config=SimpleNamespace(model=ModelConfig(image_size=32), recipe=recipe, run=RunConfig()),
         images=SimpleNamespace(splits={"train": train}),
         backbone=SimpleNamespace(data_config=data_config),
         checks=SimpleNamespace(explained=[]),
+        evaluation=SimpleNamespace(predictions=[]),
     )
     shown: list[Image.Image] = []
-    monkeypatch.setattr(report, "draw_samples", lambda *_: None)
-    monkeypatch.setattr(report, "_draw_classes", lambda *_: None)
+    monkeypatch.setattr(writing, "draw_samples", lambda *_: None)
+    monkeypatch.setattr(writing, "draw_classes", lambda *_: None)
     monkeypatch.setattr(
-        "trainer.publishing.report.results.write_augmentations",
+        "trainer.publishing.report.image_figures.results.write_augmentations",
         lambda original, changed, _: shown.extend([original, *changed]),
     )
-    report._write_image_figures(cast(report.FinishedRun, finished), [], tmp_path)
+    writing._image_figures(cast(writing.FinishedRun, finished), tmp_path)
     levels = np.asarray([np.asarray(image, dtype=int) for image in shown])
-    assert len(levels) == 1 + report.AUGMENTED
+    assert len(levels) == 1 + AUGMENTED
     change = np.abs(levels[1:] - levels[0]).max(axis=(1, 2, 3))
     assert (change > 1).all() if brightness else (change <= 1).all()

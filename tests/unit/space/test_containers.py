@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from space.inference.images import containers, tiff
-from space.inference.images.containers import ImageError
+from space.inference.images.picture import ImageError
 
 
 def test_a_second_image_of_a_gif_is_refused_before_it_is_decoded() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from space.inference.predictor import Prediction
 from trainer.data.images.decoding import open_image
 from trainer.data.splits.dataset import Images
-from trainer.publishing.shared_images import EXAMPLES_DIR
+from trainer.publishing.report.shared_images import EXAMPLES_DIR
 
 # The number that the web page shows (space/model_report.py).
 MAX_EXAMPLES = 12
