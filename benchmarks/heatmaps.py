@@ -31,7 +31,7 @@ from benchmarks.table import Cell
 from space.inference.attribution import Explainer, above_mean, stage_names
 from space.inference.predictor import Predictor, read_image
 from trainer.config.run_folder import PUBLISHED_DIR
-from trainer.data.voc_boxes import mask, match_class, read_boxes
+from trainer.data.voc_boxes import BoxFolders, mask, match_class, read_boxes
 from trainer.evaluation.checks.localization import HeatmapFit, compare, summarize
 
 # Maps a batch of one image and its class to a heatmap of any size, [1, 1, row, column].
@@ -86,7 +86,7 @@ def choose(settings: Settings, labels: list[str]) -> list[tuple[str, int, Any]]:
     order = np.random.default_rng(settings.seed).permutation(len(files))
     chosen = []
     counts = dict.fromkeys(range(len(labels)), 0)
-    boxes = read_boxes({"": settings.boxes}, files)
+    boxes = read_boxes(BoxFolders({"": settings.boxes}), files)
     for file in (files[index] for index in order):
         label = labels.index(Path(file).parent.name)
         own = [b for b in boxes.get(file, []) if match_class(b.name, labels) == labels[label]]

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from trainer import compare_models, run
 from trainer.config.settings import TrainConfig
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, DataError
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +101,16 @@ def test_bad_names_are_reported_before_training(
 ) -> None:
     with pytest.raises(ConfigError, match=words):
         compare_models.main(flags(images, tmp_path / "run", models))
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_source_is_reported_before_images_are_decoded(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "train", lambda config: pytest.fail("an image was decoded"))
+    command = [*flags(images, tmp_path / "run", "test_vit test_convnext"), "--train-on", "lab"]
+    with pytest.raises(DataError, match=rf"no such source, only {images.name}\."):
+        compare_models.main(command)
     assert not (tmp_path / "run").exists()
 
 

@@ -16,6 +16,7 @@ from accelerate.state import AcceleratorState
 from model_card.schema.report import Report
 from space.app import serve
 from space.demo import Demo
+from space.inference.decision_file import load_decision
 from space.inference.exported.model_file import ExportedClassifier
 from space.inference.predictor import ModelError, Predictor
 from space.server.configuration import StartError
@@ -25,7 +26,9 @@ from tests.support.running_space import free_port
 from tests.support.small_run import going_on, small_config
 from tests.support.two_defects import CLASSES, draw, write_images
 from trainer.config.settings import TrainConfig
+from trainer.data.splits.dataset import prepare_images
 from trainer.data.splits.split import SPLIT_FILE
+from trainer.data.voc_boxes import read_boxes
 from trainer.errors import ConfigError
 from trainer.exporting.finished_run import export_run
 from trainer.prediction.coil.output import CoilOutput
@@ -83,6 +86,61 @@ def test_the_report_counts_the_defects_of_the_test_images(
     assert found.one_exact.value > 0.8
     assert found.missed.promised == 0.1
     assert found.missed.share.value <= 0.1
+
+
+def test_a_class_map_renames_boxes_too(data: tuple[Path, Defects], tmp_path: Path) -> None:
+    table = tmp_path / "map.csv"
+    table.write_text("name,class\nDots,Spots\nRolled,\n", encoding="utf-8")
+    config = config_of(data[0], tmp_path / "run")
+    config = replace(config, data=replace(config.data, class_map=table))
+    [images] = prepare_images(config.data, config.run, config.checks.boxes, None)
+    assert images.labels == ["Lines", "Spots"]
+    meant = {"Dots": "Spots", "Lines": "Lines", "Rolled": None}
+    found = {
+        file: [images.labels[label] for label in shown]
+        for split in images.splits.values()
+        for file, shown in zip(split["file"][:], split["defects"][:], strict=True)
+    }
+    assert found == {
+        file: sorted(name for defect in defects if (name := meant[defect]))
+        for file, defects in data[1].items()
+        if not file.startswith("Rolled")
+    }
+    # For the heatmaps, too.
+    boxes = read_boxes(images.boxes, list(found))
+    assert {box.name for own in boxes.values() for box in own} == {"Spots", "Lines"}
+
+
+def test_folds_name_the_defects_of_all_images(data: tuple[Path, Defects], tmp_path: Path) -> None:
+    config = config_of(data[0], tmp_path / "run")
+    config = replace(config, data=replace(config.data, folds=2))
+    folder = train(config)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    report = Report.read(folder)
+    assert report.cross_validation is not None
+    found, first = report.cross_validation.several_defects, report.several_defects
+    assert found is not None
+    assert first is not None
+    assert report.cross_validation.reliability is None
+    assert found.several == sum(len(defects) == 2 for defects in data[1].values())
+    assert found.one_defect == sum(len(defects) == 1 for defects in data[1].values())
+    assert [each.images for each in found.classes] == [
+        sum(name in defects for defects in data[1].values()) for name in CLASSES
+    ]
+    assert found.second_named.value > 0.8
+    assert found.missed.groups > first.missed.groups
+    # The thresholds are fitted to the other fold, and are those that are published.
+    tested = [fold.test_images for fold in report.cross_validation.folds]
+    assert first.calibration.fitted_on == "other folds"
+    assert first.calibration.fitted_images == tested[1]
+    assert first.one_defect + first.several == tested[0]
+    decision = load_decision(folder, list(CLASSES))
+    assert decision is not None
+    assert decision.rules.thresholds is not None
+    assert [each.named_from for each in first.classes] == decision.rules.thresholds.named
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "Several defects in all folds" in card
+    assert f"of {found.several} images with several" in card
 
 
 def test_the_published_model_names_all_defects(published: Path) -> None:

@@ -21,6 +21,7 @@ from tests.support.small_run import small_config
 from trainer.config.groups import DecisionConfig
 from trainer.config.paths import check_paths
 from trainer.config.settings import TrainConfig
+from trainer.data.splits.dataset import prepare_images
 from trainer.decision.conformal import conformal_quantile
 from trainer.decision.outputs import OUTPUTS_FILE, HeldOutOutputs
 from trainer.decision.temperature import fit_temperature
@@ -164,7 +165,7 @@ def test_folds_are_decided_by_the_rules_of_the_others(folder: Path) -> None:
     )
     (dirs[1] / OUTPUTS_FILE).unlink()
     with pytest.raises(DataError, match=r"fold-2.*outputs\.safetensors is missing"):
-        fold_outcomes(dirs, report.model.labels, config.decision)
+        fold_outcomes(dirs, prepare_images(config.data, config.run, None, None), config.decision)
 
 
 def test_with_too_few_images_nothing_is_rejected(folder: Path, tmp_path: Path) -> None:

@@ -160,10 +160,6 @@ def _multi_label_rules(
         "--multi-label excludes --tile: outputs of tiles are combined for a single class",
     )
     yield (
-        bool(data.folds),
-        "--multi-label excludes --folds: train with one split, such as the default",
-    )
-    yield (
         data.feedback is not None,
         "--multi-label excludes --feedback: a correction names one class of an image",
     )

@@ -21,6 +21,7 @@ from trainer.data.folders.location import Source, SourceKind
 from trainer.data.folders.messages import one_class
 from trainer.data.images.bit_depth import FULL_DEPTH, BitDepth
 from trainer.data.images.encoded import with_column
+from trainer.data.voc_boxes import BoxFolders
 from trainer.text.names import listed, printable
 
 COLUMN = "source"
@@ -58,7 +59,7 @@ class Collection:
         unusable: files that can't be used, and why.
         problems: sentences on the problems that prevent training.
         notes: sentences on how the layout was interpreted.
-        boxes: folders of Pascal VOC files, by the start of the names of the images they mark.
+        boxes: Pascal VOC files, by the start of the names of the images they mark.
         sources: one or more.
     """
 
@@ -71,7 +72,7 @@ class Collection:
     unusable: list[SkippedImage] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    boxes: dict[str, Path] = field(default_factory=dict)
+    boxes: BoxFolders = field(default_factory=BoxFolders)
     sources: list[SourceRecord] = field(default_factory=list)
 
     @property
@@ -124,9 +125,7 @@ def one_collection(sources: Sequence[Source], found: Sequence[Collection]) -> Co
             SkippedImage(file=source.prefix + bad.file, reason=bad.reason) for bad in each.unusable
         ]
         joined.notes += [f"{printable(source.name)}: {note}" for note in each.notes]
-        joined.boxes |= {
-            (source.prefix + images).rstrip("/"): folder for images, folder in each.boxes.items()
-        }
+        joined.boxes = joined.boxes.joined(each.boxes, source.prefix)
     joined.notes += _partly_missing(found, names, labels)
     return joined
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from datasets import Dataset, DatasetDict
 
 from model_card.formatting import counted
-from trainer.data.voc_boxes import Box, match_class, read_boxes
+from trainer.data.voc_boxes import Box, BoxFolders, match_class, read_boxes
 from trainer.errors import DataError
 from trainer.text.names import printable
 from trainer.text.spreadsheet import read_table
@@ -26,13 +26,13 @@ COLUMN = "defects"
 LISTED = 5
 
 
-def with_defects(splits: DatasetDict, source: Path | Mapping[str, Path]) -> DatasetDict:
+def with_defects(splits: DatasetDict, source: Path | BoxFolders) -> DatasetDict:
     """Add the column of defects.
 
     Args:
         splits: with the columns `file` and `label`.
-        source: a CSV with the columns `file` and `classes`, or folders of boxes, as `read_boxes`
-            takes them; an image without boxes shows its own class alone.
+        source: a CSV with the columns `file` and `classes`, or places of boxes; an image without
+            boxes shows its own class alone.
 
     Raises:
         DataError: the source can't be used or names an unknown class, or no image shows several.
@@ -67,15 +67,15 @@ def _images(count: int) -> str:
 
 
 def _of_boxes(
-    folders: Mapping[str, Path], truth: Mapping[str, int], labels: Sequence[str]
+    places: BoxFolders, truth: Mapping[str, int], labels: Sequence[str]
 ) -> dict[str, list[int]]:
-    if not folders:
+    if not places:
         raise DataError(
             "--multi-label needs the defects of each image: there are no boxes beside the images. "
             "Name their folder with --boxes, <stem>.xml for <stem>.jpg (Pascal VOC), or a CSV with "
             "--defects."
         )
-    boxes = read_boxes(folders, list(truth))
+    boxes = read_boxes(places, list(truth))
     numbers = _class_numbers(boxes, labels)
     if without := len(truth) - len(boxes):
         logger.info("%s without boxes: only the class counts.", _images(without).capitalize())

@@ -42,6 +42,7 @@ from trainer.data.hub import load_from_hub
 from trainer.data.images.bit_depth import find_bit_depth, with_bit_depth
 from trainer.data.images.decoding import decode_each
 from trainer.data.images.encoded import image_rows, stored_image
+from trainer.data.voc_boxes import BoxFolders
 from trainer.errors import DataError
 from trainer.monitoring.phases import PHASES
 from trainer.synthetic.samples import write_samples
@@ -70,7 +71,7 @@ class FoundImages:
     kind: SourceKind
     origin: str
     skipped: list[SkippedImage]
-    boxes: dict[str, Path]
+    boxes: BoxFolders
     sources: list[SourceRecord]
 
 
@@ -134,7 +135,7 @@ def _read_hub(source: Source, config: DataConfig, class_map: ClassMap) -> Collec
     splits, left_out = with_mapped_classes(splits, class_map.of_source(source))
     found = collected(source, origin, splits, alone=len(config.data_dir) <= 1)
     record = SourceRecord(source.name, "hub", names, left_out, revision)
-    return replace(found, sources=[record])
+    return replace(found, sources=[record], boxes=BoxFolders({}, class_map.of_boxes(source, names)))
 
 
 def collected(
@@ -188,7 +189,10 @@ def _read_folder(source: Source, config: DataConfig, class_map: ClassMap) -> Col
         unusable=scan.unusable,
         problems=scan.problems,
         notes=scan.notes,
-        boxes={images: Path(folder) for images, folder in scan.boxes.items()},
+        boxes=BoxFolders(
+            {images: Path(folder) for images, folder in scan.boxes.items()},
+            class_map.of_boxes(source, scan.names),
+        ),
         sources=[SourceRecord(source.name, source.kind, scan.names, scan.left_out)],
     )
 

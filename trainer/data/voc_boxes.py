@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element
 
@@ -38,12 +38,51 @@ class Box:
     bottom: float
 
 
-def read_boxes(folders: Mapping[str, Path], files: Sequence[str]) -> dict[str, list[Box]]:
+@dataclass(frozen=True)
+class BoxFolders:
+    """Where boxes are, and what their names mean.
+
+    Attributes:
+        folders: by the folder of the annotated images ("" for all). Each holds, for an image
+            `<place>/<stem>.<suffix>` below that folder, `<place>/<stem>.xml` or `<stem>.xml`.
+        classes: by the folder of a source's images ("" for all): the class of the model by the name
+            in the data; None leaves the boxes of a class out. Empty without --class-map.
+    """
+
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    classes: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.folders)
+
+    def joined(self, other: BoxFolders, prefix: str) -> BoxFolders:
+        """Return these and those of another source, whose images' names begin with `prefix`."""
+
+        def below(images: str) -> str:
+            return (prefix + images).rstrip("/")
+
+        return BoxFolders(
+            {**self.folders, **{below(images): own for images, own in other.folders.items()}},
+            {**self.classes, **{below(images): own for images, own in other.classes.items()}},
+        )
+
+    def renamed(self, boxes: Sequence[Box], file: str) -> list[Box]:
+        """Return the boxes of an image with the classes of the model that their names mean."""
+        classes = next((own for images, own in self.classes.items() if _is_below(file, images)), {})
+        found = []
+        for box in boxes:
+            name = match_class(box.name, list(classes))
+            meant = box.name if name is None else classes[name]
+            if meant is not None:
+                found.append(replace(box, name=meant))
+        return found
+
+
+def read_boxes(places: BoxFolders, files: Sequence[str]) -> dict[str, list[Box]]:
     """Return the boxes of the images that have a box file.
 
     Args:
-        folders: by the folder of the annotated images ("" for all). Each holds, for an image
-            `<place>/<stem>.<suffix>` below that folder, `<place>/<stem>.xml` or `<stem>.xml`.
+        places: of the boxes.
         files: names of the images.
 
     Raises:
@@ -52,7 +91,7 @@ def read_boxes(folders: Mapping[str, Path], files: Sequence[str]) -> dict[str, l
     found: dict[str, list[Box]] = {}
     owners: dict[Path, str] = {}
     for file in files:
-        path = _file_of(folders, file)
+        path = _file_of(places.folders, file)
         if path is None:
             continue
         if path in owners:
@@ -61,11 +100,11 @@ def read_boxes(folders: Mapping[str, Path], files: Sequence[str]) -> dict[str, l
                 "folders like those of the images."
             )
         owners[path] = file
-        found[file] = read_voc(path)
+        found[file] = places.renamed(read_voc(path), file)
     if not found:
-        places = ", ".join(str(folder) for folder in folders.values())
+        folders = ", ".join(str(folder) for folder in places.folders.values())
         raise DataError(
-            f"--boxes: {places} holds no boxes for any of the {len(files)} test images, as in "
+            f"--boxes: {folders} holds no boxes for any of the {len(files)} test images, as in "
             f"{PurePosixPath(files[0]).stem}.xml for {files[0]}."
         )
     return found
@@ -74,13 +113,17 @@ def read_boxes(folders: Mapping[str, Path], files: Sequence[str]) -> dict[str, l
 def _file_of(folders: Mapping[str, Path], file: str) -> Path | None:
     """Return the box file of an image, from the folder nearest to it."""
     for images, folder in sorted(folders.items(), key=lambda item: -len(item[0])):
-        if images and not file.startswith(f"{images}/"):
+        if not _is_below(file, images):
             continue
         inner = PurePosixPath(file[len(images) :].lstrip("/")).with_suffix(".xml")
         for path in (folder / inner, folder / inner.name):
             if path.is_file():
                 return path
     return None
+
+
+def _is_below(file: str, images: str) -> bool:
+    return not images or file.startswith(f"{images}/")
 
 
 def read_voc(file: Path) -> list[Box]:
@@ -168,8 +211,8 @@ def mask(boxes: Sequence[Box], height: int, width: int) -> npt.NDArray[np.bool_]
 
 
 def choose_boxes(
-    given: Path | None, found: Mapping[str, Path], tests: Sequence[datasets.Dataset]
-) -> dict[str, Path]:
+    given: Path | None, found: BoxFolders, tests: Sequence[datasets.Dataset]
+) -> BoxFolders:
     """Return the box folders to use, after reading all boxes of the test images.
 
     Boxes that the user asked for must be usable, or training would be wasted. Unusable boxes that
@@ -177,29 +220,29 @@ def choose_boxes(
 
     Args:
         given: folder that the user set, for all images.
-        found: folders beside the images, as `read_boxes` takes them.
+        found: folders beside the images, and the names of the classes.
         tests: the test images, one dataset per fold.
 
     Raises:
         DataError: the boxes in `given` can't be used.
     """
-    folders = dict(found) if given is None else {"": given}
-    if not folders:
-        return {}
+    places = found if given is None else replace(found, folders={"": given})
+    if not places:
+        return places
     try:
         for test in tests:
-            own_boxes(read_boxes(folders, test["file"][:]), test, test.features["label"].names)
+            own_boxes(read_boxes(places, test["file"][:]), test, test.features["label"].names)
     except DataError as error:
         if given is not None:
             raise
         logger.warning("The boxes beside the images are not used. %s", error)
-        return {}
+        return BoxFolders()
     if given is None:
         logger.info(
             "Heatmaps will be compared with the boxes in %s.",
-            ", ".join(printable(str(folder)) for folder in folders.values()),
+            ", ".join(printable(str(folder)) for folder in places.folders.values()),
         )
-    return folders
+    return places
 
 
 def own_boxes(

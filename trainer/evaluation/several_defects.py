@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ def measure_several(
     main: npt.NDArray[np.int64],
     groups: Sequence[int],
     *,
+    fitted_on: Literal["validation", "other folds"],
     fitted_images: int,
     fitted_groups: int,
     ood_detection: OodDetection | None,
@@ -50,6 +51,7 @@ def measure_several(
         shown: which classes each image shows, [image, class].
         main: index of the class of each image.
         groups: the piece of surface that each image shows.
+        fitted_on: the images that the decision is fitted to.
         fitted_images: images that the decision is fitted to.
         fitted_groups: pieces of surface that they show.
         ood_detection: its results.
@@ -85,7 +87,7 @@ def measure_several(
     return SeveralDefects(
         calibration=Calibration(
             temperature=rules.temperature,
-            fitted_on="validation",
+            fitted_on=fitted_on,
             fitted_images=fitted_images,
             before=_agreement(sigmoid(logits), shown),
             after=_agreement(probabilities, shown),

@@ -12,8 +12,7 @@ import datasets
 
 from model_card import card
 from model_card.figures import results
-from model_card.figures.reliability import write_reliability_figures
-from model_card.schema.reliability import Reliability
+from model_card.figures.reliability import write_novelty_figure, write_reliability_figures
 from model_card.schema.report import Figure, Report
 from model_card.schema.run.test_result import CrossValidation, Fold
 from space.inference.decision_file import save_decision
@@ -26,7 +25,7 @@ from trainer.data.splits.dataset import Images
 from trainer.decision.baseline import baseline_of, write_baseline
 from trainer.evaluation import scores
 from trainer.evaluation.checks.post_training import draw_checks, join_checks
-from trainer.evaluation.folds import FoldOutcomes, fold_outcomes, measure_folds
+from trainer.evaluation.folds import FoldMeasures, FoldOutcomes, fold_outcomes, measure_folds
 from trainer.monitoring.phases import PHASES
 from trainer.publishing.report.image_figures import draw_samples
 from trainer.publishing.report.shared_images import EXAMPLES_DIR, note_figures, noted_figures
@@ -62,10 +61,10 @@ def publish(
     """
     PHASES.start("join")
     reports = [Report.read(fold_dir / PUBLISHED_DIR) for fold_dir in fold_dirs]
-    outcomes = fold_outcomes(fold_dirs, folds[0].labels, config)
+    outcomes = fold_outcomes(fold_dirs, folds, config)
     tested = datasets.concatenate_datasets([images.splits["test"] for images in folds])
-    reliability = measure_folds(outcomes, config, network_saw_left_out=network_saw_left_out)
-    joined = _join(reports, tested, outcomes, reliability)
+    measures = measure_folds(outcomes, folds, config, network_saw_left_out=network_saw_left_out)
+    joined = _join(reports, tested, outcomes, measures)
     predictions = [prediction for fold in outcomes for prediction in fold.predictions]
     scores.write_predictions(tested, predictions, run_dir)
     partial = run_dir / (PUBLISHED_DIR + ".partial")
@@ -75,9 +74,11 @@ def publish(
     measured = ModelFolder(partial).read_json(BASELINE_FILE, Baseline)
     refitted = baseline_of(measured.labels, outcomes[0].predictions, measured.images)
     write_baseline(refitted, partial)
-    reliability = measure_folds(outcomes[:1], config, network_saw_left_out=network_saw_left_out)
+    measures = measure_folds(
+        outcomes[:1], folds[:1], config, network_saw_left_out=network_saw_left_out
+    )
     first, samples = _with_refitted_rules(
-        reports[0], folds[0], outcomes[0], reliability, partial, run_dir
+        reports[0], folds[0], outcomes[0], measures, partial, run_dir
     )
     shared = first.data.images_shared
     drawn = results.write_fold_figures(joined, partial) + draw_checks(joined, partial)
@@ -94,7 +95,7 @@ def _join(
     reports: Sequence[Report],
     tested: datasets.Dataset,
     outcomes: Sequence[FoldOutcomes],
-    reliability: Reliability,
+    measures: FoldMeasures,
 ) -> CrossValidation:
     """Return the joint results of the folds."""
     predictions = [prediction for fold in outcomes for prediction in fold.predictions]
@@ -115,7 +116,7 @@ def _join(
         all_images=scores.score(
             tested, predictions, speed, engines.pop() if len(engines) == 1 else None
         ),
-        reliability=reliability,
+        **measures._asdict(),
         **dict(join_checks(reports)),
     )
 
@@ -124,7 +125,7 @@ def _with_refitted_rules(
     report: Report,
     images: Images,
     outcomes: FoldOutcomes,
-    reliability: Reliability,
+    measures: FoldMeasures,
     folder: Path,
     run_dir: Path,
 ) -> tuple[Report, Figure]:
@@ -134,14 +135,18 @@ def _with_refitted_rules(
         images.splits["test"], outcomes.predictions, measured.images_per_second, measured.engine
     )
     drawn = results.write_report_figures(report.training.epochs, test, folder)
-    drawn += write_reliability_figures(reliability, folder)
+    reliability, several = measures
+    if reliability is not None:
+        drawn += write_reliability_figures(reliability, folder)
+    if several is not None and several.ood_detection is not None:
+        drawn.append(write_novelty_figure(several.ood_detection, folder))
     samples = draw_samples(
         images, outcomes.predictions, folder if report.data.images_shared else run_dir
     )
     if report.data.images_shared:
         drawn.append(samples)
     figures = _redrawn(report.figures, drawn)
-    changes = {"test": test, "reliability": reliability, "figures": figures}
+    changes = {"test": test, **measures._asdict(), "figures": figures}
     return report.model_copy(update=changes), samples
 
 

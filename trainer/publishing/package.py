@@ -274,6 +274,7 @@ def evaluate(
             shown_classes(test),
             outputs.truth,
             test["group"][:],
+            fitted_on="validation",
             fitted_images=len(validation),
             fitted_groups=len(set(validation["group"][:])),
             ood_detection=measure_ood_detection(

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from model_card.schema.base import Schema, Score
 from model_card.schema.checks import Checks
-from model_card.schema.reliability import Reliability
+from model_card.schema.reliability import Reliability, SeveralDefects
 
 # By the names of `Report.metrics`: of all classes together, or of one class against the rest.
 Scores = dict[str, Score]
@@ -110,6 +110,10 @@ class CrossValidation(Checks):
     all_images: TestResult = Field(description="predictions of all folds together")
     reliability: Reliability | None = Field(
         None, description="of all folds; decision rules are fitted to the other folds"
+    )
+
+    several_defects: SeveralDefects | None = Field(
+        None, description="the same of a model that names several defects of an image"
     )
 
     @model_validator(mode="after")

@@ -313,7 +313,6 @@ def test_folders_of_the_machine_are_not_published(path: str) -> None:
 @pytest.mark.parametrize(
     ("group", "values"),
     [
-        ("data", {"folds": 3}),
         ("data", {"feedback": Path("corrections")}),
         ("model", {"tile": True}),
         ("recipe", {"class_weights": "balanced"}),

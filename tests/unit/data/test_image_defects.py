@@ -18,6 +18,7 @@ from trainer.data.image_defects import (
     with_defects,
 )
 from trainer.data.splits.split import divide
+from trainer.data.voc_boxes import BoxFolders
 from trainer.errors import DataError
 
 CLASSES = ["Dots", "Lines", "Rolled"]
@@ -52,7 +53,7 @@ def test_an_image_shows_its_class_and_those_of_its_boxes(boxes: Path) -> None:
     images = split(FILES)
     assert not is_multi_label(images["train"])
     assert targets(images["train"]) == [0, 1, 2, 2]
-    marked = with_defects(images, {"": boxes})["train"]
+    marked = with_defects(images, BoxFolders({"": boxes}))["train"]
     assert is_multi_label(marked)
     assert marked[COLUMN][:] == [[0], [0, 1, 2], [2], [2]]
     assert targets(marked) == [[1, 0, 0], [1, 1, 1], [0, 0, 1], [0, 0, 1]]
@@ -61,13 +62,13 @@ def test_an_image_shows_its_class_and_those_of_its_boxes(boxes: Path) -> None:
 
 def test_boxes_that_teach_nothing_are_refused(boxes: Path) -> None:
     with pytest.raises(DataError, match="Name their folder with --boxes"):
-        with_defects(split(FILES), {})
+        with_defects(split(FILES), BoxFolders())
     one_class = split({name: label for name, label in FILES.items() if label != 1})
     with pytest.raises(DataError, match="no image shows defects of several classes"):
-        with_defects(one_class, {"": boxes})
+        with_defects(one_class, BoxFolders({"": boxes}))
     (boxes / "d.xml").write_text(boxes_of(("Dots",)).replace("dots", "burr"))
     with pytest.raises(DataError, match=r"no class is named like these boxes: burr \(1 box\)"):
-        with_defects(split(FILES), {"": boxes})
+        with_defects(split(FILES), BoxFolders({"": boxes}))
 
 
 def test_common_sets_of_defects_are_spread_over_the_splits(tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_common_sets_of_defects_are_spread_over_the_splits(tmp_path: Path) -> No
             if (label, number) == (1, 0):
                 defects = ("Lines", "Dots")
             (tmp_path / f"{name}_{number}.xml").write_text(boxes_of(defects))
-    images = with_defects(split(files), {"": tmp_path})
+    images = with_defects(split(files), BoxFolders({"": tmp_path}))
     found = strata(images["train"], 10)
     # Ten images are a stratum of their own; a single one counts as its class.
     assert [found.count(number) for number in range(4)] == [30, 40, 40, 10]

@@ -163,7 +163,7 @@ def test_boxes_beside_the_images_are_found(tmp_path: Path) -> None:
         folder.mkdir()
         for label in LABELS:
             (folder / f"{label}_x.xml").write_text("<annotation/>")
-    assert load(tmp_path).boxes == {}
+    assert not load(tmp_path).boxes
     for index in range(4):
         (tmp_path / f"train/images/Pitted/{index:03}.png").rename(
             tmp_path / f"train/images/Pitted/p{index}.png"
@@ -173,7 +173,7 @@ def test_boxes_beside_the_images_are_found(tmp_path: Path) -> None:
             "</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>4</xmax><ymax>4</ymax></bndbox>"
             "</object></annotation>"
         )
-    assert load(tmp_path).boxes == {
+    assert load(tmp_path).boxes.folders == {
         f"{split}/images": tmp_path / split / "annotations" for split in ("train", "validation")
     }
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.data.voc_boxes import Box, mask, match_class, read_boxes, read_voc
+from trainer.data.voc_boxes import Box, BoxFolders, mask, match_class, read_boxes, read_voc
 from trainer.errors import DataError
 
 
@@ -129,15 +129,15 @@ def test_any_content_is_boxes_or_a_named_error(
 
 def test_boxes_are_found_by_the_stem_of_the_image(tmp_path: Path) -> None:
     (tmp_path / "a_1.xml").write_bytes(GOOD)
-    found = read_boxes({"": tmp_path}, ["Scratches/a_1.jpg", "Pitted/b.jpg"])
+    found = read_boxes(BoxFolders({"": tmp_path}), ["Scratches/a_1.jpg", "Pitted/b.jpg"])
     assert list(found) == ["Scratches/a_1.jpg"]
     with pytest.raises(DataError, match=r"no boxes for any of the 1 test images.*b\.xml"):
-        read_boxes({"": tmp_path}, ["Pitted/b.jpg"])
+        read_boxes(BoxFolders({"": tmp_path}), ["Pitted/b.jpg"])
     with pytest.raises(DataError, match="could belong to"):
-        read_boxes({"": tmp_path}, ["Scratches/a_1.jpg", "Pitted/a_1.png"])
+        read_boxes(BoxFolders({"": tmp_path}), ["Scratches/a_1.jpg", "Pitted/a_1.png"])
     (tmp_path / "Pitted").mkdir()
     (tmp_path / "Pitted" / "a_1.xml").write_bytes(voc(("pitted", 1, 1, 200, 100)))
-    found = read_boxes({"": tmp_path}, ["Scratches/a_1.jpg", "Pitted/a_1.png"])
+    found = read_boxes(BoxFolders({"": tmp_path}), ["Scratches/a_1.jpg", "Pitted/a_1.png"])
     assert [boxes[0].name for boxes in found.values()] == ["scratches", "pitted"]
 
 
@@ -157,3 +157,28 @@ def test_boxes_are_found_by_the_stem_of_the_image(tmp_path: Path) -> None:
 def test_names_of_boxes_mean_classes(name: str, label: str | None) -> None:
     labels = ["Crazing", "Pitted", "Rolled", "Scratches", "Scratches deep"]
     assert match_class(name, labels) == label
+
+
+def test_boxes_get_the_classes_that_a_class_map_gives_their_names(tmp_path: Path) -> None:
+    for place in ("lab", "mill"):
+        (tmp_path / place).mkdir()
+        objects = "".join(
+            f"<object><name>{name}</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>4</xmax>"
+            "<ymax>4</ymax></bndbox></object>"
+            for name in ("pitted_surface", "weld", "rust")
+        )
+        (tmp_path / place / "a.xml").write_text(
+            f"<annotation><size><width>9</width><height>9</height></size>{objects}</annotation>"
+        )
+    # "Pitted" of the lab is a class Pits, and its welds are left out; the mill's names stay.
+    lab = {"Pitted": "Pits", "Weld": None, "Rolled": "Rolled"}
+    places = BoxFolders().joined(BoxFolders({"": tmp_path / "lab"}, {"": lab}), "lab/")
+    places = places.joined(BoxFolders({"": tmp_path / "mill"}), "mill/")
+    assert set(places.folders) == {"lab", "mill"}
+    found = read_boxes(places, ["lab/x/a.png", "mill/x/a.png"])
+    assert [box.name for box in found["lab/x/a.png"]] == ["Pits", "rust"]
+    assert [box.name for box in found["mill/x/a.png"]] == ["pitted_surface", "weld", "rust"]
+    # One folder for all sources.
+    both = BoxFolders({"": tmp_path}, places.classes)
+    names = [[b.name for b in boxes] for boxes in read_boxes(both, ["lab/a.png"]).values()]
+    assert names == [["Pits", "rust"]]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from space.inference.attribution import Explainer, colored
 from space.inference.core.decision import Prediction
-from trainer.data.voc_boxes import Box, choose_boxes, mask, own_boxes
+from trainer.data.voc_boxes import Box, BoxFolders, choose_boxes, mask, own_boxes
 from trainer.errors import DataError
 from trainer.evaluation.checks.explanations import explain_some
 from trainer.evaluation.checks.localization import (
@@ -115,18 +115,18 @@ def test_boxes_of_other_classes_alone_are_refused() -> None:
 
 def test_boxes_are_read_before_training(tmp_path: Path) -> None:
     tests = [part(("a.jpg", 1))]
-    assert choose_boxes(None, {}, tests) == {}
+    assert choose_boxes(None, BoxFolders(), tests) == BoxFolders()
     (tmp_path / "a.xml").write_text("<annotation>")
     with pytest.raises(DataError, match=r"a\.xml"):
-        choose_boxes(tmp_path, {}, tests)
+        choose_boxes(tmp_path, BoxFolders(), tests)
 
 
 def test_boxes_beside_the_images_are_used_or_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     tests = [part(("train/images/a.jpg", 1))]
-    found = {"train/images": tmp_path}
-    assert choose_boxes(None, found, tests) == {}
+    found = BoxFolders({"train/images": tmp_path})
+    assert choose_boxes(None, found, tests) == BoxFolders()
     assert "holds no boxes for any of the 1 test images" in caplog.text
     label = tests[0].features["label"].names[1]
     (tmp_path / "a.xml").write_text(
@@ -135,7 +135,7 @@ def test_boxes_beside_the_images_are_used_or_named(
         "<ymax>4</ymax></bndbox></object></annotation>"
     )
     assert choose_boxes(None, found, tests) == found
-    assert choose_boxes(tmp_path, {}, tests) == {"": tmp_path}
+    assert choose_boxes(tmp_path, BoxFolders(), tests) == BoxFolders({"": tmp_path})
 
 
 class Marking:
@@ -190,7 +190,7 @@ def test_the_heatmap_of_the_true_class_is_scored(tmp_path: Path) -> None:
             f"<object><name>{name}</name><bndbox><xmin>{row + 1}</xmin><ymin>1</ymin>"
             f"<xmax>{row + 1}</xmax><ymax>4</ymax></bndbox></object></annotation>"
         )
-    facts = measure_localization(cast(Explainer, Marking()), test, {"": tmp_path})
+    facts = measure_localization(cast(Explainer, Marking()), test, BoxFolders({"": tmp_path}))
     assert [one.label for one in facts.classes] == NAMES
     for one in facts.classes:
         assert (one.images, one.area, one.energy, one.pointing.value) == (1, 0.25, 1, 1)

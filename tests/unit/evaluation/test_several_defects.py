@@ -46,6 +46,7 @@ def measured() -> SeveralDefects:
         SHOWN,
         MAIN,
         GROUPS,
+        fitted_on="validation",
         fitted_images=50,
         fitted_groups=40,
         ood_detection=None,

@@ -31,6 +31,7 @@ from trainer.data.collection import Collection
 from trainer.data.folders.class_map import ClassMap
 from trainer.data.folders.location import Source
 from trainer.data.splits.dataset import prepare_images
+from trainer.data.voc_boxes import BoxFolders
 from trainer.errors import DataError
 from trainer.evaluation.checks import post_training
 from trainer.evaluation.checks.check import Check, CheckedModel
@@ -176,7 +177,7 @@ def test_a_section_with_facts_of_its_own_reaches_the_card(
     monkeypatch.setattr(post_training, "make_explainer", lambda predictor: None)
     split, predictions = classified()
     checks = post_training.run_checks(
-        cast(Any, None), split, predictions, ChecksConfig(robustness_images=0), 7, {}
+        cast(Any, None), split, predictions, ChecksConfig(robustness_images=0), 7, BoxFolders()
     )
     assert dict(checks.facts) == {
         "robustness": None,

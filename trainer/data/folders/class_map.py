@@ -48,6 +48,16 @@ class ClassMap:
         own = {row.name: row.meant for row in self.rows if row.source == source.name}
         return shared | own
 
+    def of_boxes(self, source: Source, names: Iterable[str]) -> dict[str, Mapping[str, str | None]]:
+        """Return the classes that the names of boxes mean, as `BoxFolders` takes them.
+
+        Args:
+            source: of the images.
+            names: of its classes, as they are in the data.
+        """
+        listed = self.of_source(source)
+        return {"": {name: listed.get(name, name) for name in names}} if listed else {}
+
     def check(self, found: Mapping[str, Iterable[str]]) -> None:
         """Check that each row names a class of the data.
 

@@ -61,7 +61,15 @@ def find_sources(config: DataConfig) -> list[Source]:
         )
     for one, other in combinations(sources, 2):
         _check_apart(one, other)
-    return _with_unique_names(sources)
+    unique = _with_unique_names(sources)
+    names = [source.name for source in unique]
+    for name in config.train_on:
+        if name not in names:
+            raise DataError(
+                f"--train-on {printable(name)}: there is no such source, only {listed(names)}."
+                f"{did_you_mean(name, names)}"
+            )
+    return unique
 
 
 def _check_apart(one: Source, other: Source) -> None:

@@ -22,7 +22,7 @@ from trainer.data.splits.given import train_on_some, with_shared_classes
 from trainer.data.splits.leakage import leaking_files
 from trainer.data.splits.overlap_groups import Surfaces, find_surfaces, read_surfaces
 from trainer.data.splits.split import Division, divide, divide_into_folds, pooled
-from trainer.data.voc_boxes import choose_boxes
+from trainer.data.voc_boxes import BoxFolders, choose_boxes
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Images:
         contents: SHA-256 of each file, by name.
         source: name of the folder, or the Hub id; of several sources, all names.
         origin: sentence on where the images come from.
-        boxes: folders of boxes, as `trainer.data.voc_boxes.read_boxes` takes them.
+        boxes: places of the boxes; none if there are none.
         sources: one or more.
         unshared: images left out by --train-on, of classes that a source lacks.
         feedback: the corrected images in the training split; None if there are none.
@@ -55,7 +55,7 @@ class Images:
     kind: SourceKind
     origin: str
     skipped: list[SkippedImage]
-    boxes: dict[str, Path]
+    boxes: BoxFolders
     sources: list[SourceRecord]
     feedback: Record | None = None
     unshared: dict[str, int] = field(default_factory=dict)
@@ -121,11 +121,11 @@ def prepare_images(
     found = find_images(data)
     unshared: dict[str, int] = {}
     if data.train_on:
-        shared, unshared = with_shared_classes(found.splits, data.train_on)
+        shared, unshared = with_shared_classes(found.splits)
         found = replace(found, splits=shared)
     if data.multi_label:
         # Before the images are compared, which takes longer.
-        boxes_of = {"": boxes_dir} if boxes_dir else found.boxes
+        boxes_of = replace(found.boxes, folders={"": boxes_dir}) if boxes_dir else found.boxes
         found = replace(found, splits=with_defects(found.splits, data.defects or boxes_of))
     everything = pooled(found.splits)
     contents = fingerprints(everything)

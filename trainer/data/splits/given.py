@@ -18,7 +18,7 @@ from trainer.config.groups import DataConfig
 from trainer.data.collection import source_names, with_mapped_classes
 from trainer.data.splits.shares import cut_share
 from trainer.errors import DataError
-from trainer.text.names import did_you_mean, listed, printable
+from trainer.text.names import listed, printable
 
 logger = logging.getLogger(__name__)
 
@@ -102,28 +102,21 @@ def complete(
 
 
 def with_shared_classes(
-    splits: DatasetDict, names: Collection[str]
+    splits: DatasetDict,
 ) -> tuple[DatasetDict, dict[str, int]]:
     """Return the images of the classes that all sources have, and the number of the others.
 
     Args:
         splits: of all sources.
-        names: of the sources to train on.
 
     Raises:
-        DataError: a source is unknown, or fewer than two classes are shared.
+        DataError: fewer than two classes are shared.
     """
     labels: list[str] = splits["train"].features["label"].names
     own: dict[str, set[int]] = {}
     for split in splits.values():
         for source, label in zip(source_names(split), split["label"][:], strict=True):
             own.setdefault(source, set()).add(label)
-    for name in names:
-        if name not in own:
-            raise DataError(
-                f"--train-on {printable(name)}: there is no such source, only {listed([*own])}."
-                f"{did_you_mean(name, own)}"
-            )
     shared = set.intersection(*own.values())
     if len(shared) < 2:
         raise DataError(

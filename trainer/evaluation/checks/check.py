@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -14,6 +14,7 @@ from model_card.schema.report import Figure
 from space.inference.attribution import Explainer
 from space.inference.predictor import Prediction, Predictor
 from trainer.config.groups import ChecksConfig
+from trainer.data.voc_boxes import BoxFolders
 
 Facts = TypeVar("Facts", bound=Schema)
 
@@ -27,7 +28,7 @@ class CheckedModel:
         explainer: draws its heatmaps; None if its stages can't be observed.
         test: images with the columns of `trainer.data.sources`.
         predictions: of these images.
-        boxes: folders of boxes, for `trainer.data.voc_boxes.read_boxes`.
+        boxes: places of the boxes; none if there are none.
         settings: which checks to run.
         seed: of samples and corruptions.
     """
@@ -36,7 +37,7 @@ class CheckedModel:
     explainer: Explainer | None
     test: datasets.Dataset
     predictions: Sequence[Prediction]
-    boxes: Mapping[str, Path]
+    boxes: BoxFolders
     settings: ChecksConfig
     seed: int
 

@@ -8,9 +8,8 @@ so both are reported as lift over the share that the boxes cover.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import datasets
 import numpy as np
@@ -19,7 +18,7 @@ import numpy.typing as npt
 from model_card.schema.localization import ClassLocalization, Localization
 from space.inference.attribution import METHOD, Explainer
 from trainer.data.images.decoding import open_image
-from trainer.data.voc_boxes import mask, own_boxes, read_boxes
+from trainer.data.voc_boxes import BoxFolders, mask, own_boxes, read_boxes
 from trainer.evaluation.checks.check import Check, CheckedModel
 from trainer.evaluation.metrics.intervals import proportion
 
@@ -65,15 +64,15 @@ def compare(label: str, heatmap: Array, inside: npt.NDArray[np.bool_]) -> Heatma
 
 
 def measure_localization(
-    explainer: Explainer, test: datasets.Dataset, folders: Mapping[str, Path]
+    explainer: Explainer, test: datasets.Dataset, boxes: BoxFolders
 ) -> Localization:
-    """Score the heatmap of the true class of each test image against its boxes in `folders`.
+    """Score the heatmap of the true class of each test image against its boxes.
 
     Raises:
         DataError: the boxes can't be used.
     """
     labels = test.features["label"].names
-    wanted = own_boxes(read_boxes(folders, test["file"][:]), test, labels)
+    wanted = own_boxes(read_boxes(boxes, test["file"][:]), test, labels)
     fits = []
     for row, file in enumerate(test["file"][:]):
         if file not in wanted:

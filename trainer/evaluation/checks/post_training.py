@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from model_card.schema.report import Figure
 from space.inference.attribution import make_explainer
 from space.inference.predictor import Prediction, Predictor
 from trainer.config.groups import ChecksConfig
+from trainer.data.voc_boxes import BoxFolders
 from trainer.evaluation.checks import boxed_mistakes, localization, robustness
 from trainer.evaluation.checks.check import Check, CheckedModel
 from trainer.evaluation.checks.explanations import explain_some
@@ -44,7 +45,7 @@ def run_checks(
     predictions: Sequence[Prediction],
     settings: ChecksConfig,
     seed: int,
-    boxes: Mapping[str, Path],
+    boxes: BoxFolders,
 ) -> PostTrainingChecks:
     """Explain some test images, and run every check.
 
@@ -54,7 +55,7 @@ def run_checks(
         predictions: of `test`.
         settings: which checks to run.
         seed: of samples and corruptions.
-        boxes: folders of boxes, for `trainer.data.voc_boxes.read_boxes`.
+        boxes: places of the boxes; none if there are none.
 
     Raises:
         DataError: the boxes can't be used.
