@@ -25,7 +25,7 @@ from trainer.data.sources import FoundImages, collect_images, find_images
 from trainer.data.splits.overlap_groups import Surfaces
 from trainer.errors import DataError
 from trainer.inspection import inspector
-from trainer.inspection.report import DataReport
+from trainer.inspection.report.schema import DataReport
 from trainer.text.names import as_text
 
 

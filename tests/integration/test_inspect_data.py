@@ -15,7 +15,7 @@ from PIL import Image
 from benchmarks.drawn_strips import SURFACES, Shot
 from docs.browser import DESKTOP, PHONE, open_page
 from tests.loopback_hub import LoopbackHub
-from trainer.inspection.report import DATA_REPORT_FILE, DataReport
+from trainer.inspection.report.schema import DATA_REPORT_FILE, DataReport
 from trainer.synthetic.samples import draw_image
 
 SCRIPT = Path(__file__).parents[2] / "trainer" / "inspect_data.py"

@@ -22,7 +22,7 @@ from trainer.data.splits.dataset import Images, prepare_images
 from trainer.data.splits.overlap_groups import OVERLAPS_FILE, Surfaces, read_surfaces, survey
 from trainer.errors import DataError
 from trainer.inspection import inspector
-from trainer.inspection.report import DataReport
+from trainer.inspection.report.schema import DataReport
 from trainer.run import train
 from trainer.synthetic.samples import draw_image
 

@@ -15,7 +15,7 @@ from model_card.schema.run.data import SkippedImage
 from space.inference.images.reader import UPRIGHT, DecodedImage
 from trainer.data.images.decoding import decode_each
 from trainer.data.overlap_search.orientations import Array
-from trainer.inspection.report import (
+from trainer.inspection.report.schema import (
     ClassSchema,
     ConvertedImage,
     Duplicates,

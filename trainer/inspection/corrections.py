@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trainer.data.corrected_images import CorrectedImage, as_rows, read_feedback, without_class
 from trainer.data.splits.overlap_groups import find_surfaces
-from trainer.inspection.report import CorrectionSummary, NextImage
+from trainer.inspection.report.schema import CorrectionSummary, NextImage
 
 MOST_NEXT = 20
 ANY_CLASS = "any"

@@ -16,11 +16,12 @@ from trainer.data.sources import collect_images
 from trainer.data.splits.leakage import RANDOM_SPLITS, overlapping, random_split_leakage
 from trainer.data.splits.overlap_groups import Surfaces, find_surfaces
 from trainer.data.splits.split import SPLITS
-from trainer.inspection import checks, corrections, findings, page
+from trainer.inspection import checks, corrections, page
 from trainer.inspection.checks import ImageProperties
 from trainer.inspection.label_errors import check_labels
 from trainer.inspection.names import find_names_alike
-from trainer.inspection.report import (
+from trainer.inspection.report.listing import list_findings
+from trainer.inspection.report.schema import (
     ClassSchema,
     DataReport,
     Group,
@@ -54,7 +55,7 @@ def run(
         summary = corrections.summarize(feedback, cache_dir)
         report = report.model_copy(update={"feedback": summary})
     PHASES.start("report")
-    for finding in findings.list_findings(report):
+    for finding in list_findings(report):
         logger.info("%s: %s", finding.level.upper(), finding.title)
     with disk_errors_explained(output, "Or name another folder with --output-dir."):
         report.write(output)

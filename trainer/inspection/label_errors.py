@@ -12,7 +12,7 @@ import numpy as np
 
 from trainer.data.overlap_search.orientations import Array
 from trainer.errors import DataError
-from trainer.inspection.report import LabelCheck, LabelError
+from trainer.inspection.report.schema import LabelCheck, LabelError
 from trainer.text.spreadsheet import read_table
 
 # As written by trainer/evaluation/scores.py; the classes follow.

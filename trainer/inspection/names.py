@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from trainer.inspection.report import NamesAlike
+from trainer.inspection.report.schema import NamesAlike
 from trainer.text.names import difference
 
 

@@ -11,9 +11,10 @@ from PIL import Image
 
 from trainer.data.images.decoding import open_image
 from trainer.data.splits.overlap_groups import SharedSurface
-from trainer.inspection import findings, pictures
+from trainer.inspection import pictures
 from trainer.inspection.pictures import PairOfPictures
-from trainer.inspection.report import DATA_REPORT_FILE, DataReport
+from trainer.inspection.report.listing import list_findings
+from trainer.inspection.report.schema import DATA_REPORT_FILE, DataReport
 from trainer.runtime.files import replaced_whole
 from trainer.text.web_page import environment
 
@@ -81,7 +82,7 @@ def _contents(report: DataReport, photographs: Photographs) -> dict[str, object]
     errors = report.label_check.likely_errors[:SHOWN_LABEL_ERRORS] if report.label_check else []
     return {
         "report": report,
-        "findings": findings.list_findings(report),
+        "findings": list_findings(report),
         "splits": photographs.splits,
         "worst": [photographs.show(pair, with_texture=False) for pair in worst],
         "weakest": [photographs.show(pair, with_texture=True) for pair in weakest],

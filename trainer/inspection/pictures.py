@@ -16,7 +16,7 @@ from trainer.data.overlap_search.orientations import Array, turned
 from trainer.data.overlap_search.similarity import texture
 from trainer.data.overlap_search.verify import Overlap
 from trainer.data.splits.overlap_groups import SharedSurface
-from trainer.inspection.report import Group
+from trainer.inspection.report.schema import Group
 
 LONGEST_SIDE_PX, LONGEST_MOSAIC_PX = 320, 1600
 JPEG_QUALITY = 85

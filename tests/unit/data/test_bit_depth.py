@@ -44,8 +44,8 @@ from trainer.data.sources import collect_images
 from trainer.data.splits.dataset import Images
 from trainer.evaluation import ood_images
 from trainer.evaluation.ood_images import images_of_folder
-from trainer.inspection.findings import list_findings
 from trainer.inspection.inspector import inspect
+from trainer.inspection.report.listing import list_findings
 from trainer.publishing import package
 from trainer.publishing.package import ExportedModel, collect
 

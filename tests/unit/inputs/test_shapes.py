@@ -7,8 +7,9 @@ import logging
 import pytest
 
 from trainer.inputs.shapes import report_shapes, tile_counts
-from trainer.inspection.findings import Finding, list_findings
-from trainer.inspection.report import ClassSchema, DataReport, SizeCount
+from trainer.inspection.report.finding import Finding
+from trainer.inspection.report.listing import list_findings
+from trainer.inspection.report.schema import ClassSchema, DataReport, SizeCount
 
 STRIP, UPRIGHT, CAMERA = (1600, 256), (200, 400), (640, 480)
 

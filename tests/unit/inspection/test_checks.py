@@ -14,7 +14,7 @@ from trainer.data.sources import collect_images
 from trainer.errors import DataError
 from trainer.inspection import checks
 from trainer.inspection.label_errors import check_labels
-from trainer.inspection.report import Duplicates
+from trainer.inspection.report.schema import Duplicates
 
 
 def noise(seed: int, size: tuple[int, int] = (24, 20)) -> Image.Image:

@@ -9,7 +9,7 @@ from PIL import Image
 from trainer.data.overlap_search.orientations import INVERSE, TURNS, turned
 from trainer.data.splits.overlap_groups import SharedSurface
 from trainer.inspection.pictures import Box, histogram_path, mosaic, show_pair
-from trainer.inspection.report import Group
+from trainer.inspection.report.schema import Group
 
 SURFACE = np.random.default_rng(5).integers(0, 256, (60, 150), dtype=np.uint8)
 

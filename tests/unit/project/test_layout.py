@@ -46,6 +46,7 @@ ROOMS = {
         "trainer.prediction.journal",
         "trainer.prediction.channels",
         "trainer.prediction.watching",
+        "trainer.inspection.report",
         "trainer.inspection",
         "trainer.model",
         "trainer.decision",
