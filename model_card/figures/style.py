@@ -85,6 +85,6 @@ def _drawn(figure: Figure) -> BytesIO:
     with warnings.catch_warnings():
         # `families_for` reports it in one line, instead of one per character and figure.
         warnings.filterwarnings("ignore", r"(?s)Glyph .* missing from", UserWarning)
-        # Otherwise the file would hold the version of matplotlib, and its bytes would differ.
-        figure.savefig(buffer, format="png", metadata={"Software": None})
+        # It is read again at once: to compress it would take longer than to draw it.
+        figure.savefig(buffer, format="png", pil_kwargs={"compress_level": 0})
     return buffer

@@ -31,7 +31,9 @@ def image_statistics(tiles: Pixels) -> Floats:
 
 
 def _of_tile(pixels: Pixels) -> Floats:
-    gray = pixels.mean(axis=2, dtype=np.float32) / 255
+    # Exact, and several times faster than a mean over the last axis.
+    total = pixels[..., 0].astype(np.float32) + pixels[..., 1] + pixels[..., 2]
+    gray = total / np.float32(3) / 255
     mean = float(gray.mean()) + LEVEL
     across, down = np.diff(gray, axis=1), np.diff(gray, axis=0)
     energies = [_energy(each) for each in _pyramid(gray)]
@@ -48,12 +50,20 @@ def _of_tile(pixels: Pixels) -> Floats:
             np.log((energies[0] + TINY) / (energies[1] + TINY)),
             np.log((energies[1] + TINY) / (energies[2] + TINY)),
             np.log((energies[2] + TINY) / (float(gray.var()) + TINY)),
-            np.log(float(np.median(curve)) / mean + LEVEL),
+            np.log(_median(curve) / mean + LEVEL),
             np.log10(outliers + 1e-4),
             np.log(_seams(across) * _seams(down.T)) / 2,
             _direction(gray),
         ]
     )
+
+
+def _median(values: Floats) -> float:
+    """Return the median, as numpy does, which sorts more and looks for non-finite numbers."""
+    half = values.size // 2
+    parted = np.partition(values, half, axis=None)
+    middle = parted[half]
+    return float(middle if values.size % 2 else np.mean([parted[:half].max(), middle]))
 
 
 def _pyramid(gray: Floats) -> list[Floats]:

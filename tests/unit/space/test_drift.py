@@ -172,6 +172,16 @@ def test_statistics_of_any_image_are_finite(rows: int, columns: int, level: int,
     assert np.isfinite(found).all()
 
 
+@pytest.mark.parametrize("side", [33, 34])
+def test_the_noise_is_the_median_of_the_second_differences(side: int) -> None:
+    tile = np.random.default_rng(side).integers(0, 256, (side, side, 3), np.uint8)
+    gray = tile.mean(axis=2, dtype=np.float32) / 255
+    curve = np.abs(np.diff(gray, n=2, axis=1))
+    brightness = float(gray.mean()) + 1 / 255
+    expected = math.log(float(np.median(curve)) / brightness + 1 / 255)
+    assert value("noise", tile[None]) == pytest.approx(expected, abs=1e-6)
+
+
 @pytest.fixture(scope="module")
 def reference() -> ImageReference:
     inputs = [picture(seed) for seed in range(30)]
