@@ -76,7 +76,7 @@ if TYPE_CHECKING or __package__:
     from space.server.visitors import Sessions, Visitors
     from space.tabs import corrections, many_images, one_image, results
     from space.ui import page, scripts
-    from space.ui.theme import CSS_FILE, ICON_FILE, MANY_IMAGES_CSS_FILE, make_theme
+    from space.ui.theme import CSS_FILES, ICON_FILE, make_theme
 else:
     import endpoints
     from demo import Demo
@@ -93,7 +93,7 @@ else:
     from server.visitors import Sessions, Visitors
     from tabs import corrections, many_images, one_image, results
     from ui import page, scripts
-    from ui.theme import CSS_FILE, ICON_FILE, MANY_IMAGES_CSS_FILE, make_theme
+    from ui.theme import CSS_FILES, ICON_FILE, make_theme
 
 logger = logging.getLogger("space")
 
@@ -168,7 +168,7 @@ def launch(
         # Gradio describes the endpoints at /gradio_api/openapi.json; FastAPI would list all routes.
         app_kwargs={"middleware": [gate], "openapi_url": None},
         theme=make_theme(),
-        css_paths=[CSS_FILE, MANY_IMAGES_CSS_FILE],
+        css_paths=CSS_FILES,
         favicon_path=ICON_FILE,
         footer_links=["api"],
         max_file_size=MAX_FILE_BYTES,

@@ -12,11 +12,13 @@ if TYPE_CHECKING or __package__ == "space.tabs":
     from space.inference.images.reader import MAX_FILE_BYTES, MAX_PIXELS
     from space.tabs import corrections
     from space.ui import page, scripts
+    from space.ui.prediction_panel import busy
 else:
     from demo import Demo
     from inference.images.reader import MAX_FILE_BYTES, MAX_PIXELS
     from tabs import corrections
     from ui import page, scripts
+    from ui.prediction_panel import busy
 
 TITLE = "One image"
 ID = "one-image"
@@ -36,7 +38,11 @@ def build(demo: Demo) -> OneImage:
             image = _image()
             _add_tools(demo, image)
         with gr.Column(scale=2, min_width=320):
-            answer = gr.HTML(demo.waiting(), elem_id="answer", js_on_load=scripts.ANNOUNCE_CHANGES)
+            answer = gr.HTML(
+                demo.waiting(),
+                elem_id="answer",
+                js_on_load=scripts.ANNOUNCE_CHANGES + scripts.SAY_WAIT,
+            )
             if demo.desk is not None:
                 corrections.build(demo, demo.desk, image)
             examples = _examples(demo)
@@ -79,7 +85,7 @@ def _image() -> gr.Image:
 def _connect(demo: Demo, shown: OneImage, examples: gr.HTML) -> None:
     """Predict each uploaded image and each clicked example."""
     image, answer = shown
-    predicting: list[dict[str, Any]] = [
+    predicting: list[Any] = [
         image.upload(
             demo.show_upload,
             image,
@@ -100,6 +106,8 @@ def _connect(demo: Demo, shown: OneImage, examples: gr.HTML) -> None:
             api_visibility="private",
         ),
     ]
+    for event in predicting:
+        event.failure(None, None, answer, js=scripts.showing(busy()), api_visibility="private")
     image.clear(
         demo.waiting,
         None,
@@ -121,7 +129,7 @@ def _add_tools(demo: Demo, image: gr.Image) -> None:
             min_width=0,
             visible=demo.explainer is not None,
         )
-    heatmap = gr.HTML("", elem_id="heatmap", js_on_load=scripts.FADE)
+    heatmap = gr.HTML("", elem_id="heatmap", js_on_load=scripts.FADE + scripts.SAY_WAIT)
     asking = button.click(
         demo.show_heatmap,
         image,

@@ -48,7 +48,7 @@ def footer(engine: str) -> str:
 
 
 def example_caption(shows: str, labels: Sequence[str], prediction: Prediction) -> str:
-    """Return the caption of an example: its class, and a note where the prediction is not correct.
+    """Return the caption of an example: its class, and a word where the prediction is another.
 
     Args:
         shows: the true class.
@@ -56,12 +56,12 @@ def example_caption(shows: str, labels: Sequence[str], prediction: Prediction) -
         prediction: of the example.
     """
     if prediction.verdict == "unknown":
-        return f"{shows} – reported as unknown surface"
+        return f"{shows} – unknown"
     if prediction.verdict == "unsure":
-        return f"{shows} – the model is unsure here"
+        return f"{shows} – unsure"
     named = prediction.defects or (prediction.label,)
     if shows in labels and shows not in named:
-        return f"{shows} – predicted incorrectly"
+        return f"{shows} – wrong"
     return shows
 
 

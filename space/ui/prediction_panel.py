@@ -160,6 +160,11 @@ def problem(file: str | None, message: str) -> str:
     return str(_HTML.problem(file, message))
 
 
+def busy() -> str:
+    """Return the panel for an image that the server did not take."""
+    return str(_HTML.busy())
+
+
 def _badge(kind: str) -> Badge:
     return Badge(kind, ADVICE[kind])
 

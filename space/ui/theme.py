@@ -7,7 +7,11 @@ from gradio.themes import Base, Color, Font, LocalFont
 from gradio.themes.utils import colors, sizes
 
 CSS_FILE = Path(__file__).parent / "style.css"
-MANY_IMAGES_CSS_FILE = Path(__file__).parent / "many_images.css"
+# The later ones refine the first.
+CSS_FILES = [
+    CSS_FILE,
+    *(CSS_FILE.with_name(f"{name}.css") for name in ("viewer", "waiting", "many_images")),
+]
 ICON_FILE = Path(__file__).parent / "icon.svg"
 
 # Around #0072b2, the blue of the figures.

@@ -209,6 +209,9 @@ def test_a_photograph_fills_the_page_and_zooms_to_its_pixels(
     frame = _box(page, "#image .image-frame")
     fit = min(frame[2] / width, frame[3] / height)
     assert frame[2] * frame[3] >= 0.2 * page.evaluate("innerWidth * innerHeight")
+    rows = page.locator(".zoom button").evaluate_all("each => each.map((one) => one.offsetTop)")
+    assert len(rows) == 6
+    assert len(set(rows)) == 1, "the buttons take one row"
     expect(percent).to_have_text(f"{round(100 * fit)}\u00a0%")
     page.get_by_role("button", name="1:1").click()
     expect(percent).to_have_text("100\u00a0%")

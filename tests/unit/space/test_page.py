@@ -74,10 +74,10 @@ def test_names_from_outside_are_shown_and_not_obeyed(html: str) -> None:
     ("label", "verdict", "caption"),
     [
         ("Rolled", "class", "Rolled"),
-        ("Pitted", "class", "Rolled – predicted incorrectly"),
-        ("Rolled", "unsure", "Rolled – the model is unsure here"),
-        ("Pitted", "unsure", "Rolled – the model is unsure here"),
-        ("Rolled", "unknown", "Rolled – reported as unknown surface"),
+        ("Pitted", "class", "Rolled – wrong"),
+        ("Rolled", "unsure", "Rolled – unsure"),
+        ("Pitted", "unsure", "Rolled – unsure"),
+        ("Rolled", "unknown", "Rolled – unknown"),
     ],
 )
 def test_an_example_says_where_the_prediction_is_not_correct(
