@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from timm.data import create_transform, resolve_model_data_config
 
 from docs.browser import open_page
 from space.inference.predictor import Predictor, read_image
+from tests.conftest import HF_HOME
 from tests.loopback_hub import LoopbackHub
 from tests.loopback_hub.base_models import put_base_model
 from tests.support.running_space import running_space
@@ -57,7 +59,7 @@ def pushed(hub: LoopbackHub, token: str, tmp_path: Path) -> Pushed:
     base_weights = put_base_model(hub, BASE_MODEL)
     output, errors = push(
         *("--model", BASE_MODEL, "--epochs", "2", "--image-size", "64", "--lr", "1e-3"),
-        *("--validation-fraction", "0.2", "--run-dir", "run"),
+        *("--validation-fraction", "0.2", "--run-dir", "run", "--robustness-images", "3"),
         *("--repo-id", MODEL, "--space-id", SPACE),
         cwd=tmp_path,
     )
@@ -140,11 +142,15 @@ def check_space_in_browser(pushed: Pushed, tmp_path: Path) -> None:
     expected = Predictor(pushed.folder).predict([read_image(image)])[0]
     workdir = tmp_path / "workdir"
     workdir.mkdir()
-    # A cache of its own, so that the Space really downloads.
+    # Without what the tests before it downloaded, so that the Space really downloads.
+    shutil.rmtree(HF_HOME / "hub")
+    downloads = len(pushed.hub.requests)
     with (
-        running_space(alone / "app.py", "", workdir, HF_HOME=str(workdir / "cache")) as url,
+        running_space(alone / "app.py", "", workdir, warm=True) as url,
         open_page(url) as page,
     ):
+        asked = [request.path for request in pushed.hub.requests[downloads:]]
+        assert any(path.endswith("model.safetensors") for path in asked)
         page.locator("input[type=file]").first.set_input_files(image)
         badge = page.locator("#answer .badge")
         expect(badge).to_have_class(f"badge {expected.verdict}")

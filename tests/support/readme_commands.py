@@ -71,7 +71,7 @@ SMALL_BENCHMARKS = {
     "--no-pretrained --image-size 32 --reference-images 0 --robustness-images 0'",
 }
 # push.py then publishes the one that the page names.
-SMALL_COMPARISON = [*CHEAP, "--warmup-epochs", "1", "--no-pretrained"]
+SMALL_COMPARISON = [*CHEAP, "--warmup-epochs", "1", "--no-pretrained", "--reference-images", "0"]
 SMALL_COMPARISON += ["--models", "tf_efficientnet_lite0", "test_convnext"]
 SMALL_SEARCH = ["--warmup-epochs", "1", "--trials", "2", "--folds", "3"]
 SMALL_CURVE = ["--model", "test_convnext", "--no-pretrained", "--image-size", "32"]

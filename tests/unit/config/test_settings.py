@@ -221,7 +221,7 @@ configs = st.builds(
 
 
 # Reading all flags takes longer than hypothesis allows, on a busy machine.
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(config=configs)
 @pytest.mark.slow
 def test_the_printed_command_gives_the_same_settings(config: TrainConfig) -> None:
