@@ -51,7 +51,7 @@ class PairedAccuracy(Schema):
 
 
 class NamedAccuracy(PairedAccuracy):
-    """The same for one class, or under one corruption; its p-value is adjusted for their number."""
+    """Accuracy of both models on one class, or under one corruption; p-values are adjusted."""
 
     name: str
 
@@ -60,7 +60,7 @@ class PairedRobustness(Schema):
     """Results of both models on test images that were corrupted in the same way."""
 
     severity: int = Field(ge=1, description="of each corruption; 1 is the weakest, 5 the strongest")
-    kinds: list[NamedAccuracy] = Field(min_length=1, description="each corruption")
+    kinds: list[NamedAccuracy] = Field(min_length=1, description="one for each corruption")
 
 
 class PairedResult(Schema):
@@ -70,7 +70,9 @@ class PairedResult(Schema):
     test_images: int = Field(gt=0, description="images of the test split")
     groups: int = Field(gt=0, description="pieces of surface that the compared images show")
     only_new: int = Field(ge=0, description="images that only the new model predicts correctly")
-    only_published: int = Field(ge=0, description="and only the published model")
+    only_published: int = Field(
+        ge=0, description="images that only the published model predicts correctly"
+    )
     known_splits: bool = Field(
         description="whether the published report names the images that its model was trained on; "
         "otherwise it may have seen the compared ones"

@@ -19,12 +19,12 @@ class FormatPassport(Schema):
     engine: str = Field(description="library, version and precision")
     precision: Literal["f32", "mixed", "bf16"] | None = Field(
         None,
-        description="that the file asks for, mixed: bf16 with its first layers in float32; None in "
-        "reports of earlier versions",
+        description="precision that the file asks for; mixed: bf16, with its first layers in "
+        "float32; None: written by an earlier version",
     )
     images: int = Field(gt=0, description="of the test split")
     ms_one: float = Field(gt=0, description="milliseconds for one image, network alone")
-    ms_sixteen: float = Field(gt=0, description="milliseconds an image in a batch of 16")
+    ms_sixteen: float = Field(gt=0, description="milliseconds per image in a batch of 16")
     accuracy: Score
     calibration_error: float = Field(ge=0, le=1, description="ECE after temperature scaling")
     coverage: Score | None = Field(
@@ -35,9 +35,7 @@ class FormatPassport(Schema):
     )
     same_decision: float = Field(ge=0, le=1, description="share of images decided alike")
     largest_logit_difference: float = Field(ge=0)
-    slower: str | None = Field(
-        None, description="why a faster precision is not used: what it changed on this machine"
-    )
+    slower: str | None = Field(None, description="why a faster precision is not used")
     refused: str | None = Field(description="why the format is not published")
 
 

@@ -162,11 +162,11 @@ class DefectClass(Schema):
 
     label: str
     images: int = Field(ge=0, description="test images that show the class")
-    named_from: float = Field(ge=0, le=1, description="probability from which on it is named")
+    named_from: float = Field(ge=0, le=1, description="lowest probability with which it is named")
     absent_below: float = Field(ge=0, le=1, description="probability below which it is ruled out")
-    precision: Score = Field(description="share of images that show it, among those it is named of")
-    recall: Score = Field(description="share of the images that show it of which it is named")
-    missed: Score = Field(description="share of the images that show it where it is ruled out")
+    precision: Score = Field(description="share that shows it, of the images for which it is named")
+    recall: Score = Field(description="share of the images that show it for which it is named")
+    missed: Score = Field(description="share of the images that show it for which it is ruled out")
     average_precision: float | None = Field(
         ge=0, le=1, description="area under precision over recall; None: no test image shows it"
     )
@@ -192,18 +192,18 @@ class MissedDefects(Schema):
 class SeveralDefects(Schema):
     """Results of a model that names several defects of an image, on the test images."""
 
-    calibration: Calibration = Field(description="of each class of each image by itself")
+    calibration: Calibration = Field(description="of each class of each image, taken separately")
     classes: list[DefectClass]
     mean_average_precision: float = Field(ge=0, le=1, description="mean over the classes")
-    exact: Score = Field(description="share of images of which exactly the defects are named")
+    exact: Score = Field(description="share of images whose defects are named exactly")
     one_defect: int = Field(ge=0, description="test images with one defect")
-    one_exact: Score = Field(description="share of these of which exactly it is named")
+    one_exact: Score = Field(description="share of these for which this defect alone is named")
     several: int = Field(ge=0, description="test images with several defects")
     second_named: Score = Field(
-        description="share of these of which a defect besides the class of the image is named"
+        description="share of these for which a defect besides the class of the image is named"
     )
     second_possible: Score = Field(
-        description="share of these of which such a defect is named or left to a person"
+        description="share of these for which such a defect is named or left to a person"
     )
     missed: MissedDefects
     cost_missed: float = Field(ge=0)

@@ -15,11 +15,11 @@ class Split(Schema):
     name: Literal["train", "validation", "test"]
     images: int = Field(ge=0)
     images_by_class: dict[str, int]
-    origin: str = Field(description="how the split was made, as half a sentence")
+    origin: str = Field(description="phrase on how the split was made")
     fingerprints: list[int] | None = Field(
         None,
-        description="first 48 bits of the SHA-256 of each image, sorted, by which a later model "
-        "finds out what this one was trained on; None: written by an earlier version",
+        description="first 48 bits of the SHA-256 of each image, sorted; a later model finds "
+        "here what this one was trained on; None: written by an earlier version",
     )
 
     @model_validator(mode="after")
@@ -75,7 +75,9 @@ class Feedback(Schema):
     of the fields.
     """
 
-    corrections: int = Field(gt=0, description="that count; of one visit and image, the last one")
+    corrections: int = Field(
+        gt=0, description="corrections that count: the last of each visit and image"
+    )
     superseded: int = Field(ge=0, description="corrections that their visitors replaced")
     images: int = Field(ge=0, description="corrected images that can be read")
     taken: dict[str, int] = Field(description="images that joined the training split, by class")
