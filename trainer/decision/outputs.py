@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 OUTPUTS_FILE = "outputs.safetensors"
 BATCH_SIZE = TILES_AT_ONCE
+# Of prepared images that wait for the network: 400 of 160 px.
+TURN_BYTES = 2**25
 LARGEST_DIFFERENCE = 1e-3
 MOST_LEFT_OUT = 20
 
@@ -245,13 +246,14 @@ def observe_images(
 
 def observed_batches(
     predictor: Predictor,
-    inputs: Iterator[Pixels],
+    inputs: Iterable[Pixels],
     engine: Engine | None = None,
     bar: tqdm[Any] | None = None,
 ) -> Iterator[Observation]:
     """Yield the outputs for each batch of prepared images, in order.
 
-    The engine runs beside the caller, so that neither it nor the cores wait for who takes them.
+    All cores prepare images, then all run the network, in turn. While an engine waits for images,
+    its threads spin and slow down those that prepare them.
 
     Args:
         predictor: of the images.
@@ -261,21 +263,29 @@ def observed_batches(
     """
     at_once = (engine or predictor.engine).batches_at_once
     threads = torch.get_num_threads()
-    running: deque[Future[Observation]] = deque()
     pool = ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(threads,))
     try:
-        while True:
-            # One more waits, so that the engine begins with it at once.
-            while len(running) <= at_once and (batch := list(islice(inputs, BATCH_SIZE))):
-                running.append(pool.submit(predictor.observe_prepared, batch, engine))
-            if not running:
-                return
-            observed = running.popleft().result()
-            if bar is not None:
-                bar.update(len(observed.logits))
-            yield observed
+        for turn in _turns(inputs):
+            batches = [turn[at : at + BATCH_SIZE] for at in range(0, len(turn), BATCH_SIZE)]
+            for observed in pool.map(partial(predictor.observe_prepared, engine=engine), batches):
+                if bar is not None:
+                    bar.update(len(observed.logits))
+                yield observed
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _turns(inputs: Iterable[Pixels]) -> Iterator[list[Pixels]]:
+    """Yield inputs until they take TURN_BYTES, again and again."""
+    turn, size_bytes = [], 0
+    for each in inputs:
+        turn.append(each)
+        size_bytes += each.nbytes
+        if size_bytes >= TURN_BYTES:
+            yield turn
+            turn, size_bytes = [], 0
+    if turn:
+        yield turn
 
 
 def _joined(batches: Sequence[Observation]) -> Observation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from copy import copy
 from types import SimpleNamespace
 from typing import cast
 
@@ -14,6 +15,7 @@ import torch
 from space.inference.core.arrays import Pixels
 from space.inference.core.classifier import Engine, Observation
 from space.inference.predictor import Predictor
+from trainer.decision import outputs
 from trainer.decision.outputs import BATCH_SIZE, observed_batches
 
 
@@ -60,3 +62,14 @@ def test_an_error_of_the_engine_reaches_the_caller() -> None:
     black = [np.zeros((1, 2, 2, 3), np.uint8)]
     with pytest.raises(ValueError, match="a black image"):
         list(observed_batches(Side(1), iter(black)))
+
+
+def test_the_network_runs_when_a_turn_of_images_is_prepared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two images fill a turn; while the engine waits for images, nobody should prepare some."""
+    monkeypatch.setattr(outputs, "TURN_BYTES", 2 * pictures(1)[0].nbytes)
+    left = iter(pictures(5))
+    batches = observed_batches(Side(1), left)
+    seen = [(len(each.logits), len(list(copy(left)))) for each in batches]
+    assert seen == [(2, 3), (2, 1), (1, 0)]
