@@ -9,6 +9,7 @@ outputs, and all that is fitted to them, differ in their last digits.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -25,9 +26,10 @@ from benchmarks.program import ROOT, ProgramError, run
 
 CLOCK = Path(__file__).parent / "tests_clock.py"
 # They describe this run of the tests, or the options of a version.
-OWN = ("test.images_per_second", "training.settings", "machine", "training.command")
-# Checksums of files that hold the numbers below, or drawings of them.
-OWN += ("export.files",)
+OWN = ("sha256", "test.images_per_second", "training.settings", "machine", "training.command")
+# Checksums of files that hold the numbers which are compared, or drawings of them, and the texts
+# that describe these drawings.
+DERIVED = re.compile(r"export\.files\.|figures\.\d+\.alt$")
 # Of a share, or relative to a larger number: one of 120 corrupted images may be answered otherwise.
 LARGEST_DIFFERENCE = 0.01
 
@@ -121,8 +123,8 @@ def _measured(finished: Path, checkout: Path) -> tuple[dict[str, float], Any]:
 
 
 def _leaves(facts: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every single fact that is not a version's own."""
-    if name.startswith(OWN):
+    """Yield every single fact that is not a version's own, and does not follow from others."""
+    if name.startswith(OWN) or DERIVED.match(name):
         return
     if isinstance(facts, dict | list):
         items = facts.items() if isinstance(facts, dict) else enumerate(facts)

@@ -11,6 +11,7 @@ EARLIER = {
     "model": {"architecture": "a", "parameters": 3000},
     "test": {"images_per_second": 5.0, "accuracy": 0.9, "reviewed": None},
     "export": {"files": {"decision.json": "0a"}},
+    "figures": [{"name": "roc", "alt": "90.0 %"}],
 }
 
 
@@ -19,6 +20,7 @@ def test_the_largest_difference_is_of_shares_or_relative() -> None:
         "model": {"architecture": "a", "parameters": 3009, "new": "fact"},
         "test": {"images_per_second": 9.0, "accuracy": 0.902, "reviewed": None},
         "export": {"files": {"decision.json": "0b"}},
+        "figures": [{"name": "roc", "alt": "90.2 %"}],
     }
     assert largest_difference(EARLIER, EARLIER) == 0
     assert largest_difference(EARLIER, this) == pytest.approx(9 / 3009)
@@ -31,6 +33,7 @@ def test_the_largest_difference_is_of_shares_or_relative() -> None:
         ({"model": {"architecture": "a"}}, "model.parameters"),
         ({"test": {"accuracy": 0.88, "reviewed": None}}, "test.accuracy"),
         ({"test": {"accuracy": 0.9, "reviewed": 0.0}}, "test.reviewed"),
+        ({"figures": []}, "figures.0.name"),
     ],
 )
 def test_what_is_lost_or_differs_is_named(facts: dict[str, object], named: str) -> None:
