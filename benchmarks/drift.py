@@ -6,7 +6,6 @@ trial; pieces of surface stay together. The batch comes in random order, healthy
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,16 +17,15 @@ from tqdm import tqdm
 from benchmarks.measurement import Measurement, number_column, text_column
 from space.inference.core.arrays import Floats, Pixels
 from space.inference.core.decision import Prediction
-from space.inference.drift.baseline import ImageReference, Signature
+from space.inference.drift.baseline import Baseline, ImageReference
 from space.inference.drift.cause import MOST_NAMED, likeliest_causes
-from space.inference.drift.comparison import ALARM
+from space.inference.drift.comparison import ALARM, DriftComparison
 from space.inference.drift.image_statistics import image_statistics
-from space.inference.drift.martingale import DriftTest
 from space.inference.predictor import Predictor
 from trainer.config.settings import TrainConfig
 from trainer.data.images.decoding import open_image
 from trainer.data.splits.dataset import prepare_images
-from trainer.decision.baseline import MOST_CORRUPTED, corrupt
+from trainer.decision.baseline import MOST_CORRUPTED, baseline_of, corrupt, image_reference
 from trainer.inputs.corruptions import COMBINED, CORRUPTIONS, Corruption
 from trainer.inputs.draws import mixed_seed
 
@@ -76,9 +74,9 @@ def main(settings: Settings) -> None:
     inputs = [predictor.prepare(open_image(row)) for row in tqdm(test, desc="reading")]
     groups = np.asarray(test["group"][:])
     healthy = measure(predictor, inputs)
-    signatures = [
-        shifts(inputs, healthy.statistics, kind) for kind in CORRUPTIONS if kind is not COMBINED
-    ]
+    train = images.splits["train"]
+    published = image_reference(predictor, train, test, MOST_CORRUPTED, config.run.seed)
+    labels = predictor.labels
     measurement = Measurement(
         [
             text_column("Corruption"),
@@ -98,8 +96,8 @@ def main(settings: Settings) -> None:
         delays, first, named, near = [], [], [], []
         for trial in range(settings.trials):
             reference, batch = halves(groups, mixed_seed(trial, 1))
-            delays.append(delay(healthy, corrupted, reference, batch))
-            known = image_reference(healthy.statistics, signatures, reference)
+            known = known_from(published, healthy, reference)
+            delays.append(delay(baseline(labels, known, healthy, reference), corrupted, batch))
             mean = corrupted.statistics[batch[: settings.batch]].mean(axis=0)
             causes = likeliest_causes(known, mean)
             right = [cause for cause in causes[:MOST_NAMED] if cause.name == kind.name]
@@ -113,10 +111,12 @@ def main(settings: Settings) -> None:
         # Several corruptions at once are no cause.
         shown = [None] * len(shares) if kind is COMBINED else shares
         measurement.add(kind.name, median, most, float(np.isfinite(delays).mean()), *shown)
-    alarms = [
-        np.isfinite(delay(healthy, healthy, *halves(groups, mixed_seed(trial, 2))))
-        for trial in tqdm(range(settings.healthy_trials), desc="healthy")
-    ]
+    alarms = []
+    for trial in tqdm(range(settings.healthy_trials), desc="healthy"):
+        reference, batch = halves(groups, mixed_seed(trial, 2))
+        known = known_from(published, healthy, reference)
+        found = delay(baseline(labels, known, healthy, reference), healthy, batch)
+        alarms.append(np.isfinite(found))
     measurement.add(
         f"none ({len(alarms):,} trials)", None, None, float(np.mean(alarms)), *[None] * 3
     )
@@ -141,35 +141,21 @@ def changed(inputs: list[Pixels], kind: Corruption, place: int) -> list[Pixels]:
     ]
 
 
-def shifts(inputs: list[Pixels], healthy: Floats, kind: Corruption) -> Callable[[Rows], Signature]:
-    """Return how a corruption shifts the statistics of given images."""
-    by_place = [
-        np.stack([image_statistics(tiles) for tiles in changed(inputs, kind, place)]) - healthy
-        for place in range(1, len(kind.severities) + 1)
-    ]
-
-    def signature(rows: Rows) -> Signature:
-        return Signature(
-            name=kind.name,
-            unit=kind.unit,
-            check=kind.check,
-            severities=list(kind.severities),
-            shifts=[shift[rows].mean(axis=0).tolist() for shift in by_place],
-        )
-
-    return signature
-
-
-def image_reference(
-    healthy: Floats, signatures: list[Callable[[Rows], Signature]], reference: Rows
-) -> ImageReference:
-    """Return what training would publish, had it only the reference images."""
-    known = healthy[reference]
-    return ImageReference(
-        mean=known.mean(axis=0).tolist(),
-        covariance=np.cov(known, rowvar=False, ddof=0).tolist(),
-        signatures=[signature(reference[:MOST_CORRUPTED]) for signature in signatures],
+def known_from(published: ImageReference, healthy: Measured, rows: Rows) -> ImageReference:
+    """Return what training would publish, had it only these test images."""
+    statistics = healthy.statistics[rows]
+    return published.model_copy(
+        update={
+            "mean": statistics.mean(axis=0).tolist(),
+            "covariance": np.cov(statistics, rowvar=False, ddof=0).tolist(),
+            "statistics": statistics.tolist(),
+        }
     )
+
+
+def baseline(labels: list[str], images: ImageReference, healthy: Measured, rows: Rows) -> Baseline:
+    """Return the baseline of some test images."""
+    return baseline_of(labels, [healthy.predictions[row] for row in rows], images)
 
 
 def halves(groups: Rows, seed: int) -> tuple[Rows, Rows]:
@@ -182,17 +168,15 @@ def halves(groups: Rows, seed: int) -> tuple[Rows, Rows]:
     return draw.permutation(np.flatnonzero(first)), draw.permutation(np.flatnonzero(~first))
 
 
-def delay(healthy: Measured, seen: Measured, reference: Rows, batch: Rows) -> float:
+def delay(known: Baseline, seen: Measured, batch: Rows) -> float:
     """Return the number of images until the alarm; infinity if the batch raises none."""
-
-    def answer(prediction: Prediction) -> tuple[str, float, float | None]:
-        return prediction.label, prediction.confidence, prediction.novelty
-
-    test = DriftTest(answer(healthy.predictions[row]) for row in reference)
-    for row in batch:
-        test.add(*answer(seen.predictions[row]))
-        if test.p_value <= ALARM:
-            return test.images
+    comparison = DriftComparison(known)
+    for number, row in enumerate(batch, 1):
+        found = seen.predictions[row]
+        answer = found.label, found.confidence, found.novelty, found.verdict
+        comparison.add(*answer, seen.statistics[row])
+        if comparison.p_value <= ALARM:
+            return number
     return np.inf
 
 

@@ -21,6 +21,9 @@ VERDICTS = {
     "unknown": "Unknown surface",
 }
 NO_STATISTICS = "The model was published without image statistics, so no cause is estimated."
+NOT_LOOKED = (
+    " Only confidence and novelty were compared: this model has no statistics of its images."
+)
 
 
 class Bin(NamedTuple):
@@ -53,9 +56,10 @@ def _compared(report: DriftReport) -> str:
     p_words, alarm = (
         words.replace(" ", NO_BREAK_SPACE) for words in (report.p_words, f"p ≤ {ALARM:g}")
     )
+    only = "" if report.looked else NOT_LOOKED
     return (
         f"{images} compared with the {report.known_images:,} that the model was tested on. "
-        f"{found}: {p_words}; an alarm is {alarm}, at whatever moment one looks."
+        f"{found}: {p_words}; an alarm is {alarm}, at whatever moment one looks.{only}"
     )
 
 

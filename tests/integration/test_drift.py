@@ -13,12 +13,14 @@ import pytest
 from PIL import Image
 
 from space.inference.drift.baseline import BASELINE_FILE, Baseline
+from space.inference.drift.image_statistics import NAMES, image_statistics
 from space.inference.model_folder import ModelFolder
 from space.inference.predictor import Predictor, read_image
 from tests.conftest import Run
 from tests.support.small_run import small_config
 from trainer.decision.baseline import corrupt
 from trainer.inputs.corruptions import BY_NAME
+from trainer.prediction.drift.batch import NOT_LOOKED
 from trainer.publishing.published import check_published
 from trainer.run import train
 
@@ -74,6 +76,34 @@ def test_the_baseline_is_that_of_the_test_images(place: Path) -> None:
     assert min(abs(answer.confidence - known) for known in baseline.confidence) < 1e-6
     assert baseline.images is not None
     assert [each.name for each in baseline.images.signatures] == [*BY_NAME][:-1]
+    statistics = image_statistics(predictor.prepare(read_image(file, predictor.bit_depth)))
+    known = np.array(baseline.images.statistics, np.float64)
+    assert known.shape == (80, len(NAMES))
+    assert np.abs(known - statistics).max(axis=1).min() < 1e-4
+    # Of the training images but those for validation; brightness tells the classes apart.
+    assert baseline.images.classes is not None
+    dark_and_bright = [spread.mean[0] for spread in baseline.images.classes]
+    trained = [(place / "images/train" / label).glob("*.png") for label in CLASSES]
+    expected = [
+        np.mean([image_statistics(predictor.prepare(read_image(one, 8)))[0] for one in files])
+        for files in trained
+    ]
+    assert dark_and_bright == pytest.approx(expected, abs=0.05)
+
+
+def test_a_baseline_of_an_earlier_version_is_compared_without_statistics(
+    command: Run, place: Path, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    shutil.copytree(place / "run/published", tmp_path / "run/published")
+    file = tmp_path / "run/published" / BASELINE_FILE
+    known = json.loads(file.read_text())
+    del known["images"]["classes"], known["images"]["statistics"]
+    file.write_text(json.dumps(known))
+    shutil.copytree(place / "dark", tmp_path / "dark")
+    code, _, err = predict(command, tmp_path, "dark", "--baseline", "model")
+    assert code == 0, err
+    assert "40 images compared with the test images of the model (80 images)" in caplog.text
+    assert NOT_LOOKED in caplog.text
 
 
 def test_drift_is_reported_on_the_terminal_and_on_the_page(
@@ -97,6 +127,7 @@ def test_healthy_images_are_no_drift_for_model_or_table(
     )
     assert code == 0, err
     assert "Drift not found: 40 images" in caplog.text
+    assert NOT_LOOKED not in caplog.text
     before = Path("healthy.csv").read_bytes()
     caplog.clear()
     # The same images again: each ranks among its equals.

@@ -120,6 +120,7 @@ def build_package(
     test = images.splits["test"]
     baseline = fit_baseline(
         served,
+        images.splits["train"],
         test,
         evaluation.predictions,
         corrupted_images=config.checks.robustness_images,

@@ -48,20 +48,35 @@ class Signature(_Facts):
         return self
 
 
-class ImageReference(_Facts):
-    """Statistics of healthy images, see `image_statistics`, and how corruptions shift them."""
+class Spread(_Facts):
+    """How the statistics of healthy images vary."""
 
     mean: Row
     covariance: list[Row] = Field(min_length=len(NAMES), max_length=len(NAMES))
-    signatures: list[Signature] = Field(max_length=50)
 
-    def whitened(self, shift: Floats) -> Floats:
-        """Return shifts in units in which healthy images vary by 1, [..., statistic]."""
+    def whitening(self) -> Floats:
+        """Return the matrix after which healthy images vary by 1, [statistic, direction]."""
         # Statistics that hardly vary in healthy images must not decide alone.
         covariance = np.asarray(self.covariance) + LEAST_DEVIATION**2 * np.eye(len(NAMES))
         variances, axes = np.linalg.eigh(covariance)
-        whitened: Floats = shift @ (axes / np.sqrt(np.maximum(variances, LEAST_DEVIATION**2)))
-        return whitened
+        matrix: Floats = axes / np.sqrt(np.maximum(variances, LEAST_DEVIATION**2))
+        return matrix
+
+
+class ImageReference(Spread):
+    """Statistics of healthy images, see `image_statistics`, and how corruptions shift them.
+
+    Attributes:
+        signatures: of each corruption.
+        classes: of training images, in the order of the labels; None in folders of earlier
+            versions.
+        statistics: of each image of the baseline, None if it was not measured; None as a whole
+            without `classes`.
+    """
+
+    signatures: list[Signature] = Field(max_length=50)
+    classes: list[Spread] | None = None
+    statistics: list[Row | None] | None = None
 
 
 class Baseline(_Facts):
@@ -77,7 +92,7 @@ class Baseline(_Facts):
     """
 
     labels: list[Name] = Field(min_length=1)
-    predicted: list[Annotated[int, Field(ge=0)]] = Field(max_length=MOST_IMAGES)
+    predicted: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, max_length=MOST_IMAGES)
     confidence: list[Annotated[float, Field(ge=0, le=1)]]
     novelty: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None
     verdicts: dict[Name, Annotated[int, Field(ge=0)]]
@@ -90,6 +105,11 @@ class Baseline(_Facts):
             raise ValueError("predicted, confidence and novelty differ in length")
         if sum(self.verdicts.values()) != count:
             raise ValueError("the verdicts don't add up to the images")
+        images = self.images
+        if images and images.classes is not None and len(images.classes) != len(self.labels):
+            raise ValueError("classes and labels differ in length")
+        if images and images.statistics is not None and len(images.statistics) != count:
+            raise ValueError("predicted and statistics differ in length")
         if any(index >= len(self.labels) for index in self.predicted):
             raise ValueError("an image has a class that the model lacks")
         return self

@@ -56,8 +56,9 @@ def likeliest_causes(reference: ImageReference, mean: Floats) -> list[Cause]:
     Returns:
         none if no corruption explains the shift; more than one if they explain it almost equally.
     """
-    shift = reference.whitened(mean - np.asarray(reference.mean))
-    found = [_fitted(signature, reference, shift) for signature in reference.signatures]
+    whitening = reference.whitening()
+    shift = (mean - np.asarray(reference.mean)) @ whitening
+    found = [_fitted(signature, whitening, shift) for signature in reference.signatures]
     found.sort(key=lambda cause: -cause.explained)
     near = max([LEAST_EXPLAINED, *(cause.explained - ALMOST for cause in found[:1])])
     return [cause for cause in found if cause.explained >= near]
@@ -71,9 +72,9 @@ def described(causes: Sequence[Cause]) -> str:
     return f"The images look like {names}: check {causes[0].check}."
 
 
-def _fitted(signature: Signature, reference: ImageReference, shift: Floats) -> Cause:
+def _fitted(signature: Signature, whitening: Floats, shift: Floats) -> Cause:
     """Return a corruption at the severity that explains a whitened shift best."""
-    known = np.vstack([0 * shift, reference.whitened(np.asarray(signature.shifts))])
+    known = np.vstack([0 * shift, np.asarray(signature.shifts) @ whitening])
     places = np.arange(STEP, len(known) - 1 + STEP / 2, STEP)
     below = np.minimum(places.astype(int), len(known) - 2)
     expected = known[below] + (places - below)[:, None] * (known[below + 1] - known[below])

@@ -10,14 +10,15 @@ from typing import NamedTuple
 import numpy as np
 
 from ..core.arrays import Floats
+from .appearance import Appearance
 from .baseline import Baseline
 from .cause import Cause, likeliest_causes
 from .image_statistics import NAMES
 from .martingale import DriftTest
 
-# In exchangeable order, a healthy batch of any length raises an alarm at most this often. Less than
-# 1 %, since the images of one piece of surface are alike.
-ALARM = 0.001
+# In exchangeable order, a healthy batch of any length raises an alarm at most this often. Far less
+# than 1 %, since the images of one piece of surface are alike.
+ALARM = 0.0001
 # Of a histogram of the novelty relative to the limit; the last bin takes all that is larger.
 NOVELTY_EDGES = np.linspace(0, 1.5, 13)
 
@@ -42,6 +43,7 @@ class DriftReport:
         novelty: medians, relative to the limit; None if the model has no detector.
         novelty_shares: share of the images in each bin of `NOVELTY_EDGES`.
         causes: see `likeliest_causes`; None without an alarm, or without image statistics.
+        looked: whether light, lens and sensor were compared, or confidence and novelty alone.
     """
 
     images: int
@@ -52,6 +54,7 @@ class DriftReport:
     novelty: Pair | None
     novelty_shares: list[Pair]
     causes: list[Cause] | None
+    looked: bool
 
     @property
     def found(self) -> bool:
@@ -73,9 +76,20 @@ class DriftComparison:
 
     def __init__(self, baseline: Baseline) -> None:
         self.baseline = baseline
+        images = baseline.images
+        self._appearance = None
+        measured: Sequence[Sequence[float] | None] = [None] * len(baseline.predicted)
+        if images and images.classes and images.statistics:
+            self._appearance = Appearance(baseline.labels, images.classes, images)
+            measured = images.statistics
         novelty: Sequence[float | None] = baseline.novelty or [None] * len(baseline.predicted)
         labels = [baseline.labels[index] for index in baseline.predicted]
-        self._test = DriftTest(zip(labels, baseline.confidence, novelty, strict=True))
+        self._test = DriftTest(
+            (label, self._scores(label, confidence, novel, None if row is None else np.array(row)))
+            for label, confidence, novel, row in zip(
+                labels, baseline.confidence, novelty, measured, strict=True
+            )
+        )
         self._sum, self._measured = np.zeros(len(NAMES)), 0
         self._verdicts: Counter[str] = Counter()
         self._confidence: list[float] = []
@@ -101,11 +115,27 @@ class DriftComparison:
         if statistics is not None:
             self._sum += statistics
             self._measured += 1
-        self._test.add(label, confidence, novelty)
+        self._test.add(label, self._scores(label, confidence, novelty, statistics))
         self._verdicts[verdict] += 1
         self._confidence.append(confidence)
         if novelty is not None:
             self._novelty.append(novelty)
+
+    def _scores(
+        self, label: str, confidence: float, novelty: float | None, statistics: Floats | None
+    ) -> list[float]:
+        """Return the scores of an image that the baseline has, too; a large one is unusual."""
+        scores = [-confidence]
+        if self.baseline.novelty is not None:
+            scores.append(np.nan if novelty is None else novelty)
+        if self._appearance is not None:
+            scores += self._appearance.scores(label, statistics)
+        return scores
+
+    @property
+    def p_value(self) -> float:
+        """Of the hypothesis that nothing has changed."""
+        return self._test.p_value
 
     def report(self) -> DriftReport | None:
         """Return the comparison of all images so far; None before the first one."""
@@ -131,6 +161,7 @@ class DriftComparison:
             novelty=novelty,
             novelty_shares=novelty_shares,
             causes=self._causes() if test.p_value <= ALARM else None,
+            looked=self._appearance is not None,
         )
 
     def _causes(self) -> list[Cause] | None:

@@ -4,7 +4,8 @@ Each new image gets a conformal p-value: its rank among the reference images and
 of the same predicted class, ties broken at random. As long as the images of each class come in an
 exchangeable order, these p-values are independent and uniform, and a gambler who bets against that
 can't expect to win: the probability that the capital ever reaches 1/α is at most α (Ville 1939).
-So 1 / (largest capital so far) is a p-value that holds at every look.
+So 1 / (largest capital so far) is a p-value that holds at every look. With several scores, a
+gambler bets on each, and the mean of their capitals has the same property.
 
 Vovk, Nouretdinov and Gammerman, "Testing exchangeability on-line" (ICML 2003); Vovk et al.,
 "Retrain or not retrain: conformal test martingales for change-point detection" (2021,
@@ -17,9 +18,11 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+
+from ..core.arrays import Floats
 
 # Exponents of the bets; 1 keeps the capital.
 BETS = np.array([1.0, 0.7, 0.4, 0.2])
@@ -29,21 +32,28 @@ DECIMALS = 6
 
 
 class Martingale:
-    """The capital of a gambler who bets that p-values are too small."""
+    """The mean capital of gamblers who bet that p-values are too small.
 
-    def __init__(self) -> None:
-        self._shares = np.full(len(BETS), 1 / len(BETS))
-        self._log_capital = 0.0
+    Args:
+        gamblers: one for each score.
+    """
+
+    def __init__(self, gamblers: int) -> None:
+        self._shares = np.full((gamblers, len(BETS)), 1 / len(BETS))
+        self._log_capitals = np.zeros(gamblers)
         self.largest_log = 0.0
 
-    def bet(self, p_value: float) -> None:
-        """Bet on one p-value."""
-        spread = (1 - JUMP) * self._shares + JUMP * self._shares.mean()
-        won = spread * BETS * p_value ** (BETS - 1)
-        total = float(won.sum())
-        self._shares = won / total
-        self._log_capital += math.log(total)
-        self.largest_log = max(self.largest_log, self._log_capital)
+    def bet(self, p_values: Floats) -> None:
+        """Bet on the p-values of one image, [gambler]; at NaN the gambler does not bet."""
+        betting = ~np.isnan(p_values)
+        shares, p_values = self._shares[betting], p_values[betting, None]
+        spread = (1 - JUMP) * shares + JUMP * shares.mean(axis=1, keepdims=True)
+        won = spread * BETS * p_values ** (BETS - 1)
+        totals = won.sum(axis=1)
+        self._shares[betting] = won / totals[:, None]
+        self._log_capitals[betting] += np.log(totals)
+        mean = np.logaddexp.reduce(self._log_capitals) - math.log(len(self._log_capitals))
+        self.largest_log = max(self.largest_log, float(mean))
 
 
 class ConformalRanks:
@@ -73,44 +83,42 @@ class ConformalRanks:
 
 
 class DriftTest:
-    """Are new images more novel, or less confident, than the reference?
+    """Are new images more unusual than the reference?
 
     Args:
-        reference: predicted class, confidence and novelty of each reference image; the novelty of
-            all is None if the model has no detector.
+        reference: predicted class and scores of each reference image, one or more; a score that is
+            not known is NaN.
         seed: breaks ties.
 
     Attributes:
         images: number of images so far.
     """
 
-    def __init__(self, reference: Iterable[tuple[str, float, float | None]], seed: int = 0) -> None:
+    def __init__(self, reference: Iterable[tuple[str, Sequence[float]]], seed: int = 0) -> None:
         draw = np.random.default_rng(seed)
-        known = list(reference)
+        labels, scores = zip(*reference, strict=True)
         self.images = 0
-        doubt = [(label, -confidence) for label, confidence, _ in known]
-        novel = [(label, novelty) for label, _, novelty in known if novelty is not None]
-        self._doubt = ConformalRanks(doubt, draw), Martingale()
-        self._novel = (ConformalRanks(novel, draw), Martingale()) if novel else None
+        self._ranks = [
+            ConformalRanks(
+                (pair for pair in zip(labels, column, strict=True) if not math.isnan(pair[1])), draw
+            )
+            for column in zip(*scores, strict=True)
+        ]
+        self._capital = Martingale(len(self._ranks))
 
-    def add(self, label: str, confidence: float, novelty: float | None) -> None:
-        """Test one more image: its predicted class, confidence, and relative novelty."""
+    def add(self, label: str, scores: Sequence[float]) -> None:
+        """Test one more image: its predicted class and its scores, NaN where one is not known."""
         self.images += 1
-        ranks, capital = self._doubt
-        capital.bet(ranks.p_value(label, -confidence))
-        if self._novel and novelty is not None:
-            ranks, capital = self._novel
-            capital.bet(ranks.p_value(label, novelty))
+        p_values = [
+            score if math.isnan(score) else ranks.p_value(label, score)
+            for ranks, score in zip(self._ranks, scores, strict=True)
+        ]
+        self._capital.bet(np.array(p_values))
 
     @property
     def p_value(self) -> float:
-        """Of the hypothesis that nothing has changed, after any number of looks.
-
-        Two capitals are looked at, so each has half of the error (Bonferroni).
-        """
-        capitals = [self._doubt[1]] + ([self._novel[1]] if self._novel else [])
-        largest = max(capital.largest_log for capital in capitals)
-        return min(1.0, len(capitals) * math.exp(-largest))
+        """Of the hypothesis that nothing has changed, after any number of looks."""
+        return math.exp(-self._capital.largest_log)
 
 
 def _rounded(score: float) -> float:

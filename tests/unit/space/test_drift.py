@@ -11,15 +11,20 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy.stats import kstest
 
-from space.inference.core.arrays import Pixels
-from space.inference.drift.baseline import Baseline, ImageReference, Signature
+from space.inference.core.arrays import Floats, Pixels
+from space.inference.drift.appearance import Appearance
+from space.inference.drift.baseline import Baseline, ImageReference, Signature, Spread
 from space.inference.drift.cause import described, likeliest_causes
 from space.inference.drift.image_statistics import NAMES, image_statistics
 from space.inference.drift.martingale import BETS, JUMP, ConformalRanks, DriftTest, Martingale
 from trainer.decision.baseline import corrupt
 from trainer.inputs.corruptions import BY_NAME
 
-Answer = tuple[str, float, float | None]
+Answer = tuple[str, tuple[float, ...]]
+
+
+ROW = [0.0] * len(NAMES)
+IMAGES = {"mean": ROW, "covariance": [ROW] * len(ROW), "signatures": []}
 
 
 def test_p_values_are_ranks() -> None:
@@ -53,20 +58,24 @@ def test_healthy_p_values_are_uniform() -> None:
     assert kstest(p_values, "uniform").pvalue > 0.05
 
 
-def test_the_capital_after_two_bets() -> None:
-    shares = np.full(len(BETS), 1 / len(BETS))
-    capital = Martingale()
-    by_hand = 1.0
-    for p_value in (0.2, 0.01):
-        spread = (1 - JUMP) * shares + JUMP / len(BETS)
-        won = spread * BETS * p_value ** (BETS - 1)
-        by_hand *= won.sum()
-        shares = won / won.sum()
-        capital.bet(p_value)
-    assert math.exp(capital.largest_log) == pytest.approx(by_hand)
+def test_the_mean_capital_after_two_bets() -> None:
+    """Two gamblers, of whom the second does not bet on the second image."""
+    capital = Martingale(2)
+    by_hand = []
+    for p_values in ((0.2, 0.01), (0.5,)):
+        shares, own = np.full(len(BETS), 1 / len(BETS)), 1.0
+        for p_value in p_values:
+            spread = (1 - JUMP) * shares + JUMP / len(BETS)
+            won = spread * BETS * p_value ** (BETS - 1)
+            own *= won.sum()
+            shares = won / won.sum()
+        by_hand.append(own)
+    capital.bet(np.array([0.2, 0.5]))
+    capital.bet(np.array([0.01, np.nan]))
+    assert math.exp(capital.largest_log) == pytest.approx(sum(by_hand) / 2)
     # A bet on 0.01 alone: (1 + 0.7 · 100^0.3 + 0.4 · 100^0.6 + 0.2 · 100^0.8) / 4.
-    one = Martingale()
-    one.bet(0.01)
+    one = Martingale(1)
+    one.bet(np.array([0.01]))
     assert math.exp(one.largest_log) == pytest.approx((1 + 2.787 + 6.340 + 7.962) / 4, abs=1e-3)
 
 
@@ -78,10 +87,10 @@ def test_nobody_wins_against_uniform_p_values_on_average() -> None:
 
 
 def healthy(draw: np.random.Generator, count: int, label: str = "A") -> list[Answer]:
-    """Return answers whose novelty and confidence depend on the class, as they do in practice."""
+    """Return doubt and novelty that depend on the class, as they do in practice."""
     far = 2.0 if label == "B" else 1.0
     return [
-        (label, float(1 - draw.beta(1, 30) * far), float(far * draw.gamma(5, 0.1)))
+        (label, (float(draw.beta(1, 30) * far), float(far * draw.gamma(5, 0.1))))
         for _ in range(count)
     ]
 
@@ -114,8 +123,8 @@ def test_a_drift_is_found_and_stays_found(doubt: float, novel: float | None) -> 
 
     def answers(count: int, doubt: float, more: float) -> list[Answer]:
         return [
-            (label, max(0.0, confidence - doubt), None if novel is None else (novelty or 0) + more)
-            for label, confidence, novelty in healthy(draw, count)
+            (label, (own + doubt, math.nan if novel is None else novelty + more))
+            for label, (own, novelty) in healthy(draw, count)
         ]
 
     test = DriftTest(answers(100, 0, 0))
@@ -264,6 +273,32 @@ def test_causes_that_explain_a_shift_equally_are_both_named() -> None:
     )
 
 
+def test_an_image_is_scored_against_the_training_images_of_its_class() -> None:
+    """Shifts in units of the class's own spread; where the fault points, not elsewhere."""
+    one, other, third = np.eye(len(NAMES))[:3]
+    floor = 0.05**2
+
+    def spread(mean: Floats, variance: float) -> Spread:
+        covariance = (variance - floor) * np.eye(len(NAMES))
+        return Spread(mean=mean.tolist(), covariance=covariance.tolist())
+
+    kinds = {"Noise": 3 * one, "Defocus": -other}
+    reference = ImageReference(
+        mean=[9.0] * len(NAMES),
+        covariance=np.eye(len(NAMES)).tolist(),
+        signatures=[
+            Signature(name=name, unit="", check="", severities=[1, 2], shifts=[shift, 5 * third])
+            for name, shift in kinds.items()
+        ],
+    )
+    spreads = [spread(0 * one, 4.0), spread(10 * other, 0.25)]
+    appearance = Appearance(["A", "B"], spreads, reference)
+    assert appearance.count == 3
+    assert appearance.scores("A", 4 * one + 6 * third) == pytest.approx([2, 0, 4 + 9])
+    assert appearance.scores("B", 8 * other) == pytest.approx([0, 4, 16])
+    assert np.isnan(appearance.scores("B", None)).tolist() == [True] * 3
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -273,6 +308,9 @@ def test_causes_that_explain_a_shift_equally_are_both_named() -> None:
         {"predicted": [0, 7]},
         {"verdicts": {"class": 5}},
         {"images": {"mean": [0.0]}},
+        {"images": IMAGES | {"statistics": [ROW]}},
+        {"images": IMAGES | {"classes": [{"mean": ROW, "covariance": [ROW] * len(ROW)}]}},
+        {"predicted": [], "confidence": [], "novelty": [], "verdicts": {}},
         {"more": 1},
     ],
 )
@@ -286,5 +324,6 @@ def test_a_baseline_that_contradicts_itself_is_refused(change: dict[str, object]
         "images": None,
     }
     assert Baseline.model_validate(facts).shares() == {"class": 1}
+    assert Baseline.model_validate(facts | {"images": IMAGES}).images
     with pytest.raises(ValidationError):
         Baseline.model_validate(facts | change)

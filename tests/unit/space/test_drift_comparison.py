@@ -16,14 +16,21 @@ from PIL import Image
 from space.batch.batch import Batch
 from space.batch.examination import Examination, Examiner
 from space.batch.runner import BatchRunner, Progress
+from space.inference.core.arrays import Floats
 from space.inference.core.decision import Prediction
-from space.inference.drift.baseline import BASELINE_FILE, Baseline, ImageReference, Signature
+from space.inference.drift.baseline import (
+    BASELINE_FILE,
+    Baseline,
+    ImageReference,
+    Signature,
+    Spread,
+)
 from space.inference.drift.cause import Cause
 from space.inference.drift.comparison import ALARM, DriftComparison, DriftReport, Pair
 from space.inference.drift.image_statistics import NAMES, image_statistics
 from space.inference.predictor import Predictor
 from space.server.uploads import UploadFolder
-from space.ui.drift_panel import NO_STATISTICS, panel
+from space.ui.drift_panel import NO_STATISTICS, NOT_LOOKED, panel
 from tests.support.published_folder import noise, write_decision, write_published_folder
 from tests.support.reports import LABELS
 
@@ -107,6 +114,38 @@ def test_a_drift_is_found_with_its_cause(baseline: Baseline) -> None:
     assert "defocus, about severity 2 (1.5 px radius): check the lens." in words
 
 
+def test_images_that_look_otherwise_are_found_by_their_statistics_alone(baseline: Baseline) -> None:
+    """Confidence and novelty are those of the baseline; some healthy images were not measured."""
+    assert baseline.images is not None
+    draw = np.random.default_rng(0)
+    known = draw.normal(size=(60, len(NAMES))).tolist()
+    spread = Spread(mean=baseline.images.mean, covariance=baseline.images.covariance)
+    statistics = [row if number % 9 else None for number, row in enumerate(known)]
+    images = baseline.images.model_copy(update={"classes": [spread] * 2, "statistics": statistics})
+
+    def compared(baseline: Baseline, shift: Floats) -> DriftReport:
+        comparison = DriftComparison(baseline)
+        for number in range(60):
+            novelty = 0.5 if number % 3 == 0 else 0.25
+            measured = None if number % 10 == 0 else draw.normal(size=len(NAMES)) + shift
+            comparison.add("A", 0.9, novelty, "class", measured)
+        report = comparison.report()
+        assert report is not None
+        return report
+
+    looking = baseline.model_copy(update={"images": images})
+    found = compared(looking, 2 * DEFOCUS)
+    assert (found.found, found.looked) == (True, True)
+    assert found.causes is not None
+    assert found.causes[0].name == "Defocus"
+    assert not compared(looking, 0 * DEFOCUS).found
+    # A model of an earlier version.
+    blind = compared(baseline, 2 * DEFOCUS)
+    assert (blind.found, blind.looked) == (False, False)
+    assert NOT_LOOKED in panel(blind)
+    assert NOT_LOOKED not in panel(found)
+
+
 def test_a_healthy_batch_raises_no_alarm(baseline: Baseline) -> None:
     comparison = DriftComparison(baseline)
     for number in range(60):
@@ -139,6 +178,7 @@ REPORT = DriftReport(
     novelty=Pair(1.64, 0.28),
     novelty_shares=[Pair(0.1, 0.8), Pair(0.4, 0.2)],
     causes=[Cause("<Defocus>", 2, 1.5, "px", "the lens", 0.9)],
+    looked=True,
 )
 
 
@@ -146,7 +186,7 @@ def test_the_panel_states_all_numbers_and_escapes_names() -> None:
     text = panel(REPORT).replace("\u00a0", " ")
     assert "40 images compared with the 1,400 that the model was tested on" in text
     assert "The images differ: p &lt; 0.0001" in text
-    assert "an alarm is p ≤ 0.001" in text
+    assert "an alarm is p ≤ 0.0001" in text
     assert "&lt;defocus&gt;, about severity 2 (1.5 px): check the lens." in text
     rows = re.findall(r"<tr><th scope=\"row\">(.*?)</th><td>(.*?)</td><td>(.*?)</td></tr>", text)
     assert rows == [("Answer accepted", "25 %", "90 %"), ("Unknown surface", "75 %", "0 %")]

@@ -11,7 +11,7 @@ from model_card.formatting import counted, percent
 from space.batch.row import ERROR
 from space.inference.core.arrays import Floats, Pixels
 from space.inference.core.classifier import Classifier
-from space.inference.drift.baseline import BASELINE_FILE, Baseline
+from space.inference.drift.baseline import BASELINE_FILE, Baseline, ImageReference
 from space.inference.drift.cause import described
 from space.inference.drift.comparison import DriftComparison, DriftReport
 from space.inference.drift.image_statistics import image_statistics
@@ -27,6 +27,9 @@ from trainer.text.names import printable
 
 # The value of --baseline for the model's own baseline.
 MODEL = "model"
+NOT_LOOKED = (
+    "Only confidence and novelty were compared: the baseline holds no statistics of its images."
+)
 WORDS = {key: name.words for key, name in OUTCOMES.items() if key != ERROR}
 
 
@@ -84,12 +87,18 @@ def table_baseline(classifier: Classifier, table: Path) -> Baseline:
         confidence=[row.confidence or 0.0 for row in rows],
         novelty=novelty if len(novelty) == len(rows) else None,
         verdicts=Counter(row.outcome for row in rows),
-        images=published_baseline(classifier).images if _has_baseline(classifier) else None,
+        images=_signatures(classifier),
     )
 
 
-def _has_baseline(classifier: Classifier) -> bool:
-    return isinstance(classifier, Predictor) and ModelFolder(classifier.folder).has(BASELINE_FILE)
+def _signatures(classifier: Classifier) -> ImageReference | None:
+    """Return what names a cause; the images of a table were not measured."""
+    if not isinstance(classifier, Predictor):
+        return None
+    if not ModelFolder(classifier.folder).has(BASELINE_FILE):
+        return None
+    images = published_baseline(classifier).images
+    return images and images.model_copy(update={"classes": None, "statistics": None})
 
 
 class BatchDrift:
@@ -140,7 +149,9 @@ class BatchDrift:
             f"{counted(report.images, 'image')} compared with {self._source} "
             f"({counted(report.known_images, 'image')}), {report.p_words}."
         )
-        found = (compared, _shares(report), _medians(report))
+        found: tuple[str, ...] = (compared, _shares(report), _medians(report))
+        if not report.looked:
+            found = (*found, NOT_LOOKED)
         return (*found, _cause(report)) if report.found else found
 
 
