@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -20,18 +19,20 @@ if TYPE_CHECKING or __package__:
     from space.inference.attribution import COLORS, make_explainer
     from space.inference.predictor import ImageError, ModelError, Predictor, read_image
     from space.model_identity import identify
+    from space.model_pictures import decodable, examples_of, figures_of, references_of
     from space.server.precedence import Precedence
     from space.server.uploads import UploadFolder
-    from space.ui import heatmap_panel, page, prediction_panel, results
+    from space.ui import heatmap_panel, prediction_panel
 else:
     import model_report
     from feedback.desk import CorrectionDesk
     from inference.attribution import COLORS, make_explainer
     from inference.predictor import ImageError, ModelError, Predictor, read_image
     from model_identity import identify
+    from model_pictures import decodable, examples_of, figures_of, references_of
     from server.precedence import Precedence
     from server.uploads import UploadFolder
-    from ui import heatmap_panel, page, prediction_panel, results
+    from ui import heatmap_panel, prediction_panel
 
 logger = logging.getLogger("space")
 
@@ -39,29 +40,11 @@ PREVIEW_PX = 1024
 # Beside the upload that it shows.
 PREVIEW_SUFFIX = ".space-preview.png"
 HEATMAP_OPACITY = 0.6
-EXAMPLE_PX = 2048
 TIFF_STARTS = (b"II", b"MM")
 NO_FILE = "No file was sent, or it was deleted in the meantime. Choose the image again."
 NO_EXAMPLE = "There is no such example. Load the page again."
 UNEXPECTED = "Something went wrong on the server. Try again, or try another image."
 NO_CLASS = "The surface is unknown to the model, so there is no class to explain."
-
-
-@dataclass(frozen=True)
-class Example:
-    """An image to try the model with.
-
-    Attributes:
-        caption: its class, and a note where the prediction is not correct.
-        thumbnail: the small picture as a data URL.
-        picture: PNG.
-        panel: HTML of the answer.
-    """
-
-    caption: str
-    thumbnail: str
-    picture: bytes
-    panel: str
 
 
 class Demo:
@@ -92,16 +75,16 @@ class Demo:
         self.report = model_report.read_report(predictor.folder)
         self.identity = identify(model_id, predictor.folder, self.report)
         found = model_report.find_examples(predictor.folder, predictor.labels, self.report)
-        self.examples_origin, pictures = found.origin, self._pictures(found.files)
-        self.references = self._references(pictures) if found.own else {}
+        self.examples_origin, pictures = found.origin, decodable(found.files, self.read)
+        self.references = references_of(pictures, predictor.labels) if found.own else {}
         self.background = prediction_panel.Background(
             rules=predictor.decision.rules if predictor.decision else None,
             calibration=self.report.calibration if self.report else None,
             drawn=self.report is not None and self.report.drawn,
             references=tuple(self.references),
         )
-        self.figures = self._figures()
-        self.examples = self._examples(pictures)
+        self.figures = figures_of(predictor.folder, self.report, self.read)
+        self.examples = examples_of(pictures, predictor, self.background)
 
     def read(self, path: Path | IO[bytes]) -> Image.Image:
         """Decode a file like the training images.
@@ -253,58 +236,6 @@ class Demo:
             logger.warning("A picture can't be shown: %s", error)
             return gr.skip()
         return image
-
-    def _figures(self) -> list[str]:
-        """Return the model's further figures as HTML, without files that can't be decoded."""
-        figures, drawn = [], results.drawn_here(self.report)
-        for figure in model_report.find_figures(self.predictor.folder, self.report):
-            if f"figures/{figure.path.name}" in drawn:
-                continue
-            try:
-                figures.append(page.figure(figure.title, figure.alt, self.read(figure.path)))
-            except ImageError as error:
-                logger.warning("The figure %s is not shown: %s", figure.path, error)
-        return figures
-
-    def _pictures(self, paths: list[Path]) -> dict[Path, Image.Image]:
-        """Return the example images that can be decoded, at a size to show."""
-        pictures = {}
-        for path in paths:
-            try:
-                image = self.read(path)
-            except ImageError as error:
-                logger.warning("The example %s is not shown: %s", path, error)
-                continue
-            image.thumbnail((EXAMPLE_PX, EXAMPLE_PX))
-            pictures[path] = image
-        return pictures
-
-    def _references(self, pictures: dict[Path, Image.Image]) -> dict[str, str]:
-        """Return a picture of each class that has an example, in the order of the classes."""
-        labels = self.predictor.labels
-        found = {model_report.class_of(path, labels): image for path, image in pictures.items()}
-        return {label: page.reference_picture(found[label]) for label in labels if label in found}
-
-    def _examples(self, pictures: dict[Path, Image.Image]) -> list[Example]:
-        """Return each example image with its prediction."""
-        examples = []
-        for path, image in pictures.items():
-            try:
-                [prediction] = self.predictor.predict([image])
-            except ModelError as error:
-                logger.warning("The example %s is not shown: %s", path, error)
-                continue
-            picture = io.BytesIO()
-            image.save(picture, "PNG")
-            examples.append(
-                Example(
-                    page.example_caption(path.stem, self.predictor.labels, prediction),
-                    page.thumbnail(image),
-                    picture.getvalue(),
-                    prediction_panel.prediction(prediction, self.background, own_example=True),
-                )
-            )
-        return examples
 
 
 def file_name(upload: dict[str, Any] | None) -> str | None:

@@ -94,6 +94,7 @@ ROOMS = {
         "space.model_report",
         "space.model_identity",
         "space.ui",
+        "space.model_pictures",
         "space.demo",
         "space.tabs",
         "space.endpoints",
