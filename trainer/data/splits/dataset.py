@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 
 from model_card.schema.run.data import SkippedImage
 from trainer.config.groups import DataConfig, RunConfig
@@ -16,7 +16,7 @@ from trainer.data.folders.location import SourceKind
 from trainer.data.image_defects import COLUMN, is_multi_label, with_defects
 from trainer.data.image_record import check_tables, check_unchanged, fingerprints
 from trainer.data.images import bit_depth
-from trainer.data.sources import find_images
+from trainer.data.sources import FoundImages, find_images
 from trainer.data.splits.corrections import Record, join, rejoin
 from trainer.data.splits.given import train_on_some, with_shared_classes
 from trainer.data.splits.leakage import leaking_files
@@ -118,25 +118,15 @@ def prepare_images(
     """
     if run_dir is not None:
         check_tables(run_dir, data)
-    found = find_images(data)
-    unshared: dict[str, int] = {}
-    if data.train_on:
-        shared, unshared = with_shared_classes(found.splits)
-        found = replace(found, splits=shared)
-    if data.multi_label:
-        # Before the images are compared, which takes longer.
-        boxes_of = replace(found.boxes, folders={"": boxes_dir}) if boxes_dir else found.boxes
-        found = replace(found, splits=with_defects(found.splits, data.defects or boxes_of))
+    found, unshared = _find(data, boxes_dir)
     everything = pooled(found.splits)
     contents = fingerprints(everything)
     same_as_before = run_dir is not None and check_unchanged(run_dir, contents)
     surfaces = None
     if found.kind != "drawn":
         # Changed images under the same names may have other overlaps.
-        if run_dir is not None and same_as_before:
-            surfaces = read_surfaces(run_dir, everything["file"][:])
-        if surfaces is None:
-            surfaces = find_surfaces(everything, run.cache_dir)
+        recorded = run_dir if same_as_before else None
+        surfaces = _compare(everything, run.cache_dir, recorded)
     splits = _with_groups(found.splits, surfaces)
     if data.folds:
         divided = divide_into_folds(splits, data, run.seed)
@@ -176,6 +166,30 @@ def prepare_images(
     ]
     _warn_of_leakage(prepared)
     return prepared
+
+
+def _find(data: DataConfig, boxes_dir: Path | None) -> tuple[FoundImages, dict[str, int]]:
+    """Find the images, with their defects if those are asked for.
+
+    Returns:
+        the images; by class, the number of those left out since a source lacks their class.
+    """
+    found = find_images(data)
+    unshared: dict[str, int] = {}
+    if data.train_on:
+        shared, unshared = with_shared_classes(found.splits)
+        found = replace(found, splits=shared)
+    if data.multi_label:
+        # Before the images are compared, which takes longer.
+        boxes_of = replace(found.boxes, folders={"": boxes_dir}) if boxes_dir else found.boxes
+        found = replace(found, splits=with_defects(found.splits, data.defects or boxes_of))
+    return found, unshared
+
+
+def _compare(images: Dataset, cache_dir: Path | None, recorded: Path | None) -> Surfaces:
+    """Find images of the same surface, or read what a run folder recorded of the same images."""
+    surfaces = read_surfaces(recorded, images["file"][:]) if recorded else None
+    return find_surfaces(images, cache_dir) if surfaces is None else surfaces
 
 
 def _joined(
