@@ -361,6 +361,7 @@ def test_each_source_gives_its_share_of_each_class() -> None:
             }
 
 
+@pytest.mark.slow
 def test_training_on_some_sources_tests_on_all(tmp_path: Path, plant: Path, lab: Path) -> None:
     both = prepared(tmp_path, plant, lab, train_on=("plant", "lab"))
     one = prepared(tmp_path, plant, lab, train_on=("lab",))

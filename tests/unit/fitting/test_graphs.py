@@ -117,6 +117,7 @@ def test_batch_statistics_and_dropout_survive_the_proof() -> None:
     assert _state(recorded)[tracked] == _state(plain)[tracked] == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("halt", [1, 3])
 def test_a_resumed_training_equals_an_undisturbed_one(halt: int) -> None:
     """Bit for bit: the proof, which is repeated, leaves no trace."""

@@ -89,6 +89,7 @@ class _Meeting:
         return self.engine.run(pixels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_as_many_batches_run_at_once_as_the_engine_likes(
     at_once: int, predictor: Predictor, tmp_path: Path

@@ -200,6 +200,7 @@ def test_the_overlay_lies_where_the_network_looks(predictor: Predictor) -> None:
     assert np.allclose(half, (384, 128, 640, 384), atol=1024 / side)
 
 
+@pytest.mark.slow
 def test_the_overlay_of_a_long_strip_is_scaled_like_the_strip(predictor: Predictor) -> None:
     """No picture of 17,000 px is sent, which WebP could not hold."""
     explainer, facts = Explainer(predictor), predictor.facts

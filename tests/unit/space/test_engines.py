@@ -275,6 +275,7 @@ def test_a_model_is_converted_once(
     assert len(conversions) == 3
 
 
+@pytest.mark.slow
 def test_a_converted_model_builds_no_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = Predictor(folder, engine="openvino").predict(IMAGES)
 

@@ -91,6 +91,7 @@ def test_the_first_trial_is_the_preset_and_each_trial_trains_on_each_tuning_fold
     assert not list((tmp_path / "trials").glob("*"))
 
 
+@pytest.mark.slow
 def test_a_repeat_resumes_and_does_not_train_the_finished_trials(folder: Path) -> None:
     run(folder, Trainings(), 2)
     again = Trainings()
