@@ -64,14 +64,14 @@ def main(settings: Settings) -> None:
             text_column("Version"),
             number_column("Seconds", "{:.0f}"),
             number_column("Processor seconds", "{:.0f}"),
-            times_column("Earlier ÷ this, seconds"),
+            times_column("Earlier ÷ this, processor seconds"),
             number_column("Largest difference of a number in the report", "{:.2g}"),
         ],
         f"{model['architecture']} at {model['input_size_px']} px, {images} test images; from the "
         "trained network to the published folder, report and card included, nothing in caches",
     )
     for version, each in seconds.items():
-        times = seconds["earlier"]["wall_s"] / each["wall_s"]
+        times = seconds["earlier"]["cpu_s"] / each["cpu_s"]
         differs = difference if version == "this" else None
         measurement.add(version, each["wall_s"], each["cpu_s"], times, differs)
     measurement.write(settings.json)

@@ -23,7 +23,9 @@ def main(file: str, *command: str) -> None:
     # As Python does for a script: its own folder comes first; then its checkout.
     sys.path[0] = str(Path(script).resolve().parent)
     sys.path.insert(1, str(Path(script).resolve().parents[1]))
-    # Only now: it is the version of the script.
+    # Only now: it is the version of the script. Like the script, it first limits how long waiting
+    # threads spin.
+    importlib.import_module("trainer.cli.command").limit_spinning(os.environ)
     training: Any = importlib.import_module("trainer.training")
     build = training.build_package
 
