@@ -34,7 +34,7 @@ from space.model_identity import identify
 from space.server.uploads import UploadFolder
 from space.ui import page as space_page
 from space.ui import prediction_panel
-from space.ui.theme import CSS_FILE
+from space.ui.theme import CSS_FILES
 from trainer.synthetic.samples import CLASSES, draw_image
 
 OUTPUT = Path(__file__).with_name("overview.png")
@@ -94,7 +94,7 @@ def fingerprints(report: str) -> dict[str, str]:
     shown = {
         FOLDERS: [tile.tobytes() for label in CLASSES for tile in _tiles(label)],
         CARD: [CARD_STYLE.encode(), "".join(_first_screen(report).split()).encode()],
-        SPACE: [CSS_FILE.read_bytes(), _page_text(report).encode()],
+        SPACE: [*(file.read_bytes() for file in CSS_FILES), _page_text(report).encode()],
     }
     return {
         title: hashlib.sha256(b"".join([title.encode(), *parts])).hexdigest()
