@@ -81,16 +81,11 @@ docs: setup ## the site of docs/, into site/; fails at a dead link
 # its time; were each to use all cores, they would mostly wait for each other. Hypothesis draws the
 # same examples each time; plain pytest draws new ones. A worker that dies ends the run: pytest-xdist
 # waits for ever for the files that it held.
-.PHONY: tests
-tests:
+.PHONY: test
+test: setup test-programs lint ## every check, the browser's included
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'not nightly' \
 	  -n "$$($(BIN)/python -c 'import os; print((os.cpu_count() or 1) * 3 // 2)')" --maxprocesses 4 \
 	  --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --hypothesis-profile=ci
-
-# Lint computes while tests wait. Its mistakes are printed at once, and fail the whole at the end.
-.PHONY: test
-test: setup test-programs ## every check, the browser's included
-	@$(MAKE) --no-print-directory --jobs 2 lint tests
 
 # README's commands on photographs of steel strip, where these lie beside the clone.
 .PHONY: test-nightly

@@ -107,8 +107,7 @@ class RunConfig:
     cache_dir: Folder = None
     """Cache of overlap searches and backbone features; default: the user's cache folder."""
     compile: bool = False
-    """Compile the network: takes a minute or more, then steps are faster. Long trainings of large
-    networks on a GPU do it unasked."""
+    """Compile the network, which takes a minute; long GPU trainings compile it unasked."""
     graphs: bool = True
     """On a GPU, record steps as CUDA graphs if the first ones equal plain steps."""
     find_batch_size: bool = False

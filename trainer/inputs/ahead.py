@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-import torch
-
 from trainer.runtime.system import core_count
 
 Item = TypeVar("Item")
@@ -23,6 +21,9 @@ def done_ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterato
     PyTorch has one thread in each of them: images are small, and its threads would wait for each
     other more than they compute.
     """
+    # Rooms that use this are loaded before mistakes in the settings are reported.
+    import torch  # noqa: PLC0415
+
     threads = torch.get_num_threads()
     waiting: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(core_count(), initializer=torch.set_num_threads, initargs=(1,))
