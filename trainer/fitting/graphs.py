@@ -171,9 +171,7 @@ class GraphedSteps:
             self._replay = self._record(state)
             found = self._trial(self._replay, state)
         except RuntimeError as error:
-            reason = str(error).strip().partition("\n")[0]
-            self.plain.optimizer.zero_grad()
-            state.restore()
+            reason = self._undo(error, state)
             logger.warning(
                 "WARNING: steps can't be recorded as CUDA graphs (%s). Training takes plain steps, "
                 "which are slower; --no-graphs leaves this attempt out.",
@@ -206,15 +204,19 @@ class GraphedSteps:
                     return self.capture(self._whole_step)
             # The compiler needs other programs, and a folder for its kernels.
             except (RuntimeError, OSError) as error:
-                reason = str(error).strip().partition("\n")[0]
-                self.plain.optimizer.zero_grad()
-                state.restore()
+                reason = self._undo(error, state)
                 logger.warning(
                     "WARNING: blocks of the network can't be compiled (%s). Steps are recorded "
                     "as they are, which is slower.",
                     reason,
                 )
         return self.capture(self._whole_step)
+
+    def _undo(self, error: Exception, state: _Snapshot) -> str:
+        """Undo a step that failed; return the reason."""
+        self.plain.optimizer.zero_grad()
+        state.restore()
+        return str(error).strip().partition("\n")[0]
 
     def _trial(self, take: Callable[[], None], state: _Snapshot) -> list[float]:
         """Return the losses of the first steps and the distance that weights moved; undo them."""

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from benchmarks.drawn_strips import SURFACES, Shot
-from trainer.data.overlap_search import Overlap, find_overlaps, group_images
+from trainer.data.overlap_search import Overlap, find_overlaps, group_images, search
 from trainer.data.overlap_search.candidates import Candidate
 from trainer.data.overlap_search.keypoints import find_landmarks
 from trainer.data.overlap_search.layout import implied_candidates
@@ -208,6 +209,28 @@ def test_no_image_or_one_has_no_pairs() -> None:
     assert find_overlaps(np.empty((0, 2)), lambda index: np.empty((0, 0))) == []
     image = np.zeros((200, 200), np.uint8)
     assert find_overlaps(np.array([[200, 200]]), lambda index: image) == []
+
+
+def _threads_of_products() -> list[int]:
+    """Return the threads of numpy's and scipy's products; those of faiss do not run here."""
+    return [
+        each["num_threads"]
+        for each in threadpool_info()
+        if each["user_api"] == "blas" and each.get("threading_layer") != "openmp"
+    ]
+
+
+def test_each_thread_that_compares_pairs_computes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that each start more threads for their products wait for each other."""
+    used = []
+    monkeypatch.setattr(search, "confirm", lambda *_, **__: used.append(_threads_of_products()))
+    monkeypatch.setattr(search, "propose", lambda *_: [Candidate(0, 1, 0, 0, 0)])
+    image = np.zeros((40, 40), np.uint8)
+    with threadpool_limits(2, user_api="blas"):
+        assert find_overlaps(np.array([image.shape] * 2), lambda index: image) == []
+        before = _threads_of_products()
+    assert set(before) == {2}
+    assert used == [[1] * len(before)]
 
 
 def test_one_frame_stands_for_very_many_of_the_same_view(monkeypatch: pytest.MonkeyPatch) -> None:
