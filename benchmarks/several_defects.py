@@ -11,6 +11,7 @@ import tyro
 from benchmarks.table import Cell, Column, Table
 from benchmarks.table import RunSettings as Settings
 from model_card.schema.base import Score
+from model_card.schema.reliability import SeveralDefects
 from model_card.schema.report import Report
 
 Share = tuple[float, float, float]
@@ -41,7 +42,7 @@ def table(reports: Sequence[Report], commands: Sequence[str]) -> Table:
         machine=f"{machine.processor}, {machine.cores} cores",
         dates=(datetime.date.today(),),
         versions={"python": platform.python_version(), "torch": machine.versions["torch"]},
-        conditions="test split; 95 % intervals by piece of surface",
+        conditions=f"{_tested(reports[0])}; 95 % intervals by piece of surface",
         columns=(
             Column(title="Measure", aligned_right=False),
             *(Column(title=title, format=SHARE) for title in titles),
@@ -53,11 +54,23 @@ def table(reports: Sequence[Report], commands: Sequence[str]) -> Table:
 def _trained(report: Report) -> str:
     whole = report.model.trained_parameters == report.model.parameters
     layers = "all layers" if whole else "head alone"
-    return f"{layers}, {report.model.input_size_px} px"
+    folds = f", {len(report.cross_validation.folds)} folds" if report.cross_validation else ""
+    return f"{layers}, {report.model.input_size_px} px{folds}"
+
+
+def _tested(report: Report) -> str:
+    if report.cross_validation:
+        return "all images, each tested by a fold that has not seen its piece"
+    return "test split"
+
+
+def _found(report: Report) -> SeveralDefects | None:
+    """Return what all folds found together, or the test split."""
+    return (report.cross_validation or report).several_defects
 
 
 def _measures(report: Report) -> dict[str, Cell]:
-    found = report.several_defects
+    found = _found(report)
     if found is None:
         raise SystemExit("A run names one class of each image: train it with --multi-label.")
     missed = found.missed

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.several_defects import table
 from model_card.card import render_card
 from tests.support.reliability_facts import example_several_defects
-from tests.support.reports import LABELS, example_report
+from tests.support.reports import LABELS, example_cross_validation, example_report
 
 
 def card_of(**changes: object) -> str:
@@ -89,3 +89,19 @@ def test_runs_stand_side_by_side() -> None:
     assert "| … is named or left to a person | 73.9% (53.5%–87.5%) |" in found.markdown()
     with pytest.raises(SystemExit, match="names one class of each image"):
         table([example_report()], [])
+
+
+def test_folds_are_shown_all_together() -> None:
+    """The report of one fold holds what all of them found, too."""
+    own, all_folds = (
+        example_several_defects(LABELS, mean_average_precision=mean) for mean in (0.5, 0.75)
+    )
+    whole = example_report()
+    folds = example_cross_validation().model_copy(update={"several_defects": all_folds})
+    report = whole.model_copy(
+        update={"reliability": None, "several_defects": own, "cross_validation": folds}
+    )
+    found = table([report], ["python trainer/train.py --folds 2"])
+    assert found.columns[1].title.endswith(f" px, {len(folds.folds)} folds")
+    assert found.rows[-1] == ("Mean average precision", "0.750")
+    assert "each tested by a fold that has not seen its piece" in found.measured()
