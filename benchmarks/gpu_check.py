@@ -45,6 +45,8 @@ from trainer.runtime.interruption import stop_signals_raised
 from trainer.synthetic.samples import CLASSES, write_samples
 
 NO_CUDA = {"skipped": "needs CUDA"}
+# Kinds of steps: as they are, recorded, and recorded with compiled blocks.
+KINDS = ("plain", "recorded", "compiled")
 # A phase, such as "3/5 train", or an epoch that ended.
 MILESTONE = re.compile(r"\d+/\d+ (\w+)|(epoch \d+)/")
 PASSES, PRODUCTS, SIDE = 3, 20, 8192
@@ -134,7 +136,7 @@ def _compare_batches(settings: Settings, sizes: Sequence[int], result: dict[str,
         print(f"batch of {size} …", file=sys.stderr)
         row = _compare(settings, size)
         if torch.cuda.is_available():
-            for kind in ("plain", "recorded", "compiled"):
+            for kind in KINDS:
                 rate = row[f"{kind}_images_per_s"] * _operations(settings)
                 row[f"{kind}_share_of_floor"] = rate / (1e12 * result["floor_tflops"])
         result["batches"][size] = row
@@ -181,7 +183,7 @@ def _recorded(step: TrainingStep, *, compile_blocks: bool = False) -> GraphedSte
 def _compare(settings: Settings, size: int) -> dict[str, Any]:
     """Time plain, recorded, and recorded steps with compiled blocks, from the same start."""
     row: dict[str, Any] = {}
-    for kind in ("plain", "recorded", "compiled"):
+    for kind in KINDS:
         step = _step(settings, size)
         taken = step if kind == "plain" else _recorded(step, compile_blocks=kind == "compiled")
         start = time.perf_counter()
@@ -190,7 +192,6 @@ def _compare(settings: Settings, size: int) -> dict[str, Any]:
         row[f"{kind}_start_s"] = time.perf_counter() - start - settings.steps * size / rate
         if isinstance(taken, GraphedSteps):
             row[f"{kind}_first_steps_equal"] = taken.usable
-            row["times"] = rate / row["plain_images_per_s"]
     return row
 
 
