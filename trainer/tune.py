@@ -133,7 +133,7 @@ def _tune(config: TuneConfig, folder: Path) -> Path:
     from trainer.tuning import report
     from trainer.tuning.fold_training import train_fold, tuning_folds
     from trainer.tuning.search_space import Candidate, SearchSpace
-    from trainer.tuning.tuner import Budget, OnEpoch, ended, open_study, search
+    from trainer.tuning.tuner import Budget, OnEpoch, open_study, search
 
     train, settings = config.train, config.search
     accelerator = Accelerator(mixed_precision=choose_precision(train.run))
@@ -157,33 +157,18 @@ def _tune(config: TuneConfig, folder: Path) -> Path:
     )
     logger.info("The search ends: %s.", reason)
     best = space.candidate(study.best_trial.params)
-    checked = folds[settings.tuning_folds :]
     preset, tuned = (
         [
             _held_out(config, fold, candidate, folder / "check" / f"{name}-{number}", accelerator)
-            for number, fold in enumerate(checked, 1)
+            for number, fold in enumerate(folds[settings.tuning_folds :], 1)
         ]
         for name, candidate in (
             ("preset", Candidate(recipe, train.model.image_size)),
             (f"trial-{study.best_trial.number}", best),
         )
     )
-    before, after, difference, gain = report.measured_gain(preset, tuned, train.run.seed)
-    trials = ended(study)
-    found = report.TuningReport(
-        ended_because=reason,
-        trials=len(trials),
-        pruned=sum(trial.state.name == "PRUNED" for trial in trials),
-        best_loss=study.best_value,
-        preset_loss=next((t.value for t in trials if t.params == space.start), None),
-        parameters=study.best_trial.params,
-        tuning_folds=settings.tuning_folds,
-        check_folds=len(checked),
-        images=len([group for fold in preset for group in fold.groups]),
-        preset=before,
-        tuned=after,
-        difference=difference,
-        loss_gain=gain,
+    found = report.summarize(
+        *(study, reason, space.start, settings.tuning_folds, preset, tuned, train.run.seed)
     )
     found.write(folder)
     report.write_figures(study, folder)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from model_card.schema.base import Schema
 from model_card.schema.checksums import seal, unseal
 from trainer.data.splits.pieces import Ints
-from trainer.data_needs.heads import choose, fit_head
+from trainer.data_needs.heads import Choice, choose, fit_head
 from trainer.data_needs.power_law import Array
 from trainer.data_needs.subsets import collection_order, subset
 from trainer.errors import ConfigError, DataError
@@ -146,44 +146,28 @@ def measure_curve(
         place: number of the repetition and of the fold, for the random order.
         advance: called with the number of heads that were fitted.
     """
-    classes = len(features.names)
     pool = np.setdiff1d(np.arange(len(features.labels)), test)
     seed = int(np.random.SeedSequence([plan.seed, *place]).generate_state(1)[0])
     orders = [
         pool[rows] for rows in collection_order(features.labels[pool], features.groups[pool], seed)
     ]
-
-    def tested(rows: Ints, strength: float) -> tuple[list[int], Pipeline]:
-        head = fit_head(features.values[rows], features.labels[rows], strength)
-        wrong = head.predict(features.values[test]) != features.labels[test]
-        advance(1)
-        return wrong.astype(int).tolist(), head
-
+    trial = _Trial(features, test, seed, advance)
     mistakes, set_sizes = [], []
     for images in plan.counts:
-        rows = subset(orders, [images] * classes)
-        chosen = choose(
-            features.values[rows], features.labels[rows], features.groups[rows], classes, seed
-        )
-        wrong, head = tested(rows, chosen.strength)
-        mistakes.append(wrong)
-        sets = head.predict_proba(features.values[test]) >= chosen.threshold
-        set_sizes.append(float(sets.sum(axis=1).mean()))
+        rows = subset(orders, [images] * len(orders))
+        chosen = trial.chosen(rows)
+        head = trial.head(rows, chosen.strength)
+        mistakes.append(trial.mistakes(head))
+        set_sizes.append(trial.set_size(head, chosen.threshold))
     # Larger than the largest subset of every class, if the classes differ in size.
     all_rows = subset(orders, [len(rows) for rows in orders])
     if len(all_rows) != len(rows):
-        chosen = choose(
-            features.values[all_rows],
-            features.labels[all_rows],
-            features.groups[all_rows],
-            classes,
-            seed,
-        )
-    everything, _ = tested(all_rows, chosen.strength)
+        chosen = trial.chosen(all_rows)
+    everything = trial.mistakes(trial.head(all_rows, chosen.strength))
     class_mistakes = [
         [
-            tested(subset(orders, _counts(orders, label, images)), chosen.strength)[0]
-            for images in counts[:-1]
+            trial.mistakes(trial.head(subset(orders, _counts(orders, label, n)), chosen.strength))
+            for n in counts[:-1]
         ]
         + [everything]
         for label, counts in enumerate(plan.class_counts)
@@ -194,6 +178,46 @@ def measure_curve(
         class_mistakes=class_mistakes,
         set_sizes=set_sizes,
     )
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """Heads that are fitted to some rows and tested on others.
+
+    Attributes:
+        features: of all images.
+        test: the rows to test.
+        seed: of the choice.
+        advance: called with the number of heads that were fitted.
+    """
+
+    features: Features
+    test: Ints
+    seed: int
+    advance: Callable[[int], object]
+
+    def chosen(self, rows: Ints) -> Choice:
+        """Choose the strength of a head and the threshold of its sets by these rows alone."""
+        labels, groups = self.features.labels[rows], self.features.groups[rows]
+        classes = len(self.features.names)
+        return choose(self.features.values[rows], labels, groups, classes, self.seed)
+
+    def head(self, rows: Ints, strength: float) -> Pipeline:
+        """Fit a head to these rows."""
+        head = fit_head(self.features.values[rows], self.features.labels[rows], strength)
+        self.advance(1)
+        return head
+
+    def mistakes(self, head: Pipeline) -> list[int]:
+        """Return for each row of the test whether the head is wrong: 1 or 0."""
+        wrong = head.predict(self.features.values[self.test]) != self.features.labels[self.test]
+        found: list[int] = wrong.astype(int).tolist()
+        return found
+
+    def set_size(self, head: Pipeline, threshold: float) -> float:
+        """Return the mean number of classes in the prediction sets of the test."""
+        sets = head.predict_proba(self.features.values[self.test]) >= threshold
+        return float(sets.sum(axis=1).mean())
 
 
 def _counts(orders: Sequence[Ints], label: int, images: int) -> list[int]:

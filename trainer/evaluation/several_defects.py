@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -21,12 +21,75 @@ from model_card.schema.reliability import (
     SeveralDefects,
 )
 from space.inference.core.arrays import Floats
-from space.inference.core.decision import Decision, Prediction
+from space.inference.core.decision import Costs, Decision, Prediction
 from space.inference.multilabel.thresholds import Thresholds, sigmoid
 from trainer.decision import temperature
 from trainer.decision.temperature import Array
 from trainer.decision.thresholds import Flags, missed_share
 from trainer.evaluation.metrics.intervals import bounded_mean, grouped_proportion, proportion
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What the model says of each test image, and what the image shows.
+
+    Attributes:
+        shown: the classes that the image shows, [image, class].
+        named: those that the model names, [image, class].
+        possible: those that it does not rule out, [image, class].
+        main: index of the class of each image.
+        groups: the piece of surface that each image shows.
+    """
+
+    shown: Flags
+    named: Flags
+    possible: Flags
+    main: npt.NDArray[np.int64]
+    groups: Sequence[int]
+
+    @property
+    def others(self) -> Flags:
+        """The classes that the image shows beside its own, [image, class]."""
+        others = self.shown.copy()
+        others[np.arange(len(self.main)), self.main] = False
+        return others
+
+    @property
+    def exact(self) -> Flags:
+        """Whether precisely the shown classes are named, [image]."""
+        exact: Flags = (self.named == self.shown).all(axis=1)
+        return exact
+
+    def second(self, flags: Flags) -> Score:
+        """Return the share of images of several defects where a flag marks one beside the own."""
+        hits = np.asarray((flags & self.others).any(axis=1))
+        return self.share(hits, np.asarray(self.shown.sum(axis=1) > 1))
+
+    def share(self, hits: Flags, of: Flags | None = None) -> Score:
+        """Return the share of hits among all images, or among some, with its interval."""
+        rows = np.ones(len(hits), bool) if of is None else of
+        return grouped_proportion(hits[rows], np.asarray(self.groups)[rows].tolist())
+
+    def missed(self, thresholds: Thresholds, fitted_groups: int) -> MissedDefects:
+        """Return the share of defects that are ruled out, beside what was promised."""
+        lost = missed_share(self.possible, self.shown, self.groups)
+        return MissedDefects(
+            promised=thresholds.max_missed,
+            fitted_groups=fitted_groups,
+            groups=len(lost),
+            share=bounded_mean(lost.tolist()),
+            of_all=grouped_proportion(
+                ~self.possible[self.shown],
+                np.asarray(self.groups)[np.nonzero(self.shown)[0]].tolist(),
+            ),
+        )
+
+    def mean_cost(self, costs: Costs, automatic: Flags) -> float:
+        """Return the mean cost of an image: of its wrong names, or of a person's review."""
+        missed = (self.shown & ~self.named).sum(axis=1)
+        false_alarms = (self.named & ~self.shown).sum(axis=1)
+        paid = costs.missed * missed + costs.false_alarm * false_alarms
+        return float(np.where(automatic, paid, costs.review).mean())
 
 
 def measure_several(
@@ -59,31 +122,20 @@ def measure_several(
     rules, thresholds = decision.rules, decision.rules.thresholds
     if thresholds is None:
         raise ValueError("the decision names one class of each image")
-    labels = rules.labels
-    named = _flags(labels, [each.defects or () for each in predictions])
-    possible = _flags(labels, [each.candidates for each in predictions])
+    answers = _Answers(
+        shown=shown,
+        named=_flags(rules.labels, [each.defects or () for each in predictions]),
+        possible=_flags(rules.labels, [each.candidates for each in predictions]),
+        main=main,
+        groups=groups,
+    )
     probabilities = np.asarray([[*each.probabilities.values()] for each in predictions])
-    exact: Flags = (named == shown).all(axis=1)
-    one, several = shown.sum(axis=1) == 1, shown.sum(axis=1) > 1
-    others = shown.copy()
-    others[np.arange(len(main)), main] = False
+    classes = _classes(rules.labels, thresholds, probabilities, answers)
+    one = shown.sum(axis=1) == 1
     unsure, unknown, automatic = (
         np.asarray([each.verdict == verdict for each in predictions])
         for verdict in ("unsure", "unknown", "class")
     )
-    costs = rules.costs
-    paid = costs.missed * (shown & ~named).sum(axis=1) + costs.false_alarm * (named & ~shown).sum(
-        axis=1
-    )
-
-    def share(hits: npt.ArrayLike, of: Flags | None = None) -> Score:
-        hits = np.asarray(hits)
-        rows = np.ones(len(hits), bool) if of is None else of
-        return grouped_proportion(hits[rows], np.asarray(groups)[rows].tolist())
-
-    classes = _classes(labels, thresholds, probabilities, shown, named, possible)
-    precisions = [c.average_precision for c in classes if c.average_precision is not None]
-    lost = missed_share(possible, shown, groups)
     return SeveralDefects(
         calibration=Calibration(
             temperature=rules.temperature,
@@ -93,29 +145,23 @@ def measure_several(
             after=_agreement(probabilities, shown),
         ),
         classes=classes,
-        mean_average_precision=float(np.mean(precisions)),
-        exact=share(exact),
-        one_defect=int(one.sum()),
-        one_exact=share(exact, one),
-        several=int(several.sum()),
-        second_named=share((named & others).any(axis=1), several),
-        second_possible=share((possible & others).any(axis=1), several),
-        missed=MissedDefects(
-            promised=thresholds.max_missed,
-            fitted_groups=fitted_groups,
-            groups=len(lost),
-            share=bounded_mean(lost.tolist()),
-            of_all=grouped_proportion(
-                ~possible[shown], np.asarray(groups)[np.nonzero(shown)[0]].tolist()
-            ),
+        mean_average_precision=float(
+            np.mean([c.average_precision for c in classes if c.average_precision is not None])
         ),
-        cost_missed=costs.missed,
-        cost_false_alarm=costs.false_alarm,
-        cost_review=costs.review,
-        unsure=share(unsure),
-        unknown=share(unknown),
-        automatic_exact=share(exact, automatic) if automatic.any() else None,
-        mean_cost=float(np.where(automatic, paid, costs.review).mean()),
+        exact=answers.share(answers.exact),
+        one_defect=int(one.sum()),
+        one_exact=answers.share(answers.exact, one),
+        several=int((shown.sum(axis=1) > 1).sum()),
+        second_named=answers.second(answers.named),
+        second_possible=answers.second(answers.possible),
+        missed=answers.missed(thresholds, fitted_groups),
+        cost_missed=rules.costs.missed,
+        cost_false_alarm=rules.costs.false_alarm,
+        cost_review=rules.costs.review,
+        unsure=answers.share(unsure),
+        unknown=answers.share(unknown),
+        automatic_exact=answers.share(answers.exact, automatic) if automatic.any() else None,
+        mean_cost=answers.mean_cost(rules.costs, automatic),
         ood_detection=ood_detection,
     )
 
@@ -125,26 +171,22 @@ def _flags(labels: Sequence[str], names: Sequence[Sequence[str]]) -> Flags:
 
 
 def _classes(
-    labels: Sequence[str],
-    thresholds: Thresholds,
-    probabilities: Array,
-    shown: Flags,
-    named: Flags,
-    possible: Flags,
+    labels: Sequence[str], thresholds: Thresholds, probabilities: Array, answers: _Answers
 ) -> list[DefectClass]:
     classes = []
     for index, label in enumerate(labels):
-        own = shown[:, index]
-        count, hits = int(own.sum()), int((own & named[:, index]).sum())
+        own, named = answers.shown[:, index], answers.named[:, index]
+        possible = answers.possible[:, index]
+        count, hits = int(own.sum()), int((own & named).sum())
         classes.append(
             DefectClass(
                 label=label,
                 images=count,
                 named_from=thresholds.named[index],
                 absent_below=thresholds.absent[index],
-                precision=proportion(hits, int(named[:, index].sum())),
+                precision=proportion(hits, int(named.sum())),
                 recall=proportion(hits, count),
-                missed=proportion(int((own & ~possible[:, index]).sum()), count),
+                missed=proportion(int((own & ~possible).sum()), count),
                 average_precision=_average_precision(own, probabilities[:, index]),
             )
         )

@@ -74,6 +74,45 @@ class TuningReport(Schema):
             partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
+def summarize(
+    study: optuna.Study,
+    reason: str,
+    start: dict[str, float],
+    tuning_folds: int,
+    preset: Sequence[HeldOut],
+    tuned: Sequence[HeldOut],
+    seed: int,
+) -> TuningReport:
+    """Return the result of a search whose best trial was checked.
+
+    Args:
+        study: the search.
+        reason: why it ended.
+        start: the parameters of the preset.
+        tuning_folds: folds that trials validated on.
+        preset: results of the preset, by check fold.
+        tuned: those of the best trial, of the same folds.
+        seed: of the resampling.
+    """
+    trials = ended(study)
+    before, after, difference, gain = measured_gain(preset, tuned, seed)
+    return TuningReport(
+        ended_because=reason,
+        trials=len(trials),
+        pruned=sum(trial.state.name == "PRUNED" for trial in trials),
+        best_loss=study.best_value,
+        preset_loss=next((t.value for t in trials if t.params == start), None),
+        parameters=study.best_trial.params,
+        tuning_folds=tuning_folds,
+        check_folds=len(preset),
+        images=sum(len(fold.groups) for fold in preset),
+        preset=before,
+        tuned=after,
+        difference=difference,
+        loss_gain=gain,
+    )
+
+
 def measured_gain(
     preset: Sequence[HeldOut], tuned: Sequence[HeldOut], seed: int
 ) -> tuple[Score, Score, Difference, LossGain]:

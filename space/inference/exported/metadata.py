@@ -94,6 +94,61 @@ class Metadata:
         return {name: json.dumps(value) for name, value in values.items()}
 
 
+@dataclass(frozen=True)
+class _Entries:
+    """The texts of a file that may come from anywhere.
+
+    Attributes:
+        texts: by name.
+        origin: of the file, for messages.
+    """
+
+    texts: Mapping[str, str]
+    origin: str
+
+    def check_names(self) -> None:
+        """Check that the entries are those of this version.
+
+        Raises:
+            ModelError: there are none, others, or those of another version.
+        """
+        if not self.texts:
+            raise ModelError(
+                f"{self.origin} holds no description of a classifier: it was not written by this "
+                "project. Export the model with trainer/export.py."
+            )
+        version = self.texts.get("format_version", "")
+        if version != str(FORMAT_VERSION):
+            raise ModelError(
+                f"{self.origin} has version {shortened(version, 20)!r} of the format; this program "
+                f"reads version {FORMAT_VERSION}. Export the model again, or update the program."
+            )
+        for problem, odd in (
+            ("lacks the entry", set(NAMES) - self.texts.keys()),
+            ("has the unknown entry", self.texts.keys() - set(NAMES)),
+        ):
+            if odd:
+                raise ModelError(f"{self.origin} {problem} {listed(odd)}. Export the model again.")
+
+    def read(self, name: str, convert: Callable[[Any], Value]) -> Value:
+        """Return the value of an entry, converted and checked by a function.
+
+        Raises:
+            ModelError: it is too large or can't be converted; the message names it.
+        """
+        text = self.texts[name]
+        try:
+            if len(text) > MAX_TEXT:
+                raise ValueError(f"it is longer than {MAX_TEXT // 2**20} MB")
+            return convert(json.loads(text, parse_constant=_no_number))
+        # Each is what unexpected JSON may raise; nested too deeply, a RecursionError.
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+            raise ModelError(
+                f"{self.origin} can't be used: its entry {name} is wrong: "
+                f"{shortened(error, 160)}. Export the model again."
+            ) from error
+
+
 def read_metadata(entries: Mapping[str, str], origin: str) -> Metadata:
     """Return the metadata of a file that may come from anywhere.
 
@@ -104,49 +159,20 @@ def read_metadata(entries: Mapping[str, str], origin: str) -> Metadata:
     Raises:
         ModelError: an entry is missing, unknown, too large or out of bounds; the message names it.
     """
-
-    def entry(name: str, read: Callable[[Any], Value]) -> Value:
-        text = entries[name]
-        try:
-            if len(text) > MAX_TEXT:
-                raise ValueError(f"it is longer than {MAX_TEXT // 2**20} MB")
-            return read(json.loads(text, parse_constant=_no_number))
-        # Each is what unexpected JSON may raise; nested too deeply, a RecursionError.
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-            raise ModelError(
-                f"{origin} can't be used: its entry {name} is wrong: {shortened(error, 160)}. "
-                "Export the model again."
-            ) from error
-
-    if not entries:
-        raise ModelError(
-            f"{origin} holds no description of a classifier: it was not written by this project. "
-            "Export the model with trainer/export.py."
-        )
-    version = entries.get("format_version", "")
-    if version != str(FORMAT_VERSION):
-        raise ModelError(
-            f"{origin} has version {shortened(version, 20)!r} of the format; this program reads "
-            f"version {FORMAT_VERSION}. Export the model again, or update the program."
-        )
-    for problem, odd in (
-        ("lacks the entry", set(NAMES) - entries.keys()),
-        ("has the unknown entry", entries.keys() - set(NAMES)),
-    ):
-        if odd:
-            raise ModelError(f"{origin} {problem} {listed(odd)}. Export the model again.")
-    labels = entry("labels", _labels)
-    rules = entry("rules", lambda value: None if value is None else Rules.from_json(value))
+    given = _Entries(entries, origin)
+    given.check_names()
+    labels = given.read("labels", _labels)
+    rules = given.read("rules", lambda value: None if value is None else Rules.from_json(value))
     facts = Facts(
         origin=origin,
         labels=labels,
-        preprocessing=entry("preprocessing", _preprocessing),
-        bit_depth=entry("bit_depth", _bit_depth),
-        tile=entry("tile", _boolean),
+        preprocessing=given.read("preprocessing", _preprocessing),
+        bit_depth=given.read("bit_depth", _bit_depth),
+        tile=given.read("tile", _boolean),
         multi_label=rules is not None and rules.thresholds is not None,
     )
-    detector = entry("detector", _detector)
-    stages = entry("stages", _stages)
+    detector = given.read("detector", _detector)
+    stages = given.read("stages", _stages)
     if rules is not None and rules.labels != labels:
         raise ModelError(f"{origin} has decision rules of other classes. Export the model again.")
     if (list(detector.stages) if detector else []) != stages:
@@ -154,12 +180,12 @@ def read_metadata(entries: Mapping[str, str], origin: str) -> Metadata:
     if (rules.novelty_limit if rules else None) is not None and detector is None:
         raise ModelError(f"{origin} has a limit of novelty, but no detector. Export it again.")
     return Metadata(
-        model=entry("model", lambda value: SourceModel(**_strings(value))),
+        model=given.read("model", lambda value: SourceModel(**_strings(value))),
         facts=facts,
         decision=Decision(rules, detector) if rules else None,
         stages=stages,
-        precision=entry("precision", _precision),
-        self_test=entry("self_test", SelfTest.from_json),
+        precision=given.read("precision", _precision),
+        self_test=given.read("self_test", SelfTest.from_json),
     )
 
 

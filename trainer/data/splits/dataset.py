@@ -128,14 +128,7 @@ def prepare_images(
         recorded = run_dir if same_as_before else None
         surfaces = _compare(everything, run.cache_dir, recorded)
     splits = _with_groups(found.splits, surfaces)
-    if data.folds:
-        divided = divide_into_folds(splits, data, run.seed)
-    else:
-        divided = [divide(splits, data, run.seed)]
-    if data.train_on:
-        divided = [
-            (train_on_some(splits, data.train_on), origins, how) for splits, origins, how in divided
-        ]
+    divided = _divided(splits, data, run.seed)
     record = None
     # After the division, so that test and validation are those without feedback.
     if data.feedback is not None:
@@ -190,6 +183,19 @@ def _compare(images: Dataset, cache_dir: Path | None, recorded: Path | None) -> 
     """Find images of the same surface, or read what a run folder recorded of the same images."""
     surfaces = read_surfaces(recorded, images["file"][:]) if recorded else None
     return find_surfaces(images, cache_dir) if surfaces is None else surfaces
+
+
+def _divided(
+    splits: DatasetDict, data: DataConfig, seed: int
+) -> list[tuple[DatasetDict, dict[str, str], Division]]:
+    """Divide the images once, or with --folds once per fold; each with its origins."""
+    divided = divide_into_folds(splits, data, seed) if data.folds else [divide(splits, data, seed)]
+    if not data.train_on:
+        return divided
+    return [
+        (train_on_some(each, data.train_on), origins, division)
+        for each, origins, division in divided
+    ]
 
 
 def _joined(

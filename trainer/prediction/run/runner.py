@@ -83,12 +83,7 @@ def run(
                     f"--merge-overlaps: {model_id} names several defects of an image; the coil "
                     "view knows one. Leave the option out."
                 )
-            heatmaps = None
-            if delivery.heatmaps:
-                from trainer.prediction.heatmaps import Heatmaps  # noqa: PLC0415
-
-                decoder = stack.enter_context(Decoder(1))
-                heatmaps = Heatmaps(delivery.heatmaps, predictor, decoder)
+            heatmaps = _heatmaps(predictor, delivery, stack)
             comparison = compare(predictor) if compare else None
             outcome = predict_files(
                 *(predictor, files, delivery, heatmaps, comparison),
@@ -110,6 +105,15 @@ def run(
             )
     logger.info("%s", "\n".join([outcome.summary(), *compared]))
     return outcome
+
+
+def _heatmaps(predictor: Classifier, delivery: Delivery, stack: ExitStack) -> Heatmaps | None:
+    """Return what writes heatmaps; None if not asked for."""
+    if delivery.heatmaps is None:
+        return None
+    from trainer.prediction.heatmaps import Heatmaps  # noqa: PLC0415
+
+    return Heatmaps(delivery.heatmaps, predictor, stack.enter_context(Decoder(1)))
 
 
 def _merged(

@@ -128,16 +128,7 @@ def _watch(
     several = predictor.facts.multi_label
     rows = RowFile(delivery.output, delivery.kind, predictor.labels, sys.stdout, several=several)
     table = stack.enter_context(WatchedTable(delivery.output, rows, journal))
-    pictures: list[SortedCopies | Heatmaps] = []
-    if delivery.heatmaps:
-        from trainer.prediction.heatmaps import Heatmaps  # noqa: PLC0415
-
-        decoder = stack.enter_context(Decoder(1))
-        pictures.append(Heatmaps(delivery.heatmaps, predictor, decoder, growing=True))
-    if delivery.copy_to:
-        labels = predictor.labels
-        copies = SortedCopies(delivery.copy_to, labels, link=delivery.link, growing=True)
-        pictures.append(copies)
+    pictures = _pictures(predictor, delivery, stack)
     pipeline = stack.enter_context(Pipeline(predictor))
     if former := journal.used_by(pipeline.model):
         logger.warning(
@@ -178,6 +169,23 @@ def _watch(
         raise errors[0]
     _finish(channels, journal, arrivals, answers.outcome)
     return answers.outcome
+
+
+def _pictures(
+    predictor: Classifier, delivery: Delivery, stack: ExitStack
+) -> list[SortedCopies | Heatmaps]:
+    """Return what adds a picture of each answer to a folder: heatmaps, sorted copies."""
+    pictures: list[SortedCopies | Heatmaps] = []
+    if delivery.heatmaps:
+        from trainer.prediction.heatmaps import Heatmaps  # noqa: PLC0415
+
+        decoder = stack.enter_context(Decoder(1))
+        pictures.append(Heatmaps(delivery.heatmaps, predictor, decoder, growing=True))
+    if delivery.copy_to:
+        labels = predictor.labels
+        copies = SortedCopies(delivery.copy_to, labels, link=delivery.link, growing=True)
+        pictures.append(copies)
+    return pictures
 
 
 def _answer(
