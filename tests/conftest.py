@@ -21,6 +21,7 @@ import pytest
 from hypothesis import settings
 
 from tests.loopback_hub import LoopbackHub
+from tests.support import forked_server
 from tests.support.gradio_import import no_type_stubs
 
 
@@ -89,10 +90,15 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let pass what the client does in every upload over LFS, with its own HTTP library."""
+    """Let pass what the client does in every upload over LFS; fork the server of warm processes.
+
+    The client uploads with its own HTTP library.
+    """
     config.addinivalue_line(
         "filterwarnings", "ignore:Use 'content=<...>' to upload raw bytes:DeprecationWarning"
     )
+    if hasattr(config, "workerinput") and not all("unit" in Path(a).parts for a in config.args):
+        forked_server.start()
 
 
 def pytest_unconfigure() -> None:
