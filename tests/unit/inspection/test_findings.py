@@ -226,19 +226,21 @@ def test_shared_surfaces_are_counted_in_images_pairs_and_pieces() -> None:
     assert across.title == "1 pair of the same surface under two classes"
 
 
+FEEDBACK = CorrectionSummary(
+    folder="corrections",
+    corrections=9,
+    images=7,
+    by_class={"A": 4},
+    without_class={"no defect": 2},
+    by_verdict={"class": 5, "unsure": 2},
+    contradicting={"c.png": ["A", "B"]},
+    next_images=[NextImage(file=f"{n}.png", candidates=2, novelty=0.5) for n in range(8)],
+    damaged=[SkippedImage(file="x.json", reason="cut")],
+)
+
+
 def test_what_visitors_corrected_is_summed_up() -> None:
-    feedback = CorrectionSummary(
-        folder="corrections",
-        corrections=9,
-        images=7,
-        by_class={"A": 4},
-        without_class={"no defect": 2},
-        by_verdict={"class": 5, "unsure": 2},
-        contradicting={"c.png": ["A", "B"]},
-        next_images=[NextImage(file=f"{n}.png", candidates=2, novelty=0.5) for n in range(8)],
-        damaged=[SkippedImage(file="x.json", reason="cut")],
-    )
-    findings = {each.title: each for each in found(feedback=feedback)}
+    findings = {each.title: each for each in found(feedback=FEEDBACK)}
     assert {title: each.level for title, each in findings.items()} == {
         "1 file of the feedback can't be used": PROBLEM,
         "The corrections of 1 image contradict": REVIEW,
@@ -250,3 +252,17 @@ def test_what_visitors_corrected_is_summed_up() -> None:
     assert "x.json (cut)." in texts
     assert "leaves them out: c.png." in texts
     assert "0.png, 1.png, 2.png, 3.png, 4.png, 5.png and 2 more." in texts
+
+
+def test_corrections_that_all_contradict_or_are_damaged() -> None:
+    """There is no class to count, and no verdict of the model."""
+    none = {"by_class": {}, "without_class": {}, "next_images": []}
+    contradict = FEEDBACK.model_copy(update={**none, "images": 1})
+    titles = [each.title for each in found(feedback=contradict)]
+    assert titles[-1] == "The feedback corrects 1 image: no corrections agree"
+    damaged = FEEDBACK.model_copy(
+        update={**none, "images": 0, "by_verdict": {}, "contradicting": {}}
+    )
+    assert [each.title for each in found(feedback=damaged)] == [
+        "1 file of the feedback can't be used"
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from model_card.formatting import counted, enumeration, shortlist
 from trainer.inspection.report.finding import LISTED, Finding, named
@@ -54,17 +54,15 @@ def on_feedback(report: DataReport) -> Iterator[Finding]:
     found = report.feedback
     if found is None:
         return
-    counts = (found.by_class | found.without_class, found.by_verdict)
-    said, verdicts = (
-        enumeration([f"{count:,} {name}" for name, count in named.items()]) for named in counts
-    )
-    yield Finding(
-        "ok",
-        f"The feedback corrects {counted(found.images, 'image')}: {said}",
-        f"The model's verdicts were: {verdicts}. To train with them, give "
-        "the folder to trainer/train.py --feedback.",
-        "feedback",
-    )
+    if found.images:
+        agreed = _counts(found.by_class | found.without_class) or "no corrections agree"
+        yield Finding(
+            "ok",
+            f"The feedback corrects {counted(found.images, 'image')}: {agreed}",
+            f"The model's verdicts were: {_counts(found.by_verdict)}. To train with them, give "
+            "the folder to trainer/train.py --feedback.",
+            "feedback",
+        )
     if found.contradicting:
         yield Finding(
             "review",
@@ -89,3 +87,9 @@ def on_feedback(report: DataReport) -> Iterator[Finding]:
             + ".",
             "feedback",
         )
+
+
+def _counts(images: Mapping[str, int]) -> str:
+    """Return the numbers of images by name; nothing if there are none."""
+    words = [f"{count:,} {name}" for name, count in images.items()]
+    return enumeration(words) if words else ""
