@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 import pytest
 
@@ -25,7 +26,9 @@ from trainer.inspection.report.schema import (
     SizeCount,
 )
 
-PROBLEM, REVIEW, OK = "problem", "review", "ok"
+PROBLEM: Final = "problem"
+REVIEW: Final = "review"
+OK: Final = "ok"
 
 
 def class_of(
@@ -65,12 +68,14 @@ def found(**changes: Any) -> list[Finding]:
     """Return what is found besides what is found in images without any flaw, spaces plain."""
     plain = list_findings(report())
     return [
-        Finding(
-            each.level, *(t.replace("\u00a0", " ") for t in (each.title, each.text)), each.section
-        )
+        replace(each, title=_spaced(each.title), text=_spaced(each.text))
         for each in list_findings(report(**changes))
         if each not in plain
     ]
+
+
+def _spaced(text: str) -> str:
+    return text.replace("\u00a0", " ")
 
 
 def test_images_without_any_flaw() -> None:
@@ -256,7 +261,7 @@ def test_what_visitors_corrected_is_summed_up() -> None:
 
 def test_corrections_that_all_contradict_or_are_damaged() -> None:
     """There is no class to count, and no verdict of the model."""
-    none = {"by_class": {}, "without_class": {}, "next_images": []}
+    none: dict[str, Any] = {"by_class": {}, "without_class": {}, "next_images": []}
     contradict = FEEDBACK.model_copy(update={**none, "images": 1})
     titles = [each.title for each in found(feedback=contradict)]
     assert titles[-1] == "The feedback corrects 1 image: no corrections agree"
