@@ -7,15 +7,18 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
 import sys
 from multiprocessing import forkserver
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO
+from typing import IO, Any
 from unittest import mock
 
 from benchmarks import killed_run
 from tests.support.warm_process import WarmProcess, run_python
+
+_subprocess_run = subprocess.run
 
 
 class WarmProgram(WarmProcess):
@@ -29,7 +32,10 @@ class WarmProgram(WarmProcess):
         cwd: Path,
         env: dict[str, str],
     ) -> None:
-        super().__init__([str(word) for word in command[1:]], cwd, environment=env)
+        words = [str(word) for word in command[1:]]
+        if words[:2] == ["-m", "torch.distributed.run"]:
+            words[:1] = ["-m", "tests.support.warm_launcher"]
+        super().__init__(words, cwd, environment=env)
         self._files = stdout, stderr
 
     def poll(self) -> int | None:
@@ -42,6 +48,15 @@ class WarmProgram(WarmProcess):
         return code
 
 
+def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a process as `subprocess.run` does, but fork those of this Python."""
+    if command[0] != sys.executable:
+        return _subprocess_run(command, **options)
+    process = WarmProcess(command[1:], Path(options["cwd"]), environment=options["env"])
+    output, errors = process.communicate()
+    return subprocess.CompletedProcess(command, process.returncode or 0, output, errors)
+
+
 def start(data_dir: Path, run_dir: Path, *, epochs: int = 6) -> WarmProcess:
     """Start or resume a training that `benchmarks.killed_run` may kill."""
     return WarmProcess(killed_run.command(data_dir, run_dir, epochs=epochs))
@@ -52,6 +67,8 @@ if __name__ == "__main__":
     with (
         # Its own name alone: other modules start processes as they are.
         mock.patch("benchmarks.program.subprocess", SimpleNamespace(Popen=WarmProgram)),
+        # `benchmarks.start_time` calls it in the module that is run.
+        mock.patch("subprocess.run", run),
         mock.patch("benchmarks.killed_run.start", start),
         mock.patch("multiprocessing.get_context", lambda method: server),
         # Ask the server that this process comes from; Python 3.11 would start another.
