@@ -229,8 +229,12 @@ def example_test(
     confusion: Sequence[Sequence[int]] = CONFUSION, labels: Sequence[str] = LABELS
 ) -> TestResult:
     """Return what follows from a confusion matrix; only AUC and confidences are made up."""
-    classes = [_class_result(confusion, labels, i) for i in range(len(labels))]
     total = sum(map(sum, confusion))
+    called = [sum(column) for column in zip(*confusion, strict=True)]
+    classes = [
+        _class_result(label, hits=row[i], positives=sum(row), predicted=called[i], total=total)
+        for i, (label, row) in enumerate(zip(labels, confusion, strict=True))
+    ]
     right = sum(row[i] for i, row in enumerate(confusion))
     macro = {
         name: _mean([result.scores[name] for result in classes])
@@ -271,10 +275,9 @@ def _mean(scores: Sequence[Score]) -> Score:
     return Score(value=min(1, value), low=max(0, value - below), high=min(1, value + above))
 
 
-def _class_result(confusion: Sequence[Sequence[int]], labels: Sequence[str], i: int) -> ClassResult:
-    total = sum(map(sum, confusion))
-    positives, predicted = sum(confusion[i]), sum(row[i] for row in confusion)
-    hits = confusion[i][i]
+def _class_result(
+    label: str, *, hits: int, positives: int, predicted: int, total: int
+) -> ClassResult:
     misses, alarms = positives - hits, predicted - hits
     negatives = total - positives
     # Half of what was missed is found at twice the false alarms, the rest at 30 %.
@@ -288,7 +291,7 @@ def _class_result(confusion: Sequence[Sequence[int]], labels: Sequence[str], i: 
     auc = round(area, 12)
     around = wilson(round(auc * positives), positives)
     return ClassResult(
-        label=labels[i],
+        label=label,
         images=positives,
         predicted=predicted,
         scores={

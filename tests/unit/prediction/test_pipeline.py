@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,9 +29,14 @@ def predictor(package: Path) -> Predictor:
     return Predictor(package)
 
 
-def answers(predictor: Predictor, path: Path) -> Row:
+@pytest.fixture(scope="module")
+def pipeline(predictor: Predictor) -> Iterator[Pipeline]:
     with Pipeline(predictor) as pipeline:
-        [[row]] = pipeline.batches([ImageFile(str(path), path.name, path.name)], 4)
+        yield pipeline
+
+
+def answer(pipeline: Pipeline, path: Path) -> Row:
+    [[row]] = pipeline.batches([ImageFile(str(path), path.name, path.name)], 4)
     return row
 
 
@@ -41,12 +46,12 @@ def answers(predictor: Predictor, path: Path) -> Row:
 def test_a_file_that_changes_while_it_is_read_is_read_again(
     changes: int,
     torn: bool,
-    predictor: Predictor,
+    pipeline: Pipeline,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     noise(1).save(tmp_path / "final.png")
-    expected = answers(predictor, tmp_path / "final.png")
+    expected = answer(pipeline, tmp_path / "final.png")
     path = tmp_path / "1.png"
     noise(0).save(path)
     if torn:
@@ -65,7 +70,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
                 os.utime(path, ns=(0, reads))
 
     monkeypatch.setattr(Decoder, "prepare", changing)
-    row = answers(predictor, path)
+    row = answer(pipeline, path)
     assert reads == min(changes + 1, ATTEMPTS)
     if changes >= ATTEMPTS:
         assert row.error is not None and "changes while it is read" in row.error
@@ -92,7 +97,7 @@ class _Meeting:
 @pytest.mark.slow
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_as_many_batches_run_at_once_as_the_engine_likes(
-    at_once: int, predictor: Predictor, tmp_path: Path
+    at_once: int, predictor: Predictor, pipeline: Pipeline, tmp_path: Path
 ) -> None:
     files = []
     for number in range(8):
@@ -100,11 +105,11 @@ def test_as_many_batches_run_at_once_as_the_engine_likes(
         noise(number).save(path)
         files.append(ImageFile(str(path), path.name, path.name))
     files.insert(3, ImageFile(str(tmp_path / "none.png"), "none.png", "none.png"))
-    expected = [answers(predictor, Path(file.path)) for file in files]
+    expected = [answer(pipeline, Path(file.path)) for file in files]
     meeting = copy.copy(predictor)
     meeting.engine = _Meeting(predictor.engine, at_once)
-    with Pipeline(meeting) as pipeline:
-        batches = list(pipeline.batches(files, 5))
+    with Pipeline(meeting) as tested:
+        batches = list(tested.batches(files, 5))
     assert [len(batch) for batch in batches] == [5, 4]
     rows = [row for batch in batches for row in batch]
     assert [row.path for row in rows] == [file.name for file in files]
