@@ -119,7 +119,7 @@ def test_roc_curves_of_many_classes_color_ten() -> None:
 
 @given(labels=st.lists(st.text(st.characters(max_codepoint=0x17F), min_size=1), min_size=10,
                        max_size=10, unique=True))  # fmt: skip
-@settings(max_examples=2, deadline=None)
+@settings(max_examples=3, deadline=None)
 @pytest.mark.slow
 def test_any_label_can_be_drawn(
     labels: list[str], tmp_path_factory: pytest.TempPathFactory
