@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import atexit
 import gc
+import importlib
 import os
 import runpy
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,28 @@ settings.register_profile("fast", settings.get_profile("ci"), max_examples=20)
 gc.disable()
 IMPORTS = ExitStack()
 IMPORTS.enter_context(no_type_stubs())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Import what is collected later, in each worker of pytest-xdist in another order.
+
+    In a new checkout pytest compiles each module of tests; the next worker finds it compiled.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers == 1:
+        return
+    places = {session.config.invocation_params.dir / a.split("::")[0] for a in session.config.args}
+    files = sorted({file for place in places for file in (place, *place.rglob("test_*.py"))})
+    first = int(worker.removeprefix("gw"))
+    for part in range(first, first + workers):
+        for file in files[part % workers :: workers]:
+            if file.suffix == ".py":
+                names = file.relative_to(session.config.rootpath).with_suffix("").parts
+                # What can't be imported is reported when it is collected.
+                with suppress(Exception, pytest.skip.Exception):
+                    importlib.import_module(".".join(names))
 
 
 def pytest_collection_finish() -> None:
