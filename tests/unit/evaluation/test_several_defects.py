@@ -34,18 +34,23 @@ GROUPS = [0, 1, 1, 2, 3, 3]
 
 @pytest.fixture(scope="module")
 def measured() -> SeveralDefects:
+    return measure(slice(None))
+
+
+def measure(images: slice) -> SeveralDefects:
+    """Measure some of the six images."""
     thresholds = Thresholds([0.5] * 3, [0.05] * 3, 0.1)
     costs = Costs(missed=20, false_alarm=2, review=1, no_defect=None)
     rules = Rules(["Dots", "Lines", "Rolled"], 2.0, 0.9, 0.05, costs, None, thresholds)
-    logits = (2 * logit(P)).astype(np.float32)
+    logits = (2 * logit(P[images])).astype(np.float32)
     decision = Decision(rules, None)
     return measure_several(
         decision,
         decision.conclude(logits, None),
         logits,
-        SHOWN,
-        MAIN,
-        GROUPS,
+        SHOWN[images],
+        MAIN[images],
+        GROUPS[images],
         fitted_on="validation",
         fitted_images=50,
         fitted_groups=40,
@@ -96,6 +101,8 @@ def test_automatic_answers_and_their_cost(measured: SeveralDefects) -> None:
     assert measured.automatic_exact.value == pytest.approx(2 / 4)
     # Two reviews, a miss and a false alarm.
     assert measured.mean_cost == pytest.approx((2 * 1 + 20 + 2) / 6)
+    assert measure(slice(3, 4)).mean_cost == 20
+    assert measure(slice(4, 5)).mean_cost == 2
 
 
 def test_calibration_is_that_of_yes_and_no(measured: SeveralDefects) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,12 @@ import timm
 import torch
 from torch import nn
 
-from trainer.model.compilation import compiled_blocks, repeated_blocks
+from trainer.model.compilation import (
+    KERNELS_VARIABLE,
+    compiled_blocks,
+    keep_kernels,
+    repeated_blocks,
+)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +36,27 @@ def test_blocks_that_networks_repeat(name: str, count: int, kind: str) -> None:
         blocks = repeated_blocks(timm.create_model(name))
     assert len(blocks) == count
     assert {type(block).__name__ for block in blocks} == ({kind} if count else set())
+
+
+class Light(nn.Sequential):
+    """Many blocks of a few weights."""
+
+
+def test_the_blocks_that_hold_most_weights_are_chosen() -> None:
+    heavy = [nn.Sequential(nn.Linear(9, 9)) for _ in range(2)]
+    network = nn.ModuleList([*(Light(nn.Linear(2, 2)) for _ in range(6)), *heavy])
+    assert repeated_blocks(network) == heavy
+
+
+def test_kernels_stay_in_the_folder_that_the_user_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(KERNELS_VARIABLE, "mine")
+    keep_kernels(tmp_path)
+    assert os.environ[KERNELS_VARIABLE] == "mine"
+    monkeypatch.delenv(KERNELS_VARIABLE)
+    keep_kernels(tmp_path)
+    assert os.environ[KERNELS_VARIABLE] == str(tmp_path)
 
 
 def test_blocks_are_compiled_inside_the_context_only(monkeypatch: pytest.MonkeyPatch) -> None:

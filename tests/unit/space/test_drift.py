@@ -171,6 +171,16 @@ def test_statistics_show_what_they_are_named_after() -> None:
     assert value("direction", grain) < 0.1
 
 
+def test_seams_of_rows_count_like_those_of_columns() -> None:
+    """Stripes 8 pixels wide, as a strong compression leaves them, with some grain."""
+    draw = np.random.default_rng(0)
+    stripes = draw.integers(90, 160, 12).repeat(8)[:, None] + draw.integers(0, 8, (96, 96))
+    tile = np.repeat(stripes.astype(np.uint8)[None, ..., None], 3, axis=3)
+    seams = value("blocks", tile)
+    assert seams > 0.5
+    assert value("blocks", tile.transpose(0, 2, 1, 3)) == pytest.approx(seams)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(32, 70), st.integers(32, 70), st.integers(0, 255), st.integers(0, 2**32 - 1))
 def test_statistics_of_any_image_are_finite(rows: int, columns: int, level: int, seed: int) -> None:

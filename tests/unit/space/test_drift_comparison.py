@@ -114,6 +114,16 @@ def test_a_drift_is_found_with_its_cause(baseline: Baseline) -> None:
     assert "defocus, about severity 2 (1.5 px radius): check the lens." in words
 
 
+def test_images_that_were_not_measured_do_not_weaken_the_cause(baseline: Baseline) -> None:
+    comparison = DriftComparison(baseline)
+    for number in range(24):
+        comparison.add("A", 0.8, 0.9, "unsure", 4 * DEFOCUS if number % 2 else None)
+    report = comparison.report()
+    assert report is not None
+    assert report.causes is not None
+    assert [(cause.name, cause.place) for cause in report.causes] == [("Defocus", 2)]
+
+
 def test_images_that_look_otherwise_are_found_by_their_statistics_alone(baseline: Baseline) -> None:
     """Confidence and novelty are those of the baseline; some healthy images were not measured."""
     assert baseline.images is not None
@@ -193,6 +203,8 @@ def test_the_panel_states_all_numbers_and_escapes_names() -> None:
     assert "above 1.64 times the limit; of the test images, above 0.28 times" in text
     # The highest bar has the full height.
     assert re.findall(r"height:([\d.]+)%", text) == ["12.5", "100.0", "50.0", "25.0"]
+    # The limit is where the ninth of thirteen bins begins.
+    assert '<b style="left:61.54%">limit</b>' in text
 
 
 def test_a_panel_without_an_alarm_names_no_cause() -> None:
