@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,11 @@ def flags(images: Path, folder: Path, models: str) -> list[str]:
 
 
 def test_networks_are_compared_in_one_command(
-    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     folder = tmp_path / "compared"
     train = run.train
@@ -55,7 +60,12 @@ def test_networks_are_compared_in_one_command(
     weights = tmp_path / "steel.safetensors"
     save_file(timm.create_model("test_convnext").state_dict(), weights)
     command = flags(images, folder, f"test_vit test_convnext={weights}")
-    compare_models.main(command)
+    with caplog.at_level("INFO"):
+        compare_models.main(command)
+    assert "Network 1 of 2: test_vit" in caplog.messages
+    assert re.search(
+        r"Network 2 of 2: test_convnext, about [\d:]+ left of the comparison", caplog.text
+    )
     first = json.loads((folder / "comparison.json").read_text())
     [failure] = first["failures"]
     assert failure == {"model": "test_vit", "reason": "RuntimeError: an operation is missing"}

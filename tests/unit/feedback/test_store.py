@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -101,6 +102,7 @@ def test_a_correction_is_never_there_before_its_image(
     real = store_module._write_once
 
     def noted(target: Path, content: bytes) -> None:
+        assert store.lock.locked(), "two visitors could pass the limit together"
         real(target, content)
         written.append(target.suffix)
 
@@ -109,6 +111,29 @@ def test_a_correction_is_never_there_before_its_image(
     store.add(correction(IMAGE, "Rolled"), IMAGE)
     store.add(correction(IMAGE, "Patches"), IMAGE)
     assert written == [".png", ".json", ".json"]
+
+
+def test_a_file_is_on_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, real = Store(tmp_path, LIMIT_BYTES), Path.rename
+    steps: list[str] = []
+
+    def sync(descriptor: int) -> None:
+        found = os.fstat(descriptor)
+        steps.append("folder" if stat.S_ISDIR(found.st_mode) else f"{found.st_size} bytes")
+
+    def rename(partial: Path, target: Path) -> Path:
+        steps.append(target.suffix)
+        return real(partial, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Path, "rename", rename)
+    record = store.add(correction(IMAGE, "Rolled"), IMAGE)
+    assert steps == [
+        *(f"{len(IMAGE)} bytes", ".png", "folder"),
+        *(f"{record.stat().st_size} bytes", ".json", "folder"),
+    ]
 
 
 def test_the_limits_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sqlite3
 from pathlib import Path
 
@@ -122,6 +123,46 @@ def test_a_table_that_somebody_changed_is_not_continued(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="changed since"):
             WatchedTable(path, rows_of(path), journal)
         assert not path.exists()
+
+
+def test_rows_are_on_disk_before_the_journal_forgets_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "out.csv"
+    synced: list[bytes] = []
+    monkeypatch.setattr(os, "fsync", lambda _: synced.append(path.read_bytes()))
+    with Journal(path, []) as journal, WatchedTable(path, rows_of(path), journal) as table:
+        written = journal.written
+
+        def forget(table_bytes: int) -> None:
+            assert synced[-1] == path.read_bytes()
+            written(table_bytes)
+
+        monkeypatch.setattr(journal, "written", forget)
+        add(journal, GOOD)
+        table.append()
+        assert len(synced[-1]) == journal.table_bytes
+        assert journal._database.rows("PRAGMA synchronous") == [(2,)], "each commit is synced, too"
+
+
+def test_a_row_that_everybody_has_leaves_the_journal(tmp_path: Path) -> None:
+    with Journal(tmp_path / "out.csv", ["a"]) as journal:
+        add(journal, *numbered(1, 2))
+        journal.written(99)
+        journal.delivered("a", 1)
+        assert journal._database.rows("SELECT number FROM rows") == [(2,)]
+
+
+def test_an_image_is_the_same_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Journal(None, []) as journal:
+        monkeypatch.chdir(tmp_path)
+        journal.add([("line/1.png", STAMP)], [], [])
+        (tmp_path / "line").mkdir()
+        monkeypatch.chdir(tmp_path / "line")
+        assert journal.answered("1.png", STAMP)
+        assert not journal.answered("line/1.png", STAMP)
 
 
 def test_images_of_a_finished_list_are_answered(tmp_path: Path) -> None:
