@@ -437,6 +437,23 @@ def test_thirty_classes_are_summed_up() -> None:
     assert "<summary>Scores of each class</summary>" in card
 
 
+def test_of_very_many_classes_the_rarest_are_listed() -> None:
+    """The 45 classes have 46, 47, … training images, in the opposite order of their names."""
+    labels = [f"Kind {number}" for number in range(45)]
+    confusion = [[int(i == j) for j in range(45)] for i in range(45)]
+    report = example_report(confusion, labels)
+    counts = {label: 90 - place for place, label in enumerate(labels)}
+    train, *others = report.data.splits
+    train = train.model_copy(update={"images_by_class": counts})
+    data = report.data.model_copy(update={"splits": [train, *others]})
+    figure = Figure(file="figures/top_confusions.png", title="Confusions", alt="Most frequent.")
+    changes = {"data": data, "figures": [*report.figures, figure]}
+    card = words(render_card(report.model_copy(update=changes)))
+    assert "The 40 rarest classes in training of 45" in card
+    rows = re.findall(r"^\| (Kind \d+) \| (\d+) \| 19 \| 1 \|", card, re.MULTILINE)
+    assert rows == [(f"Kind {number}", f"{90 - number}") for number in range(44, 4, -1)]
+
+
 def test_precision_of_a_class_that_is_never_predicted_is_not_a_number() -> None:
     card = words(render_card(reports()["never predicted"]))
     [row] = [line for line in card.splitlines() if line.startswith("| **defect**")]

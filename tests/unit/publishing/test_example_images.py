@@ -173,7 +173,7 @@ def test_the_chosen_images_are_written_under_the_names_of_their_classes(tmp_path
     assert written == {"Dent.png": 110, "Rust_scale.png": 60, "Scale.png": 160}
 
 
-@pytest.mark.parametrize("brightness", [0.0, 0.9])
+@pytest.mark.parametrize("brightness", [0.0, 0.2])
 def test_the_augmentation_figure_shows_the_recipe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, brightness: float
 ) -> None:
@@ -205,3 +205,6 @@ def test_the_augmentation_figure_shows_the_recipe(
     assert len(levels) == 1 + AUGMENTED
     change = np.abs(levels[1:] - levels[0]).max(axis=(1, 2, 3))
     assert (change > 1).all() if brightness else (change <= 1).all()
+    # Two draws may round to the same levels.
+    variants = {image.tobytes() for image in levels[1:]}
+    assert len(variants) > AUGMENTED / 2 if brightness else len(variants) == 1

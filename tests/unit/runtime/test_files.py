@@ -21,8 +21,10 @@ def test_a_failure_leaves_the_previous_file_and_nothing_else(tmp_path: Path, sha
     assert file.read_text() == "old"
     with replaced_whole(file, shared=shared) as partial:
         partial.write_text("new")
+        written = partial.stat().st_ino
         assert file.read_text() == "old"
     assert file.read_text() == "new"
+    assert file.stat().st_ino == written, "a copy would be seen half written"
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
