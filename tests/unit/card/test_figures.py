@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from model_card.figures import charts, photos, results
+from model_card.figures import charts, explanations, photos, results
+from model_card.figures.explanations import Explained
 from model_card.figures.results import Sample
 from model_card.figures.style import RED, save_figure, shortened
 from tests.support.reports import LABELS, example_epochs, example_test
@@ -256,6 +257,25 @@ def test_figures_of_images_are_written_and_described(tmp_path: Path) -> None:
         "Pitted predicted as Patches with 61.0 % confidence."
     )
     assert augmented.alt.startswith("One image and 1 random variant of it")
+
+
+def test_a_heatmap_lies_on_the_copy_to_the_right_of_its_image() -> None:
+    plain, heat = Image.new("RGB", (8, 8), "white"), Image.new("RGBA", (4, 4), (255, 0, 0, 128))
+    figure = explanations.heatmaps(
+        [Explained(plain, heat, "Pitted", "Pitted"), Explained(plain, heat, "Rolled", "Patches")]
+    )
+    shown = [
+        (axes.get_title("left"), np.asarray(axes.images[0].get_array())[0, 0, :3].tolist())
+        for axes in figure.axes
+        if axes.images
+    ]
+    white, red = [255, 255, 255], [255, 127, 127]
+    assert shown == [
+        ("True: Pitted", white),
+        ("✓ Pitted", red),
+        ("True: Rolled", white),
+        ("✗ Patches", red),
+    ]
 
 
 def many_classes(count: int) -> list[list[int]]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from model_card import promises
 from model_card.card import render_card
 from model_card.promises import missed_promises
 from model_card.schema.reliability import Reliability
@@ -95,6 +98,15 @@ def test_all_folds_decide_before_the_first() -> None:
         folded = example_cross_validation().model_copy(update=together)
         report = example_report(cross_validation=folded, **first)
         assert len(missed_promises(report)) == count
+
+
+def test_numbers_are_as_exact_as_all_folds_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+    monkeypatch.setattr(promises, "decimals_for", lambda images: counted.append(images) or 1)
+    folds = example_cross_validation()
+    missed_promises(example_report(cross_validation=folds))
+    missed_promises(example_report())
+    assert counted == [folds.all_images.images, 288]
 
 
 def test_the_summary_of_the_card_warns() -> None:

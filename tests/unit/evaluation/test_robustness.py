@@ -16,6 +16,7 @@ from PIL import Image
 
 from model_card.card import render_card
 from model_card.figures import explanations
+from model_card.figures.style import INK, PAPER
 from model_card.schema.robustness import Robustness
 from space.inference.core.arrays import Pixels
 from space.inference.core.classifier import Engine
@@ -201,6 +202,15 @@ def test_the_figure_shows_every_number_in_its_place() -> None:
             percentage = 100 * (400 + 5 * row + column) / 1000
             assert shown[column, row, False] == f"{percentage:.1f}"
             assert shown[column, row, True] == f"{severity:g}"
+
+
+def test_numbers_are_legible_on_pale_and_on_dark_cells() -> None:
+    """The more accuracy is lost, the darker the cell: from half of it on, paper on ink."""
+    found = graded(images=100, start=20).model_copy(update={"clean": share(100, 100)})
+    for text in explanations.robustness(found).axes[0].texts:
+        x, y = (round(place) for place in text.get_position())
+        lost = 1 - found.kinds[y].steps[x].accuracy.value
+        assert text.get_color() == (PAPER if lost > 0.5 else INK)
 
 
 @pytest.mark.parametrize(("tile", "shape"), [(False, (3, 32, 32)), (True, (3, 32, 96))])

@@ -36,3 +36,25 @@ def test_a_tag_of_a_tiff_has_a_bounded_number_of_values(
     assert directory is not None
     assert directory.entries[tag].values == values
     assert directory.values == ({tag: bytes(range(1, 9))} if taken else {})
+
+
+def test_a_canvas_of_a_webp_has_three_bytes_for_each_side() -> None:
+    side = (2**16).to_bytes(3, "little")
+    content = b"RIFF\0\0\0\0WEBPVP8X" + struct.pack("<II", 10, 0) + side + side
+    with pytest.raises(ImageError, match="65537 × 65537 pixels"):
+        containers.picture_of(content)
+
+
+def test_the_first_exif_data_of_a_jpeg_say_how_it_is_turned() -> None:
+    """As Pillow reads them; the second are those of a preview."""
+    segments = []
+    for orientation in (6, 3):
+        exif, content = Image.Exif(), io.BytesIO()
+        exif[0x0112] = orientation
+        Image.new("L", (8, 4)).save(content, "JPEG", exif=exif)
+        at = content.getvalue().index(b"\xff\xe1")
+        (length,) = struct.unpack_from(">H", content.getvalue(), at + 2)
+        segments.append(content.getvalue()[at : at + 2 + length])
+    rest = content.getvalue().replace(segments[1], b"".join(segments))
+    assert rest.count(b"Exif") == 2
+    assert containers.picture_of(rest).orientation == 6
