@@ -58,3 +58,33 @@ def test_the_first_exif_data_of_a_jpeg_say_how_it_is_turned() -> None:
     rest = content.getvalue().replace(segments[1], b"".join(segments))
     assert rest.count(b"Exif") == 2
     assert containers.picture_of(rest).orientation == 6
+
+
+def test_a_chunk_of_a_webp_begins_at_an_even_place() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    chunks = ((b"note", b"odd"), (b"EXIF", exif.tobytes()))
+    content = b"RIFF\0\0\0\0WEBP" + b"".join(
+        name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
+        for name, data in chunks
+    )
+    assert containers.picture_of(content).orientation == 8
+
+
+@pytest.mark.parametrize("side", [641, 645, 650])
+def test_a_tile_that_is_cut_off_counts_in_jpeg_2000(side: int) -> None:
+    """Tiles of 10 pixels: 65 × 65 of them are more than 4,096."""
+    sizes = struct.pack(">8IH", side, side, 0, 0, 10, 10, 0, 0, 1)
+    with pytest.raises(ImageError, match="too many color components or tiles"):
+        containers.picture_of(b"\xff\x4f\xff\x51\0\0\0\0" + sizes)
+
+
+def test_pillow_does_not_see_the_exif_data_of_an_avif() -> None:
+    exif, content = Image.Exif(), io.BytesIO()
+    exif[0x010E] = "description"
+    Image.new("L", (16, 16)).save(content, "AVIF", exif=exif)
+    found = containers.picture_of(content.getvalue())
+    with Image.open(io.BytesIO(content.getvalue())) as image:
+        assert image.getexif()
+    with Image.open(io.BytesIO(found.content)) as image:
+        assert not image.getexif()

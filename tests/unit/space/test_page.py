@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 from dataclasses import astuple
 from importlib.metadata import version
@@ -311,6 +313,14 @@ def test_figures_come_in_the_order_of_the_report_then_by_name(tmp_path: Path) ->
         ("a_new_one.png", "A new one"),
     ]
     assert figures[0].alt == "What the picture of Learning curves shows"
+
+
+def test_a_large_figure_is_scaled_down_before_it_is_sent() -> None:
+    html = page.figure("Curves", "Two lines", Image.new("RGB", (4000, 1000)))
+    found = re.search(r'src="data:image/webp;base64,([^"]+)"', html)
+    assert found
+    assert Image.open(io.BytesIO(base64.b64decode(found[1]))).size == (page.FIGURE_PX, 400)
+    assert f'width="{page.FIGURE_PX}" height="400"' in html
 
 
 def test_links_out_of_the_folder_are_neither_figures_nor_examples_nor_a_report(
