@@ -118,6 +118,21 @@ def test_rows_come_sorted_and_can_be_filtered(answered: Page, served: Served) ->
     label = served.verdicts[accepted[0]].label
     page.get_by_label("Class").select_option(label)
     assert set(_names(page)) == {n for n, found in served.verdicts.items() if found.label == label}
+    page.get_by_label("Class").select_option("")
+    head = page.locator('#many th:has([data-sort="name"])')
+    for order, names in (
+        ("ascending", ["=bad.png", *sorted(served.verdicts)]),
+        ("descending", [*sorted(served.verdicts, reverse=True), "=bad.png"]),
+    ):
+        page.locator('#many [data-sort="name"]').click()
+        expect(head).to_have_attribute("aria-sort", order)
+        assert _names(page) == names
+    page.locator('#many [data-sort="confidence"]').click()
+    assert _names(page) == [
+        *sorted(served.verdicts, key=lambda n: served.verdicts[n].confidence),
+        "=bad.png",
+    ]
+    assert head.get_attribute("aria-sort") is None
 
 
 def test_a_drift_is_shown_beside_the_rows(answered: Page, served: Served) -> None:

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from itertools import count
+from math import exp
 from pathlib import Path
 from typing import Literal
 
@@ -228,6 +229,18 @@ def test_a_photograph_fills_the_page_and_zooms_to_its_pixels(
     page.mouse.up()
     moved = _box(page, "#image img")
     assert [moved[0] - before[0], moved[1] - before[1]] == pytest.approx([-30, 20], abs=1)
+    # Keys, two clicks and pinching zoom, too.
+    button, picture = page.get_by_role("button", name="Fit"), page.locator("#image img")
+    for key, zoom in (("0", fit), ("+", 1.5 * fit), ("-", fit), ("1", 1.0), ("0", fit)):
+        button.press(key)
+        expect(percent).to_have_text(f"{min(1600, round(100 * zoom))}\u00a0%")
+    for zoom in (2 * fit, fit):
+        picture.dblclick()
+        expect(percent).to_have_text(f"{min(1600, round(100 * zoom))}\u00a0%")
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -50)
+    expect(percent).to_have_text(f"{min(1600, round(100 * fit * exp(50 / 200)))}\u00a0%")
+    page.keyboard.up("Control")
     # Another image fills the frame again.
     page.get_by_role("group", name="Try one").get_by_role("button", name="Rolled").click()
     expect(page.get_by_role("button", name="Fit")).to_have_attribute("aria-pressed", "true")

@@ -102,7 +102,12 @@ def test_all_folds_decide_before_the_first() -> None:
 
 def test_numbers_are_as_exact_as_all_folds_allow(monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[int] = []
-    monkeypatch.setattr(promises, "decimals_for", lambda images: counted.append(images) or 1)
+
+    def decimals_for(images: int) -> int:
+        counted.append(images)
+        return 1
+
+    monkeypatch.setattr(promises, "decimals_for", decimals_for)
     folds = example_cross_validation()
     missed_promises(example_report(cross_validation=folds))
     missed_promises(example_report())

@@ -64,7 +64,12 @@ def images() -> Images:
     splits = DatasetDict()
     for name, rows in ROWS.items():
         files, labels, groups, sizes, sources = zip(*rows, strict=True)
-        columns = {"file": files, "label": labels, "group": groups, "size_px": sizes}
+        columns: dict[str, Any] = {
+            "file": files,
+            "label": labels,
+            "group": groups,
+            "size_px": sizes,
+        }
         columns |= {"source": sources, "bit_depth": [8] * len(rows)}
         splits[name] = Dataset.from_dict({k: list(v) for k, v in columns.items()}, FEATURES)
     return Images(
