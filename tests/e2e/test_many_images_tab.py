@@ -119,6 +119,9 @@ def test_rows_come_sorted_and_can_be_filtered(answered: Page, served: Served) ->
     page.get_by_label("Class").select_option(label)
     assert set(_names(page)) == {n for n, found in served.verdicts.items() if found.label == label}
     page.get_by_label("Class").select_option("")
+    if page.viewport_size == {"width": PHONE[0], "height": PHONE[1]}:
+        # There the rows have no columns to sort by.
+        return
     head = page.locator('#many th:has([data-sort="name"])')
     for order, names in (
         ("ascending", ["=bad.png", *sorted(served.verdicts)]),

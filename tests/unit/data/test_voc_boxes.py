@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.data.voc_boxes import Box, BoxFolders, mask, match_class, read_boxes, read_voc
+from trainer.data.voc_boxes import (
+    Box,
+    BoxFolders,
+    _file_of,
+    mask,
+    match_class,
+    read_boxes,
+    read_voc,
+)
 from trainer.errors import DataError
 
 
@@ -182,3 +190,12 @@ def test_boxes_get_the_classes_that_a_class_map_gives_their_names(tmp_path: Path
     both = BoxFolders({"": tmp_path}, places.classes)
     names = [[b.name for b in boxes] for boxes in read_boxes(both, ["lab/a.png"]).values()]
     assert names == [["Pits", "rust"]]
+
+
+def test_boxes_come_from_the_folder_nearest_to_the_image(tmp_path: Path) -> None:
+    for folder in ("all", "mill"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "1.xml").touch()
+    folders = {"": tmp_path / "all", "mill": tmp_path / "mill"}
+    for file, expected in (("mill/1.png", "mill"), ("lab/1.png", "all"), ("mill2/1.png", "all")):
+        assert _file_of(folders, file) == tmp_path / expected / "1.xml"

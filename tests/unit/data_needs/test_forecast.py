@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from trainer.data_needs import forecast as forecast_module
 from trainer.data_needs.figure import learning_curve
 from trainer.data_needs.forecast import (
     balanced_errors,
@@ -85,9 +86,26 @@ def test_the_most_useful_class_and_its_rivals() -> None:
     found = [(forecast(40, 120, mean, 2 * spread), changes[i]) for i, mean in enumerate(means)]
     assert most_useful(changes, found) == [1, 2]
     assert most_useful(changes[[0]], found[:1]) == []
+    # A gain that is surely smaller, though by less than what is printed, is no reason to choose.
+    close = np.array([[-0.03], [-0.0298]]) * np.ones((2, 1000))
+    almost = [(forecast(40, 120, each[0], 0.001), each) for each in close]
+    assert most_useful(close, almost) == [0, 1]
     # Noise that both share cancels out.
     shared = means[:, None] + spread * rng.standard_normal(1000)
     assert most_useful(shared, found) == [1]
+
+
+def test_an_error_counts_by_its_variance_which_is_never_below_that_of_an_image(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[list[float]] = []
+    monkeypatch.setattr(
+        forecast_module, "fit_power_law", lambda _, errors, weights: seen.append(weights.tolist())
+    )
+    samples = np.array([[0.1, 0.0], [0.3, 0.0]])
+    forecast_module._series([10, 20], np.array([0.2, 0.0]), samples, images=10)
+    # Variances of 0.01 and 0, and 1/100 more.
+    assert seen[0] == pytest.approx([50, 100])
 
 
 def test_errors_count_classes_alike() -> None:

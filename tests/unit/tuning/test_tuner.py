@@ -44,6 +44,8 @@ class Trainings:
 
     def __call__(self, candidate: Candidate, fold: int, work: Path, on_epoch: OnEpoch) -> float:
         self.seen.append((candidate, fold))
+        # Each training leaves checkpoints in its folder.
+        work.mkdir(parents=True)
         loss = abs(np.log10(candidate.recipe.lr) + 2.5) + fold
         on_epoch(epoch(1, loss))
         on_epoch(epoch(2, loss))
@@ -139,6 +141,53 @@ def test_the_search_ends_without_improvement(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("in_memory")
+@pytest.mark.usefixtures("in_memory")
+def test_the_search_ends_after_its_minutes_and_says_how_long_it_may_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each look at the clock comes 20 seconds after the one before; a trial takes two looks."""
+    looks = iter(range(0, 10_000, 20))
+    monkeypatch.setattr(tuner.time, "monotonic", lambda: float(next(looks)))
+    with caplog.at_level("INFO"):
+        study, reason = run(tmp_path, Trainings(), 100, minutes=2)
+    assert reason == "2 minutes are over"
+    # At 20, 60 and 100 seconds it goes on.
+    assert len(study.trials) == 3
+    said = [line for line in caplog.messages if "left of the search" in line]
+    # 40 seconds for one of 100 trials, but the minutes end before.
+    assert said[0].endswith("at most about 1:20 left of the search")
+
+
+def test_the_time_left_is_that_of_this_process(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of ten trials four are done, one of them by this process, in 30 seconds."""
+    monkeypatch.setattr(tuner, "_storage", lambda file: optuna.storages.InMemoryStorage())
+    study, _ = run(tmp_path, Trainings(), 4)
+    with caplog.at_level("INFO"):
+        tuner._log(study, study.trials[-1], Budget(10, 0, 9), seconds=30, own=1)
+    assert caplog.messages[-1].endswith("at most about 3:00 left of the search")
+
+
+@pytest.mark.usefixtures("in_memory")
+def test_a_process_that_resumes_draws_other_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+    sampler = optuna.samplers.TPESampler
+
+    def seeded(seed: int | None = None) -> optuna.samplers.BaseSampler:
+        # The library makes one without a seed for each study.
+        seeds.extend([] if seed is None else [seed])
+        return sampler(seed=seed)
+
+    monkeypatch.setattr(optuna.samplers, "TPESampler", seeded)
+    study, _ = run(tmp_path, Trainings(), 2)
+    monkeypatch.setattr(optuna, "create_study", lambda **_: study)
+    open_study(tmp_path, "one", seed=0)
+    assert seeds == [0, 2]
+
+
 def test_settings_that_fail_do_not_end_the_search(tmp_path: Path) -> None:
     calls = iter([True, False, False])
 
