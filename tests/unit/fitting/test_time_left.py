@@ -114,6 +114,14 @@ def test_views_are_passes_of_a_head() -> None:
     assert re.search(r"--tune head +about 12:20\n", text)
 
 
+def test_advice_counts_each_fold() -> None:
+    """Two trainings with their tests: 2 × (120 × 2 + 100) s of a head, or two epochs of each."""
+    text = advice(_slow(6.0, trainings_after=1), CONVNEXT_BASE)
+    assert text is not None
+    assert re.search(r"--tune head +about 11:20\n", text)
+    assert re.search(r"--epochs 2 +about 46:00\n", text)
+
+
 def test_all_passes_of_the_tests_are_counted() -> None:
     images = {"train": 100, "validation": 20, "test": 30}
     # Ten images without corruption, and with 11 kinds of 5 severities.

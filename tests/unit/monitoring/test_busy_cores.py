@@ -6,6 +6,7 @@ import os
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from hypothesis import given
@@ -77,8 +78,8 @@ def test_the_clocks_of_this_process_and_of_all_cores_run() -> None:
 
 def test_programs_of_low_priority_take_cores_too(monkeypatch: pytest.MonkeyPatch) -> None:
     times = SimpleNamespace(user=1.0, system=2.0, nice=4.0, idle=8.0)
-    monkeypatch.setattr(busy_cores.psutil, "cpu_times", lambda percpu: [times])
-    monkeypatch.setattr(busy_cores.psutil.Process, "cpu_affinity", lambda self: [0], raising=False)
+    monkeypatch.setattr(psutil, "cpu_times", lambda percpu: [times])
+    monkeypatch.setattr(psutil.Process, "cpu_affinity", lambda self: [0], raising=False)
     assert read_core_use().all_s == 7
 
 

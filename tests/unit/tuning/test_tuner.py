@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -147,7 +148,7 @@ def test_the_search_ends_after_its_minutes_and_says_how_long_it_may_take(
 ) -> None:
     """Each look at the clock comes 20 seconds after the one before; a trial takes two looks."""
     looks = iter(range(0, 10_000, 20))
-    monkeypatch.setattr(tuner.time, "monotonic", lambda: float(next(looks)))
+    monkeypatch.setattr(tuner, "time", SimpleNamespace(monotonic=lambda: float(next(looks))))
     with caplog.at_level("INFO"):
         study, reason = run(tmp_path, Trainings(), 100, minutes=2)
     assert reason == "2 minutes are over"
