@@ -46,15 +46,16 @@ from trainer.evaluation import ood_images
 from trainer.evaluation.ood_images import images_of_folder
 from trainer.inspection.inspector import inspect
 from trainer.inspection.report.listing import list_findings
+from trainer.inspection.report.schema import DataReport
 from trainer.publishing import package
 from trainer.publishing.package import ExportedModel, collect
 
 
-def pixels_of_training(root: Path) -> dict[str, bytes]:
+def pixels_of_training(images: Images) -> dict[str, bytes]:
     """Return what training sees of each image, by name without suffix."""
     return {
         row["file"].partition(".")[0]: open_image(row).tobytes()
-        for part in load(root).splits.values()
+        for part in images.splits.values()
         for row in part
     }
 
@@ -69,27 +70,37 @@ def encoded(samples: np.ndarray[Any, Any], kind: str, **options: Any) -> io.Byte
     return buffer
 
 
+def inspected(root: Path) -> tuple[DataReport, dict[str, bytes]]:
+    """Return the report of an inspection and what it saw of each image, by name."""
+    report, rows = inspect(collected(root), None, root.with_name("cache"))
+    return report, {row["file"].partition(".")[0]: open_image(row).tobytes() for row in rows}
+
+
+@pytest.fixture(scope="module")
+def twin(tmp_path_factory: pytest.TempPathFactory) -> tuple[DataReport, dict[str, bytes]]:
+    """The inspection of images of 8 bits, and what training sees of them."""
+    root = write_set(tmp_path_factory.mktemp("twin") / "8", 8)
+    report, seen = inspected(root)
+    assert seen == pixels_of_training(load(root))
+    return report, seen
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("bits", [10, 12, 14, 16])
 @pytest.mark.parametrize("suffix", [".tif", ".png"])
 def test_training_inspection_and_model_see_the_8_bit_twin(
-    tmp_path: Path, bits: int, suffix: str
+    twin: tuple[DataReport, dict[str, bytes]], tmp_path: Path, bits: int, suffix: str
 ) -> None:
-    twin, deep = write_set(tmp_path / "8", 8), write_set(tmp_path / "deep", bits, suffix=suffix)
-    seen = pixels_of_training(twin)
-    assert pixels_of_training(deep) == seen
-    assert load(deep).bit_depth == bits
-    # Inspection.
-    reports = {}
-    for root in (twin, deep):
-        report, rows = inspect(collected(root), None, tmp_path / "cache" / root.name)
-        reports[root.name] = report
-        assert {row["file"].partition(".")[0]: open_image(row).tobytes() for row in rows} == seen
-    assert [each.gray for each in reports["8"].classes] == [
-        each.gray for each in reports["deep"].classes
-    ]
-    assert (reports["8"].bit_depth, reports["deep"].bit_depth) == (None, bits)
-    assert reports["deep"].depth_mixture is None
+    report_of_twin, seen = twin
+    deep = write_set(tmp_path / "deep", bits, suffix=suffix)
+    images = load(deep)
+    assert pixels_of_training(images) == seen
+    assert images.bit_depth == bits
+    report, seen_in_inspection = inspected(deep)
+    assert seen_in_inspection == seen
+    assert [each.gray for each in report_of_twin.classes] == [each.gray for each in report.classes]
+    assert (report_of_twin.bit_depth, report.bit_depth) == (None, bits)
+    assert report.depth_mixture is None
     # A model with that depth, on one file.
     file = next(deep.rglob(f"*{suffix}"))
     name = file.relative_to(deep).with_suffix("").as_posix()
