@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -87,20 +88,36 @@ def _assert_equal(one: checkpoint.Tensors, other: checkpoint.Tensors) -> None:
     assert [name for name, tensor in one.items() if not torch.equal(tensor, other[name])] == []
 
 
+@cache
+def _plain(recipe: str) -> tuple[list[list[float]], checkpoint.Tensors]:
+    """Return the totals of plain steps and the state after them, computed once."""
+    step = _step(**RECIPES[recipe])
+    totals = _train(step.step, RECIPES[recipe].get("accumulate", 1), tiles=_tiles(recipe))
+    return totals, _state(step)
+
+
+@cache
+def _recorded_whole() -> tuple[list[list[float]], checkpoint.Tensors]:
+    """Return the same of recorded steps with the recipe `all`."""
+    step = _step(**RECIPES["all"])
+    return _train(GraphedSteps(step, _recorded).step, 2), _state(step)
+
+
+def _tiles(recipe: str) -> int:
+    # Tiles are not mixed.
+    return 1 if recipe == "mixed" else 2
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_recorded_steps_equal_plain_ones(recipe: str) -> None:
     settings = RECIPES[recipe]
-    plain, recorded = _step(**settings), _step(**settings)
+    recorded = _step(**settings)
     graphs = GraphedSteps(recorded, _recorded)
-    accumulate = settings.get("accumulate", 1)
-    # Tiles are not mixed.
-    expected, found = (
-        _train(step, accumulate, tiles=1 if recipe == "mixed" else 2)
-        for step in (plain.step, graphs.step)
-    )
+    expected, state = _plain(recipe)
+    found = _train(graphs.step, settings.get("accumulate", 1), tiles=_tiles(recipe))
     assert graphs.usable
     assert found == [pytest.approx(row, rel=1e-5) for row in expected]
-    _assert_close(_state(plain), _state(recorded))
+    _assert_close(state, _state(recorded))
     assert all(isinstance(group["lr"], float) for group in recorded.optimizer.param_groups)
 
 
@@ -121,8 +138,8 @@ def test_batch_statistics_and_dropout_survive_the_proof() -> None:
 @pytest.mark.parametrize("halt", [1, 3])
 def test_a_resumed_training_equals_an_undisturbed_one(halt: int) -> None:
     """Bit for bit: the proof, which is repeated, leaves no trace."""
-    whole, halted, resumed = (_step(**RECIPES["all"]) for _ in range(3))
-    expected = _train(GraphedSteps(whole, _recorded).step, 2)
+    halted, resumed = (_step(**RECIPES["all"]) for _ in range(2))
+    expected, state = _recorded_whole()
     graphs = GraphedSteps(halted, _recorded)
     for number in range(halt):
         torch.manual_seed(number)
@@ -130,7 +147,7 @@ def test_a_resumed_training_equals_an_undisturbed_one(halt: int) -> None:
         graphs.step([_batch(10 * number + place, *sizes) for place in range(2)], number)
     resumed.restore(_state(halted))
     assert _train(GraphedSteps(resumed, _recorded).step, 2, halt) == expected[halt:]
-    _assert_equal(_state(whole), _state(resumed))
+    _assert_equal(state, _state(resumed))
 
 
 def _nothing(work: Callable[[], None]) -> Callable[[], None]:
@@ -152,13 +169,14 @@ def _unsupported(work: Callable[[], None]) -> Callable[[], None]:
 def test_what_is_not_equal_trains_plainly(
     capture: Any, message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    plain, recorded = _step(**RECIPES["all"]), _step(**RECIPES["all"])
+    recorded = _step(**RECIPES["all"])
     graphs = GraphedSteps(recorded, capture)
-    assert _train(graphs.step, 2) == _train(plain.step, 2)
+    expected, state = _plain("all")
+    assert _train(graphs.step, 2) == expected
     assert graphs.usable is False
     [warning] = caplog.messages
     assert message in warning
-    _assert_equal(_state(plain), _state(recorded))
+    _assert_equal(state, _state(recorded))
 
 
 def test_blocks_are_compiled_while_a_step_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,19 +190,20 @@ def test_blocks_are_compiled_while_a_step_is_recorded(monkeypatch: pytest.Monkey
         return other
 
     monkeypatch.setattr(torch, "compile", compile_it)
-    plain, recorded = _step(**RECIPES["all"]), _step(**RECIPES["all"])
+    recorded = _step(**RECIPES["all"])
     # A stage has one block here, which is no repetition.
     network: Any = recorded.network
     blocks = [stage.blocks[0] for stage in network.stages]
     monkeypatch.setattr("trainer.fitting.graphs.repeated_blocks", lambda network: blocks)
     graphs = GraphedSteps(recorded, _recorded, compile_blocks=True)
-    expected, found = (_train(step, 2) for step in (plain.step, graphs.step))
+    expected, state = _plain("all")
+    found = _train(graphs.step, 2)
     assert graphs.usable
     # Three steps of two batches before the recording; the recording itself calls nothing here.
     assert len(compiled) == 3 * 2 * len(blocks)
     assert set(compiled) == set(blocks)
     assert found == [pytest.approx(row, rel=1e-5) for row in expected]
-    _assert_close(_state(plain), _state(recorded))
+    _assert_close(state, _state(recorded))
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no triton\nmore"), OSError(28, "No space left")])
@@ -195,18 +214,18 @@ def test_blocks_that_cannot_be_compiled_are_recorded_as_they_are(
         raise error
 
     monkeypatch.setattr(torch, "compile", lambda *_, **__: fail)
-    one, other = _step(**RECIPES["all"]), _step(**RECIPES["all"])
+    other = _step(**RECIPES["all"])
     monkeypatch.setattr(
         "trainer.fitting.graphs.repeated_blocks", lambda network: [network.stages[0].blocks[0]]
     )
     graphs = GraphedSteps(other, _recorded, compile_blocks=True)
-    expected = _train(GraphedSteps(one, _recorded).step, 2)
+    expected, state = _recorded_whole()
     assert _train(graphs.step, 2) == expected
     assert graphs.usable
     [warning] = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert str(error).partition("\n")[0] in warning
     assert "more" not in warning
-    _assert_equal(_state(one), _state(other))
+    _assert_equal(state, _state(other))
 
 
 @pytest.mark.parametrize(
