@@ -1,4 +1,7 @@
-"""Trainings of these tests spend their time on training, not on pictures that no test looks at."""
+"""Trainings of these tests spend their time on training, not on pictures that no test looks at.
+
+Those of `tests/e2e/test_whole_path.py` and of the notebook draw each figure.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.small_pictures import few_ood_images, small_pictures
+from tests.support.small_pictures import small_pictures
 from trainer.synthetic import samples
 
 drawn_once = functools.cache(samples.draw_image)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _small_pictures(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Draw no figures but in the tests of whole runs, which are marked `figures`."""
-    drawn = request.node.get_closest_marker("figures") is not None
-    with few_ood_images() if drawn else small_pictures():
+def _small_pictures() -> Iterator[None]:
+    """Write one pixel for each figure, and draw few OOD images."""
+    with small_pictures():
         yield
 
 

@@ -171,7 +171,7 @@ def test_views_change_from_epoch_to_epoch() -> None:
 
 def test_tune_head_trains_the_head_alone_and_learns(data_dir: Path, tmp_path: Path) -> None:
     config = head_config(
-        data_dir, tmp_path / "run", tmp_path / "cache", epochs=60, lr=1e-2, views=1
+        data_dir, tmp_path / "run", tmp_path / "cache", epochs=30, lr=2e-2, views=1
     )
     folder = train(config)
     report = Report.read(folder)
@@ -188,7 +188,7 @@ def test_of_several_weight_decays_the_one_that_suits_validation_is_kept(
     data_dir: Path, tmp_path: Path
 ) -> None:
     run_dir = tmp_path / "run"
-    config = head_config(data_dir, run_dir, tmp_path / "cache", epochs=30, lr=1e-2, views=0)
+    config = head_config(data_dir, run_dir, tmp_path / "cache", epochs=12, lr=1e-2, views=0)
     report = Report.read(train(config))
     epochs = {
         folder.name: [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]

@@ -139,7 +139,7 @@ for number in itertools.count(int(sys.argv[2])):
 """
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.nightly)])
 def test_kills_lose_no_acknowledged_correction(tmp_path: Path, kills: int) -> None:
     rng, acknowledged, first = np.random.default_rng(kills), set[str](), 0
     for _ in range(kills):

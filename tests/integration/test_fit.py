@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 from model_card.schema.report import Report
@@ -141,45 +142,63 @@ def test_images_held_on_the_device_train_the_same_weights(
 MIXED: dict[str, Any] = {"mixup": 0.4, "cutmix": 1.0, "layer_decay": 0.8, "label_smoothing": 0.1}
 
 
+def _averaged(data_dir: Path, run_dir: Path, more: dict[str, Any]) -> TrainConfig:
+    recipe = {"schedule": "cosine", "warmup_epochs": 1, "ema_decay": 0.9, "clip_grad": 1.0, **more}
+    return small_config(data_dir, run_dir, model="test_efficientnet", **recipe)
+
+
+@pytest.fixture(scope="module")
+def published(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an undisturbed run."""
+    run_dir = tmp_path_factory.mktemp("undisturbed") / "whole"
+    train(_averaged(data_dir, run_dir, {}))
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return run_dir
+
+
 # 18 images make three steps an epoch: stopped after the last step of epoch 1, and after the first
 # of epoch 2. Then five passes make two steps, of three passes and of two: stopped in a first one.
+# The published folder follows from the best weights, so one of the resumed runs writes it.
 @pytest.mark.parametrize(
-    ("stopped_in", "by", "steps", "more"),
+    ("stopped_in", "by", "steps", "more", "publishes"),
     [
-        (2, signal.SIGTERM, 3, {}),
-        (3, signal.SIGINT, 3, {}),
-        (3, signal.SIGHUP, 3, MIXED | {"workers": 1}),
-        (6, signal.SIGTERM, 2, {"batch_size": 4, "accumulate": 3}),
+        (2, signal.SIGTERM, 3, {}, True),
+        (3, signal.SIGINT, 3, {}, False),
+        (3, signal.SIGHUP, 3, MIXED | {"workers": 1}, False),
+        (6, signal.SIGTERM, 2, {"batch_size": 4, "accumulate": 3}, False),
     ],
 )
 def test_resumed_run_equals_an_undisturbed_one(
     data_dir: Path,
+    published: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     stopped_in: int,
     by: signal.Signals,
     steps: int,
     more: dict[str, Any],
+    publishes: bool,
 ) -> None:
-    recipe = {"schedule": "cosine", "warmup_epochs": 1, "ema_decay": 0.9, "clip_grad": 1.0, **more}
-    whole, halted = (
-        small_config(data_dir, tmp_path / name, model="test_efficientnet", **recipe)
-        for name in ("whole", "halted")
-    )
-    train(whole)
+    if not publishes:
+        monkeypatch.setattr("trainer.training.build_package", lambda *_: None)
+    whole, halted = published, tmp_path / "halted"
+    if more:
+        whole = tmp_path / "whole"
+        train(_averaged(data_dir, whole, more))
 
-    train_until(stopped_in, halted, monkeypatch, by)
-    assert not (tmp_path / "halted/published").exists()
-    train(going_on(halted))
+    config = _averaged(data_dir, halted, more)
+    train_until(stopped_in, config, monkeypatch, by)
+    assert not (halted / "published").exists()
+    train(going_on(config))
 
-    for name in (BEST, LAST, "published/model.safetensors"):
-        expected, found = (load_file(tmp_path / run / name) for run in ("whole", "halted"))
+    for name in (BEST, LAST, *(["published/model.safetensors"] if publishes else [])):
+        expected, found = (load_file(run_dir / name) for run_dir in (whole, halted))
         assert expected.keys() == found.keys()
         for tensor in expected:
             assert torch.equal(expected[tensor], found[tensor]), f"{name}: {tensor}"
     logs = [
         [{**json.loads(line), "seconds": 0} for line in file.read_text().splitlines()]
-        for file in (tmp_path / "whole" / METRICS, tmp_path / "halted" / METRICS)
+        for file in (whole / METRICS, halted / METRICS)
     ]
     assert logs[0] == logs[1]
     assert [line["epoch"] for line in logs[0]] == [1, 2, 3]
@@ -189,17 +208,23 @@ def test_resumed_run_equals_an_undisturbed_one(
     last_share = (3 * steps - 1) / (3 * steps)
     assert logs[0][2]["lr"] == pytest.approx(1e-3 * 0.5 * (1 + math.cos(math.pi * last_share)))
 
-    # The average is what was kept and published, and is not the plain weights.
-    tensors, facts = checkpoint.load(tmp_path / "whole" / LAST)
-    published = load_file(tmp_path / "whole/published/model.safetensors")
-    best = load_file(tmp_path / "whole" / BEST)
-    assert all(torch.equal(best[name], published[name]) for name in best | published)
+    # The average is what is kept, and is not the plain weights.
+    tensors, facts = checkpoint.load(whole / LAST)
+    best, of_best = checkpoint.load(whole / BEST)
     average, plain = (checkpoint.unpack(tensors, part) for part in ("average", "model"))
     weight = "conv_stem.weight"
     assert not torch.equal(average[weight], plain[weight])
-    if Report.read(tmp_path / "whole/published").training.epochs[-1].published:
+    if of_best["epoch"] == 3:
         assert torch.equal(best[weight], average[weight])
     assert len(facts["epochs"]) == 3
+
+
+def test_the_best_weights_are_published(published: Path) -> None:
+    best = load_file(published / BEST)
+    weights = load_file(published / "published/model.safetensors")
+    assert all(torch.equal(best[name], weights[name]) for name in best | weights)
+    [epoch] = [e for e in Report.read(published / "published").training.epochs if e.published]
+    assert epoch.epoch == checkpoint.load(published / BEST)[1]["epoch"]
 
 
 def test_finished_run_is_left_alone(data_dir: Path, tmp_path: Path) -> None:
@@ -245,6 +270,16 @@ def test_loss_that_is_no_number(data_dir: Path, tmp_path: Path, epochs: int) -> 
     assert not (tmp_path / "run" / LAST).exists()
 
 
+@pytest.fixture(scope="module")
+def begun(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was stopped in its second step."""
+    run_dir = tmp_path_factory.mktemp("begun") / "run"
+    with pytest.MonkeyPatch.context() as patched:
+        train_until(1, small_config(data_dir, run_dir), patched)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return run_dir
+
+
 @pytest.mark.parametrize(
     ("harm", "says"),
     [
@@ -259,15 +294,15 @@ def test_loss_that_is_no_number(data_dir: Path, tmp_path: Path, epochs: int) -> 
 )
 def test_changed_images_are_named(
     data_dir: Path,
+    begun: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     harm: Callable[[Path], object],
     says: str,
 ) -> None:
     copy = tmp_path / "strips"
     shutil.copytree(data_dir, copy)
+    shutil.copytree(begun, tmp_path / "run")
     config = small_config(copy, tmp_path / "run")
-    train_until(1, config, monkeypatch)
     harm(copy / "train/Pitted/pitted_0001.png")
     with pytest.raises(ConfigError, match=f"the run in .* started with: {says}") as refused:
         train(going_on(config))

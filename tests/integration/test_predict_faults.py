@@ -9,6 +9,7 @@ import random
 import threading
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -51,21 +52,30 @@ def start(images: Path, package: Path, table: Path, largest_file: int = -1) -> W
     )
 
 
-def undisturbed(images: Path, package: Path, table: Path) -> float:
-    """Write the whole table; return the seconds of a process whose libraries are imported."""
+class Undisturbed(NamedTuple):
+    """The table of a whole list, and the seconds it takes where libraries are imported."""
+
+    table: Path
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    images: Path, package: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Undisturbed:
+    folder = tmp_path_factory.mktemp("whole")
     # The first one of a session waits until they are.
-    for path in (table.with_name("first.csv"), table):
+    for path in (folder / "first.csv", folder / "whole.csv"):
         started = time.monotonic()
         assert start(images, package, path).wait() == 0
-    return time.monotonic() - started
+    return Undisturbed(path, time.monotonic() - started)
 
 
 @pytest.mark.parametrize("kills", KILLS)
 def test_a_list_killed_at_random_moments_has_all_rows_once(
-    kills: int, package: Path, images: Path, tmp_path: Path
+    kills: int, package: Path, images: Path, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
-    whole = tmp_path / "whole.csv"
-    duration = undisturbed(images, package, whole)
+    whole, duration = undisturbed
     chance = random.Random(kills)  # noqa: S311
     killed = 0
     for number in itertools.count():
@@ -90,10 +100,9 @@ def test_a_list_killed_at_random_moments_has_all_rows_once(
 
 @pytest.mark.parametrize("kills", KILLS)
 def test_a_watched_folder_survives_kills_at_random_moments(
-    kills: int, package: Path, images: Path, tmp_path: Path
+    kills: int, package: Path, images: Path, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
-    whole = tmp_path / "whole.csv"
-    duration = undisturbed(images, package, whole)
+    whole, duration = undisturbed
     line, chance = Line(tmp_path, package), random.Random(kills)  # noqa: S311
     pause = kills * duration / 2 / IMAGES
 
@@ -128,9 +137,10 @@ def test_a_watched_folder_survives_kills_at_random_moments(
         assert journal.table_bytes == line.table.stat().st_size
 
 
-def test_a_full_disk_is_explained_and_resumed(package: Path, images: Path, tmp_path: Path) -> None:
-    whole, table = tmp_path / "whole.csv", tmp_path / "out.csv"
-    assert start(images, package, whole).wait() == 0
+def test_a_full_disk_is_explained_and_resumed(
+    package: Path, images: Path, undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    whole, table = undisturbed.table, tmp_path / "out.csv"
     process = start(images, package, table, largest_file=whole.stat().st_size // 2)
     assert process.wait() == 2
     log = table.with_suffix(".log").read_text()

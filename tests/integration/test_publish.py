@@ -6,8 +6,6 @@ import contextlib
 import errno
 import logging
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from tests.loopback_hub.accounts import Role
 from tests.loopback_hub.base_models import put_base_model
 from tests.support.published_folder import write_published_folder
 from tests.support.reports import LABELS
+from tests.support.warm_process import WarmProcess
 from trainer.errors import DataError, HubError, UserError
 from trainer.publishing.hub.preflight import check_can_push, check_repo_id
 from trainer.publishing.hub.upload import SPACE_FOLDER, publish_model, publish_space
@@ -572,15 +571,10 @@ def test_the_token_is_never_printed(hub: LoopbackHub, token: str, folder: Path) 
         "upload.publish_space('ada/steel', 'ada/demo', private=True)\n"
         "upload.publish_model(Path(sys.argv[1]), 'bob/steel', private=True)\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", command, str(folder)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "may not write to bob/steel" in result.stderr, "it came to the end"
-    assert token not in result.stdout + result.stderr
+    output, errors = WarmProcess(["-c", command, str(folder)], ROOT).communicate()
+    assert "may not write to bob/steel" in errors, "it came to the end"
+    assert "DEBUG:httpcore" in errors, "it was talkative"
+    assert token not in output + errors
     for kind, repo_id in (("model", "ada/steel"), ("space", "ada/demo")):
         repo = hub.repo(kind, repo_id)  # type: ignore[arg-type]
         for name in repo.head.files:

@@ -22,8 +22,6 @@ from trainer.monitoring.epoch_log import BEST
 from trainer.run import train
 from trainer.synthetic.samples import CLASSES, draw_image, write_samples
 
-pytestmark = pytest.mark.figures
-
 IMAGE_FIGURES = {"classes.png", "sample_predictions.png", "augmentations.png", "heatmaps.png"}
 DATA_NAME = "strips"
 
