@@ -44,13 +44,20 @@ MODEL = "local-dir:runs/first/published"
 COLD = "trainer/predict.py"
 
 
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is found out about images, for all checkouts: theirs are the same."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def checkout(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder like a checkout for the pages of one group, with a hub and ada's token."""
     folder = tmp_path_factory.mktemp("checkout")
     lay_out_checkout(folder)
     with clean_hub() as hub, pytest.MonkeyPatch.context() as environment:
         environment.setenv("HF_TOKEN", hub.add_token("ada"))
+        environment.setenv("XDG_CACHE_HOME", str(cache))
         yield folder
 
 

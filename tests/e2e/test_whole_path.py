@@ -59,7 +59,7 @@ def pushed(hub: LoopbackHub, token: str, tmp_path: Path) -> Pushed:
     base_weights = put_base_model(hub, BASE_MODEL)
     output, errors = push(
         *("--model", BASE_MODEL, "--epochs", "2", "--image-size", "64", "--lr", "1e-3"),
-        *("--validation-fraction", "0.2", "--run-dir", "run", "--robustness-images", "3"),
+        *("--validation-fraction", "0.2", "--run-dir", "run", "--robustness-images", "1"),
         *("--repo-id", MODEL, "--space-id", SPACE),
         cwd=tmp_path,
     )

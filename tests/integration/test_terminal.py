@@ -31,7 +31,7 @@ from trainer.synthetic.samples import write_samples
 ROOT = Path(__file__).parents[2]
 COLUMNS = 80
 SMALL = ("--model", "test_convnext", "--no-pretrained", "--epochs", "2", "--image-size", "32")
-TESTS = ("--robustness-images", "2", "--reference-images", "0")
+TESTS = ("--robustness-images", "1", "--reference-images", "0")
 
 
 def _run_in_terminal(words: list[str], folder: Path) -> tuple[str, str]:

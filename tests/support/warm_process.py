@@ -19,6 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TextIO
 
+from sklearn.utils import check_array
+
 import trainer.cli.summary
 import trainer.evaluation.metrics.definitions
 import trainer.prediction.pipeline
@@ -28,17 +30,22 @@ import trainer.training  # noqa: F401
 from model_card.card import _environment
 from tests.support.gradio_import import no_type_stubs
 from tests.support.small_pictures import few_ood_images, small_pictures
+from trainer.cli.flags import Command
+from trainer.cli.run_settings import read_train_config
 from trainer.evaluation import ood_images
 
 # For the server, which imports this module before it forks.
 with no_type_stubs():
     import gradio  # noqa: F401
 
-# Once, not in each process that trains and writes a card.
+# Once, not in each process that trains and writes a card: what libraries import and keep when they
+# are first used, and what a run asks for in these words.
 for template in _environment().list_templates(extensions=["jinja"]):
     _environment().get_template(template)
+read_train_config(["--epochs", "1"], Command("train.py", "", ""))
+check_array([[0.0]])
 with few_ood_images():
-    ood_images.drawn_images(seed=0)
+    ood_images.drawn_images(0)
 
 # A forked process neither copies what the server imported nor looks through it for garbage.
 gc.freeze()
