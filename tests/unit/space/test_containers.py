@@ -71,10 +71,10 @@ def test_a_chunk_of_a_webp_begins_at_an_even_place() -> None:
     assert containers.picture_of(content).orientation == 8
 
 
-@pytest.mark.parametrize("side", [641, 645, 650])
-def test_a_tile_that_is_cut_off_counts_in_jpeg_2000(side: int) -> None:
-    """Tiles of 10 pixels: 65 × 65 of them are more than 4,096."""
-    sizes = struct.pack(">8IH", side, side, 0, 0, 10, 10, 0, 0, 1)
+@pytest.mark.parametrize(("width", "height"), [(641, 640), (640, 649)])
+def test_a_tile_that_is_cut_off_counts_in_jpeg_2000(width: int, height: int) -> None:
+    """Tiles of 10 pixels: 65 × 64 of them are more than 4,096."""
+    sizes = struct.pack(">8IH", width, height, 0, 0, 10, 10, 0, 0, 1)
     with pytest.raises(ImageError, match="too many color components or tiles"):
         containers.picture_of(b"\xff\x4f\xff\x51\0\0\0\0" + sizes)
 
