@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +61,9 @@ def test_networks_are_compared_in_one_command(
     command = flags(images, folder, f"test_vit test_convnext={weights}")
     with caplog.at_level("INFO"):
         compare_models.main(command)
-    assert "Network 1 of 2: test_vit" in caplog.messages
-    assert re.search(
-        r"Network 2 of 2: test_convnext, about [\d:]+ left of the comparison", caplog.text
-    )
+    # As it was written: the estimate changes as networks end.
+    [said] = [line for line in caplog.text.splitlines() if "left of the comparison" in line]
+    assert "Network 2 of 2: test_convnext, about " in said
     first = json.loads((folder / "comparison.json").read_text())
     [failure] = first["failures"]
     assert failure == {"model": "test_vit", "reason": "RuntimeError: an operation is missing"}
