@@ -224,3 +224,9 @@ def test_a_finished_run_is_found_without_its_images(tmp_path: Path) -> None:
     run_dir = _put(tmp_path / "run", "last.safetensors", "published/model.safetensors")
     config = read_push_config(["--run-dir", str(run_dir)], push.COMMAND).train
     check_settings(config)
+
+
+def test_a_folder_that_a_kill_left_under_its_former_name_is_put_back(tmp_path: Path) -> None:
+    (tmp_path / run_folder.PREVIOUS_DIR).mkdir()
+    assert run_folder.finished_folder(tmp_path) == tmp_path / run_folder.PUBLISHED_DIR
+    assert [path.name for path in tmp_path.iterdir()] == [run_folder.PUBLISHED_DIR]

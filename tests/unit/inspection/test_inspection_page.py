@@ -6,12 +6,14 @@ import re
 from typing import Any
 
 import pytest
+from datasets import Dataset, DatasetDict
 from PIL import Image
 
 from tests.unit.inspection.test_findings import FEEDBACK, report
 from tests.unit.inspection.test_pictures import pair
-from trainer.data.splits.overlap_groups import SharedSurface
+from trainer.data.splits.overlap_groups import SharedSurface, Surfaces
 from trainer.inspection import page
+from trainer.inspection.inspector import _leakage
 from trainer.inspection.page import Photographs
 from trainer.inspection.report.schema import DataReport, Group
 from trainer.text.web_page import environment
@@ -72,6 +74,15 @@ def test_groups_are_counted_by_their_size() -> None:
         ("3–5", 1, 4),
         ("51–52", 1, 52),
     ]
+
+
+def test_a_test_image_leaks_from_validation_too() -> None:
+    """Of the three later images, one overlaps training and one validation alone."""
+    files = {"train": ["1"], "validation": ["2", "3"], "test": ["4"]}
+    splits = DatasetDict({name: Dataset.from_dict({"file": own}) for name, own in files.items()})
+    surfaces = Surfaces([SMALL, LEAK], dict.fromkeys("1234", 0))
+    found = [(each.split, each.seen_in, each.images) for each in _leakage(splits, surfaces)]
+    assert found == [("validation", "training", 1), ("test", "training or validation", 1)]
 
 
 def test_each_finding_leads_to_its_section_under_one_heading() -> None:

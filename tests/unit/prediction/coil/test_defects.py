@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.data.overlap_search.orientations import INVERSE, TURNS, Array, turned
-from trainer.prediction.coil.defects import find_defects
+from trainer.prediction.coil.defects import _hottest, find_defects
 from trainer.prediction.coil.strips import Place, Strip
 
 SIDE_PX, STEP_PX, IMAGES = 64, 32, 6
@@ -138,3 +138,8 @@ def test_large_images_are_counted_on_a_coarse_grid() -> None:
     assert defect.images == (0, 1)
     assert defect.y == round(10 * step) and defect.height == round(6 * step)
     assert defect.x == round(40 * step) and defect.width == round(8 * step)
+
+
+def test_the_hottest_region_of_a_faint_heatmap_is_its_own_not_the_whole_image() -> None:
+    heat = np.array([[0.2, 0.1, 0.0, 0.06], [0.0, 0.0, 0.0, 0.01]])
+    assert _hottest(heat).tolist() == [[True, True, False, False], [False] * 4]
