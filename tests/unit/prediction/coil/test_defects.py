@@ -143,3 +143,11 @@ def test_large_images_are_counted_on_a_coarse_grid() -> None:
 def test_the_hottest_region_of_a_faint_heatmap_is_its_own_not_the_whole_image() -> None:
     heat = np.array([[0.2, 0.1, 0.0, 0.06], [0.0, 0.0, 0.0, 0.01]])
     assert _hottest(heat).tolist() == [[True, True, False, False], [False] * 4]
+
+
+@pytest.mark.parametrize(("gap", "defects"), [(4, 1), (10, 2)])
+def test_a_gap_of_a_tenth_of_the_side_separates_defects(gap: int, defects: int) -> None:
+    heat = np.zeros((64, 64))
+    heat[20:30, 10:20] = heat[20:30, 20 + gap : 30 + gap] = 1
+    strip = Strip((Place(0, 0, 0, 0, 64, 64),), 64, 64)
+    assert len(find_defects(strip, ["A"], lambda image, label: heat)) == defects
