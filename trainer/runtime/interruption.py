@@ -8,11 +8,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 logger = logging.getLogger(__name__)
 
+STDERR = 2
 STOP_SIGNALS = tuple(
     # Windows has no SIGHUP.
     getattr(signal, name)
@@ -133,7 +134,19 @@ class StopRequest:
             words = "Stopping after this step. Ctrl-C again stops at once and loses the epoch."
         else:
             words = "Stopping all processes after this step."
-        logger.warning("\n%s", words)
+        _say(words)
+
+
+def _say(words: str) -> None:
+    """Print a warning from where a signal may have interrupted the printing of another.
+
+    A stream with a buffer refuses a second writer, so `logging` would print a traceback instead.
+    """
+    # Under `accelerate launch` only the first process prints.
+    if logger.isEnabledFor(logging.WARNING):
+        # The terminal may be closed.
+        with suppress(OSError):
+            os.write(STDERR, f"\n{words}\n".encode())
 
 
 @contextmanager

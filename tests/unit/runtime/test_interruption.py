@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 
@@ -49,22 +51,47 @@ def test_a_command_ends_with_the_code_of_the_signal(
 @pytest.mark.parametrize("first", HANDLED)
 @pytest.mark.parametrize("second", HANDLED)
 def test_the_first_signal_is_noted_and_a_second_ctrl_c_stops_at_once(
-    first: signal.Signals, second: signal.Signals, caplog: pytest.LogCaptureFixture
+    first: signal.Signals, second: signal.Signals, capfd: pytest.CaptureFixture[str]
 ) -> None:
     stop, after = StopRequest(), False
     stop.grant()
     with pytest.raises(Stopped) as stopped, stop.listening():
         signal.raise_signal(first)
         assert stop.asked()
-        assert caplog.messages == [
-            "\nStopping after this step. Ctrl-C again stops at once and loses the epoch."
-        ]
+        assert capfd.readouterr().err == (
+            "\nStopping after this step. Ctrl-C again stops at once and loses the epoch.\n"
+        )
         signal.raise_signal(second)
         after = True
         stop.grant()
     # A terminal that closes sends SIGHUP more than once, and `timeout` SIGTERM twice.
     assert after == (second != signal.SIGINT)
     assert stopped.value.exit_code == 128 + (first if after else second)
+
+
+class _Interrupted(io.RawIOBase):
+    """A terminal whose writer gets a signal while it writes."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: Any) -> int:
+        signal.raise_signal(signal.SIGINT)
+        return len(text)
+
+
+def test_a_signal_while_a_line_is_printed_prints_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    handler = logging.StreamHandler(io.TextIOWrapper(io.BufferedWriter(_Interrupted())))
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    stop = StopRequest()
+    with pytest.raises(Stopped), stop.listening():
+        logging.getLogger("trainer").warning("epoch 1/6")
+        assert stop.asked()
+    assert capfd.readouterr().err == (
+        "\nStopping after this step. Ctrl-C again stops at once and loses the epoch.\n"
+    )
 
 
 def test_a_signal_that_arrives_after_the_last_step_is_not_lost() -> None:
@@ -76,7 +103,7 @@ def test_a_signal_that_arrives_after_the_last_step_is_not_lost() -> None:
 @pytest.mark.parametrize("own", [None, *HANDLED])
 @pytest.mark.parametrize("other", [0, *HANDLED])
 def test_processes_stop_together_by_the_same_signal(
-    own: signal.Signals | None, other: int, caplog: pytest.LogCaptureFixture
+    own: signal.Signals | None, other: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     stop = StopRequest(agree=lambda number: max(number, other))
     agreed = max(own or 0, other)
@@ -91,7 +118,7 @@ def test_processes_stop_together_by_the_same_signal(
     assert (stopped is not None) == (agreed > 0)
     if stopped is not None:
         assert stopped.value.exit_code == 128 + agreed
-        assert caplog.messages == ["\nStopping all processes after this step."]
+        assert capfd.readouterr().err == "\nStopping all processes after this step.\n"
 
 
 def test_a_signal_during_the_agreement_counts_at_the_next_step() -> None:
