@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from docs.browser import open_browser
+
+# Three tests share two cores: what takes a second by itself may take many, and no test asserts a
+# duration.
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ def _upload(page: Page, path: Path) -> None:
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Drop an image file here to upload").click()
     chooser.value.set_files(path)
-    expect(page.locator("#correction form")).to_be_visible(timeout=30_000)
+    expect(page.locator("#correction form")).to_be_visible()
 
 
 def test_corrections_by_mouse_and_by_keyboard_reach_the_hub(

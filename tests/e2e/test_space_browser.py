@@ -96,7 +96,7 @@ def _upload(page: Page, path: Path) -> None:
 
 def _says(page: Page, sentence: str) -> None:
     said = page.locator("#answer .verdict, #answer .badge.unknown")
-    expect(said).to_have_text(sentence, timeout=30_000)
+    expect(said).to_have_text(sentence)
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_a_heatmap_lies_over_the_photograph_and_fades_without_the_server(
     ask.focus()
     ask.press("Enter")
     heat, slider = page.locator("#heatmap .heat"), page.get_by_role("slider", name="Opacity")
-    expect(heat).to_be_visible(timeout=30_000)
+    expect(heat).to_be_visible()
     expect(heat).to_have_attribute("alt", re.compile("Heatmap for"))
     expect(page.get_by_role("img", name="Color scale")).to_be_in_viewport(ratio=1)
     # One picture on the other, also when both are enlarged and moved.
@@ -279,7 +279,7 @@ def test_files_can_be_pasted_and_dropped_anywhere(
     # Several are all answered, in the tab that takes several.
     page.evaluate(GIVE_FILES, ["drop", files])
     rows = page.get_by_role("grid", name="Answers").locator("tbody tr")
-    expect(rows).to_have_count(2, timeout=30_000)
+    expect(rows).to_have_count(2)
     expect(rows.filter(has_text="unknown.png")).to_contain_text("Unknown")
 
 
@@ -401,7 +401,7 @@ def test_text_stands_out_from_its_ground(
         ):
             assert _contrast(page, text) >= 4.5, text
         page.get_by_role("button", name="Show where the model looks").click()
-        expect(page.locator("#heatmap .heat")).to_be_visible(timeout=30_000)
+        expect(page.locator("#heatmap .heat")).to_be_visible()
         check_accessibility(page)
         page.get_by_role("tab", name="Results").click()
         for summary in page.locator("#more-results summary").all():
