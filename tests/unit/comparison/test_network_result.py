@@ -124,6 +124,7 @@ def test_an_interval_is_drawn_on_the_axis_of_all_rows() -> None:
     assert _bar(rows[1], shown) == pytest.approx({"left": 0, "width": 50, "value": 20})
 
 
+@pytest.mark.slow
 def test_the_cost_of_an_image_is_measured_once_on_each_machine(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

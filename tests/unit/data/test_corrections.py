@@ -64,6 +64,7 @@ def held_out(images: Images) -> dict[str, list[Any]]:
     }
 
 
+@pytest.mark.slow
 def test_new_surfaces_join_the_training_split_and_no_other(data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "feedback"
     names = [add(folder, texture(500 + n), CLASSES[n % 2], n) for n in range(3)]
@@ -86,6 +87,7 @@ def test_new_surfaces_join_the_training_split_and_no_other(data: Path, tmp_path:
         assert set(again.splits[name]["file"][:]) == set(before.splits[name]["file"][:])
 
 
+@pytest.mark.slow
 def test_the_split_is_the_same_where_the_data_have_none(data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "feedback"
     for number in range(4):
@@ -183,6 +185,7 @@ def test_a_resumed_run_takes_what_it_took_before(data: Path, tmp_path: Path) -> 
         prepared(data, folder, run_dir=run_dir)
 
 
+@pytest.mark.slow
 def test_damaged_feedback_stops_the_run_or_is_listed(data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "feedback"
     changed = add(folder, texture(600), "Rolled", 0)

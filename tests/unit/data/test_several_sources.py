@@ -91,6 +91,7 @@ def test_each_image_keeps_its_class_and_source(tmp_path: Path, plant: Path, lab:
     ]
 
 
+@pytest.mark.slow
 def test_a_given_test_split_is_kept_and_completed(tmp_path: Path, plant: Path, lab: Path) -> None:
     alone = prepared(tmp_path, lab)
     images = prepared(tmp_path, plant, lab)
@@ -131,6 +132,7 @@ def test_a_photograph_of_both_sources_is_on_one_side(
     assert across == {"lab/train/Patches/4.png", "plant/Crazing/other.png"}
 
 
+@pytest.mark.slow
 def test_a_resumed_run_notices_changes_in_each_source(
     tmp_path: Path, plant: Path, lab: Path
 ) -> None:
@@ -185,6 +187,7 @@ def test_a_run_is_not_resumed_with_another_class_map(tmp_path: Path, plant: Path
         prepare_images(data, run, None, tmp_path)
 
 
+@pytest.mark.slow
 def test_what_is_wrong_names_the_source(tmp_path: Path, plant: Path, lab: Path) -> None:
     (plant / "Pitted/broken.png").write_bytes(b"no image")
     (plant / "Pitted/scan.docx").write_bytes(b"no image")

@@ -75,6 +75,7 @@ def test_validation_folder_is_taken_as_it_is(tmp_path: Path, name: str) -> None:
     assert [len(images.splits[p]) for p in ("train", "validation", "test")] == [4, 4, 4]
 
 
+@pytest.mark.slow
 def test_class_folders_alone_are_cut_80_to_20(tmp_path: Path) -> None:
     images = load(write_classes(tmp_path, 50))
     counts = {name: Counter(part["label"][:]) for name, part in images.splits.items()}

@@ -154,6 +154,7 @@ def test_folds_join_to_one_row_per_image() -> None:
     assert joined[0, 6:].sum() == 0
 
 
+@pytest.mark.slow
 def test_the_forecast_follows_the_law_of_the_curves() -> None:
     features, plan, curves = curves_of_law(4000)
     result = extrapolate(features, plan, curves, more=2000)

@@ -54,6 +54,7 @@ def test_a_time_limit_leaves_what_was_measured(
     assert json.loads(file.read_text(encoding="utf-8"))["batches"] == {"2": measured[2]}
 
 
+@pytest.mark.slow
 def test_whole_jobs_are_timed_by_phase_and_a_failed_one_leaves_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

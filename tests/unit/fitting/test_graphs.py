@@ -206,6 +206,7 @@ def test_blocks_are_compiled_while_a_step_is_recorded(monkeypatch: pytest.Monkey
     _assert_close(state, _state(recorded))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [RuntimeError("no triton\nmore"), OSError(28, "No space left")])
 def test_blocks_that_cannot_be_compiled_are_recorded_as_they_are(
     error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

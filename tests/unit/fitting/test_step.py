@@ -74,6 +74,7 @@ def _scaled_step() -> TrainingStep:
     return _training_step(accelerator)
 
 
+@pytest.mark.slow
 def test_the_scale_of_an_fp16_run_is_kept() -> None:
     whole, halted, resumed = (_scaled_step() for _ in range(3))
     for number in range(5):

@@ -130,6 +130,7 @@ def saved(path: Path, kind: Format, labels: list[str] = LABELS) -> list[Row]:
     return RowFile(path, kind, labels, io.StringIO()).saved_rows()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
 def test_a_file_torn_at_any_byte_keeps_its_whole_rows(kind: Format, tmp_path: Path) -> None:
     file = tmp_path / f"out.{kind}"

@@ -141,6 +141,7 @@ def top(names: Iterable[str]) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
 
+@pytest.mark.slow
 def test_imports_point_one_way() -> None:
     allowed = {
         "trainer": {"trainer", "model_card", "space"},

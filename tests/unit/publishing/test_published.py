@@ -55,6 +55,7 @@ def test_a_card_that_is_no_plain_file_is_refused(folder: Path, damage: str) -> N
         check_published(folder)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_any_change_of_any_file_is_noticed(

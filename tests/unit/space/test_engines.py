@@ -289,6 +289,7 @@ def test_a_converted_model_builds_no_network(folder: Path, monkeypatch: pytest.M
         _ = again.model
 
 
+@pytest.mark.slow
 def test_a_converted_model_is_compared_with_what_pytorch_computed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,6 +93,7 @@ def test_the_file_alone_decides_as_the_weights_do(
         )
 
 
+@pytest.mark.slow
 def test_a_file_runs_in_float32_where_its_own_precision_cannot_be_compiled(
     exported: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -64,6 +64,7 @@ def test_it_computes_what_the_package_computes(network: Any, images: torch.Tenso
         assert torch.equal(network(images), original(images))
 
 
+@pytest.mark.slow
 def test_maps_and_logits_are_those_of_one_pass(network: Any, images: torch.Tensor) -> None:
     stages = feature_stages(network)
     assert stages == [0, 1]
@@ -92,6 +93,7 @@ def test_a_file_starts_it_and_is_loaded_whole(network: Any, tmp_path: Path) -> N
             assert torch.equal(each, tensors[name]), name
 
 
+@pytest.mark.slow
 def test_its_published_weights_are_never_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("a pickle was read or downloaded")
