@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 
 from trainer.cli.command import run_command
 from trainer.errors import DataError
+from trainer.runtime import interruption
 from trainer.runtime.interruption import STOP_SIGNALS, Stopped, StopRequest, stop_signals_raised
 
 HANDLED = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -92,6 +94,17 @@ def test_a_signal_while_a_line_is_printed_prints_no_traceback(
     assert capfd.readouterr().err == (
         "\nStopping after this step. Ctrl-C again stops at once and loses the epoch.\n"
     )
+
+
+def test_a_closed_terminal_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    monkeypatch.setattr(interruption, "STDERR", writer)
+    stop = StopRequest()
+    with pytest.raises(Stopped), stop.listening():
+        signal.raise_signal(signal.SIGHUP)
+        assert stop.asked()
+    os.close(writer)
 
 
 def test_a_signal_that_arrives_after_the_last_step_is_not_lost() -> None:
