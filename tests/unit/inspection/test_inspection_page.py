@@ -95,4 +95,4 @@ def test_each_finding_leads_to_its_section_under_one_heading() -> None:
     assert set(re.findall(r'href="#(\w+)"', html)) <= set(sections)
     assert "feedback" in sections
     assert len(sections) == html.count("<h2") == html.count("<section")
-    assert "c.png: A, B" in html
+    assert "Corrections of c.png contradict: A, B" in html
