@@ -1,8 +1,10 @@
 """Whole training steps as CUDA graphs: one launch for a step instead of thousands.
 
 With small batches a GPU waits for the processor to launch its kernels. A graph needs static shapes
-and memory, so a step copies its batch, learning rates and decay into buffers, and replays. The
-last, shorter batch of an epoch and batches of tiles take the plain step.
+and memory, so a step copies its batch and learning rates into buffers, and replays. The moving
+average follows in a few launches: recorded, its weight would be a tensor, which takes a kernel for
+each tensor of the network. The last, shorter batch of an epoch and batches of tiles take the plain
+step.
 """
 
 from __future__ import annotations
@@ -88,16 +90,17 @@ class GraphedSteps:
         drawn = [self._drawn(batch) for batch in batches]
         if self.usable is None:
             self._allocate(drawn)
-            self._fill(drawn, number)
+            self._fill(drawn)
             self.usable = self._prove()
             if not self.usable:
                 self._replay = None
                 totals = self.plain.descend(drawn, augmented=self.outside)
                 self.plain.update_average(number)
                 return totals
-        self._fill(drawn, number)
+        self._fill(drawn)
         assert self._replay is not None  # noqa: S101 -- set by the proof
         self._replay()
+        self.plain.update_average(number)
         return self.totals.clone()
 
     def _full(self, batches: Sequence[Batch]) -> bool:
@@ -120,30 +123,18 @@ class GraphedSteps:
         self.totals = torch.zeros(3, dtype=torch.float64, device=device)
         groups = self.plain.optimizer.param_groups
         self.rates = [torch.zeros((), device=device) for _ in groups]
-        self.average_weight = torch.zeros((), device=device)
 
-    def _fill(self, drawn: Sequence[DrawnBatch], number: int) -> None:
+    def _fill(self, drawn: Sequence[DrawnBatch]) -> None:
         """Copy everything that differs from step to step into the buffers."""
         for buffer, source in zip(self.buffers, drawn, strict=True):
             _copy(buffer, source)
         for rate, group in zip(self.rates, self.plain.optimizer.param_groups, strict=True):
             rate.fill_(group["lr"])
-        if self.plain.average is not None:
-            self.average_weight.fill_(1 - self.plain.average.get_decay(number))
 
     def _whole_step(self) -> None:
         """The work of one step, from the buffers to the weights: this is recorded."""
         with self._static_rates():
             self.totals.copy_(self.plain.descend(self.buffers, augmented=self.outside))
-        if self.plain.average is not None:
-            averages = self.plain.average.module.state_dict().values()
-            for average, current in zip(
-                averages, self.plain.network.state_dict().values(), strict=True
-            ):
-                if average.is_floating_point():
-                    average.lerp_(current, self.average_weight.to(average.dtype))
-                else:
-                    average.copy_(current)
 
     @contextmanager
     def _static_rates(self) -> Iterator[None]:
@@ -231,7 +222,7 @@ class GraphedSteps:
 
 
 class _Snapshot:
-    """Everything that a step changes, to undo steps in place: graphs hold its addresses."""
+    """All that a recorded step changes, to undo steps in place: graphs hold its addresses."""
 
     def __init__(self, step: TrainingStep) -> None:
         self.step = step
@@ -244,16 +235,14 @@ class _Snapshot:
         )
 
     def _weights(self) -> list[torch.Tensor]:
-        average = self.step.average
-        networks = [self.step.network, *([] if average is None else [average.module])]
-        return [tensor for network in networks for tensor in network.state_dict().values()]
+        return list(self.step.network.state_dict().values())
 
     def _moments(self) -> list[torch.Tensor]:
         states = self.step.optimizer.optimizer.state.values()
         return [tensor for state in states for tensor in state.values()]
 
     def distance(self) -> float:
-        """Return the Euclidean distance from the snapshot, of weights and averages."""
+        """Return the Euclidean distance from the snapshot, of the weights."""
         pairs = zip(self._weights(), self.before, strict=True)
         squares = [(now.double() - then.double()).square().sum() for now, then in pairs]
         return float(torch.stack(squares).sum().sqrt())

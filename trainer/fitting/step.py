@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import torch
 from accelerate import Accelerator
-from timm.utils import ModelEmaV3
 from torch.nn.functional import cross_entropy
 
 from trainer.config.recipe import RecipeConfig
@@ -23,6 +22,7 @@ from trainer.fitting.optimizer import (
 )
 from trainer.inputs.loading import Batch
 from trainer.inputs.mixing import build_mixing
+from trainer.model.average import MovingAverage
 from trainer.model.compilation import compiled
 from trainer.model.precision import spare_slow_convolutions
 from trainer.model.tile_pooling import pool
@@ -77,9 +77,7 @@ class TrainingStep:
         spare_slow_convolutions(self.network, accelerator)
         # Copy before accelerate wraps the model: a copy must not share the wrapper's state.
         self.average = (
-            ModelEmaV3(
-                self.network, decay=recipe.ema_decay, use_warmup=True, device=accelerator.device
-            )
+            MovingAverage(self.network, recipe.ema_decay, accelerator.device)
             if recipe.ema_decay
             else None
         )
