@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from pathlib import Path
+from textwrap import fill
 from typing import Literal
 
 from datasets import Dataset, DatasetDict, concatenate_datasets
@@ -57,6 +58,9 @@ def run(
     PHASES.start("report")
     for finding in list_findings(report):
         logger.info("%s: %s", finding.level.upper(), finding.title)
+        # The page explains all; what to do about a problem should not wait for it.
+        if finding.level == "problem":
+            logger.info("%s", fill(finding.text, 78, initial_indent="  ", subsequent_indent="  "))
     with disk_errors_explained(output, "Or name another folder with --output-dir."):
         report.write(output)
         return page.write(report, images, output)

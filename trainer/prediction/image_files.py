@@ -14,7 +14,7 @@ from model_card.formatting import counted
 from trainer.config.paths import shown
 from trainer.data.folders.entries import File, Folder
 from trainer.errors import ConfigError
-from trainer.text.names import as_text, listed
+from trainer.text.names import as_text, listed, windows_path_hint
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,8 @@ def list_images(paths: Iterable[str], stdin: Iterable[str]) -> list[ImageFile]:
         for file in chain.from_iterable(map(_files, named)):
             found.setdefault(file.name, file)
     if missing:
-        raise ConfigError(f"There is no file or folder {listed(missing)}. Check the path.")
+        hint = windows_path_hint(missing[0])
+        raise ConfigError(f"There is no file or folder {listed(missing)}. Check the path.{hint}")
     if not found:
         raise ConfigError("There are no images to predict: no file has the suffix of an image.")
     return list(found.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ from functools import lru_cache
 # Control and formatting characters such as direction marks, invalid bytes, line separators.
 _INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 _FIRST_ESCAPED_BYTE = 0xDC00
+_DRIVE = re.compile(r"([A-Za-z]):[\\/]")
 # In shorter names, two changed letters make another word (rust, rest).
 SHORTEST_NAME, MOST_SLIPS = 5, 2
 # All pairs of names are compared; the keys are computed once per name.
@@ -54,6 +56,19 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     folded = {other.casefold(): other for other in known if other != name}
     close = get_close_matches(name.casefold(), folded, n=1, cutoff=0.75)
     return f" Did you mean {printable(folded[close[0]])}?" if close else ""
+
+
+def windows_path_hint(path: str) -> str:
+    r"""Return where WSL 2 has a path of Windows, if `path` is one and this is no Windows.
+
+    >>> windows_path_hint("C:\\Users\\mill")
+    ' This is a path of Windows; in WSL 2 it is /mnt/c/Users/mill.'
+    """
+    drive = _DRIVE.match(path)
+    if drive is None or os.name == "nt":
+        return ""
+    below = printable(path[drive.end() :].replace("\\", "/"))
+    return f" This is a path of Windows; in WSL 2 it is /mnt/{drive[1].lower()}/{below}."
 
 
 def listed(names: Sequence[str], most: int = 10) -> str:

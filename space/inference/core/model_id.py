@@ -8,6 +8,8 @@ from pathlib import Path
 from .errors import ModelError, shortened
 
 CONFIG_FILE = "config.json"
+# Where a run's folder holds the model.
+PUBLISHED = "published"
 
 
 def split_model_id(model_id: str) -> tuple[str, str]:
@@ -20,7 +22,7 @@ def split_model_id(model_id: str) -> tuple[str, str]:
     if kind not in {"hf-hub", "local-dir"} or not place:
         raise ModelError(
             f"{shortened(model_id, 200)!r} is not a model id; write hf-hub:user/name or "
-            "local-dir:path/to/folder."
+            f"local-dir:path/to/folder.{_suggested(model_id.strip())}"
         )
     return kind, place
 
@@ -29,10 +31,27 @@ def check_local_folder(model_id: str) -> None:
     """Check, without a library that takes seconds to load, that a local model is there.
 
     Raises:
-        ModelError: `local-dir:` names a folder without the file that each published folder has.
+        ModelError: `local-dir:` names a folder without the file that each published folder has,
+            or the folder of a run, which has one of the same name.
     """
     kind, _, place = model_id.strip().partition(":")
     if kind == "local-dir" and place:
         folder = Path(place).expanduser()
         if not os.path.lexists(folder / CONFIG_FILE):
-            raise ModelError(f"{folder} is not a published model: it has no {CONFIG_FILE}.")
+            raise ModelError(
+                f"{folder} is not a published model: it has no {CONFIG_FILE}.{_suggested(place)}"
+            )
+        if (folder / PUBLISHED / CONFIG_FILE).is_file():
+            raise ModelError(f"{folder} is the folder of a run.{_suggested(place)}")
+
+
+def _suggested(place: str) -> str:
+    """Return ` Did you mean …?` for a folder that is a published model, or holds one."""
+    for folder in (Path(place) / PUBLISHED, Path(place)):
+        try:
+            if (folder.expanduser() / CONFIG_FILE).is_file():
+                return f" Did you mean local-dir:{shortened(str(folder), 200)}?"
+        # A NUL, a name that is too long, the home folder of an unknown user.
+        except (OSError, RuntimeError, ValueError):
+            break
+    return ""

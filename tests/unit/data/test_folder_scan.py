@@ -516,6 +516,8 @@ def test_all_differences_between_splits_are_said_at_once(tmp_path: Path) -> None
         (["train/A/1.png", "train/B/1.png", "test/"], "test is empty"),
         (["test/A/1.png", "test/B/1.png"], "no train folder, only test"),
         (["A/1.png", "B/1.png", "B/x/2.png"], "inside the class folder B: B/x (1)"),
+        (["A/1.png", "A/1_mask.bmp", "B/1.png"], "In A, 1 file is named like a mask of an image"),
+        (["A/1.png", "B/k 1.jpg", "B/k 1_GT.png", "B/2.png", "B/2-label.png"], "2 files are named"),
         (
             ["train/A/1.png", "train/B/1.png", "val/A/1.png", "val/B/1.png", "valid/A/1.png"],
             "two folders for the validation split: val, valid",
@@ -524,6 +526,24 @@ def test_all_differences_between_splits_are_said_at_once(tmp_path: Path) -> None
 )
 def test_what_cannot_be_used(tmp_path: Path, files: list[str], words: str) -> None:
     assert words in problem(write_tree(tmp_path, files))
+
+
+def test_a_mask_is_no_image_and_a_name_alone_is_no_mask(tmp_path: Path) -> None:
+    files = ["A/1.png", "A/1_label.png", "B/2_label.png", "B/label.png", "B/seg_1.png"]
+    scan = scan_folder(str(write_tree(tmp_path, files)))
+    assert contents(scan) == {
+        "train": {"A": ["A/1.png"], "B": ["B/2_label.png", "B/label.png", "B/seg_1.png"]}
+    }
+    assert len(scan.problems) == 1
+
+
+def test_folders_above_the_classes_are_named_as_they_are_passed(tmp_path: Path) -> None:
+    files = [f"{line}/{label}/1.png" for line in ("line1", "line2") for label in ("A", "B")]
+    problems = scan_folder(str(write_tree(tmp_path, files))).problems
+    assert [
+        f"--data-dir {tmp_path / line};" in each
+        for line, each in zip(("line1", "line2"), problems, strict=True)
+    ] == [True, True]
 
 
 def test_all_problems_are_found_in_one_scan(tmp_path: Path) -> None:

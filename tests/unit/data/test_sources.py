@@ -17,6 +17,7 @@ from trainer.data import sources
 from trainer.data.images.decoding import open_image
 from trainer.data.splits.dataset import Images, prepare_images
 from trainer.errors import DataError
+from trainer.text.names import windows_path_hint
 
 LABELS = ("Crazing", "Pitted")
 
@@ -188,6 +189,17 @@ def refused(root: Path, *words: str) -> None:
 
 def test_no_such_folder(tmp_path: Path) -> None:
     refused(tmp_path / "nowhere", "There is no folder", "nowhere", "--data-dir")
+
+
+def test_a_path_of_windows_is_translated_for_wsl() -> None:
+    with pytest.raises(DataError, match="in WSL 2 it is /mnt/d/steel/strip 7"):
+        load(Path(r"D:\steel\strip 7"))
+    assert windows_path_hint("steel") == windows_path_hint("/mnt/d") == ""
+
+
+def test_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "NEU.ZIP").write_bytes(b"PK")
+    refused(tmp_path / "NEU.ZIP", "NEU.ZIP is a file", "Unpack it first")
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:

@@ -101,9 +101,28 @@ def test_problems_come_before_what_a_person_should_check() -> None:
         PROBLEM, "Training refuses this folder", "A class is empty.", "files"
     )
     assert findings[1] == Finding(
-        REVIEW, "How the folder was read", "One level of folders.", "files"
+        REVIEW,
+        "One level of folders",
+        "That is how the layout was understood. Check that you meant it so.",
+        "files",
     )
     assert findings[-1].text == "The largest has 1.5 times the images of the smallest."
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_class_of_one_piece_of_surface_cannot_be_split(given: bool) -> None:
+    classes = [class_of("A", 60), class_of("B", 70, surfaces=1), class_of("C", 80, surfaces=2)]
+    problems = [
+        each
+        for each in list_findings(report(classes=classes, given_splits=given))
+        if each.level == PROBLEM
+    ]
+    if given:
+        assert problems == []
+        return
+    [problem] = problems
+    assert problem.title == "1 class of a single piece of surface"
+    assert problem.text.startswith("B (70 images). Training refuses that")
 
 
 def named_alike(how: str) -> list[NamesAlike]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 import shutil
 import struct
 import zlib
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image, features
 from scipy.special import softmax
 
+from space.inference.core.model_id import check_local_folder, split_model_id
 from space.inference.predictor import (
     ImageError,
     ModelError,
@@ -576,6 +578,23 @@ def test_a_local_folder_is_found_under_the_home_directory(
 def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="nowhere is not a published model"):
         Predictor.load(f"local-dir:{tmp_path / 'nowhere'}")
+
+
+def test_the_model_that_was_meant_is_named(tmp_path: Path) -> None:
+    run = tmp_path / "first"
+    (run / "published").mkdir(parents=True)
+    for folder in (run, run / "published"):
+        (folder / "config.json").write_text("{}")
+    meant = f"Did you mean local-dir:{re.escape(str(run / 'published'))}\\?"
+    with pytest.raises(ModelError, match=f"is the folder of a run. {meant}"):
+        check_local_folder(f"local-dir:{run}")
+    for named in (run, run / "published"):
+        with pytest.raises(ModelError, match=f"is not a model id; .* {meant}"):
+            split_model_id(str(named))
+    check_local_folder(f"local-dir:{run / 'published'}")
+    (run / "config.json").unlink()
+    with pytest.raises(ModelError, match=f"it has no config.json. {meant}"):
+        check_local_folder(f"local-dir:{run}")
 
 
 # With a decision.

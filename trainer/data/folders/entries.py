@@ -6,6 +6,7 @@ Every folder is listed once, on first access. Names may contain any bytes.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,6 +41,13 @@ _KINDS = {
 }
 
 
+# How datasets name the mask of an image: part1_label.bmp beside part1.jpg, 10001_GT.png.
+_MASK_ENDING = re.compile(
+    "(.+)[-_. ](mask|masks|label|labels|gt|ground_?truth|seg|segmentation|annotation)",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True)
 class File:
     r"""A file, or another entry in its place.
@@ -58,6 +66,11 @@ class File:
     def basename(self) -> str:
         """Name without folders."""
         return self.name.rpartition("/")[2]
+
+    @property
+    def stem(self) -> str:
+        """Name without folders and suffix."""
+        return Path(self.basename).stem
 
     @property
     def suffix(self) -> str:
@@ -99,6 +112,15 @@ class Folder:
     def images(self) -> list[File]:
         """Files with an image suffix."""
         return [file for file in self.files if file.is_image]
+
+    def is_mask(self, file: File) -> bool:
+        """Return whether a file is named like a mask of an image beside it."""
+        masked = _MASK_ENDING.fullmatch(file.stem)
+        return masked is not None and masked[1] in self._stems
+
+    @cached_property
+    def _stems(self) -> frozenset[str]:
+        return frozenset(file.stem for file in self.images)
 
     @property
     def trouble(self) -> str | None:

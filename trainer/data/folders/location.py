@@ -11,13 +11,21 @@ from typing import Literal
 
 from trainer.config.groups import DataConfig
 from trainer.errors import DataError
-from trainer.text.names import as_text, did_you_mean, is_text, listed, printable
+from trainer.text.names import (
+    as_text,
+    did_you_mean,
+    is_text,
+    listed,
+    printable,
+    windows_path_hint,
+)
 
 # Tried in this order if --data-dir is not given. The first is the reference spelling.
 DEFAULT_DATA_DIRS = ("custom_dateset", "custom_dataset")
 DRAWN_DIR = Path("drawn_samples")
 # Names of folders that say nothing of what is in them.
 ANY_IMAGES = frozenset(("images", "data", "dataset"))
+ARCHIVE_SUFFIXES = frozenset((".zip", ".7z", ".rar", ".gz", ".tar", ".tgz"))
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 
 _GIVEN_NAME = re.compile(r"[^=/\\]+=")
@@ -129,7 +137,8 @@ def _unnamed_source(named: str) -> Source:
     except (RuntimeError, ValueError, OSError) as error:
         raise DataError(f"--data-dir {shown} can't be a folder: {error}") from error
     if exists:
-        raise DataError(f"{shown} is a file. --data-dir takes a folder of class folders.")
+        unpack = " Unpack it first." if path.suffix.lower() in ARCHIVE_SUFFIXES else ""
+        raise DataError(f"{shown} is a file. --data-dir takes a folder of class folders.{unpack}")
     if path.is_symlink():
         raise DataError(f"{shown} is a link to a folder that is not there. Restore it or fix it.")
     if _HUB_ID.fullmatch(named):
@@ -153,7 +162,7 @@ def no_such_folder(named: str) -> str:
         return f"--data-dir takes a folder or USER/NAME of a Hub dataset, not {printable(named)}."
     return (
         f"There is no folder {printable(str(path))}. Check the path given to --data-dir."
-        f"{suggested_folder(path)}"
+        f"{windows_path_hint(named) or suggested_folder(path)}"
     )
 
 

@@ -9,6 +9,7 @@ from model_card.schema.run.data import SkippedImage
 from trainer.data.folders.class_names import class_from_name
 from trainer.data.folders.entries import Folder
 from trainer.data.folders.layout import Level, place
+from trainer.data.folders.location import ARCHIVE_SUFFIXES
 from trainer.errors import DataError
 from trainer.text.names import listed, printable
 
@@ -72,11 +73,31 @@ def loose_images(level: Level) -> str:
     return " ".join(words)
 
 
+def folders_in_class(folder: Folder, inner: list[Folder]) -> str:
+    """Report folders with images inside a class folder."""
+    counts = [f"{place(each)} ({sum(1 for _ in each.images_below())})" for each in inner]
+    return (
+        f"There are folders with images inside the class folder {place(folder)}: "
+        f"{', '.join(counts)}. Move their images up into {place(folder)}. If they are the classes, "
+        f"train with --data-dir {printable(folder.path)}; several --data-dir are allowed."
+    )
+
+
+def masks_beside_images(folder: Folder) -> str:
+    """Report files of a class folder that are named like masks of the images beside them."""
+    masks = [file.basename for file in folder.images if folder.is_mask(file)]
+    named = "is named like a mask" if len(masks) == 1 else "are named like masks"
+    return (
+        f"In {place(folder)}, {counted(len(masks), 'file')} {named} of an image beside it: "
+        f"{listed(masks, 3)}. Move masks out of the class folders, or rename photographs."
+    )
+
+
 def empty_folder(folder: Folder, advice: str) -> str:
     """Report the content of a folder without images."""
     lying = [each.basename for each in folder.folders] + [file.basename for file in folder.files]
     if not lying:
         return f"{place(folder)} is empty. {advice}"
-    archives = [f.basename for f in folder.files if f.suffix in (".zip", ".7z", ".rar", ".gz")]
+    archives = [f.basename for f in folder.files if f.suffix in ARCHIVE_SUFFIXES]
     unpack = f" Unpack {listed(archives)} first." if archives else ""
     return f"{place(folder)} contains no image, only {listed(lying)}.{unpack} {advice}"

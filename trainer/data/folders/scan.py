@@ -21,7 +21,9 @@ from trainer.data.folders.layout import Level, find_layout, place
 from trainer.data.folders.location import Source, find_sources
 from trainer.data.folders.messages import (
     empty_folder,
+    folders_in_class,
     loose_images,
+    masks_beside_images,
     one_class,
     unusable_lines,
     unusable_source,
@@ -245,15 +247,13 @@ class _Reading:
             if each.trouble:
                 self.found.unusable.append(SkippedImage(file=each.name, reason=each.trouble))
         if inner:
-            counts = [f"{place(each)} ({sum(1 for _ in each.images_below())})" for each in inner]
-            self._problem(
-                f"There are folders with images inside the class folder {place(folder)}: "
-                f"{', '.join(counts)}. Move their images up into {place(folder)}, or, if they are "
-                "the classes, point --data-dir at the folder that holds them."
-            )
+            self._problem(folders_in_class(folder, inner))
         elif not folder.images:
             self._problem(empty_folder(folder, "Add images, or remove the folder."))
-        return [file for file in folder.images if not file.trouble]
+        masks = {file for file in folder.images if folder.is_mask(file)}
+        if masks:
+            self._problem(masks_beside_images(folder))
+        return [file for file in folder.images if not file.trouble and file not in masks]
 
     def _skip(self, file: File, reason: str) -> None:
         self.found.unusable.append(SkippedImage(file=file.name, reason=reason))

@@ -11,6 +11,8 @@ from trainer.inspection.report.schema import DataReport
 
 # With fewer images, a test split of a fifth is too small for a meaningful score.
 FEWEST_IMAGES = 50
+# One to train on, one to test on.
+FEWEST_PIECES = 2
 STRONGEST_IMBALANCE = 5
 
 
@@ -22,6 +24,20 @@ def on_classes(report: DataReport) -> Iterator[Finding]:
             f"{alike.one} and {alike.other} may be one class",
             f"The names differ only by {alike.difference}. If they mean the same, merge the "
             "folders; otherwise the model learns to separate them.",
+            "classes",
+        )
+    single = [
+        f"{each.label} ({counted(each.images, 'image')})"
+        for each in report.classes
+        if each.images and each.surfaces < FEWEST_PIECES
+    ]
+    if single and not report.given_splits:
+        yield Finding(
+            "problem",
+            f"{counted(len(single), 'class', 'classes')} of a single piece of surface",
+            f"{shortlist(single, 12)}. Training refuses that: each class needs two separate "
+            "pieces, one to train on and one to test on. Add images of other pieces, or leave the "
+            "class out.",
             "classes",
         )
     few = [

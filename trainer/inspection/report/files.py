@@ -14,7 +14,12 @@ def on_files(report: DataReport) -> Iterator[Finding]:
     for problem in report.layout_problems:
         yield Finding("problem", "Training refuses this folder", problem, "files")
     for note in report.layout_notes:
-        yield Finding("review", "How the folder was read", note, "files")
+        yield Finding(
+            "review",
+            note.removesuffix("."),
+            "That is how the layout was understood. Check that you meant it so.",
+            "files",
+        )
     if report.unusable:
         files = named([entry.file for entry in report.unusable])
         yield Finding(
