@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from model_card.formatting import counted, decimals_for, percent
+from model_card.formatting import counted, decimals_for, mid_sentence, percent
 from model_card.schema.reliability import Calibration, OodDetection, OperatingPoint, PredictionSets
 from model_card.schema.report import Report
 from model_card.schema.robustness import Robustness
@@ -86,9 +86,7 @@ def _on_errors(point: OperatingPoint, decimals: int) -> Iterator[str]:
 
 
 def _on_robustness(robustness: Robustness) -> Iterator[str]:
-    worst = {
-        kind.name: max(step.unnoticed.value for step in kind.steps) for kind in robustness.kinds
-    }
+    worst = {mid_sentence(kind.name): kind.most_unnoticed for kind in robustness.kinds}
     bad = sorted(
         (name for name in worst if worst[name] > MOST_UNNOTICED), key=lambda name: -worst[name]
     )

@@ -29,6 +29,11 @@ class CorruptionResult(Schema):
         """Mean accuracy over all severities."""
         return sum(step.accuracy.value for step in self.steps) / len(self.steps)
 
+    @property
+    def most_unnoticed(self) -> float:
+        """Largest share of unnoticed errors; at the highest severity, more images are rejected."""
+        return max(step.unnoticed.value for step in self.steps)
+
 
 class Robustness(Schema):
     """Results of all corruptions; each is applied to every image."""

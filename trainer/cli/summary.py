@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from model_card.formatting import number
+from model_card.schema.base import Score
 from model_card.schema.reliability import Reliability
 from model_card.schema.report import Report
 from model_card.schema.run.test_result import TestResult
@@ -30,6 +31,10 @@ def summary(folder: Path, *, published: bool = False) -> str:
         (joined.all_images, joined.reliability) if joined else (report.test, report.reliability)
     )
     rows = _scores(test, "Out-of-fold" if joined else "Test accuracy")
+    if joined is None and report.unseen_test is not None:
+        rows.append(
+            ("Without leak", _measured(report.unseen_test.accuracy, report.unseen_test.images))
+        )
     if reliability is not None:
         rows += _decisions(reliability)
     commands = [("Card", [str(folder / "README.md")])]
@@ -48,13 +53,14 @@ def _scores(test: TestResult, title: str) -> list[tuple[str, str]]:
     worst = min(test.classes, key=lambda result: result.scores["sensitivity"].value)
     found = f"{number(worst.scores['sensitivity'].value)} % of {worst.images} images found"
     return [
-        (
-            title,
-            f"{number(accuracy.value)} % (95 % interval {number(accuracy.low)}–"
-            f"{number(accuracy.high)} %) on {test.images} images",
-        ),
+        (title, _measured(accuracy, test.images)),
         ("Worst class", f"{found}: {worst.label}"),
     ]
+
+
+def _measured(score: Score, images: int) -> str:
+    interval = f"{number(score.low)}–{number(score.high)} %"
+    return f"{number(score.value)} % (95 % interval {interval}) on {images} images"
 
 
 def _decisions(reliability: Reliability) -> list[tuple[str, str]]:

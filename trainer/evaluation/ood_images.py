@@ -29,7 +29,7 @@ def drawn_images(seed: int) -> dict[str, list[Image.Image]]:
     """
     kinds: dict[str, Callable[[Rng], Image.Image]] = {
         "noise": _noise,
-        "plain grey": _plain,
+        "plain gray": _plain,
         "gradients": _gradient,
         "text": _text,
         "woven and tiled patterns": _pattern,
@@ -80,7 +80,7 @@ def check_folder(folder: Path, bit_depth: int) -> None:
         pass
 
 
-def _grey(levels: np.ndarray) -> Image.Image:
+def _gray(levels: np.ndarray) -> Image.Image:
     """Return an RGB image of gray levels from 0 to 1."""
     return Image.fromarray(np.clip(255 * levels, 0, 255).astype(np.uint8)).convert("RGB")
 
@@ -89,11 +89,11 @@ def _noise(rng: Rng) -> Image.Image:
     """Gaussian noise of random grain, contrast and brightness."""
     side = SIDE_PX // int(rng.integers(1, 5))
     noise = rng.uniform(0.2, 0.8) + rng.uniform(0.03, 0.3) * rng.standard_normal((side, side))
-    return _grey(noise).resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC)
+    return _gray(noise).resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC)
 
 
 def _plain(rng: Rng) -> Image.Image:
-    return _grey(np.full((SIDE_PX, SIDE_PX), rng.uniform(0, 1)))
+    return _gray(np.full((SIDE_PX, SIDE_PX), rng.uniform(0, 1)))
 
 
 def _gradient(rng: Rng) -> Image.Image:
@@ -103,7 +103,7 @@ def _gradient(rng: Rng) -> Image.Image:
     slope = np.cos(angle) * columns + np.sin(angle) * rows
     slope = (slope - slope.min()) / np.ptp(slope)
     dark, light = np.sort(rng.uniform(0, 1, 2))
-    return _grey(dark + (light - dark) * slope)
+    return _gray(dark + (light - dark) * slope)
 
 
 def _text(rng: Rng) -> Image.Image:
@@ -135,7 +135,7 @@ def _pattern(rng: Rng) -> Image.Image:
         np.sin(rings + 0.6 * np.sin(along / 5)),
     ][int(rng.integers(5))]
     noise = rng.uniform(0, 0.05) * rng.standard_normal(wave.shape)
-    return _grey(rng.uniform(0.3, 0.7) + rng.uniform(0.08, 0.3) * wave + noise)
+    return _gray(rng.uniform(0.3, 0.7) + rng.uniform(0.08, 0.3) * wave + noise)
 
 
 @cache

@@ -193,8 +193,8 @@ def why_refused(same: int, images: int, accuracy: Score, expected: Score) -> str
     changed = images - same
     if changed > MOST_CHANGED * images:
         return (
-            f"it decides {changed} of {images} test images differently, at most "
-            f"{100 * MOST_CHANGED:g} % may differ"
+            f"it decides {changed} of {images} test images differently "
+            f"({100 * changed / images:.1f} %; at most {100 * MOST_CHANGED:g} % may differ)"
         )
     if accuracy.value < expected.low:
         return (

@@ -22,7 +22,7 @@ from markdown_it import MarkdownIt
 from pydantic import ValidationError
 
 from model_card.card import CARD_FILE, render_card, write_card
-from model_card.formatting import one_line
+from model_card.formatting import mid_sentence, one_line
 from model_card.schema.localization import BoxedMistakes
 from model_card.schema.report import Figure, Report
 from tests.support.extra_facts import (
@@ -540,10 +540,32 @@ def test_the_published_epoch_is_bold() -> None:
 
 def test_validation_decided_only_where_it_did() -> None:
     decided = "The validation split decided which epoch to publish."
-    last = "the last epoch was published regardless of its validation score"
+    last = "The last epoch was published, regardless of its validation score"
     for choice, says in {"best": [True, False], "last": [False, True], None: [False] * 2}.items():
         card = render_card(example_report(training=example_training(epoch_choice=choice)))
         assert [decided in card, last in card] == says
+
+
+def test_the_card_says_what_else_the_validation_split_decided() -> None:
+    fitted = "The decision rules were fitted to the validation split."
+    assert fitted in rendered("six")
+    assert fitted not in rendered("no decision")
+
+
+def test_a_second_class_that_can_never_be_plausible_is_not_promised() -> None:
+    def set_rule(least: float) -> str:
+        reliability = example_reliability(LABELS)
+        sets = reliability.sets.model_copy(update={"least_probability": least})
+        report = example_report(reliability=reliability.model_copy(update={"sets": sets}))
+        return words(render_card(report))
+
+    assert "the most probable class and all others with a probability of at least 43.2" in set_rule(
+        0.432
+    )
+    assert "holds every class: it was fitted to " in set_rule(0)
+    assert "the most probable class alone: others would need a probability of at least 99.6" in (
+        set_rule(0.9961)
+    )
 
 
 def test_rare_classes_are_named_only_where_there_are_some() -> None:
@@ -629,12 +651,12 @@ def extra_figures(*names: str) -> list[Figure]:
 ALL_FIGURES = extra_figures("classes", "robustness")
 
 
-def test_the_last_column_of_robustness_is_the_highest_severity() -> None:
+def test_the_last_column_of_robustness_is_the_worst_of_the_severities() -> None:
     found = example_robustness(images=120, hits=90)
     kind = found.kinds[0]
     steps = [
         step.model_copy(update={"unnoticed": step.unnoticed.model_copy(update={"value": share})})
-        for step, share in zip(kind.steps, (0.11, 0.12, 0.13, 0.14, 0.15), strict=True)
+        for step, share in zip(kind.steps, (0.11, 0.12, 0.15, 0.14, 0.13), strict=True)
     ]
     kinds = [kind.model_copy(update={"steps": steps}), *found.kinds[1:]]
     report = example_report(
@@ -759,7 +781,7 @@ def test_the_first_screen_has_six_numbers() -> None:
         ("Accuracy under the worst corruption", "**25.0 %**"),
         ("Size and speed", "**3.4 M** parameters"),
     ]
-    assert f"{worst.name} at the highest severity" in card
+    assert f"{mid_sentence(worst.name)} at the highest severity" in card
     assert "![alt of classes](figures/classes.png)" in card
 
 

@@ -29,7 +29,12 @@ def test_each_number_of_an_exported_format_stands_in_the_table() -> None:
         largest_logit_difference=0.031,
     )
     slow = onnx.model_copy(
-        update={"title": "IR", "precision": "mixed", "slower": "in bf16, it decides 3 differently"}
+        update={
+            "title": "IR",
+            "precision": "mixed",
+            "slower": "in bf16, it decides 3 differently",
+            "files": ["ir/model.xml", "ir/model.bin"],
+        }
     )
     exports = Exports(processor="a processor", cores=2, formats=[onnx, slow])
     text = render_card(example_report(exports=exports)).replace("\u00a0", " ")
@@ -41,4 +46,5 @@ def test_each_number_of_an_exported_format_stands_in_the_table() -> None:
     assert cells[4:6] == ["1.23 %", "89.0 %"]
     assert cells[6].startswith("0.975")
     assert cells[7:] == ["99.75 %", "0.031"]
+    assert "- IR: `ir/model.xml`, `ir/model.bin`\n" in text
     assert "IR computes its first layers in float32: in bf16, it decides 3 differently." in text

@@ -8,6 +8,7 @@ import pytest
 
 from model_card import promises
 from model_card.card import render_card
+from model_card.formatting import mid_sentence
 from model_card.promises import missed_promises
 from model_card.schema.reliability import Reliability
 from model_card.schema.robustness import Robustness
@@ -51,7 +52,7 @@ def test_fulfilled_promises_give_no_warning() -> None:
 
 def test_each_missed_promise_is_a_sentence() -> None:
     robustness = broken_robustness()
-    first = robustness.kinds[0].name
+    first = mid_sentence(robustness.kinds[0].name)
     report = example_report(reliability=broken_reliability(), robustness=robustness)
     assert plain(missed_promises(report)) == [
         "Calibration made the confidence worse: the expected calibration error (ECE) rose from "

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from model_card.schema.report import Report
+from model_card.schema.run.test_result import UnseenTest
 from tests.support.reports import LABELS, example_cross_validation, example_report, wilson
 from trainer.cli.summary import summary
 
@@ -45,6 +46,13 @@ def test_it_says_what_the_report_says(folder: Path) -> None:
         "Serve it      MODEL_ID=local-dir:runs/first/published python space/app.py",
         "Publish it    python trainer/push.py --run-dir runs/first --repo-id USER/NAME",
     ]
+
+
+def test_a_leak_shows_the_score_without_it(folder: Path) -> None:
+    unseen = UnseenTest(images=211, accuracy=wilson(199, 211))
+    Report.read(folder).model_copy(update={"unseen_test": unseen}).write(folder)
+    lines = summary(folder).splitlines()
+    assert lines[3] == "Without leak  94.3 % (95 % interval 90.3–96.7 %) on 211 images"
 
 
 def test_what_is_published_is_not_to_be_published(folder: Path) -> None:

@@ -151,7 +151,7 @@ def test_ood_images_are_of_six_kinds_and_the_same_every_time(
         assert all(image.mode == "RGB" for image in images)
         assert [i.tobytes() for i in images] == [i.tobytes() for i in second[kind]]
         assert images[0].tobytes() != other[kind][0].tobytes()
-    assert all(np.ptp(np.asarray(image)) == 0 for image in first["plain grey"])
+    assert all(np.ptp(np.asarray(image)) == 0 for image in first["plain gray"])
     assert all(np.ptp(np.asarray(image)) > 50 for image in first["text"])
 
 

@@ -59,7 +59,7 @@ def divide(
         ("test", config.test_fraction),
         ("validation", config.validation_fraction),
     ):
-        share = f"about {fraction:.0%} of each class of"
+        share = f"about {100 * fraction:.0f} % of each class"
         chance = f"{_chance(config)} (seed {seed})"
         if name not in splits:
             # Leave one piece of each class for validation, if that split is still to be made.
@@ -67,13 +67,13 @@ def divide(
             splits["train"], splits[name] = cut_share(
                 splits["train"], fraction, seed, config, leave, every_class=name == "test"
             )
-            origins[name] = f"{share} the training images, {chance}"
+            origins[name] = f"{share}, {chance}"
         elif lacking := given.lacking.get(name):
             splits["train"], splits[name] = complete(given, name, fraction, seed, config)
-            origins[name] += f"; {share} {enumeration(sorted(lacking))}, {chance}"
+            origins[name] += f"; {share} of {enumeration(sorted(lacking))}, {chance}"
         else:
             continue
-        origins["train"] = "the rest of the training images"
+        origins["train"] = "the rest of the images"
     if not len(splits["validation"]):
         raise DataError(no_validation(everything, 2 if tested else 3, config))
     _warn_of_unvalidated(_check_classes(splits))
@@ -100,8 +100,8 @@ def divide_into_folds(
         unvalidated |= _check_classes(divided)
         origins = {
             "test": f"fold {number} of {config.folds}, {_chance(config)} (seed {seed})",
-            "validation": f"about {config.validation_fraction:.0%} of each class of the other folds"
-            f", {_chance(config)} (seed {seed})",
+            "validation": f"about {100 * config.validation_fraction:.0f} % of each class of the "
+            f"other folds, {_chance(config)} (seed {seed})",
             "train": "the rest of the other folds",
         }
         folds.append((divided, origins, "random" if config.random_split else "grouped"))
