@@ -70,10 +70,37 @@ def _earlier_metrics() -> list[Metric]:
     ]
 
 
+class Leakage(BaseModel):
+    """Images of a split that show a piece of surface of training."""
+
+    split: Words
+    images: int = Field(ge=0)
+
+
+class Surfaces(BaseModel):
+    """Which images show the same piece of surface."""
+
+    leakage: list[Leakage] = Field(default=[], max_length=MAX_METRICS)
+
+
 class Data(BaseModel):
     """The source of the images."""
 
     kind: Words
+    surfaces: Surfaces | None = None
+
+    @property
+    def leaking(self) -> int:
+        """Number of test images that show a piece of surface of training."""
+        found = self.surfaces.leakage if self.surfaces else []
+        return sum(each.images for each in found if each.split == "test")
+
+
+class UnseenTest(BaseModel):
+    """Accuracy on the other test images."""
+
+    images: int = Field(gt=0)
+    accuracy: Score
 
 
 class FigureText(BaseModel):
@@ -106,6 +133,7 @@ class Report(BaseModel):
     metrics: list[Metric] = Field(default_factory=_earlier_metrics, max_length=MAX_METRICS)
     reliability: Reliability | None = None
     several_defects: SeveralDefects | None = None
+    unseen_test: UnseenTest | None = None
     figures: list[FigureText]
 
     @property

@@ -196,6 +196,10 @@ def _reasons(prediction: Prediction, rules: Rules) -> list[Reason]:
             Reason(f"{name} below the {limit} that an automatic answer needs."),
             Reason(f"Prediction set at {coverage} coverage:", ", ".join(prediction.candidates)),
         ]
+    if others and rules.least_probability == 0:
+        # Fitted to very few validation images, the set can't leave out any class.
+        words = f"Prediction set at {coverage} coverage: all classes, because training had too few"
+        return [Reason(f"{words} validation images to leave one out.")]
     if others:
         return [
             Reason(

@@ -138,8 +138,8 @@ def words(result: LearningCurve) -> list[str]:
     """Return what the curves say, one sentence a line."""
     first, last, forecast = result.points[0], result.points[-1], result.forecast
     lines = [
-        f"Error with {first.images} images of each class {_percent(first.error)}, with "
-        f"{last.images} {_percent(last.error)}.",
+        f"Error with {first.images} images of each class: {_percent(first.error)}; with "
+        f"{last.images}: {_percent(last.error)}.",
         f"From {forecast.images_now} to {forecast.images_then} images of each class: "
         f"{_change(forecast.change)}, to {_percent(forecast.error_then)}.",
         f"Prediction sets that should hold the true class in 95 % of cases name "

@@ -60,7 +60,7 @@ def result_of(first: list[str]) -> LearningCurve:
 
 def test_words_state_the_numbers() -> None:
     assert words(result_of(["Rolled"])) == [
-        "Error with 10 images of each class 12.5 % (9.5–15.5), with 40 5.0 % (2.0–8.0).",
+        "Error with 10 images of each class: 12.5 % (9.5–15.5); with 40: 5.0 % (2.0–8.0).",
         "From 40 to 160 images of each class: −2.0 ± 1.0 points, to 3.0 % (1.5–4.5).",
         "Prediction sets that should hold the true class in 95 % of cases name 3.4 of 6 classes "
         "with 10 images of each, 1.3 with 40.",

@@ -8,7 +8,7 @@ import re
 from dataclasses import astuple
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import yaml  # type: ignore[import-untyped]
@@ -25,7 +25,7 @@ from space.inference.core.decision import Prediction
 from space.model_identity import Identity, identify
 from space.ui import heatmap_panel, page, rendering, results
 from tests.support.reliability_facts import example_several_defects
-from tests.support.reports import LABELS, example_data, example_report
+from tests.support.reports import LABELS, example_data, example_report, example_surfaces, wilson
 
 SPACE = Path(space.__path__[0])
 ROOT = SPACE.parent
@@ -183,6 +183,30 @@ def test_the_four_numbers_are_those_of_the_report() -> None:
     assert "Answered automatically 92.4 % a person reviews the rest" in text
     assert "Accuracy on these 99.6 % 97.9–99.9 %" in text
     assert "Unknown surfaces detected 97.5 % noise, the hardest of 2 kinds" in text
+
+
+def test_scores_that_leak_are_not_shown_without_a_warning() -> None:
+    def shown(**changes: Any) -> str:
+        surfaces = example_surfaces(leaking=200)
+        full = example_report(data=example_data(division="given", surfaces=surfaces), **changes)
+        return _text(results.results(model_report.Report.model_validate(full.model_dump())))
+
+    warning = "The scores are too good. 200 of these images show a piece of surface that the model"
+    unseen = "On the other 88, its accuracy is 90.9 % (83.1–95.3 %)."
+    measured = {"images": 88, "accuracy": wilson(80, 88)}
+    assert warning in shown()
+    assert "On the other" not in shown()
+    assert f"{warning} has seen in training. {unseen}" in shown(unseen_test=measured)
+    clean = model_report.Report.model_validate(example_report().model_dump())
+    assert "too good" not in results.results(clean)
+
+
+def test_kinds_that_are_all_detected_have_no_hardest() -> None:
+    full = example_report().model_dump()
+    for kind in full["reliability"]["ood_detection"]["kinds"]:
+        kind["rejected"]["value"] = 1
+    text = _text(results.results(model_report.Report.model_validate(full)))
+    assert "Unknown surfaces detected 100 % each of 2 kinds" in text
 
 
 def test_each_class_has_its_own_scores() -> None:

@@ -260,6 +260,17 @@ def test_words_numbers_and_set_never_contradict(
     assert ", ".join(said.candidates) in text or said.verdict == "class"
 
 
+@pytest.mark.parametrize("least", [0, 0.001])
+def test_a_set_that_can_leave_out_no_class_says_why(least: float) -> None:
+    rules = _rules(least_probability=least)
+    [said] = Decision(rules, None).conclude(np.array([[9.0, 3.0, 3.0]]), None)
+    assert (said.verdict, len(said.candidates)) == ("class", 3)
+    text = _text(prediction_panel.prediction(said, _background(rules=rules)))
+    why = "all classes, because training had too few validation images to leave one out."
+    assert (why in text) == (least == 0)
+    assert ("it may also be" in text) == (least > 0)
+
+
 @pytest.mark.parametrize(
     "html",
     [
