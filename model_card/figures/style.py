@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from PIL import Image
+from PIL import Image, ImageChops, ImageOps
 
 from model_card.figures.fonts import BASE, families_for
 from model_card.formatting import one_line
@@ -22,6 +24,7 @@ RED, PURPLE, SKY = "#d55e00", "#cc79a7", "#56b4e9"
 # At 8 inches, a chart has 1,200 pixels: sharp at the Hub's 800 on a screen of double density.
 CHART_PIXELS_PER_INCH = 150
 PHOTO_PIXELS_PER_INCH = 110
+MARGIN_INCHES = 0.1
 
 _SETTINGS: dict[Any, Any] = {
     "font.family": [BASE],
@@ -32,7 +35,6 @@ _SETTINGS: dict[Any, Any] = {
     "figure.facecolor": PAPER,
     "figure.dpi": CHART_PIXELS_PER_INCH,
     "savefig.dpi": "figure",
-    "savefig.bbox": "tight",
     "savefig.facecolor": PAPER,
     "axes.facecolor": PAPER,
     "axes.edgecolor": GREY,
@@ -66,25 +68,42 @@ def save_figure(figure: Figure, path: Path) -> None:
 
     A palette of 256 colors makes the file of a photograph a third of the size.
     """
-    drawn = _drawn(figure)
+    picture = _drawn(figure)
     # Not earlier: matplotlib creates some tick labels while it draws.
     texts = [text for text in figure.findobj(Text) if isinstance(text, Text)]
     families = families_for("".join(text.get_text() for text in texts))
     if families != [BASE]:
         for text in texts:
             text.set_fontfamily(families)
-        drawn = _drawn(figure)
-    with Image.open(drawn) as picture:
-        small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        picture = _drawn(figure)
     path.parent.mkdir(parents=True, exist_ok=True)
-    small.save(path, optimize=True)
+    picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
-def _drawn(figure: Figure) -> BytesIO:
-    buffer = BytesIO()
+def _drawn(figure: Figure) -> Image.Image:
+    """Return the picture of a figure with an even margin around what it shows.
+
+    It is drawn once, and again only if long names reach beyond its edges. `savefig` always draws
+    twice, to measure and to write.
+    """
+    canvas = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
         # `families_for` reports it in one line, instead of one per character and figure.
         warnings.filterwarnings("ignore", r"(?s)Glyph .* missing from", UserWarning)
-        # It is read again at once: to compress it would take longer than to draw it.
-        figure.savefig(buffer, format="png", pil_kwargs={"compress_level": 0})
-    return buffer
+        canvas.draw()
+        picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+        box = _shown(picture)
+        if 0 in box[:2] or box[2] == picture.width or box[3] == picture.height:
+            enlarged = BytesIO()
+            figure.savefig(enlarged, bbox_inches="tight", pil_kwargs={"compress_level": 0})
+            with Image.open(enlarged) as opened:
+                picture = opened.convert("RGB")
+            box = _shown(picture)
+    margin = round(MARGIN_INCHES * figure.dpi)
+    return ImageOps.expand(picture.crop(box), margin, PAPER)
+
+
+def _shown(picture: Image.Image) -> tuple[int, int, int, int]:
+    """Return the box of all that is not paper; of an empty picture, the whole."""
+    empty = Image.new("RGB", picture.size, PAPER)
+    return ImageChops.difference(picture, empty).getbbox() or (0, 0, *picture.size)

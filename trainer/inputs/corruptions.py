@@ -92,7 +92,7 @@ def overexpose(levels: Levels, stops: float, draw: Draw) -> Levels:
 def compress(levels: Levels, quality: float, draw: Draw) -> Levels:
     """Store as JPEG, by Pillow: torchvision's encoder gives the same pixels but is deprecated."""
     stored = BytesIO()
-    v2.functional.to_pil_image(to_bytes(levels)).save(stored, "JPEG", quality=round(quality))
+    to_picture(to_bytes(levels)).save(stored, "JPEG", quality=round(quality))
     with Image.open(stored) as image:
         pixels: torch.Tensor = v2.functional.pil_to_tensor(image)
     return pixels.to(levels.device) / 255
@@ -246,7 +246,12 @@ def corrupt_randomly(levels: Levels, seed: int) -> Levels:
 
 def to_bytes(levels: Levels) -> torch.Tensor:
     """Return the 8-bit image."""
-    return (255 * levels).round().clamp(0, 255).to(torch.uint8)
+    return (255 * levels).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def to_picture(pixels: torch.Tensor) -> Image.Image:
+    """Return an 8-bit RGB image, [3, row, column], as Pillow's, which interleaves the colors."""
+    return Image.merge("RGB", [Image.fromarray(color.numpy(force=True)) for color in pixels])
 
 
 def _uniform(draw: Draw) -> float:

@@ -141,6 +141,37 @@ def test_labels_are_taken_literally(label: str, tmp_path: Path) -> None:
     assert not any(text.get_parse_math() for text in figure.legends[0].get_texts())
 
 
+def _drawn_text(width_inches: float, place: float) -> Figure:
+    figure = Figure(figsize=(width_inches, 1), dpi=100, layout="constrained")
+    figure.text(place, 0.5, "W" * 20, va="center")
+    return figure
+
+
+def test_a_long_text_is_shown_whole_with_an_even_margin(tmp_path: Path) -> None:
+    """Beyond the right edge, beyond the left one, and within both: the pictures are the same."""
+    pictures = []
+    for width_inches, place in ((1, 0.5), (1, -1), (9, 0.1)):
+        saved(_drawn_text(width_inches, place), tmp_path)
+        pictures.append(np.asarray(Image.open(tmp_path / "figure.png").convert("L")))
+    assert pictures[0].shape[1] > 200
+    for picture in pictures:
+        ink = np.argwhere(picture < 255)
+        # A tenth of an inch on all sides.
+        assert ink.min(axis=0).tolist() == [10, 10]
+        assert (np.array(picture.shape) - ink.max(axis=0)).tolist() == [11, 11]
+        assert picture.shape[1] == pytest.approx(pictures[2].shape[1], abs=1)
+
+
+def test_a_figure_that_fits_is_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawings: list[object] = []
+    draw = Figure.draw
+    monkeypatch.setattr(
+        Figure, "draw", lambda figure, renderer: (drawings.append(figure), draw(figure, renderer))
+    )
+    saved(_drawn_text(9, 0.1), tmp_path)
+    assert len(drawings) == 1
+
+
 def test_long_labels_keep_both_ends() -> None:
     assert shortened("Crazing") == "Crazing"
     short = shortened("rolled-in scale near the left edge of the strip")

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from PIL import Image
 from timm.data import resolve_model_data_config
-from torchvision.transforms import v2
 from tqdm import tqdm
 
 from model_card.figures.explanations import write_robustness
@@ -26,7 +25,7 @@ from trainer.evaluation.checks.check import Check, CheckedModel
 from trainer.evaluation.metrics.intervals import proportion
 from trainer.inputs.ahead import done_ahead
 from trainer.inputs.augment import plain_transform
-from trainer.inputs.corruptions import CORRUPTIONS, Corruption, to_bytes
+from trainer.inputs.corruptions import CORRUPTIONS, Corruption, to_bytes, to_picture
 from trainer.inputs.draws import mixed_seed
 
 
@@ -56,7 +55,7 @@ def measure_robustness(
         return shown(to_bytes(corruption.apply(levels, corruption.severities[place - 1], own_seed)))
 
     def shown(image: torch.Tensor) -> Pixels:
-        return predictor.prepare(v2.functional.to_pil_image(image))
+        return predictor.prepare(to_picture(image))
 
     clean = _score(list(_predicted(predictor, done_ahead(shown, pixels))), truth)
     places = range(1, len(CORRUPTIONS[0].severities) + 1)
