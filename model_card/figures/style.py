@@ -86,7 +86,7 @@ def _drawn(figure: Figure) -> Image.Image:
     It is drawn once, and again only if long names reach beyond its edges. `savefig` always draws
     twice, to measure and to write.
     """
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
         # `families_for` reports it in one line, instead of one per character and figure.
         warnings.filterwarnings("ignore", r"(?s)Glyph .* missing from", UserWarning)
