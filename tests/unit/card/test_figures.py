@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -166,9 +167,9 @@ def test_a_figure_that_fits_is_drawn_once(tmp_path: Path, monkeypatch: pytest.Mo
     drawings: list[object] = []
     draw = Figure.draw
 
-    def count(figure: Figure, renderer: object) -> None:
+    def count(figure: Figure, renderer: Any) -> None:
         drawings.append(figure)
-        draw(figure, renderer)  # type: ignore[no-untyped-call]
+        draw(figure, renderer)
 
     monkeypatch.setattr(Figure, "draw", count)
     saved(_drawn_text(9, 0.1), tmp_path)
