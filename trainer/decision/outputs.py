@@ -265,7 +265,7 @@ def observed_batches(
     threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(threads,))
     try:
-        for turn in _turns(inputs):
+        for turn in _turns(inputs, at_once * BATCH_SIZE):
             batches = [turn[at : at + BATCH_SIZE] for at in range(0, len(turn), BATCH_SIZE)]
             for observed in pool.map(partial(predictor.observe_prepared, engine=engine), batches):
                 if bar is not None:
@@ -275,13 +275,18 @@ def observed_batches(
         pool.shutdown(cancel_futures=True)
 
 
-def _turns(inputs: Iterable[Pixels]) -> Iterator[list[Pixels]]:
-    """Yield inputs until they take TURN_BYTES, again and again."""
+def _turns(inputs: Iterable[Pixels], multiple: int) -> Iterator[list[Pixels]]:
+    """Yield inputs that take TURN_BYTES, again and again.
+
+    Up to twice the bytes, their number is a multiple: cores would wait at the end of each turn for
+    the one that has another batch, or a longer one.
+    """
     turn, size_bytes = [], 0
     for each in inputs:
         turn.append(each)
         size_bytes += each.nbytes
-        if size_bytes >= TURN_BYTES:
+        full = size_bytes >= TURN_BYTES and len(turn) % multiple == 0
+        if full or size_bytes >= 2 * TURN_BYTES:
             yield turn
             turn, size_bytes = [], 0
     if turn:

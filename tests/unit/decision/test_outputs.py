@@ -68,8 +68,32 @@ def test_the_network_runs_when_a_turn_of_images_is_prepared(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two images fill a turn; while the engine waits for images, nobody should prepare some."""
+    monkeypatch.setattr(outputs, "BATCH_SIZE", 2)
     monkeypatch.setattr(outputs, "TURN_BYTES", 2 * pictures(1)[0].nbytes)
     left = iter(pictures(5))
     batches = observed_batches(Side(1), left)
     seen = [(len(each.logits), len(list(copy(left)))) for each in batches]
     assert seen == [(2, 3), (2, 1), (1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("filling", "expected"),
+    [
+        # Three images fill a turn; a fourth one gives both cores a whole batch.
+        (3, [4, 4, 1]),
+        # One fills it, as a long image of many tiles does: no four of them are held.
+        (1, [2, 2, 2, 2, 1]),
+    ],
+)
+def test_a_turn_gives_all_cores_whole_batches_within_twice_its_memory(
+    filling: int, expected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outputs, "TURN_BYTES", filling * pictures(1)[0].nbytes)
+    assert [len(turn) for turn in outputs._turns(pictures(9), 4)] == expected
+
+
+def test_turns_are_multiples_of_what_runs_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outputs, "BATCH_SIZE", 2)
+    monkeypatch.setattr(outputs, "TURN_BYTES", 3 * pictures(1)[0].nbytes)
+    found = observed_batches(Side(2), iter(pictures(8)))
+    assert [len(each.logits) for each in found] == [2, 2, 2, 2]
