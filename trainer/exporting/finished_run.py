@@ -56,7 +56,7 @@ def export_run(run_dir: Path, names: Sequence[FormatName], data_dir: Sequence[st
     check_packages(names)
     folder = finished_folder(run_dir)
     if folder is None:
-        raise ConfigError(f"{run_dir} has no finished run: there is no {PUBLISHED_DIR} in it.")
+        raise ConfigError(f"{run_dir} has no finished run: it holds no folder {PUBLISHED_DIR}.")
     with only_training_in(run_dir), explained_failures(run_dir):
         report = check_published(folder)
         measured = report.exports.formats if report.exports else []
