@@ -4,6 +4,9 @@ The networks have random weights; the time does not depend on them. Each round a
 once, so that a busy moment of the machine meets them all, after a pause: threads of an engine spin
 for a while after its answer, and would hold a core of the next one. bfloat16 is measured where the
 processor has it.
+
+The floor is the time that the network's operations take at the rate of a large matrix product in
+float32, measured before: no engine answers sooner in float32, unless it saves operations.
 """
 
 from __future__ import annotations
@@ -18,8 +21,10 @@ import torch
 import tyro
 from PIL import Image
 
+from benchmarks.arithmetic_floor import matrix_rate
 from benchmarks.measurement import Measurement, number_column, text_column
 from benchmarks.random_model import LABELS, random_decision, random_network, reference_pixels
+from benchmarks.table import Column
 from space.inference.core.classifier import Classifier, Engine, Facts
 from space.inference.core.preprocessing import Preprocessing
 from space.inference.engines.graph import PixelGraph, to_onnx
@@ -27,11 +32,13 @@ from space.inference.engines.onnx_runtime import OnnxRuntimeEngine
 from space.inference.engines.openvino_cpu import OpenVINOEngine, has_bf16
 from space.inference.engines.pytorch import PyTorchEngine
 from space.inference.networks.stages import feature_stages
+from trainer.model.cost import forward_operations
 from trainer.synthetic.samples import draw_image
 
 WARM_UP = 2
 PAUSE_S = 0.1
-BF16 = "OpenVINO, bfloat16"
+PYTORCH, BF16 = "PyTorch", "OpenVINO, bfloat16"
+MATRIX_SIDE = 2048
 
 
 @dataclass(frozen=True)
@@ -52,14 +59,29 @@ class Settings:
     """A file to write the table to, as docs/results/measurements holds them."""
 
 
-def classifier(name: str, side: int) -> tuple[Classifier, Mapping[str, Engine]]:
-    """Return a classifier with a decision, and its engines by name; the first one is PyTorch."""
+@dataclass(frozen=True)
+class Contest:
+    """A classifier with a decision, and the engines that answer for it.
+
+    Attributes:
+        asked: the classifier.
+        engines: by name; the first one is PyTorch.
+        operations: of one image's forward pass; a multiply-add counts as two.
+    """
+
+    asked: Classifier
+    engines: Mapping[str, Engine]
+    operations: int
+
+
+def contest(name: str, side: int) -> Contest:
+    """Return timm's network with random weights, in all engines."""
     network, config = random_network(name, side)
     preprocessing, stages = Preprocessing.from_timm(config), feature_stages(network)
     graph = PixelGraph(network, preprocessing.mean, preprocessing.std, stages)
     threads, model = torch.get_num_threads(), to_onnx(graph, side, side)
     engines: dict[str, Engine] = {
-        "PyTorch": PyTorchEngine(graph, torch.device("cpu")),
+        PYTORCH: PyTorchEngine(graph, torch.device("cpu")),
         "OpenVINO, float32": OpenVINOEngine(model, stages, threads, "f32"),
     }
     if has_bf16():
@@ -68,18 +90,18 @@ def classifier(name: str, side: int) -> tuple[Classifier, Mapping[str, Engine]]:
     seen = engines["OpenVINO, float32"].run(reference_pixels(side))
     decision = random_decision(stages, seen.statistics)
     facts = Facts(name, LABELS, preprocessing, bit_depth=8, tile=False)
-    return Classifier(facts, decision, engines["PyTorch"]), engines
+    operations = forward_operations(network, (side, side))
+    return Contest(Classifier(facts, decision, engines[PYTORCH]), engines, operations)
 
 
-def answer_ms(
-    asked: Classifier, engines: Mapping[str, Engine], images: list[Image.Image], seconds: float
-) -> dict[str, float]:
+def answer_ms(of: Contest, images: list[Image.Image], seconds: float) -> dict[str, float]:
     """Return the milliseconds for one image by engine: the median of all rounds."""
-    taken: dict[str, list[float]] = {name: [] for name in engines}
+    asked = of.asked
+    taken: dict[str, list[float]] = {name: [] for name in of.engines}
     end, rounds = time.perf_counter() + seconds, 0
     while time.perf_counter() < end or rounds <= WARM_UP:
         rounds += 1
-        for name, engine in engines.items():
+        for name, engine in of.engines.items():
             time.sleep(PAUSE_S)
             start = time.perf_counter()
             inputs = [asked.prepare(image) for image in images]
@@ -95,24 +117,44 @@ def main(settings: Settings) -> None:
         draw_image(LABELS[number % len(LABELS)], number).convert("RGB")
         for number in range(max(settings.batches))
     ]
-    columns = [text_column("Network"), number_column("Images at once", "{}")]
-    columns.append(number_column("PyTorch", "{:.1f} ms an image"))
-    faster = ("OpenVINO, float32", *([BF16] if has_bf16() else []), "ONNX Runtime")
-    columns += [number_column(name, "{:.1f} ms, {:.1f} ×") for name in faster]
+    rate = matrix_rate(MATRIX_SIDE, torch.float32)
     measurement = Measurement(
-        columns,
+        columns(),
         f"drawn images, preprocessing, novelty and decision included; {torch.get_num_threads()} "
-        "threads; × means times as fast as PyTorch in float32",
+        "threads; × means times as fast as PyTorch in float32; % is the floor's share of the time; "
+        f"the floor: the network's operations at {rate / 1e9:.0f} billion a second, the rate of a "
+        f"product of float32 matrices of {MATRIX_SIDE} × {MATRIX_SIDE}, by PyTorch",
     )
     for network in settings.networks:
         name, _, side = network.partition(":")
-        asked, engines = classifier(name, int(side))
+        of = contest(name, int(side))
+        floor = 1000 * of.operations / rate
         for batch in settings.batches:
-            taken = answer_ms(asked, engines, images[:batch], settings.seconds)
-            plain = taken["PyTorch"]
-            ratios = [(taken[engine], plain / taken[engine]) for engine in faster]
-            measurement.add(f"`{name}`, {side} px", batch, plain, *ratios)
+            taken = answer_ms(of, images[:batch], settings.seconds)
+            cells = [_cell(engine, taken, floor) for engine in taken]
+            title = f"`{name}`, {side} px"
+            measurement.add(title, batch, (floor, taken[PYTORCH] / floor), *cells)
     measurement.write(settings.json)
+
+
+def columns() -> list[Column]:
+    """Return the columns of the table; the engines are in the order of `contest`."""
+    found = [text_column("Network"), number_column("Images at once", "{}")]
+    found.append(number_column("Floor", "{:.1f} ms, {:.1f} ×"))
+    found.append(number_column(PYTORCH, "{:.1f} ms, {:.0f} %"))
+    found.append(number_column("OpenVINO, float32", "{:.1f} ms, {:.1f} ×, {:.0f} %"))
+    if has_bf16():
+        found.append(number_column(BF16, "{:.1f} ms, {:.1f} ×"))
+    return [*found, number_column("ONNX Runtime", "{:.1f} ms, {:.1f} ×, {:.0f} %")]
+
+
+def _cell(engine: str, taken: Mapping[str, float], floor_ms: float) -> tuple[float, ...]:
+    """Return the milliseconds of an engine, how often as fast as PyTorch, and the floor's share."""
+    ms = taken[engine]
+    ratio = () if engine == PYTORCH else (taken[PYTORCH] / ms,)
+    # The floor is one of float32.
+    share = () if engine == BF16 else (100 * floor_ms / ms,)
+    return (ms, *ratio, *share)
 
 
 if __name__ == "__main__":
