@@ -7,6 +7,7 @@ import io
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
@@ -18,6 +19,7 @@ import pytest
 
 from model_card.schema.exports import FormatPassport
 from model_card.schema.report import Report
+from space.inference.core.errors import ModelError
 from space.inference.core.fingerprint import fingerprint
 from space.inference.engines.names import Precision
 from space.inference.engines.openvino_cpu import has_bf16
@@ -91,10 +93,22 @@ def test_a_damaged_file_is_not_published(run_dir: Path, tmp_path: Path) -> None:
         check_published(copy)
 
 
-def test_a_second_export_changes_nothing(run_dir: Path) -> None:
+def test_a_second_export_changes_nothing_and_says_so(
+    run_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     before = (run_dir / "published/report.json").read_bytes()
-    assert finished_run.export_run(run_dir, ("onnx",)) == run_dir / "published"
+    with caplog.at_level("INFO"):
+        assert finished_run.export_run(run_dir, ("onnx",)) == run_dir / "published"
     assert (run_dir / "published/report.json").read_bytes() == before
+    assert "ONNX was published before, with its passport." in caplog.text
+
+
+def test_a_damaged_folder_is_not_exported(run_dir: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run_dir, copy)
+    (copy / "published/decision.json").write_bytes(b"others")
+    with pytest.raises(DataError, match=r"decision\.json"):
+        finished_run.export_run(copy, ("int8",))
 
 
 def test_a_format_that_decides_otherwise_is_not_published(
@@ -115,6 +129,9 @@ def test_a_format_that_decides_otherwise_is_not_published(
     assert "ONNX is not published: it decides" in caplog.text
     assert not (copy / "published/onnx").exists()
     assert "ONNX is not published: it decides" in (copy / "published/README.md").read_text()
+    caplog.clear()
+    finished_run.export_run(copy, ("onnx",))
+    assert "ONNX was refused before: it decides" in caplog.text
 
 
 class Killed(BaseException):
@@ -270,8 +287,17 @@ def test_the_program_without_pytorch_resumes_and_selects(
         rows = csv.DictReader(Path(table).read_text(encoding="utf-8").splitlines())
         return [{k: v for k, v in row.items() if k != "milliseconds"} for row in rows]
 
-    assert standalone.main([*call, "--output", "whole.csv"]) == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+        assert standalone.main([*call, "--output", "whole.csv"]) == 0
     assert [row["path"] for row in untimed("whole.csv")] == names
+    verdicts = Counter(row["verdict"] for row in untimed("whole.csv"))
+    said = capsys.readouterr().err
+    assert "\n2 of 6 images\r4 of 6 images\rAnswered: " in said
+    assert said.endswith(
+        f"Answered: {verdicts['class']} accepted, {verdicts['unsure']} unsure, "
+        f"{verdicts['unknown']} unknown surface, 1 unreadable.\n"
+    )
     content = Path("whole.csv").read_bytes()
     header = content.index(b"\n") + 1
     for cut in (0, header // 2, header, (header + len(content)) // 2, len(content)):
@@ -297,6 +323,15 @@ def test_the_program_without_pytorch_resumes_and_selects(
     assert "does not follow in the list" in capsys.readouterr().err
     assert Path("whole.csv").read_bytes() == content
     assert Path("foreign.csv").read_bytes() == b"path,answer\n"
+    asked: list[str | None] = []
+
+    def refuse(file: Path, precision: str | None) -> None:
+        asked.append(precision)
+        raise ModelError(f"{file} can't be used.")
+
+    monkeypatch.setattr(standalone, "ExportedClassifier", refuse)
+    assert standalone.main([*call, "--precision", "mixed"]) == 2
+    assert asked == ["mixed"]
 
 
 def test_predict_takes_an_exported_file(

@@ -60,12 +60,22 @@ def export_run(run_dir: Path, names: Sequence[FormatName], data_dir: Sequence[st
     with only_training_in(run_dir), explained_failures(run_dir):
         report = check_published(folder)
         measured = report.exports.formats if report.exports else []
+        _report_earlier([each for each in measured if each.format in names])
         wanted = [name for name in names if name not in [each.format for each in measured]]
         if wanted:
             images = _images(run_dir, data_dir)
             exports = _export(folder, run_dir / STAGING_DIR, wanted, images, measured)
             _publish(report, exports, folder, run_dir / STAGING_DIR)
     return folder
+
+
+def _report_earlier(passports: Sequence[FormatPassport]) -> None:
+    """Log what became of formats that were asked for again."""
+    for passport in passports:
+        if passport.refused:
+            logger.warning("%s was refused before: %s.", passport.title, passport.refused)
+        else:
+            logger.info("%s was published before, with its passport.", passport.title)
 
 
 def _images(run_dir: Path, data_dir: Sequence[str]) -> Images:

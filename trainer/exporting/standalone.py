@@ -7,6 +7,7 @@ import csv
 import io
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,7 +21,7 @@ from trainer.data.folders.entries import File, Folder
 from trainer.errors import ConfigError, UserError
 from trainer.prediction.options import check_model, read_condition
 from trainer.prediction.pipeline import Pipeline
-from trainer.prediction.row import columns
+from trainer.prediction.row import columns, outcomes_in_words
 from trainer.text.names import as_text
 
 EXIT_ERROR = 2
@@ -64,6 +65,7 @@ def _answer(given: argparse.Namespace) -> None:
     labels, several = classifier.labels, classifier.facts.multi_label
     header = columns(labels, several=several)
     done, out = 0, sys.stdout
+    verdicts: Counter[str] = Counter()
     with ExitStack() as stack:
         pipeline = stack.enter_context(Pipeline(classifier))
         if given.resume and given.output.exists():
@@ -80,10 +82,21 @@ def _answer(given: argparse.Namespace) -> None:
         # Batches begin where they would have begun: their composition shows in the last digits.
         at = done if done == len(files) else done // given.batch_size * given.batch_size
         for rows in pipeline.batches(files[at:], given.batch_size):
-            new = filter(selection.takes, rows[max(0, done - at) :])
+            new = rows[max(0, done - at) :]
             at += len(rows)
-            out.write(table_lines(row.as_cells(labels, several=several) for row in new))
+            taken = filter(selection.takes, new)
+            out.write(table_lines(row.as_cells(labels, several=several) for row in taken))
             out.flush()
+            verdicts.update(row.outcome for row in new)
+            _report(at, len(files), verdicts)
+
+
+def _report(done: int, files: int, verdicts: Counter[str]) -> None:
+    """Show on stderr how far the command is, in a terminal, and at the end what was answered."""
+    if done == files:
+        print(f"Answered: {outcomes_in_words(verdicts)}.", file=sys.stderr)  # noqa: T201
+    elif sys.stderr.isatty():
+        print(f"{done:,} of {files:,} images", end="\r", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _saved_rows(table: Path, header: Sequence[str]) -> list[dict[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
@@ -38,6 +38,11 @@ OUTCOMES = {
     "unknown": OutcomeName("unknown surface", "unknown"),
     ERROR: OutcomeName("unreadable", "unreadable"),
 }
+
+
+def outcomes_in_words(numbers: Mapping[str, int]) -> str:
+    """Return the number of images of each outcome: `3 accepted, 0 unsure, …`."""
+    return ", ".join(f"{numbers[key]:,} {name.words}" for key, name in OUTCOMES.items())
 
 
 @dataclass(frozen=True)

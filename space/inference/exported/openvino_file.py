@@ -48,9 +48,10 @@ def read_model(content: bytes, weights: bytes, origin: str) -> Any:
             "not written by this project. Copy the files again, or export the model again."
         )
     body = content[:-LAST_LINE_BYTES]
+    beside = str(Path(origin).with_suffix(".bin"))
     changed = [
         name
-        for name, part, own in ((origin, body, found[1]), ("the .bin", weights, found[2]))
+        for name, part, own in ((origin, body, found[1]), (beside, weights, found[2]))
         if _sha256(part).encode() != own
     ]
     if changed:

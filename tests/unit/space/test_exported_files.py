@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from space.inference.exported import onnx_file, openvino_file
 from space.inference.exported.metadata import NAMES, arrays_from_json, arrays_to_json, read_metadata
 from space.inference.exported.model_file import ExportedClassifier
 from space.inference.exported.self_test import SelfTest, drawn_images
+from space.inference.multilabel.thresholds import Thresholds
 from space.inference.predictor import Predictor
 from tests.support.published_folder import noise, write_decision, write_published_folder
 from trainer.config.option_types import FormatName
@@ -190,6 +192,11 @@ def with_value(name: str, value: Any) -> Change:
         (with_value("self_test", lambda t: t | {"images": ["x"]}), "self_test is wrong"),
         (with_value("self_test", lambda t: t | {"logits": [[1e99] * 6] * 3}), "self_test is wrong"),
         (lambda found: found.update(model="[" * 10**5), "model is wrong"),
+        (with_value("model", lambda m: m | {"name": 3}), "model is wrong: a field is no text"),
+        (
+            lambda found: found.update(detector="null", stages="[]"),
+            "limit of novelty, but no detector",
+        ),
     ],
 )
 def test_tampered_entries_are_refused(
@@ -198,6 +205,35 @@ def test_tampered_entries_are_refused(
     file = rewritten(exported / FORMATS["onnx"].file, change, tmp_path / "model.onnx")
     with pytest.raises(ModelError, match=words):
         ExportedClassifier(file)
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ("metadata.MAX_TEXT", "is wrong: it is longer than"),
+        ("self_test.MAX_SIDE_PX", "self_test is wrong: an image is too large"),
+        ("self_test.MAX_PNG_BYTES", "self_test is wrong: an image is too large"),
+        ("self_test.MOST_IMAGES", "self_test is wrong: it must hold 1 to"),
+        ("model_file.MAX_FILE_BYTES", "is larger than"),
+    ],
+)
+def test_sizes_are_bounded(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, limit: str, words: str
+) -> None:
+    monkeypatch.setattr(f"space.inference.exported.{limit}", 1)
+    with pytest.raises(ModelError, match=words):
+        ExportedClassifier(exported / FORMATS["onnx"].file)
+
+
+def test_several_defects_are_named_by_a_file_whose_rules_do(exported: Path) -> None:
+    found = entries(exported / FORMATS["onnx"].file)
+    assert not read_metadata(found, "model").facts.multi_label
+    rules = json.loads(found["rules"])
+    classes = len(rules["labels"])
+    several = Thresholds([0.5] * classes, [0.25] * classes, None)
+    rules["thresholds"] = asdict(several)
+    found["rules"] = json.dumps(rules)
+    assert read_metadata(found, "model").facts.multi_label
 
 
 def test_class_names_that_do_not_fit_the_network_are_refused(
@@ -226,13 +262,59 @@ def test_weights_in_another_file_are_refused(exported: Path, tmp_path: Path) -> 
         ExportedClassifier(file)
 
 
+def in_a_node(model: onnx.ModelProto) -> Any:
+    return model.graph.node.add().attribute.add().t
+
+
+def in_a_branch(model: onnx.ModelProto) -> Any:
+    return model.graph.node.add().attribute.add().graphs.add().initializer.add()
+
+
+def in_a_function(model: onnx.ModelProto) -> Any:
+    return model.functions.add().node.add().attribute.add().tensors.add()
+
+
+def in_a_sparse_tensor(model: onnx.ModelProto) -> Any:
+    return model.graph.sparse_initializer.add().values
+
+
+def in_sparse_attributes(model: onnx.ModelProto) -> Any:
+    return model.graph.node.add().attribute.add().sparse_tensors.add().indices
+
+
+def in_training(model: onnx.ModelProto) -> Any:
+    return model.training_info.add().algorithm.initializer.add()
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *(in_a_node, in_a_branch, in_a_function),
+        *(in_a_sparse_tensor, in_sparse_attributes, in_training),
+    ],
+)
+def test_weights_in_another_file_are_found_everywhere(
+    place: Callable[[onnx.ModelProto], Any],
+) -> None:
+    model = onnx.ModelProto()
+    tensor = place(model)
+    found = {"a": "1"}
+    content = onnx_file.with_entries(model.SerializeToString(), found)
+    assert onnx_file.read_entries(content, "model") == found
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/etc/passwd")
+    content = onnx_file.with_entries(model.SerializeToString(), found)
+    with pytest.raises(ModelError, match="refers to weights in another file"):
+        onnx_file.read_entries(content, "model")
+
+
 def test_weights_of_another_model_are_refused(exported: Path, tmp_path: Path) -> None:
     xml, weights = FORMATS["openvino"].files
     (tmp_path / "model.xml").write_bytes((exported / xml).read_bytes())
     changed = bytearray((exported / weights).read_bytes())
     changed[100:200] = bytes(100)
     (tmp_path / "model.bin").write_bytes(changed)
-    with pytest.raises(ModelError, match=r"the \.bin is damaged"):
+    with pytest.raises(ModelError, match=r"^\S+model\.bin is damaged"):
         ExportedClassifier(tmp_path / "model.xml")
     (tmp_path / "model.bin").unlink()
     with pytest.raises(ModelError, match=r"no file .*model\.bin"):
@@ -254,6 +336,26 @@ def test_a_machine_that_computes_wrongly_is_refused(
     monkeypatch.setattr(OnnxRuntimeEngine, "run", wrong)
     with pytest.raises(ModelError, match=r"computes wrong outputs on this machine \(ONNX Runtime"):
         ExportedClassifier(exported / FORMATS["onnx"].file)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda seen: Observation(np.nan * seen.logits, seen.statistics),
+        lambda seen: Observation(seen.logits[:, :-1], seen.statistics),
+    ],
+    ids=["no number", "another shape"],
+)
+def test_outputs_that_cannot_be_compared_are_refused(
+    predictor: Predictor, change: Callable[[Observation], Observation]
+) -> None:
+    seen = predictor.observe(drawn_images())
+    test = SelfTest(drawn_images(), seen)
+    classifier: Any = SimpleNamespace(
+        observe=lambda images: change(seen), facts=predictor.facts, engine=predictor.engine
+    )
+    with pytest.raises(ModelError, match=r"differs by (nan|inf), at most 0\.05"):
+        test.check(classifier)
 
 
 def test_a_self_test_tolerates_rounding(predictor: Predictor) -> None:

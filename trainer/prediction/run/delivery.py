@@ -9,7 +9,7 @@ from pathlib import Path
 from model_card.formatting import counted
 from trainer.prediction.coil.output import CoilOutput
 from trainer.prediction.options import Format, Selection
-from trainer.prediction.row import OUTCOMES, Row
+from trainer.prediction.row import Row, outcomes_in_words
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,6 @@ class Outcome:
 
     def summary(self) -> str:
         """Return the counts in two lines."""
-        words = [f"{self.verdicts[key]:,} {name.words}" for key, name in OUTCOMES.items()]
         classes = [f"{label} {count:,}" for label, count in sorted(self.labels.items())]
-        lines = [f"{counted(self.verdicts.total(), 'image')}: {', '.join(words)}."]
+        lines = [f"{counted(self.verdicts.total(), 'image')}: {outcomes_in_words(self.verdicts)}."]
         return "\n".join(lines + ([f"Accepted: {', '.join(classes)}."] if classes else []))
