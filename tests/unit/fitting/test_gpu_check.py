@@ -9,11 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
+import torch
 
 from benchmarks import gpu_check
 from benchmarks.gpu_check import NO_CUDA, Settings, main
 from benchmarks.gpu_table import KINDS, table
 from trainer.cli.run_settings import read_train_config
+from trainer.fitting.graphs import GraphedSteps
+from trainer.fitting.step import TrainingStep
+from trainer.inputs.loading import Batch
+from trainer.model.cost import forward_operations
 from trainer.runtime.interruption import Stopped
 from trainer.train import COMMAND
 
@@ -32,6 +38,40 @@ def test_a_dry_run_compares_and_resumes(tmp_path: Path, monkeypatch: pytest.Monk
         assert result["batches"]["2"][f"{kind}_images_per_s"] > 0
     assert result["resume"]["bit_equal"]
     assert result["resume"]["tensors"] > 100
+
+
+def test_a_resume_that_loses_the_state_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.compile", lambda function, **_: function)
+    monkeypatch.setattr(TrainingStep, "restore", lambda *_: None)
+    found = gpu_check._resume(Settings("test_convnext", 32, batch_sizes=(2,)))
+    assert not found["bit_equal"]
+    assert 0 < found["differing"] <= found["tensors"]
+
+
+def test_steps_that_are_not_equal_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GraphedSteps, "_prove", lambda _: False)
+    row = gpu_check._compare(Settings("test_convnext", 32, steps=2), 2)
+    assert row["recorded_first_steps_equal"] is row["compiled_first_steps_equal"] is False
+
+
+def test_the_rate_is_of_images_in_the_timed_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, taken = iter([10.0, 12.0]), []
+
+    def take(batches: list[Batch], number: int) -> torch.Tensor:
+        taken.append(number)
+        return torch.zeros(3)
+
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    batch = Batch(torch.zeros(8), [1] * 8, torch.zeros(8))
+    assert gpu_check._rate(take, batch, 4) == 4 * 8 / 2.0
+    # The first one, which is not timed, records.
+    assert taken == [0, 1, 2, 3, 4]
+
+
+def test_an_image_costs_a_forward_pass_and_two_backward() -> None:
+    settings = Settings("test_convnext", 32)
+    once = forward_operations(timm.create_model("test_convnext"), (32, 32))
+    assert gpu_check._operations(settings) == 3 * once
 
 
 def test_a_time_limit_leaves_what_was_measured(

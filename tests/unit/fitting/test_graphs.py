@@ -179,6 +179,36 @@ def test_what_is_not_equal_trains_plainly(
     _assert_equal(state, _state(recorded))
 
 
+@pytest.mark.parametrize(
+    ("losses", "moved", "usable"),
+    [
+        (([1.0, 2.0, 3.0], [1.0, 2.0, 3.001]), (1.0, 1.04), True),
+        (([1.0, 2.0, 3.0], [1.0, 2.0, 3.01]), (1.0, 1.0), False),
+        (([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]), (1.0, 1.06), False),
+    ],
+)
+def test_the_proof_compares_each_loss_and_the_movement(
+    losses: tuple[list[float], list[float]],
+    moved: tuple[float, float],
+    usable: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trials = iter([[*losses[0], moved[0]], [*losses[1], moved[1]]])
+    monkeypatch.setattr(GraphedSteps, "_trial", lambda *_: next(trials))
+    graphs = GraphedSteps(_step(), _recorded)
+    graphs.step([_batch(0)], 0)
+    assert graphs.usable is usable
+
+
+def test_the_average_follows_the_step_after_a_failed_proof() -> None:
+    """It did not move before, so that it must equal the weights after the first step."""
+    step = _step(ema_decay=0.9)
+    GraphedSteps(step, _nothing).step([_batch(0)], 0)
+    assert step.average is not None
+    averages, weights = step.average.module.state_dict(), step.network.state_dict()
+    assert [name for name in weights if not torch.equal(weights[name], averages[name])] == []
+
+
 def test_blocks_are_compiled_while_a_step_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[Any] = []
 

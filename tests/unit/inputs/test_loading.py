@@ -186,3 +186,11 @@ def test_threads_decode_the_same_pixels_and_report_the_first_error(
     monkeypatch.setattr(loading, "scaled_tiles", fail)
     with pytest.raises(DataError, match="image 0"):
         decoded(tmp_path)
+
+
+def test_a_resumed_epoch_skips_the_images_that_were_used() -> None:
+    sampler = EpochSampler(IMAGES, 5, seed=0)
+    sampler.epoch = 2
+    whole = list(sampler)
+    sampler.first = 7
+    assert list(sampler) == whole[7:]
