@@ -92,7 +92,7 @@ class Archive:
         Raises:
             ArchiveError: there are more, none, or they are too large together.
         """
-        chosen = [i for i, info in enumerate(self._files) if not _is_systems(info.filename)]
+        chosen = [i for i, info in enumerate(self._files) if not is_system_file(info.filename)]
         if len(chosen) > at_most:
             raise ArchiveError(
                 f"The zip holds {len(chosen):,} files; at most {at_most:,} can be read at once. "
@@ -169,7 +169,8 @@ def is_archive(path: Path) -> bool:
         return file.read(4) in SIGNATURES
 
 
-def _is_systems(name: str) -> bool:
+def is_system_file(name: str) -> bool:
+    """Return whether an operating system, and not a person, put a file into a folder."""
     path = PurePosixPath(name)
     return path.name in SYSTEM_FILES or not SYSTEM_FOLDERS.isdisjoint(path.parts)
 

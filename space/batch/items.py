@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from .archive import Archive, ArchiveError, is_archive
+from .archive import Archive, ArchiveError, is_archive, is_system_file
 
 # In a Space on the Hub, `inference` is a sibling of this package.
 if TYPE_CHECKING or __package__.startswith("space"):
@@ -64,11 +64,13 @@ def collect(uploads: Sequence[tuple[Path, str]]) -> tuple[list[Item], int]:
                 f"These are more than {MAX_FILES:,} images. Choose fewer files at once."
             )
     if not items:
-        raise BatchError("No files were chosen.")
+        raise BatchError("No images were chosen.")
     return items, skipped
 
 
 def _items(path: Path, name: str, *, alone: bool) -> tuple[list[Item], int]:
+    if is_system_file(name):
+        return [], 1
     try:
         if not is_archive(path):
             return [Item(name, path)], 0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _HTML = macros("correction_form.html.jinja")
 
-# A digit selects a class, except where one types; Enter then sends the form.
+# A digit selects a class, except where one types or it zooms; Enter then sends the form.
 SEND = """
 element.addEventListener('submit', (event) => {
   event.preventDefault();
@@ -27,7 +27,8 @@ element.addEventListener('submit', (event) => {
 document.addEventListener('keydown', (event) => {
   const form = element.querySelector('form');
   const typing = event.target.closest('input:not([type=radio]), textarea, select');
-  if (!form?.checkVisibility() || typing || event.ctrlKey || event.altKey || event.metaKey) return;
+  const other = event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey;
+  if (!form?.checkVisibility() || typing || other) return;
   const choice = /^[1-9]$/.test(event.key)
     && form.querySelectorAll('input[data-kind=class]')[event.key - 1];
   if (!choice) return;

@@ -20,10 +20,10 @@ VERDICTS = {
     "unsure": "Needs human review",
     "unknown": "Unknown surface",
 }
-NO_STATISTICS = "The model was published without image statistics, so no cause is estimated."
 NOT_LOOKED = (
     " Only confidence and novelty were compared: this model has no statistics of its images."
 )
+NO_CAUSE = " So no cause is estimated."
 
 
 class Bin(NamedTuple):
@@ -35,9 +35,7 @@ class Bin(NamedTuple):
 
 def panel(report: DriftReport) -> str:
     """Return the comparison as HTML."""
-    cause = None
-    if report.found:
-        cause = NO_STATISTICS if report.causes is None else described(report.causes)
+    cause = described(report.causes) if report.found and report.causes is not None else None
     return str(
         _HTML.panel(
             cause,
@@ -57,6 +55,8 @@ def _compared(report: DriftReport) -> str:
         words.replace(" ", NO_BREAK_SPACE) for words in (report.p_words, f"p ≤ {ALARM:g}")
     )
     only = "" if report.looked else NOT_LOOKED
+    if report.found and report.causes is None:
+        only += NO_CAUSE
     return (
         f"{images} compared with the {report.known_images:,} that the model was tested on. "
         f"{found}: {p_words}; an alarm is {alarm}, at whatever moment one looks.{only}"

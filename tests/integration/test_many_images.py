@@ -86,7 +86,7 @@ def test_programs_get_an_answer_for_each_image_and_each_file_of_a_zip(
 
 
 def test_a_batch_that_is_refused_as_a_whole_has_its_reason(client: Client) -> None:
-    with pytest.raises(AppError, match="No files were chosen"):
+    with pytest.raises(AppError, match="No images were chosen"):
         client.predict([], api_name="/predict_batch")
 
 

@@ -59,6 +59,14 @@ def test_files_are_read_and_those_of_the_system_are_left_out(tmp_path: Path) -> 
         *("b.zip/a.png", "b.zip/coil 1/b.png"),
     ]
     assert skipped == 6
+    # A chosen folder holds them, too.
+    files = [(tmp_path / "a.png", f"folder/{name}") for name in names]
+    (tmp_path / "a.png").write_bytes(b"a.png")
+    items, skipped = collect(files)
+    assert [item.name for item in items] == ["folder/a.png", "folder/coil 1/b.png"]
+    assert skipped == 3
+    with pytest.raises(BatchError, match="No images were chosen"):
+        collect(files[-1:])
 
 
 def test_a_zip_is_found_by_its_content(tmp_path: Path) -> None:
@@ -170,7 +178,7 @@ def test_a_batch_has_a_limit_over_all_zips(tmp_path: Path) -> None:
     assert len(collect([(path, "a.zip")])[0]) == MAX_FILES
     with pytest.raises(BatchError, match="more than 2,000"):
         collect([(path, "a.zip"), (path, "b.zip")])
-    with pytest.raises(BatchError, match="No files"):
+    with pytest.raises(BatchError, match="No images"):
         collect([])
 
 

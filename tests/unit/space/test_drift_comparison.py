@@ -30,7 +30,7 @@ from space.inference.drift.comparison import ALARM, DriftComparison, DriftReport
 from space.inference.drift.image_statistics import NAMES, image_statistics
 from space.inference.predictor import Predictor
 from space.server.uploads import UploadFolder
-from space.ui.drift_panel import NO_STATISTICS, NOT_LOOKED, panel
+from space.ui.drift_panel import NO_CAUSE, NOT_LOOKED, panel
 from tests.support.published_folder import noise, write_decision, write_published_folder
 from tests.support.reports import LABELS
 
@@ -153,6 +153,7 @@ def test_images_that_look_otherwise_are_found_by_their_statistics_alone(baseline
     blind = compared(baseline, 2 * DEFOCUS)
     assert (blind.found, blind.looked) == (False, False)
     assert NOT_LOOKED in panel(blind)
+    assert NO_CAUSE not in panel(blind) + panel(found)
     assert NOT_LOOKED not in panel(found)
 
 
@@ -175,7 +176,9 @@ def test_without_statistics_no_cause_is_estimated(baseline: Baseline) -> None:
     assert report.found
     assert (report.causes, report.novelty, report.novelty_shares) == (None, None, [])
     words = panel(report)
-    assert NO_STATISTICS in words
+    assert f"{NOT_LOOKED}{NO_CAUSE}" in words
+    # What was found comes first.
+    assert words.startswith("<p>25 images compared")
     assert "<figure>" not in words
 
 

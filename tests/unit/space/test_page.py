@@ -260,16 +260,20 @@ def test_the_curve_ends_at_the_error_of_all_images() -> None:
     assert "Errors rise to 1.4 % if all test images are answered." in html
 
 
-def test_without_errors_a_sentence_stands_in_place_of_the_curve() -> None:
+def test_without_errors_a_sentence_below_the_matrix_replaces_the_curve() -> None:
     dumped = example_report().model_dump()
     curve = dumped["reliability"]["operating_point"]["curve"]
     curve["risk"] = [0.0] * len(curve["risk"])
     html = results.results(model_report.Report.model_validate(dumped))
-    assert "There are none: all test images are classified correctly." in html
+    assert "None: all test images are classified correctly." in html
     assert "<polyline" not in html
+    assert "Errors by the share" not in html
+    # The two figures that are left stand beside the table.
+    assert '<div class="results faultless">' in html
     curve["risk"] = curve["coverage"] = []
     html = results.results(model_report.Report.model_validate(dumped))
     assert "Errors by the share" not in html
+    assert "None: all test images" not in html
 
 
 def test_a_report_without_further_facts_shows_what_it_has() -> None:
