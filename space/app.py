@@ -170,6 +170,8 @@ def launch(
         theme=make_theme(),
         css_paths=CSS_FILES,
         favicon_path=ICON_FILE,
+        # Below the working folder, Gradio would refuse uploads whose names begin with a dot.
+        allowed_paths=[str(uploads.path)],
         footer_links=["api"],
         max_file_size=MAX_FILE_BYTES,
         ssr_mode=False,

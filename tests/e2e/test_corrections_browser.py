@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from docs.browser import DESKTOP, PHONE, open_browser
 from tests.loopback_hub import LoopbackHub
@@ -22,6 +22,14 @@ def _upload(page: Page, path: Path) -> None:
         page.get_by_role("button", name="Drop an image file here to upload").click()
     chooser.value.set_files(path)
     expect(page.locator("#correction form")).to_be_visible()
+
+
+def _check_keys_of_others(page: Page, form: Locator) -> None:
+    """A digit with Ctrl is the browser's; on the buttons for the view it zooms."""
+    page.locator("body").press("Control+3")
+    page.get_by_role("button", name="Fit").press("1")
+    expect(page.get_by_role("button", name="1:1")).to_have_attribute("aria-pressed", "true")
+    expect(form.locator("input:checked")).to_have_count(0)
 
 
 def test_corrections_by_mouse_and_by_keyboard_reach_the_hub(
@@ -56,10 +64,20 @@ def test_corrections_by_mouse_and_by_keyboard_reach_the_hub(
             "the dataset ada/corrections on the Hugging Face Hub (private)"
         )
         expect(form.locator("input:checked")).to_have_count(0)
+        _check_keys_of_others(page, form)
         form.get_by_label("several defects").check()
+        colors = form.locator(".choices span").evaluate_all(
+            "all => all.map((e) => getComputedStyle(e).backgroundColor)"
+        )
+        # The third last is the choice.
+        assert [color for color in colors if color != colors[0]] == [colors[-3]]
         form.get_by_label("Note").fill("7 of them, one at the edge")
         form.get_by_role("button", name="Send correction").click()
         expect(status).to_contain_text("Stored: several defects")
+        # The photograph stays in view beside the long form.
+        page.mouse.wheel(0, 2000)
+        expect(form.get_by_role("button", name="Send correction")).to_be_in_viewport()
+        expect(page.locator("#image img")).to_be_in_viewport(ratio=0.9)
         # In the note, a digit is text.
         expect(form.locator("input:checked")).to_have_attribute("data-kind", "several")
         page.get_by_role("button", name="Remove Image").click()
@@ -67,7 +85,10 @@ def test_corrections_by_mouse_and_by_keyboard_reach_the_hub(
         expect(status).to_have_text("")
         page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
         _upload(page, tmp_path / "2.png")
+        expect(form.locator("input:checked")).to_have_count(0)
+        expect(form.get_by_label("Note")).to_have_value("")
         page.locator("body").press("3")
+        expect(form.locator("input:checked + span")).to_have_css("outline-style", "solid")
         expect(form.locator("input:checked")).to_have_attribute("value", LABELS[2])
         page.keyboard.press("Enter")
         expect(status).to_contain_text(f"Stored: {LABELS[2]}")

@@ -141,6 +141,13 @@ def test_each_verdict_is_said_in_words_and_colour(visit: Visit, demo: Demo, tmp_
             expect(answer).to_contain_text("An automatic answer needs 90 %")
             names = ", ".join(prediction.candidates)
             expect(answer).to_contain_text(f"Prediction set at 90 % coverage: {names}")
+            # The tick stands on the first bar, at the confidence that is needed.
+            bar, tick = (
+                _box(page, f"#answer .probabilities {e}") for e in (".bar >> nth=0", ".limit")
+            )
+            assert (tick[0] - bar[0]) / bar[2] == pytest.approx(0.9, abs=0.01)
+            assert tick[2] > 0 and tick[3] > bar[3]
+            expect(page.locator("#answer .legend .limit")).to_be_visible()
         page.get_by_role("button", name="Remove Image").click()
         expect(badge).to_have_count(0)
     assert said == [
@@ -246,6 +253,40 @@ def test_a_photograph_fills_the_page_and_zooms_to_its_pixels(
     expect(page.get_by_role("button", name="Fit")).to_have_attribute("aria-pressed", "true")
 
 
+def test_keys_move_a_photograph_to_its_edge_and_buttons_open_it(
+    visit: Visit, demo: Demo, photo: Path
+) -> None:
+    page = visit.page
+    _upload(page, photo)
+    _says(page, demo.verdict_for(photo))
+    width, height = noise(1).size
+    frame, button = _box(page, "#image .image-frame"), page.get_by_role("button", name="Fit")
+    fit = min(frame[2] / width, frame[3] / height)
+    # Without Ctrl the wheel scrolls the page.
+    page.mouse.move(frame[0] + frame[2] / 2, frame[1] + frame[3] / 2)
+    page.mouse.wheel(0, -50)
+    button.press("+")
+    expected = f"{min(1600, round(150 * fit))}\u00a0%"
+    expect(page.get_by_role("status", name="Zoom")).to_have_text(expected)
+    for _ in range(4):
+        button.press("+")
+    before = _box(page, "#image img")
+    button.press("ArrowLeft")
+    assert _box(page, "#image img")[0] - before[0] == pytest.approx(60, abs=1)
+    for _ in range(40):
+        button.press("ArrowLeft")
+    shown = _box(page, "#image img")
+    scale = min(shown[2] / width, shown[3] / height)
+    left = shown[0] + (shown[2] - width * scale) / 2
+    assert left == pytest.approx(frame[0], abs=1)
+    with page.expect_file_chooser():
+        page.get_by_role("button", name="Other image…").click()
+    page.get_by_role("button", name="Full screen").click()
+    page.wait_for_function("document.fullscreenElement?.id === 'viewer'")
+    page.get_by_role("button", name="Full screen").click()
+    page.wait_for_function("document.fullscreenElement === null")
+
+
 GIVE_FILES = """
 ([kind, files]) => {
   const data = new DataTransfer();
@@ -261,6 +302,16 @@ GIVE_FILES = """
 """
 
 
+OVER_PAGE = """
+(kind) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([''], 'photo.png'));
+  document.body.dispatchEvent(new DragEvent(kind, {dataTransfer, bubbles: true}));
+  return getComputedStyle(document.body, '::after').content !== 'none';
+}
+"""
+
+
 def test_files_can_be_pasted_and_dropped_anywhere(
     visit: Visit, demo: Demo, photo: Path, tmp_path: Path
 ) -> None:
@@ -272,6 +323,9 @@ def test_files_can_be_pasted_and_dropped_anywhere(
     ]
     page.evaluate(GIVE_FILES, ["paste", files[:1]])
     _says(page, demo.verdict_for(photo))
+    # The page shows that a file is over it, until it leaves.
+    marks = [page.evaluate(OVER_PAGE, kind) for kind in ("dragenter", "dragleave")]
+    assert marks == [True, False]
     # From another tab, over the image that is there.
     page.get_by_role("tab", name="Results").click()
     page.evaluate(GIVE_FILES, ["drop", files[1:]])
@@ -281,6 +335,10 @@ def test_files_can_be_pasted_and_dropped_anywhere(
     rows = page.get_by_role("grid", name="Answers").locator("tbody tr")
     expect(rows).to_have_count(2)
     expect(rows.filter(has_text="unknown.png")).to_contain_text("Unknown")
+    # One file goes to the tab that is open.
+    page.evaluate(GIVE_FILES, ["drop", files[:1]])
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("photo.png")
 
 
 def test_a_class_shows_what_it_looks_like(visit: Visit) -> None:

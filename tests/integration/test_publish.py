@@ -25,7 +25,7 @@ from tests.support.reports import LABELS
 from tests.support.warm_process import WarmProcess
 from trainer.errors import DataError, HubError, UserError
 from trainer.publishing.hub.preflight import check_can_push, check_repo_id
-from trainer.publishing.hub.upload import SPACE_FOLDER, publish_model, publish_space
+from trainer.publishing.hub.upload import SPACE_FOLDER, copy_space, publish_model, publish_space
 
 ROOT = Path(__file__).parents[2]
 MODEL = "ada/steel"
@@ -124,6 +124,18 @@ def test_hidden_files_stay_at_home(hub: LoopbackHub, token: str, folder: Path) -
     (folder / ".DS_Store").write_bytes(b"x")
     publish_model(folder, MODEL, private=False)
     assert ".DS_Store" not in hub.repo("model", MODEL).head.files
+
+
+def test_of_the_space_only_its_files_are_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source"
+    for name in ("app.py", "__init__.py", "py.typed", ".env", "ui/__init__.py", "ui/.secret"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).touch()
+    monkeypatch.setattr("trainer.publishing.hub.upload.SPACE_FOLDER", source)
+    copy_space(tmp_path / "copy")
+    assert _files(tmp_path / "copy") == {"app.py", "ui/__init__.py"}
 
 
 def test_a_space_goes_up_with_its_model_filled_in(
@@ -262,6 +274,8 @@ def test_no_right_to_write(
 
 def test_the_organisation_of_a_user_will_do(hub: LoopbackHub, token: str, folder: Path) -> None:
     check_can_push("mill/steel", private=False)
+    # The Hub reads names of owners in any case.
+    check_can_push("Mill/steel", private=False)
     publish_model(folder, "mill/steel", private=False)
     assert len(hub.repo("model", "mill/steel").pushes) == 1
 

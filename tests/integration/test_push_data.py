@@ -16,6 +16,7 @@ from tests.support.drawn_boxes import write_boxes
 from trainer.config.groups import DataConfig, RunConfig
 from trainer.data.splits.dataset import prepare_images
 from trainer.publishing.data_card import data_card
+from trainer.publishing.data_folder import _stored_name
 from trainer.synthetic.samples import draw_image
 
 CLASSES = ("Crazing", "Patches")
@@ -43,12 +44,24 @@ def test_a_dataset_comes_back_with_its_splits_groups_and_boxes(
 ) -> None:
     write_boxes(tmp_path / "boxes", folder)
     (tmp_path / "boxes/Crazing/Crazing [0].xml").unlink()
-    options = ["--data-dir", str(folder), "--repo-id", REPO, "--license", "cc-by-4.0"]
+    options = [
+        "--data-dir",
+        str(folder),
+        "--repo-id",
+        REPO,
+        "--license",
+        "cc-by-4.0",
+        "--seed",
+        "5",
+    ]
     code, out, err = command("push_data.py", *options, "--boxes", str(tmp_path / "boxes"))
     assert code == 0, err
     assert out.strip() == f"{hub.url}/datasets/{REPO}"
     assert HfApi().dataset_info(REPO).private
-    [images] = prepare_images(DataConfig(data_dir=(str(folder),)), RunConfig(), None, None)
+    data = DataConfig(data_dir=(str(folder),))
+    [images] = prepare_images(data, RunConfig(seed=5), None, None)
+    [others] = prepare_images(data, RunConfig(), None, None)
+    assert images.splits["test"]["file"][:] != others.splits["test"]["file"][:]
     loaded = datasets.load_dataset(REPO)
     expected, found = {}, {}
     for name, split in images.splits.items():
@@ -167,6 +180,7 @@ def test_other_contents_and_public_repositories_are_not_replaced(
     assert not HfApi().dataset_info("ada/open").private
     code, _, err = command("push_data.py", *options)
     assert (code, "is public, but a dataset is private by default" in err) == (2, True)
+    assert "or pass --no-private." in err
 
 
 @pytest.mark.parametrize(
@@ -177,6 +191,7 @@ def test_other_contents_and_public_repositories_are_not_replaced(
         (["--repo-id", REPO, "--license", "mine"], "--license mine is not a license id"),
         (["--repo-id", REPO, "--test-fraction", "2"], "--test-fraction must be above 0"),
         (["--repo-id", REPO, "--boxes", "none"], "--boxes none does not exist"),
+        (["--repo-id", REPO, "--seed", "-1"], "--seed must be at least 0, not -1"),
         (["--repo-id", "bob/plates"], "bob/plates would belong to bob"),
     ],
 )
@@ -187,6 +202,26 @@ def test_bad_options_are_refused_in_words(
     assert (code, out) == (2, "")
     assert said in err
     assert not HfApi().repo_exists(REPO, repo_type="dataset")
+
+
+def test_options_of_a_training_are_refused_by_name(
+    command: Run, hub: LoopbackHub, token: str, folder: Path
+) -> None:
+    given = ["--folds", "5", "--multi-label", "--publish-images"]
+    given += ["--feedback", str(folder), "--defects", str(folder)]
+    code, _, err = command("push_data.py", "--data-dir", str(folder), "--repo-id", REPO, *given)
+    assert code == 2
+    for name in given:
+        if name.startswith("--"):
+            assert f"{name} does not go with push_data.py" in err
+
+
+@pytest.mark.parametrize(
+    ("number", "file", "stored"),
+    [(999, "a.PNG", "000/000999.png"), (1000, "b/[c].tif", "001/001000.tif")],
+)
+def test_a_folder_on_the_hub_holds_a_thousand_images(number: int, file: str, stored: str) -> None:
+    assert _stored_name(number, file) == stored
 
 
 def test_the_card_states_each_number() -> None:
@@ -209,3 +244,7 @@ def test_the_card_states_each_number() -> None:
     assert "43.1\u00a0% of the test would" in card
     assert "2 files could not be read and left out." in card
     assert "9 images with a box" in card
+    assert "n<1K" in card
+    # A thousand is no longer below a thousand.
+    facts["images"] = {"train": {"A|B": 900, "C": 50}, "test": {"A|B": 25, "C": 25}}
+    assert "1K<n<10K" in data_card(facts, None)
