@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import shutil
 import subprocess
@@ -270,6 +271,13 @@ def test_copied_files_decide_alike_without_pytorch(
     assert refused.stderr.startswith(f"Error: {model} ends without the checksum")
 
 
+class FullDisk(io.StringIO):
+    """Takes text, and has no place for it."""
+
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def test_the_program_without_pytorch_resumes_and_selects(
     run_dir: Path,
     tmp_path: Path,
@@ -323,6 +331,9 @@ def test_the_program_without_pytorch_resumes_and_selects(
     assert "does not follow in the list" in capsys.readouterr().err
     assert Path("whole.csv").read_bytes() == content
     assert Path("foreign.csv").read_bytes() == b"path,answer\n"
+    monkeypatch.setattr(sys, "stdout", FullDisk())
+    assert standalone.main(call) == 2
+    assert "Error: stdout: No space left on device." in capsys.readouterr().err
     asked: list[str | None] = []
 
     def refuse(file: Path, precision: str | None) -> None:

@@ -47,7 +47,7 @@ def export_model(
         calibration = Calibration([], [])
         if data_dir:
             calibration = of_folders(data_dir, source.predictor.bit_depth, seed=0)
-        with disk_errors_explained(output, "Free some space, or name another folder."):
+        with disk_errors_explained(output, "Or name another folder with --output."):
             for name in names:
                 chosen = FORMATS[name]
                 exported = chosen.write(chosen.build(source, calibration), source, output)

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
             "--output."
         )
     except OSError as error:
-        return _failed(f"{error.filename or given.output}: {error.strerror}.")
+        return _failed(f"{error.filename or given.output or 'stdout'}: {error.strerror}.")
     except (ModelError, UserError) as error:
         return _failed(str(error))
     return 0
