@@ -1,15 +1,25 @@
 """The engines compared: whole answers for images, with preprocessing, novelty and decision.
 
 The networks have random weights; the time does not depend on them. Each round asks every engine
-once, so that a busy moment of the machine meets them all, after a pause: threads of an engine spin
-for a while after its answer, and would hold a core of the next one. bfloat16 is measured where the
-processor has it.
+for two answers, so that a busy moment of the machine meets them all, after a pause: threads of an
+engine spin for a while after its answer, and would hold a core of the next one. The first answer
+after the pause is not counted: it finds sleeping cores and cold caches. bfloat16 is measured where
+the processor has it.
 
 The floor is the time that the network's operations take at the rate of a large matrix product in
-float32, measured before: no engine answers sooner in float32, unless it saves operations.
+float32, measured in the same rounds: no engine answers sooner in float32, unless it saves
+operations.
 """
 
 from __future__ import annotations
+
+import os
+
+from trainer.cli.command import limit_spinning
+
+if __name__ == "__main__":
+    # As the commands do; OpenMP and OpenBLAS read it while torch and numpy are imported.
+    limit_spinning(os.environ)
 
 import time
 from collections.abc import Mapping
@@ -37,7 +47,9 @@ from trainer.synthetic.samples import draw_image
 
 WARM_UP = 2
 PAUSE_S = 0.1
-PYTORCH, BF16 = "PyTorch", "OpenVINO, bfloat16"
+# Of an engine in its turn, with the first one, which is not counted.
+ANSWERS = 2
+PYTORCH, BF16, FLOOR = "PyTorch", "OpenVINO, bfloat16", "floor"
 MATRIX_SIDE = 2048
 
 
@@ -95,19 +107,23 @@ def contest(name: str, side: int) -> Contest:
 
 
 def answer_ms(of: Contest, images: list[Image.Image], seconds: float) -> dict[str, float]:
-    """Return the milliseconds for one image by engine: the median of all rounds."""
+    """Return the milliseconds for one image by engine, and of the floor: the medians."""
     asked = of.asked
-    taken: dict[str, list[float]] = {name: [] for name in of.engines}
+    taken: dict[str, list[float]] = {name: [] for name in (FLOOR, *of.engines)}
     end, rounds = time.perf_counter() + seconds, 0
     while time.perf_counter() < end or rounds <= WARM_UP:
         rounds += 1
+        rate = matrix_rate(MATRIX_SIDE, torch.float32)
+        if rounds > WARM_UP:
+            taken[FLOOR].append(1000 * of.operations / rate)
         for name, engine in of.engines.items():
             time.sleep(PAUSE_S)
-            start = time.perf_counter()
-            inputs = [asked.prepare(image) for image in images]
-            asked.predict_from(asked.observe_prepared(inputs, engine))
-            if rounds > WARM_UP:
-                taken[name].append(1000 * (time.perf_counter() - start) / len(images))
+            for answer in range(ANSWERS):
+                start = time.perf_counter()
+                inputs = [asked.prepare(image) for image in images]
+                asked.predict_from(asked.observe_prepared(inputs, engine))
+                if rounds > WARM_UP and answer:
+                    taken[name].append(1000 * (time.perf_counter() - start) / len(images))
     return {name: median(times) for name, times in taken.items()}
 
 
@@ -117,20 +133,19 @@ def main(settings: Settings) -> None:
         draw_image(LABELS[number % len(LABELS)], number).convert("RGB")
         for number in range(max(settings.batches))
     ]
-    rate = matrix_rate(MATRIX_SIDE, torch.float32)
     measurement = Measurement(
         columns(),
         f"drawn images, preprocessing, novelty and decision included; {torch.get_num_threads()} "
         "threads; × means times as fast as PyTorch in float32; % is the floor's share of the time; "
-        f"the floor: the network's operations at {rate / 1e9:.0f} billion a second, the rate of a "
-        f"product of float32 matrices of {MATRIX_SIDE} × {MATRIX_SIDE}, by PyTorch",
+        f"the floor: the network's operations at the rate of a product of float32 matrices of "
+        f"{MATRIX_SIDE} × {MATRIX_SIDE} by PyTorch, and how often as fast as PyTorch that is",
     )
     for network in settings.networks:
         name, _, side = network.partition(":")
         of = contest(name, int(side))
-        floor = 1000 * of.operations / rate
         for batch in settings.batches:
             taken = answer_ms(of, images[:batch], settings.seconds)
+            floor = taken.pop(FLOOR)
             cells = [_cell(engine, taken, floor) for engine in taken]
             title = f"`{name}`, {side} px"
             measurement.add(title, batch, (floor, taken[PYTORCH] / floor), *cells)

@@ -37,7 +37,7 @@ if __name__ == "__main__":
         split_model_id(configured_model_id())
         check_local_folder(configured_model_id())
     except (ModelError, StartError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"Error: {error}\n")
         sys.exit(2)
     sys.stderr.write("Loading the page and the model …\n")
     # Set before torch is imported: waiting OpenMP threads spin and take the cores from other
@@ -249,7 +249,7 @@ def main() -> int:
         finally:
             uploads.remove()
     except (ModelError, StartError, OSError) as error:
-        logger.error("error: %s", error)
+        logger.error("Error: %s", error)
         return 2
     except KeyboardInterrupt:
         logger.info("Stopped.")

@@ -19,6 +19,7 @@ from safetensors.numpy import load_file
 
 from .core.arrays import Floats
 from .core.errors import MAX_PROBLEMS, ModelError, listed, shortened
+from .core.model_id import lacking
 from .migration import in_current_names
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -55,7 +56,7 @@ class ModelFolder:
         # `Path.resolve` raises for circular links.
         place = Path(os.path.realpath(self.path / name))
         if not self.has(name):
-            raise ModelError(f"{self.path} is not a published model: it has no {name}.")
+            raise ModelError(lacking(self.path, name))
         if not any(place.is_relative_to(root) for root in self._roots):
             raise ModelError(
                 f"{self.path / name} is a link to a file outside the model's folder. "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -334,6 +335,12 @@ def test_the_program_without_pytorch_resumes_and_selects(
     monkeypatch.setattr(sys, "stdout", FullDisk())
     assert standalone.main(call) == 2
     assert "Error: stdout: No space left on device." in capsys.readouterr().err
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w", encoding="utf-8") as unread:
+        monkeypatch.setattr(sys, "stdout", unread)
+        assert standalone.main(call) == 2
+    assert "Error" not in capsys.readouterr().err
     asked: list[str | None] = []
 
     def refuse(file: Path, precision: str | None) -> None:

@@ -284,7 +284,11 @@ def test_a_copy_imports_nothing_of_the_rest_of_the_project(served: Served) -> No
         ),
         (
             {"MODEL_ID": "local-dir:missing"},
-            "missing is not a published model: it has no config.json.",
+            "There is no folder missing. Check the path of the model.",
+        ),
+        (
+            {"MODEL_ID": "local-dir:."},
+            ". is not a published model: it has no config.json.",
         ),
         (
             {"MODEL_ID": "hf-hub:ada/steel", "GRADIO_SERVER_PORT": "page"},
@@ -310,7 +314,7 @@ def test_a_wrong_setting_is_named_before_anything_heavy_loads(
         check=False,
         timeout=120,
     )
-    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", f"error: {says}\n")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", f"Error: {says}\n")
 
 
 def _start(folder: Path, **environment: str) -> tuple[int | None, str]:
@@ -328,7 +332,7 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
         port = str(taken.getsockname()[1])
         code, errors = _start(tmp_path, MODEL_ID="local-dir:model", GRADIO_SERVER_PORT=port)
     assert code == 2
-    assert f"error: Port {port} can't be used" in errors
+    assert f"Error: Port {port} can't be used" in errors
     assert "GRADIO_SERVER_PORT" in errors
     assert "launch()" not in errors
     assert "Traceback" not in errors
@@ -378,5 +382,5 @@ def test_a_published_space_reads_its_models_name_from_its_file(
 def test_a_model_that_the_hub_does_not_have_is_named(hub: LoopbackHub, tmp_path: Path) -> None:
     code, errors = _start(tmp_path, MODEL_ID="hf-hub:ada/none")
     assert code == 2
-    assert "\nerror: The model ada/none could not be downloaded" in errors
+    assert "\nError: The model ada/none could not be downloaded" in errors
     assert "Traceback" not in errors

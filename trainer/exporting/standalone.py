@@ -37,6 +37,10 @@ def main(arguments: Sequence[str]) -> int:
             f"{given.output} exists. Add --resume to continue it, or name another file with "
             "--output."
         )
+    except BrokenPipeError:
+        # The reader closed the pipe; without this, Python prints an error on exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_ERROR
     except OSError as error:
         return _failed(f"{error.filename or given.output or 'stdout'}: {error.strerror}.")
     except (ModelError, UserError) as error:

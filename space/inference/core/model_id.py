@@ -38,11 +38,16 @@ def check_local_folder(model_id: str) -> None:
     if kind == "local-dir" and place:
         folder = Path(place).expanduser()
         if not os.path.lexists(folder / CONFIG_FILE):
-            raise ModelError(
-                f"{folder} is not a published model: it has no {CONFIG_FILE}.{_suggested(place)}"
-            )
+            raise ModelError(f"{lacking(folder, CONFIG_FILE)}{_suggested(place)}")
         if (folder / PUBLISHED / CONFIG_FILE).is_file():
             raise ModelError(f"{folder} is the folder of a run.{_suggested(place)}")
+
+
+def lacking(folder: Path, name: str) -> str:
+    """Say that a folder is no published model, since it has no such file or does not exist."""
+    if not os.path.lexists(folder):
+        return f"There is no folder {folder}. Check the path of the model."
+    return f"{folder} is not a published model: it has no {name}."
 
 
 def _suggested(place: str) -> str:
