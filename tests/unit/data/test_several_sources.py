@@ -107,7 +107,7 @@ def test_a_given_test_split_is_kept_and_completed(tmp_path: Path, plant: Path, l
     assert others == {"Crazing": 2, "Patches": 2, "Pitted": 2}
     assert images.division == "partly given"
     assert images.origins["test"] == (
-        "as in the data of lab; about 20% of each class of plant, whole groups of shared surface "
+        "as in the data of lab; about 20 % of each class of plant, whole groups of shared surface "
         "at a time (seed 0)"
     )
 
