@@ -206,16 +206,21 @@ def _box(page: Page, selector: str) -> list[float]:
     return box
 
 
+def _in_frame(visit: Visit, demo: Demo, photo: Path) -> tuple[list[float], float]:
+    """Upload a photograph; return the box of its frame, and the zoom at which it fits."""
+    _upload(visit.page, photo)
+    _says(visit.page, demo.verdict_for(photo))
+    width, height = noise(1).size
+    frame = _box(visit.page, "#image .image-frame")
+    return frame, min(frame[2] / width, frame[3] / height)
+
+
 def test_a_photograph_fills_the_page_and_zooms_to_its_pixels(
     visit: Visit, demo: Demo, photo: Path
 ) -> None:
     page = visit.page
-    _upload(page, photo)
-    _says(page, demo.verdict_for(photo))
-    width, height = noise(1).size
+    frame, fit = _in_frame(visit, demo, photo)
     percent = page.get_by_role("status", name="Zoom")
-    frame = _box(page, "#image .image-frame")
-    fit = min(frame[2] / width, frame[3] / height)
     assert frame[2] * frame[3] >= 0.2 * page.evaluate("innerWidth * innerHeight")
     rows = page.locator(".zoom button").evaluate_all("each => each.map((one) => one.offsetTop)")
     assert len(rows) == 6
@@ -257,11 +262,8 @@ def test_keys_move_a_photograph_to_its_edge_and_buttons_open_it(
     visit: Visit, demo: Demo, photo: Path
 ) -> None:
     page = visit.page
-    _upload(page, photo)
-    _says(page, demo.verdict_for(photo))
-    width, height = noise(1).size
-    frame, button = _box(page, "#image .image-frame"), page.get_by_role("button", name="Fit")
-    fit = min(frame[2] / width, frame[3] / height)
+    frame, fit = _in_frame(visit, demo, photo)
+    button = page.get_by_role("button", name="Fit")
     # Without Ctrl the wheel scrolls the page.
     page.mouse.move(frame[0] + frame[2] / 2, frame[1] + frame[3] / 2)
     page.mouse.wheel(0, -50)
@@ -275,7 +277,7 @@ def test_keys_move_a_photograph_to_its_edge_and_buttons_open_it(
     assert _box(page, "#image img")[0] - before[0] == pytest.approx(60, abs=1)
     for _ in range(40):
         button.press("ArrowLeft")
-    shown = _box(page, "#image img")
+    shown, (width, height) = _box(page, "#image img"), noise(1).size
     scale = min(shown[2] / width, shown[3] / height)
     left = shown[0] + (shown[2] - width * scale) / 2
     assert left == pytest.approx(frame[0], abs=1)
