@@ -83,7 +83,10 @@ def test_leakage_pairs_and_groups_by_hand(
     code, out, _ = command("--data-dir", leaking)
     page = Path(out.strip())
     assert (code, page) == (0, Path("runs/inspection-steel/index.html"))
-    assert "PROBLEM: 25.0\N{NO-BREAK SPACE}% of the test split overlaps training" in caplog.messages
+    problem = "PROBLEM: 25.0\N{NO-BREAK SPACE}% of the test split overlaps training"
+    explained = caplog.messages[caplog.messages.index(problem) + 1].splitlines()
+    assert "Train with --resplit" in " ".join(line.strip() for line in explained)
+    assert all(line.startswith("  ") and len(line) <= 78 for line in explained)
     assert contents(leaking) == before
     report = read_report(page.parent)
     [leak] = report.leakage
